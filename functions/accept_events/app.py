@@ -1,0 +1,13 @@
+"""IntakeQueue: events and messages that ask for a message to be sent."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dispatcher import queue, wiring
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, list[dict[str, str]]]:
+    """Accept the requests of one batch."""
+    return queue.each(
+        event, wiring.intake, lambda intake, record: intake.take(record.body, record.message_id)
+    )

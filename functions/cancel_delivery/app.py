@@ -1,0 +1,9 @@
+"""DELETE /api/v1/users/{user_id}/deliveries/{delivery_id}: cancel a delivery."""
+
+from dispatcher import http, wiring
+
+
+@http.route("DELETE", "/api/v1/users/{user_id}/deliveries/{delivery_id}")
+def handler(request: http.Request) -> http.Answer:
+    """Answer with the delivery, which is skipped from now on."""
+    return http.Answer(200, wiring.rounds().cancel(request.user_id, request.delivery_id))

@@ -1,0 +1,10 @@
+"""POST /api/v1/users/{user_id}/integrations: a new override."""
+
+from dispatcher import http, wiring
+
+
+@http.route("POST", "/api/v1/users/{user_id}/integrations")
+def handler(request: http.Request) -> http.Answer:
+    """Answer with the override and where it is."""
+    override = wiring.configurations().create(request.user_id, request.body)
+    return http.Answer(201, override, {"Location": f"integrations/{override['integration_type']}"})

@@ -1,0 +1,9 @@
+"""GET /api/v1/users/{user_id}/deliveries/{delivery_id}: one delivery."""
+
+from dispatcher import http, wiring
+
+
+@http.route("GET", "/api/v1/users/{user_id}/deliveries/{delivery_id}")
+def handler(request: http.Request) -> http.Answer:
+    """Answer with the delivery and its attempts."""
+    return http.Answer(200, wiring.history().detail(request.user_id, request.delivery_id))
