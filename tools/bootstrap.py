@@ -1,0 +1,179 @@
+"""Create the virtual environments that everything else runs in.
+
+The only module that the user's own Python runs, so it needs nothing but the standard library.
+Each environment is made from one hashed lock file. A stamp inside it names the lock and the
+Python that it was made from, so a second run has nothing to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tools.failure import ToolFailure
+from tools.paths import LOCAL, ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OLDEST, NEWEST = (3, 11), (3, 14)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment and the lock that fills it."""
+
+    name: str
+    folder: Path
+    editable: bool = False
+
+    @property
+    def lock(self) -> Path:
+        """Return the hashed requirements."""
+        return ROOT / "requirements" / f"{self.name}.lock"
+
+    @property
+    def python(self) -> Path:
+        """Return its interpreter."""
+        return self.folder / "bin" / "python"
+
+    @property
+    def stamp(self) -> Path:
+        """Return the file that says what the environment was made from."""
+        return self.folder / ".made-from"
+
+    def recipe(self) -> str:
+        """Describe what the environment would be made from now."""
+        ingredients = [self.lock.read_bytes(), str(sys.version_info[:2]).encode()]
+        if self.editable:
+            ingredients.append((ROOT / "pyproject.toml").read_bytes())
+        return hashlib.sha256(b"\0".join(ingredients)).hexdigest()
+
+    def is_current(self) -> bool:
+        """Tell whether there is nothing to do."""
+        return (
+            self.python.exists() and self.stamp.exists() and self.stamp.read_text() == self.recipe()
+        )
+
+
+#: SAM and the local cloud pin versions of boto3 of their own, so each lives alone.
+ENVIRONMENTS = (
+    Environment("dev", ROOT / ".venv", editable=True),
+    Environment("sam", LOCAL / "sam"),
+    Environment("cloud", LOCAL / "cloud"),
+)
+
+#: Made only on request: `make lock` needs one, the chaos suite the other.
+EXTRAS = (
+    Environment("lock", LOCAL / "lock"),
+    Environment("faults", LOCAL / "faults"),
+)
+
+
+def main(names: list[str]) -> int:
+    """Make the named environments, or those of everyday work."""
+    wanted = (
+        [each for each in (*ENVIRONMENTS, *EXTRAS) if each.name in names] if names else ENVIRONMENTS
+    )
+    try:
+        missing = [each for each in wanted if not each.is_current()]
+        if missing:
+            require_supported_python(sys.version_info[:2])
+            ensure_venv_works()
+            make_all(missing)
+    except ToolFailure as failure:
+        print(f"setup: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def require_supported_python(version: tuple[int, ...]) -> None:
+    """Refuse an interpreter for which AWS Lambda has no runtime that we support."""
+    if not OLDEST <= version <= NEWEST:
+        found = ".".join(map(str, version))
+        raise ToolFailure(
+            f"Python 3.11 to 3.14 is needed, {sys.executable} is {found}. "
+            "Install one, or name it: make PYTHON=/path/to/python3.13"
+        )
+
+
+def ensure_venv_works() -> None:
+    """Install what Debian leaves out of its Python, where we may, or say what to install."""
+    if importlib.util.find_spec("ensurepip") and importlib.util.find_spec("venv"):
+        return
+    package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise ToolFailure(
+            f"{sys.executable} cannot make virtual environments. "
+            f"Install Debian's {package} (sudo apt-get install {package}), then try again."
+        )
+    say(f"this Python has no venv: apt-get install {package}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-qq", "--yes", "--no-install-recommends", package],
+    ):
+        if subprocess.run(command, env=environment, check=False).returncode:
+            raise ToolFailure(f"`{' '.join(command)}` failed: see above.")
+
+
+def make_all(environments: list[Environment]) -> None:
+    """Make the environments, two at a time."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        list(pool.map(make, environments))
+
+
+def make(environment: Environment) -> None:
+    """Make one environment afresh."""
+    began = time.monotonic()
+    say(f"{environment.name}: installing into {environment.folder.relative_to(ROOT)} …")
+    shutil.rmtree(environment.folder, ignore_errors=True)
+    pip = [str(environment.python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    run(environment, [sys.executable, "-m", "venv", str(environment.folder)])
+    # The lock is complete, so there is nothing to resolve. Python compiles what is imported, once.
+    locked = ["--require-hashes", "--no-deps", "--no-compile"]
+    run(environment, [*pip, "install", *locked, "--requirement", str(environment.lock)])
+    if environment.editable:
+        # Everything it needs is there already, setuptools included: this reaches no network.
+        offline = ["--no-index", "--no-deps", "--no-build-isolation"]
+        run(environment, [*pip, "install", *offline, "--editable", str(ROOT)])
+    environment.stamp.write_text(environment.recipe())
+    say(f"{environment.name}: ready after {time.monotonic() - began:.0f} s")
+
+
+def run(environment: Environment, command: list[str]) -> None:
+    """Run a step of an installation; keep its output for the case that it fails."""
+    logs = LOCAL / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"setup-{environment.name}.log"
+    with log.open("w") as output:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        last_lines = "\n".join(log.read_text().splitlines()[-15:])
+        raise ToolFailure(
+            f"{environment.name}: `{' '.join(command)}` failed:\n{last_lines}\n"
+            f"(all of it: {log.relative_to(ROOT)})"
+        )
+
+
+def say(text: str) -> None:
+    """Tell the person what is going on."""
+    print(f"setup: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,127 @@
+"""Build the functions and layers with SAM, for the Python and processor of this machine."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tools.failure import ToolFailure
+from tools.paths import BUILD, LOCAL, ROOT, SAM, TEMPLATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DIGEST = BUILD / ".digest"
+
+
+def runtime() -> str:
+    """Name the Lambda runtime of this interpreter."""
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def architecture() -> str:
+    """Name this machine's processor as Lambda does."""
+    return "arm64" if platform.machine().lower() in {"aarch64", "arm64"} else "x86_64"
+
+
+def sources() -> Iterator[Path]:
+    """Yield every file that a build reads, in a stable order."""
+    yield TEMPLATE
+    yield ROOT / "requirements" / "sam.lock"
+    for folder in ("functions", "layers"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield path
+
+
+def digest() -> str:
+    """Return a fingerprint of all that determines what a build makes."""
+    whole = hashlib.sha256(f"{runtime()} {architecture()}".encode())
+    for path in sources():
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        whole.update(f"\n{path.relative_to(ROOT)} {content}".encode())
+    return whole.hexdigest()
+
+
+def build() -> str:
+    """Build what has changed since the last time, and return the fingerprint of the result."""
+    with one_at_a_time():
+        wanted = digest()
+        if DIGEST.exists() and DIGEST.read_text() == wanted:
+            print("build: nothing has changed", flush=True)
+            return wanted
+        began = time.monotonic()
+        print(f"build: sam build for {runtime()} on {architecture()} …", flush=True)
+        run_sam_build()
+        DIGEST.write_text(wanted)
+        print(f"build: done after {time.monotonic() - began:.0f} s", flush=True)
+        return wanted
+
+
+def run_sam_build() -> None:
+    """Run `sam build`; show its output only if it fails."""
+    DIGEST.unlink(missing_ok=True)
+    command = [
+        *(str(SAM), "build", "--template-file", str(TEMPLATE), "--build-dir", str(BUILD)),
+        *("--parameter-overrides", f"Runtime={runtime()} Architecture={architecture()}"),
+    ]
+    log = LOCAL / "logs" / "build.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as output:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        last_lines = "\n".join(log.read_text().splitlines()[-30:])
+        raise ToolFailure(f"sam build failed:\n{last_lines}\n(all of it: {log.relative_to(ROOT)})")
+
+
+def environment() -> dict[str, str]:
+    """Return this process's environment with what the layers' makefiles want to know."""
+    # A make that runs this one passes its own flags on, which are not meant for the layers'.
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("MAKE")}
+    kept.pop("MFLAGS", None)
+    # The functions' runtime must be on PATH: SAM asks for it by its name.
+    kept["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), kept.get("PATH", "")])
+    return kept | {
+        "LAYER_PYTHON": sys.executable,
+        "LAYER_ARCHITECTURE": architecture(),
+        "SAM_CLI_TELEMETRY": "0",
+    }
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Let nobody else build meanwhile: tests may run beside `make up`."""
+    LOCAL.mkdir(exist_ok=True)
+    with (LOCAL / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> int:
+    """Build, and say plainly what went wrong if it did."""
+    try:
+        build()
+    except ToolFailure as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

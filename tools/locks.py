@@ -1,0 +1,51 @@
+"""Write every lock file anew from the requirements beside it: `make lock`.
+
+A lock holds versions and hashes, and no address: each user's own pip settings say where packages
+come from. One lock serves every Python and platform that we support.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tools.paths import LOCAL, ROOT
+
+DEV_LOCK = "requirements/dev.lock"
+LAYERS = ("resolver", "channels")
+
+#: Lock file → what it is made from; the layers' last, because they follow the versions of dev.
+SOURCES = {
+    "requirements/lock.lock": ["requirements/lock.txt"],
+    "requirements/sam.lock": ["requirements/sam.txt"],
+    "requirements/cloud.lock": ["requirements/cloud.txt"],
+    "requirements/faults.lock": ["requirements/faults.txt"],
+    DEV_LOCK: ["requirements/dev.txt", *(f"layers/{name}/requirements.txt" for name in LAYERS)],
+    **{f"layers/{name}/requirements.lock": [f"layers/{name}/requirements.txt"] for name in LAYERS},
+}
+
+
+def main(options: list[str]) -> int:
+    """Resolve each list of requirements; stop at the first that has no solution.
+
+    Versions that a lock holds stay while they fit, unless `options` has `--upgrade`.
+    """
+    for lock, sources in SOURCES.items():
+        print(f"lock: {lock}", flush=True)
+        # What ships is what was tested: a layer gets no version that dev does not have.
+        constraints = ["--constraint", DEV_LOCK] if lock.startswith("layers/") else []
+        command = [
+            *(str(LOCAL / "lock" / "bin" / "uv"), "pip", "compile", "--quiet"),
+            *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-strip-extras"),
+            *("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"),
+            *options,
+            *(*constraints, *sources, "--output-file", lock),
+        ]
+        code = subprocess.run(command, cwd=ROOT, check=False).returncode
+        if code:
+            return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
