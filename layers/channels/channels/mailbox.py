@@ -1,0 +1,56 @@
+"""The users' mailboxes: rows beside the deliveries, read by the API and deleted by time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from dispatcher.ports import Message
+
+KEPT = 30 * 86_400
+"""Seconds that a message stays in a mailbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """Puts messages into ``MAILBOX#<TYPE>#<delivery_id>`` rows.
+
+    In key order they are in the order of their sending.
+    """
+
+    dynamodb: DynamoDBClient
+    table: str
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str], aws: Callable[[str], Any]) -> Mailbox:
+        """Open the mailboxes in the table of deliveries."""
+        return cls(aws("dynamodb"), environ["DELIVERIES_TABLE"])
+
+    def put(self, message: Message) -> None:
+        """Write the message.
+
+        The same delivery again overwrites its own row, so a repeated send makes no second one.
+        """
+        fields = {
+            "user_id": message.user_id,
+            "sk": f"MAILBOX#{message.integration_type}#{message.delivery_id}",
+            "delivery_id": message.delivery_id,
+            "request_id": message.request_id,
+            "session_id": message.session_id,
+            "agent_id": message.agent_id
+            if message.config.get("include_agent_info", True)
+            else None,
+            "subject": message.subject,
+            "content": message.content,
+        }
+        item: dict[str, Any] = {
+            name: {"S": value} for name, value in fields.items() if value is not None
+        }
+        item["created_at"] = {"N": repr(message.attempted_at)}
+        item["ttl"] = {"N": str(int(message.attempted_at) + KEPT)}
+        self.dynamodb.put_item(TableName=self.table, Item=item)

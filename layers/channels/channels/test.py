@@ -1,0 +1,56 @@
+"""Delivers TEST.
+
+Records the message in the user's mailbox, and fails, stalls or crashes where the override says so.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from channels.mailbox import Mailbox
+from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dispatcher.integrations.integration import Config
+    from dispatcher.ports import Channel, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """Implements ``ports.Channel``."""
+
+    mailbox: Mailbox
+    sleep: Callable[[float], None] = time.sleep
+    crash: Callable[[int], object] = os._exit
+
+    def deliver(self, message: Message) -> Outcome:
+        """Rehearse what the override asks of this try, else put the message into the mailbox."""
+        self.sleep(message.config.get("latency_ms", 0) / 1000)
+        if not _fails(message.config, message.attempt):
+            self.mailbox.put(message)
+            return Delivered(detail="recorded")
+        failure = message.config.get("failure", "transient")
+        if failure == "crash":
+            # Ends the process as a crash of the runtime does: no clean-up, no record, no answer.
+            self.crash(1)
+        if failure == "permanent":
+            return Permanent(
+                "rehearsed_failure", f"rehearsed permanent failure of try {message.attempt}"
+            )
+        return Retry("rehearsed_failure", f"rehearsed transient failure of try {message.attempt}")
+
+
+def _fails(config: Config, attempt: int) -> bool:
+    if "fail_attempts" in config:
+        return attempt <= int(config["fail_attempts"])
+    return "failure" in config
+
+
+def channel(environ: Mapping[str, str], aws: Callable[[str], Any]) -> Channel:
+    """Make the channel from the function's environment."""
+    return Rehearsal(Mailbox.of(environ, aws))

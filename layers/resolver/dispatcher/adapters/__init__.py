@@ -1,0 +1,1 @@
+"""The real world behind the ports: DynamoDB, SQS, KMS, clock, randomness and log."""

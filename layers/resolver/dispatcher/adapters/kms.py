@@ -1,0 +1,73 @@
+"""Seals secrets with KMS, bound to their user and integration type by the encryption context."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from dispatcher.adapters.aws import unavailable_if_it_fails
+from dispatcher.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_kms import KMSClient
+
+    from dispatcher.integrations.integration import Config
+
+LARGEST_CHUNK = 4096
+"""Bytes that KMS encrypts in one call."""
+
+REMEMBERED = 256
+"""Sealed documents that a container keeps open; a change of the override makes new ones."""
+
+
+class KmsVault:
+    """Implements ``ports.Vault``.
+
+    What was opened once is remembered by its ciphertext, never by name or version.
+    """
+
+    def __init__(self, kms: Callable[[], KMSClient], key: str) -> None:
+        self._kms = kms
+        self._key = key
+        self._open: dict[tuple[str, str, tuple[bytes, ...]], str] = {}
+
+    def seal(self, user_id: str, integration_type: str, secrets: Config) -> tuple[bytes, ...]:
+        """Encrypt a JSON-shaped mapping, in chunks of what KMS takes."""
+        document = json.dumps(secrets, separators=(",", ":")).encode()
+        with unavailable_if_it_fails():
+            return tuple(
+                self._kms().encrypt(
+                    KeyId=self._key,
+                    Plaintext=document[start : start + LARGEST_CHUNK],
+                    EncryptionContext=_context(user_id, integration_type),
+                )["CiphertextBlob"]
+                for start in range(0, len(document), LARGEST_CHUNK)
+            )
+
+    def open(self, user_id: str, integration_type: str, sealed: tuple[bytes, ...]) -> Config:
+        """Decrypt what ``seal`` made."""
+        name = (user_id, integration_type, sealed)
+        if name not in self._open:
+            with unavailable_if_it_fails():
+                chunks = [
+                    self._kms().decrypt(
+                        KeyId=self._key,
+                        CiphertextBlob=chunk,
+                        EncryptionContext=_context(user_id, integration_type),
+                    )["Plaintext"]
+                    for chunk in sealed
+                ]
+            while len(self._open) >= REMEMBERED:
+                self._open.pop(next(iter(self._open)), None)
+            self._open[name] = b"".join(chunks).decode(errors="replace")
+        try:
+            document: Config = json.loads(self._open[name])
+        except ValueError as error:
+            raise UnavailableError("the sealed secrets of an override are damaged") from error
+        return document
+
+
+def _context(user_id: str, integration_type: str) -> dict[str, str]:
+    return {"user_id": user_id, "integration_type": integration_type}

@@ -1,0 +1,100 @@
+"""What the machine itself gives: time, randomness, a bounded wait, and the log."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_lambda_powertools import Logger
+
+    from dispatcher.outcomes import Outcome
+
+
+class SystemClock:
+    """Implements ``ports.Clock``."""
+
+    def now(self) -> float:
+        """Return the seconds since 1970, to the millisecond."""
+        return round(time.time(), 3)
+
+    def monotonic(self) -> float:
+        """Return seconds that only ever grow."""
+        return time.monotonic()
+
+
+class SystemIdentities:
+    """Implements ``ports.Identities``."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def delivery_id(self, now: float) -> str:
+        """Return a UUIDv7 (RFC 9562, 5.7).
+
+        Milliseconds, then a counter, so that ids of one process sort as made.
+        """
+        with self._lock:
+            # 12 bits of rand_a count within (and, when full, beyond) the millisecond: method 1 of
+            # RFC 9562, 6.2.
+            self._last = max(int(now * 1000) << 12, self._last + 1)
+            tick = self._last
+        value = (
+            (tick >> 12) << 80
+            | 0x7 << 76
+            | (tick & 0xFFF) << 64
+            | 0b10 << 62
+            | secrets.randbits(62)
+        )
+        return str(uuid.UUID(int=value))
+
+    def token(self) -> str:
+        """Return a fresh random token."""
+        return secrets.token_hex(16)
+
+    def random(self, count: int) -> bytes:
+        """Return random bytes, fit for secrets."""
+        return os.urandom(count)
+
+
+class ThreadWatchdog:
+    """Implements ``ports.Watchdog``.
+
+    The work runs in a thread that is left behind when its time is up.
+    """
+
+    def within(self, seconds: float, work: Callable[[], Outcome]) -> Outcome | None:
+        """Return or raise as ``work`` does, or return ``None`` once ``seconds`` have passed."""
+        done: list[Outcome] = []
+        failed: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                done.append(work())
+            except BaseException as error:  # noqa: BLE001 - handed on to the caller below
+                failed.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(seconds)
+        if failed:
+            raise failed[0]
+        return done[0] if done else None
+
+
+class LogJournal:
+    """Implements ``ports.Journal`` with structured log lines."""
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+
+    def note(self, event: str, **fields: object) -> None:
+        """Write one wide line."""
+        self._logger.info(event, extra=fields)

@@ -1,0 +1,72 @@
+"""The queues in SQS: doorbells, tickets and parked messages."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dispatcher.adapters.aws import unavailable_if_it_fails
+from dispatcher.doorbells import Doorbell, encode
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+LONGEST_REASON = 500
+"""Characters of a parked message's reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queues:
+    """The URLs of the queues that are written to."""
+
+    delivery: str
+    retry: str
+    dead_letter: str
+    parked: str
+
+
+class SqsDoorbells:
+    """Implements ``ports.Doorbells``.
+
+    All queues are standard; the group id makes them fair among users.
+    """
+
+    def __init__(self, sqs: SQSClient, queues: Queues) -> None:
+        self._sqs = sqs
+        self._queues = queues
+
+    def ring(self, doorbell: Doorbell, *, delay: int = 0) -> None:
+        """Ring for a first try."""
+        self._send(self._queues.delivery, doorbell, delay)
+
+    def ring_retry(self, doorbell: Doorbell, *, delay: int = 0) -> None:
+        """Ring on the queue of retries."""
+        self._send(self._queues.retry, doorbell, delay)
+
+    def leave_ticket(self, ticket: Doorbell) -> None:
+        """Put a ticket into the dead-letter queue."""
+        self._send(self._queues.dead_letter, ticket, 0)
+
+    def park(self, body: str, *, reason: str, source: str) -> None:
+        """Put a message aside as it is, with reason and source queue as attributes."""
+        text = {"reason": reason[:LONGEST_REASON], "source": source}
+        with unavailable_if_it_fails():
+            self._sqs.send_message(
+                QueueUrl=self._queues.parked,
+                MessageBody=body,
+                MessageAttributes={
+                    name: {"DataType": "String", "StringValue": value}
+                    for name, value in text.items()
+                },
+            )
+
+    def _send(self, queue: str, doorbell: Doorbell, delay: int) -> None:
+        group = hashlib.sha256(doorbell.user_id.encode()).hexdigest()[:32]
+        with unavailable_if_it_fails():
+            self._sqs.send_message(
+                QueueUrl=queue,
+                MessageBody=encode(doorbell),
+                DelaySeconds=delay,
+                MessageGroupId=group,
+            )

@@ -1,0 +1,86 @@
+"""Everything that this package raises on purpose.
+
+DispatcherError
+├── RejectedError               the caller must change something
+│   ├── InvalidInputError       422, with a pointer to each wrong value
+│   ├── NotFoundError           404
+│   └── ConflictError           409
+├── BrokenSettingError          503: an operator must correct an environment variable
+├── UnavailableError            503: an AWS service did not answer, or not in time
+└── RefusedError                a conditional write was refused: seen by the protocol, by no caller
+
+A failed delivery is not here: it is a result (see ``outcomes``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class DispatcherError(Exception):
+    """Something went wrong that this package knows how to name."""
+
+
+class RejectedError(DispatcherError):
+    """The request cannot be done as it was made; nothing was written."""
+
+
+class Flaw(NamedTuple):
+    """One wrong value of an input: where (a JSON pointer, RFC 6901) and what to do about it."""
+
+    pointer: str
+    detail: str
+
+
+class InvalidInputError(RejectedError):
+    """The input is readable and does not meet the rules."""
+
+    def __init__(self, *flaws: Flaw) -> None:
+        super().__init__("; ".join(f"{flaw.pointer}: {flaw.detail}" for flaw in flaws))
+        self.flaws = flaws
+
+
+class NotFoundError(RejectedError):
+    """There is no such override, delivery or route for this user."""
+
+
+class ConflictError(RejectedError):
+    """What is stored does not allow the request now."""
+
+
+class BrokenSettingError(DispatcherError):
+    """An environment variable holds a value that cannot be used."""
+
+    def __init__(self, variable: str, detail: str) -> None:
+        super().__init__(f"{variable} {detail}")
+        self.variable = variable
+
+
+class UnavailableError(DispatcherError):
+    """A table, queue or key could not be reached; the same call may succeed later."""
+
+
+class RefusedError(DispatcherError):
+    """A conditional write was refused; nothing was written.
+
+    ``rows`` holds, in the order of the writes, what stood in the way: the row as it is stored
+    (``None`` where there is none), or the absence of an entry for the writes whose own condition
+    held.
+    """
+
+    def __init__(self, rows: Mapping[int, dict[str, Any] | None]) -> None:
+        super().__init__(f"refused by {sorted(rows)}")
+        self.rows = rows
+
+    @property
+    def row(self) -> dict[str, Any] | None:
+        """The stored row that refused the first write."""
+        return self.rows.get(0)
+
+
+def at(pointer: str, flaws: Sequence[Flaw]) -> tuple[Flaw, ...]:
+    """Move flaws of a part under the pointer of the whole."""
+    return tuple(Flaw(pointer + flaw.pointer, flaw.detail) for flaw in flaws)

@@ -1,0 +1,17 @@
+"""The shapes of the names that callers use. Match them whole (``fullmatch``)."""
+
+from __future__ import annotations
+
+import re
+
+USER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+|:-]{0,127}")
+"""Compared as it is: users that differ in case are different users."""
+
+REQUEST_ID = re.compile(r"[\x21-\x7e]{1,256}")
+"""A caller's idempotency identity, in the scope of one user."""
+
+DELIVERY_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""A UUID in its canonical form; ours are version 7."""
+
+UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""What no text may hold: SQS refuses these characters, and a lone surrogate has no UTF-8 form."""

@@ -1,0 +1,43 @@
+"""EMAIL: one multipart mail by SMTP or SES."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from typing_extensions import TypedDict
+
+from dispatcher.integrations.integration import Address, Check, Config, Integration, Recipient
+from dispatcher.integrations.rules import email_address, email_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class EmailConfig(TypedDict, total=False):
+    """What an EMAIL override may set; ``format`` is html where nobody says."""
+
+    email_address: Annotated[str, Check(email_address)]
+    format: Literal["html", "text"]
+    include_agent_info: bool
+
+
+def address(
+    config: Config, recipient: Recipient, user_id: str, environ: Mapping[str, str]
+) -> Address | None:
+    """Find the mailbox: the override's, the caller's, or the one that the user id stands for."""
+    value = config.get("email_address") or recipient.email or email_of(user_id, environ)
+    return Address("email", value) if value else None
+
+
+INTEGRATION = Integration(
+    name="EMAIL",
+    priority=2,
+    retry_count=3,
+    retry_delay_seconds=60,
+    auto_enabled=True,
+    configured=lambda _environ: False,
+    address=address,
+    address_key="email_address",
+    config_type=EmailConfig,
+    config={"include_agent_info": True},
+)

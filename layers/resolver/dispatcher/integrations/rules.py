@@ -1,0 +1,79 @@
+"""Rules on config values that several integrations share.
+
+Who a message is for, and what an address looks like.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+
+
+def email_address(value: str, _environ: Mapping[str, str]) -> str:
+    """Accept one plain address.
+
+    A display name, a list, a literal domain or a header trick is refused.
+    """
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        return validate_email(
+            value,
+            check_deliverability=False,
+            allow_smtputf8=False,
+            allow_quoted_local=False,
+            test_environment=True,
+        ).normalized
+    except EmailNotValidError as error:
+        message = f"must be one e-mail address such as jane@example.com: {error}"
+        raise ValueError(message) from error
+
+
+def phone_number(value: str, _environ: Mapping[str, str]) -> str:
+    """Accept a valid number in E.164 form with ASCII digits."""
+    if E164.fullmatch(value):
+        import phonenumbers
+
+        try:
+            if phonenumbers.is_valid_number(phonenumbers.parse(value)):
+                return value
+        except phonenumbers.NumberParseException:
+            pass
+    message = "must be a phone number in international form such as +14155552671"
+    raise ValueError(message)
+
+
+def matching(pattern: str, what: str) -> Callable[[str, Mapping[str, str]], str]:
+    """Make a rule that accepts what the whole pattern matches; ``what`` completes "must be …"."""
+    compiled = re.compile(pattern)
+
+    def rule(value: str, _environ: Mapping[str, str]) -> str:
+        if compiled.fullmatch(value):
+            return value
+        message = f"must be {what}"
+        raise ValueError(message)
+
+    return rule
+
+
+def looks_like_email(user_id: str) -> bool:
+    """Tell whether a user id can serve as an e-mail address as it stands."""
+    local, at, domain = user_id.partition("@")
+    return bool(
+        local and at and "." in domain and "@" not in domain and not set("|:") & set(user_id)
+    )
+
+
+def email_of(user_id: str, environ: Mapping[str, str]) -> str | None:
+    """Return the address that a user id stands for: itself, or ``user_id@DEFAULT_EMAIL_DOMAIN``."""
+    if looks_like_email(user_id):
+        return user_id
+    domain = environ.get("DEFAULT_EMAIL_DOMAIN", "")
+    if domain and not set("@|:") & set(user_id):
+        return f"{user_id}@{domain}"
+    return None

@@ -1,0 +1,59 @@
+"""SLACK: a direct message or a channel post by the workspace's bot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from typing_extensions import TypedDict
+
+from dispatcher.integrations.integration import Address, Check, Config, Integration, Recipient
+from dispatcher.integrations.rules import email_address, email_of, matching
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+channel_id = matching(r"[CGD][A-Z0-9]{6,20}", "a Slack channel id such as C024BE91L")
+slack_user_id = matching(r"[UW][A-Z0-9]{6,20}", "a Slack user id such as U024BE7LH")
+
+
+class SlackConfig(TypedDict, total=False):
+    """What a SLACK override may set."""
+
+    user_email: Annotated[str, Check(email_address)]
+    channel_id: Annotated[str, Check(channel_id)]
+    slack_user_id: Annotated[str, Check(slack_user_id)]
+    thread_replies: bool
+    mention_user: bool
+    include_agent_info: bool
+
+
+def address(
+    config: Config, recipient: Recipient, user_id: str, environ: Mapping[str, str]
+) -> Address | None:
+    """Find the channel, the user or the e-mail address to look the user up by."""
+    for kind, value in (
+        ("channel", config.get("channel_id")),
+        ("slack_user", config.get("slack_user_id")),
+        ("email", config.get("user_email")),
+        ("channel", recipient.slack_channel),
+        ("slack_user", recipient.slack_user_id),
+        ("email", recipient.email),
+        ("email", email_of(user_id, environ)),
+    ):
+        if value:
+            return Address(kind, value)
+    return None
+
+
+INTEGRATION = Integration(
+    name="SLACK",
+    priority=1,
+    retry_count=3,
+    retry_delay_seconds=60,
+    auto_enabled=True,
+    configured=lambda _environ: False,
+    address=address,
+    address_key="user_email",
+    config_type=SlackConfig,
+    config={"thread_replies": False, "mention_user": False, "include_agent_info": True},
+)

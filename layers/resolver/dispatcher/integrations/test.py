@@ -1,0 +1,60 @@
+"""TEST: records the message in the user's mailbox and fails on demand, to rehearse retries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from typing_extensions import TypedDict
+
+from dispatcher.integrations.integration import Address, Check, Config, Integration, Recipient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+def between(low: int, high: int) -> Callable[[int, Mapping[str, str]], int]:
+    """Make a rule that accepts the whole numbers from ``low`` to ``high``."""
+
+    def rule(value: int, _environ: Mapping[str, str]) -> int:
+        if low <= value <= high:
+            return value
+        message = f"must be a whole number from {low} to {high}"
+        raise ValueError(message)
+
+    return rule
+
+
+class TestConfig(TypedDict, total=False):
+    """What a TEST override may set.
+
+    How the first ``fail_attempts`` tries of a round fail (all, where it is not set).
+    """
+
+    fail_attempts: Annotated[int, Check(between(0, 25))]
+    failure: Literal["transient", "permanent", "crash"]
+    latency_ms: Annotated[int, Check(between(0, 60_000))]
+
+
+def configured(environ: Mapping[str, str]) -> bool:
+    """Say yes on stages where people try things out, elsewhere by parameter."""
+    return environ.get("STAGE") in {"local", "dev"} or environ.get("TEST_ENABLED") == "true"
+
+
+def address(
+    _config: Config, _recipient: Recipient, user_id: str, _environ: Mapping[str, str]
+) -> Address | None:
+    """Find the user's own mailbox."""
+    return Address("mailbox", user_id)
+
+
+INTEGRATION = Integration(
+    name="TEST",
+    priority=5,
+    retry_count=1,
+    retry_delay_seconds=10,
+    auto_enabled=True,
+    configured=configured,
+    address=address,
+    address_key="",
+    config_type=TestConfig,
+)

@@ -1,0 +1,45 @@
+"""TOOL: an event on the tool bus, for tools that subscribe to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from typing_extensions import TypedDict
+
+from dispatcher.integrations.integration import Address, Check, Config, Integration, Recipient
+from dispatcher.integrations.rules import matching
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+tool_id = matching(
+    r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}",
+    "1-128 letters, digits or ._:/- that begin with a letter or digit",
+)
+
+
+class ToolConfig(TypedDict, total=False):
+    """What a TOOL override may set; without ``tool_id`` the event speaks to all tools."""
+
+    tool_id: Annotated[str, Check(tool_id)]
+    include_agent_info: bool
+
+
+def address(
+    config: Config, _recipient: Recipient, _user_id: str, _environ: Mapping[str, str]
+) -> Address | None:
+    """Find the tool, or all of them (``*``)."""
+    return Address("tool", config.get("tool_id", "*"))
+
+
+INTEGRATION = Integration(
+    name="TOOL",
+    priority=7,
+    retry_count=1,
+    retry_delay_seconds=5,
+    auto_enabled=True,
+    configured=lambda _environ: False,
+    address=address,
+    address_key="",
+    config_type=ToolConfig,
+)

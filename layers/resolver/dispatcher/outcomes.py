@@ -1,0 +1,50 @@
+"""What an attempt came to: a value, never an exception.
+
+A channel returns one of three: ``Delivered``, ``Retry`` or ``Permanent``. ``code`` is a stable word
+for programs, ``detail`` a short sentence for people; neither ever holds a secret, a URL's query or
+a receiver's body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The receiver took the message; ``metadata`` holds the provider's own ids."""
+
+    metadata: Mapping[str, str | int] = field(default_factory=dict)
+    detail: str = ""
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The attempt failed in a way that may pass.
+
+    ``after`` is the receiver's own wish in seconds.
+    """
+
+    code: str
+    detail: str
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Permanent:
+    """The attempt failed in a way that trying again cannot change.
+
+    ``gone`` asks to disable the override (HTTP 410).
+    """
+
+    code: str
+    detail: str
+    gone: bool = False
+
+
+Outcome = Delivered | Retry | Permanent

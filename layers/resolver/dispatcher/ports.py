@@ -1,0 +1,215 @@
+"""What the use cases need from the world, each as small as its users allow.
+
+The real ones are in ``adapters`` and ``channels``, the fakes in ``tests``; one contract suite holds
+both to this page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from dispatcher.delivery import Item
+    from dispatcher.doorbells import Doorbell
+    from dispatcher.integrations.integration import Address, Config
+    from dispatcher.outcomes import Outcome
+    from dispatcher.protocol import Change, Key, Write
+    from dispatcher.resolution import Override, UserOverrides
+
+
+class Clock(Protocol):
+    """Where time comes from."""
+
+    def now(self) -> float:
+        """Return the seconds since 1970, to the millisecond."""
+
+    def monotonic(self) -> float:
+        """Return seconds that only ever grow, for measuring how long something took."""
+
+
+class Identities(Protocol):
+    """Where randomness comes from."""
+
+    def delivery_id(self, now: float) -> str:
+        """Return a fresh UUIDv7: ids made later sort later."""
+
+    def token(self) -> str:
+        """Return a fresh random token: the owner of a claim, the author of a write."""
+
+    def random(self, count: int) -> bytes:
+        """Return ``count`` random bytes, fit for secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of a listing, and the sort key to go on after (``None``: that was all)."""
+
+    rows: tuple[Item, ...]
+    after: str | None
+
+
+class Deliveries(Protocol):
+    """The table of requests, deliveries and mailboxes. Every read is consistent but for ``due``.
+
+    Any call may raise ``UnavailableError``: the effect may then have happened or not.
+    """
+
+    def get(self, key: Key) -> Item | None:
+        """Return one row."""
+
+    def apply(self, key: Key, change: Change) -> Item:
+        """Change one row if its conditions hold and return it as it is then.
+
+        Else raise ``RefusedError``.
+        """
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        """Do all writes or none (at most 100).
+
+        ``RefusedError`` says whose conditions did not hold.
+        """
+
+    def listing(
+        self,
+        user_id: str,
+        prefix: str,
+        *,
+        limit: int,
+        newest_first: bool,
+        after: str | None = None,
+        equal: Mapping[str, str] | None = None,
+        without: tuple[str, ...] = (),
+        now: float,
+    ) -> Page:
+        """Return rows of one user whose sort key begins with ``prefix``, in key order.
+
+        ``equal`` filters (a page may then be short and still have more behind it), ``without``
+        names attributes that the caller does not need, and rows whose ``ttl`` lies before ``now``
+        are left out.
+        """
+
+    def skip(self, user_id: str, prefix: str, count: int) -> str | None:
+        """Return the sort key of the ``count``-th newest row, ``None`` where there are fewer."""
+
+    def due(self, shard: int, now: float) -> Iterator[Item]:
+        """Yield what the sweep index shows as due in one shard, oldest first.
+
+        It may be a little behind the rows.
+        """
+
+
+class Overrides(Protocol):
+    """The table of overrides: one row per user who has any. Reads are consistent."""
+
+    def get(self, user_id: str) -> UserOverrides:
+        """Return the user's overrides, none for a user without a row."""
+
+    def create(
+        self, user_id: str, integration_type: str, override: Override, *, now: float, token: str
+    ) -> None:
+        """Add an override; ``RefusedError`` if there is one."""
+
+    def replace(
+        self, user_id: str, integration_type: str, override: Override, *, version: int, token: str
+    ) -> None:
+        """Put an override in place of the one that was read at ``version``.
+
+        Else ``RefusedError``.
+        """
+
+    def delete(self, user_id: str, integration_type: str, *, token: str) -> None:
+        """Remove an override, and the row with the last one; ``RefusedError`` if there is none."""
+
+    def clear(self, user_id: str) -> tuple[str, ...]:
+        """Remove the user's row and return the integration types that it held."""
+
+
+class Vault(Protocol):
+    """Encrypts the secrets of one override, bound to its user and integration type."""
+
+    def seal(self, user_id: str, integration_type: str, secrets: Config) -> tuple[bytes, ...]:
+        """Encrypt a JSON-shaped mapping."""
+
+    def open(self, user_id: str, integration_type: str, sealed: tuple[bytes, ...]) -> Config:
+        """Decrypt what ``seal`` made.
+
+        ``UnavailableError`` if the key refuses or does not answer.
+        """
+
+
+class Doorbells(Protocol):
+    """The queues. A ring may be lost or doubled: the rows are the truth."""
+
+    def ring(self, doorbell: Doorbell, *, delay: int = 0) -> None:
+        """Ring for a first try, after ``delay`` seconds (0-900)."""
+
+    def ring_retry(self, doorbell: Doorbell, *, delay: int = 0) -> None:
+        """Ring on the queue of retries, so that they never hold up first tries."""
+
+    def leave_ticket(self, ticket: Doorbell) -> None:
+        """Put a ticket for a fresh round into the dead-letter queue."""
+
+    def park(self, body: str, *, reason: str, source: str) -> None:
+        """Put a message that nobody can read aside for a person."""
+
+
+class Journal(Protocol):
+    """The log: one wide line per thing that happened."""
+
+    def note(self, event: str, **fields: object) -> None:
+        """Write one line; ``event`` is one of the names catalogued in ``docs/operations.md``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What a channel is asked to deliver.
+
+    Text with its variables filled in, the config with its secrets in place.
+    """
+
+    delivery_id: str
+    request_id: str
+    session_id: str | None
+    agent_id: str | None
+    user_id: str
+    integration_type: str
+    subject: str | None
+    content: str
+    config: Config
+    secrets: Config
+    address: Address
+    round: int
+    attempt: int
+    """Counts the tries of this round from 1, those without a known outcome included."""
+    accepted_at: float
+    attempted_at: float
+
+
+class Channel(Protocol):
+    """Delivers over one integration.
+
+    Sends at most once per call and never raises for a receiver's fault.
+    """
+
+    def deliver(self, message: Message) -> Outcome:
+        """Send the message and say what came of it."""
+
+
+class Watchdog(Protocol):
+    """Bounds the wall-clock time of an attempt."""
+
+    def within(self, seconds: float, work: Callable[[], Outcome]) -> Outcome | None:
+        """Return what ``work`` returns, or ``None`` once ``seconds`` have passed."""
+
+
+class Probes(Protocol):
+    """Looks whether what the service stands on can be reached."""
+
+    def all_within(self, seconds: float) -> Mapping[str, bool]:
+        """Probe everything side by side, each at most ``seconds`` long.
+
+        Tell by name what answered.
+        """

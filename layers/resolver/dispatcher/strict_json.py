@@ -1,0 +1,59 @@
+"""JSON as the RFC has it.
+
+What Python's reader lets through besides (NaN, repeated keys, any depth) is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+DEEPEST = 32
+"""Levels of nesting; DynamoDB stores as many."""
+
+
+class MalformedJsonError(ValueError):
+    """The text is not JSON that we take; the message says why, without quoting it."""
+
+
+def read_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Read one JSON value; raise ``MalformedJsonError`` where the text is none."""
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+    except MalformedJsonError:
+        raise
+    except RecursionError as error:
+        raise MalformedJsonError(_TOO_DEEP) from error
+    except ValueError as error:
+        # JSONDecodeError, or an integer of more digits than Python converts.
+        raise MalformedJsonError("is not valid JSON") from error
+    if _depth(value) > DEEPEST:
+        raise MalformedJsonError(_TOO_DEEP)
+    return value
+
+
+_TOO_DEEP = f"is nested deeper than {DEEPEST} levels"
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        raise MalformedJsonError("names a key twice in one object")
+    return result
+
+
+def _refuse(_constant: str) -> None:
+    raise MalformedJsonError("holds NaN or Infinity, which JSON does not know")
+
+
+def _depth(value: object) -> int:
+    deepest, level = 0, [value]
+    while level:
+        deepest += 1
+        parts = [
+            one.values() if isinstance(one, dict) else one
+            for one in level
+            if isinstance(one, dict | list)
+        ]
+        level = [inner for part in parts for inner in part]
+    return deepest - 1

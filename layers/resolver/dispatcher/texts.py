@@ -1,0 +1,38 @@
+"""A caller's text and its ``$variables``.
+
+Data from end to end, never compiled as a template of ours.
+"""
+
+from __future__ import annotations
+
+from string import Template
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Scalar = str | int | float | bool
+
+
+def render(text: str, variables: Mapping[str, Scalar]) -> str:
+    """Fill in ``$name`` and ``${name}``; a name without a value stays as it stands."""
+    return Template(text).safe_substitute(
+        {name: _shown(value) for name, value in variables.items()}
+    )
+
+
+def rendered_size(text: str, variables: Mapping[str, Scalar]) -> int:
+    """Return the bytes that ``render`` would make (or a little more), without making them.
+
+    A short text can name a long variable many times: 128 KiB of ``$a`` and a value of 100 KiB are 6
+    GiB.
+    """
+    sizes = {name: len(_shown(value).encode()) for name, value in variables.items()}
+    named = (match["named"] or match["braced"] for match in Template.pattern.finditer(text))
+    return len(text.encode()) + sum(sizes.get(name, 0) for name in named if name)
+
+
+def _shown(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

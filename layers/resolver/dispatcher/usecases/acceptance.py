@@ -1,0 +1,254 @@
+"""Accepts a message: one transaction writes request and deliveries, then the doorbell rings.
+
+Once the rows are there nothing is lost, whatever happens to the doorbell. The same request again
+gets the same answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dispatcher.delivery import REQUEST, Delivery, Status
+from dispatcher.doorbells import RequestBell
+from dispatcher.errors import Flaw, InvalidInputError, RefusedError, UnavailableError
+from dispatcher.identifiers import REQUEST_ID
+from dispatcher.inputs import SendBody, send_body
+from dispatcher.integrations import catalogue
+from dispatcher.protocol import (
+    LEASE,
+    LONGEST_DELAY,
+    LONGEST_RETRY_AFTER,
+    Clause,
+    Put,
+    Write,
+    absent,
+    delay_until,
+    key_of,
+    shard_of,
+    watch_from,
+    within_reach,
+)
+from dispatcher.resolution import effective, system_defaults
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dispatcher.delivery import Item
+    from dispatcher.ports import Clock, Deliveries, Doorbells, Identities, Journal, Overrides
+    from dispatcher.resolution import Configuration
+
+NO_ADDRESS = "no_address"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to a send, and whether it repeats an earlier one."""
+
+    answer: dict[str, Any]
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """The one way in for messages, from HTTP and from events."""
+
+    environ: Mapping[str, str]
+    retention: float
+    """Seconds that finished deliveries and their requests are kept."""
+    overrides: Overrides
+    deliveries: Deliveries
+    doorbells: Doorbells
+    clock: Clock
+    identities: Identities
+    journal: Journal
+
+    def accept(self, user_id: str, body: object, idempotency_key: str | None = None) -> Accepted:
+        """Take a message for a user; ``idempotency_key`` is another way to give its ``request_id``.
+
+        Raises ``InvalidInputError``, also where the same ``request_id`` was used for another
+        message.
+        """
+        now = self.clock.now()
+        send = send_body(body, self.environ, now=now)
+        request_id = _request_id(send, idempotency_key) or self.identities.delivery_id(now)
+        rows, skipped = self._plan(user_id, request_id, send, now)
+        answer = {
+            "request_id": request_id,
+            "user_id": user_id,
+            "deliveries": [
+                {
+                    "delivery_id": row.delivery_id,
+                    "integration_type": row.integration_type,
+                    "priority": row.priority,
+                    "status": str(row.status),
+                }
+                for row in rows
+            ],
+            "skipped": skipped,
+        }
+        stored = self._store(user_id, request_id, send, rows, answer, now)
+        if stored is not answer:
+            return Accepted(stored, replayed=True)
+        if rows:
+            self._ring(RequestBell(user_id, request_id), rows[0].due_at, now)
+        self.journal.note(
+            "message.accepted",
+            user_id=user_id,
+            request_id=request_id,
+            deliveries={row.delivery_id: row.integration_type for row in rows},
+            skipped={one["integration_type"]: one["reason"] for one in skipped},
+        )
+        return Accepted(answer, replayed=False)
+
+    def _plan(
+        self, user_id: str, request_id: str, send: SendBody, now: float
+    ) -> tuple[list[Delivery], list[dict[str, str]]]:
+        wanted = send.integration_types or list(catalogue())
+        resolved = effective(system_defaults(self.environ), self.overrides.get(user_id))
+        chosen: dict[str, Configuration] = {}
+        reasons = {
+            name: resolved.disabled[name]
+            for name in catalogue()
+            if name in resolved.disabled and name in wanted
+        }
+        for name, configuration in resolved.configs.items():
+            if name not in wanted:
+                continue
+            integration = catalogue()[name]
+            if (
+                integration.address(
+                    configuration.config, send.addressed_to(), user_id, self.environ
+                )
+                is None
+            ):
+                reasons[name] = NO_ADDRESS
+            else:
+                chosen[name] = configuration
+        due_at = max(now, send.deliver_at or now)
+        ids = [self.identities.delivery_id(now) for _ in chosen]
+        fingerprint = send.fingerprint()
+        one_by_one = send.mode == "first_success" and len(ids) > 1
+        rows = [
+            Delivery(
+                user_id=user_id,
+                delivery_id=delivery_id,
+                request_id=request_id,
+                session_id=send.session_id,
+                integration_type=name,
+                status=Status.PENDING,
+                priority=configuration.priority,
+                max_attempts=1 + configuration.retry_count,
+                retry_delay_seconds=configuration.retry_delay_seconds,
+                created_at=now,
+                due_at=due_at,
+                expires_at=send.expires_at,
+                fingerprint=fingerprint,
+                sweep_shard=shard_of(user_id),
+                sweep_at=None if one_by_one and index else watch_from(due_at, now),
+                waits=one_by_one and index > 0,
+                chain=tuple(ids) if one_by_one else (),
+            )
+            for index, (delivery_id, (name, configuration)) in enumerate(
+                zip(ids, chosen.items(), strict=True)
+            )
+        ]
+        skipped = [
+            {"integration_type": name, "reason": reasons[name]} | _hint(name, reasons[name])
+            for name in catalogue()
+            if name in reasons
+        ]
+        return rows, skipped
+
+    def _store(
+        self,
+        user_id: str,
+        request_id: str,
+        send: SendBody,
+        rows: Sequence[Delivery],
+        answer: dict[str, Any],
+        now: float,
+    ) -> dict[str, Any]:
+        """Write request and rows, or find out who did; return the answer that stands."""
+        key = (user_id, REQUEST + request_id)
+        request: Item = {
+            "user_id": user_id,
+            "sk": key[1],
+            "request_id": request_id,
+            "fingerprint": send.fingerprint(),
+            "author": self.identities.token(),
+            "answer": answer,
+            "created_at": now,
+            "ttl": self._keep_until(send, rows, now),
+            "subject": send.headline(),
+            "content": send.text(),
+            "agent_id": send.agent_id,
+            "recipient": send.recipient.model_dump(exclude_none=True),
+        }
+        free = (Clause("absent_or_below", "ttl", now),)
+        writes = [Write(key, Put(item=request, when=free))]
+        writes += [
+            Write(key_of(user_id, row.delivery_id), Put(item=row.as_item(), when=(absent("sk"),)))
+            for row in rows
+        ]
+        try:
+            self.deliveries.commit(writes)
+        except RefusedError:
+            earlier = self.deliveries.get(key)
+            if earlier is None:
+                # Refused by a row that is gone a moment later: its time to live ended in between.
+                raise UnavailableError("the request was being removed: try again") from None
+            if earlier["author"] == request["author"]:
+                # Our own write, whose answer was lost on the way.
+                return answer
+            if earlier["fingerprint"] == request["fingerprint"]:
+                replayed: dict[str, Any] = earlier["answer"]
+                return replayed
+            flaw = Flaw(
+                "/request_id", f"{request_id!r} was used for another message: take a new one"
+            )
+            raise InvalidInputError(flaw) from None
+        return answer
+
+    def _keep_until(self, send: SendBody, rows: Sequence[Delivery], now: float) -> float:
+        rounds = [
+            row.max_attempts
+            * (max(row.retry_delay_seconds, LONGEST_RETRY_AFTER) + LEASE + LONGEST_DELAY)
+            for row in rows
+        ]
+        longest = sum(rounds) if send.mode == "first_success" else max(rounds, default=0.0)
+        return float(int(max(now, send.deliver_at or now) + self.retention + longest) + 1)
+
+    def _ring(self, doorbell: RequestBell, due_at: float, now: float) -> None:
+        if not within_reach(due_at, now):
+            return
+        try:
+            self.doorbells.ring(doorbell, delay=delay_until(due_at, now))
+        except UnavailableError:
+            # The rows are there: the sweeper rings within two minutes.
+            self.journal.note(
+                "doorbell.lost", user_id=doorbell.user_id, request_id=doorbell.request_id
+            )
+
+
+def _request_id(send: SendBody, idempotency_key: str | None) -> str | None:
+    if idempotency_key is None:
+        return send.request_id
+    if not REQUEST_ID.fullmatch(idempotency_key):
+        raise InvalidInputError(
+            Flaw("", "the header Idempotency-Key must be 1-256 visible ASCII characters")
+        )
+    if send.request_id not in {None, idempotency_key}:
+        raise InvalidInputError(
+            Flaw("/request_id", "differs from the header Idempotency-Key: give one, or both alike")
+        )
+    return idempotency_key
+
+
+def _hint(name: str, reason: str) -> dict[str, str]:
+    if reason != NO_ADDRESS:
+        return {}
+    return {
+        "detail": f"no address is known: set config.{catalogue()[name].address_key} "
+        f"in the user's {name} override"
+    }

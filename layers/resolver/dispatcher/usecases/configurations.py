@@ -1,0 +1,206 @@
+"""Reads and changes what a user receives and how.
+
+System defaults, overrides, the effective configuration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from dispatcher.delivery import rfc3339
+from dispatcher.errors import ConflictError, Flaw, InvalidInputError, NotFoundError, RefusedError
+from dispatcher.integrations import catalogue
+from dispatcher.resolution import Override, Secrets, effective, merged, system_defaults
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dispatcher.integrations.integration import Config, Integration
+    from dispatcher.ports import Clock, Identities, Overrides, Vault
+
+UPDATE_TRIES = 4
+"""Times that an update is worked out, each time on what somebody else has written meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configurations:
+    """All that the API says and changes about configuration."""
+
+    environ: Mapping[str, str]
+    overrides: Overrides
+    vault: Vault
+    clock: Clock
+    identities: Identities
+
+    def system_defaults(self) -> dict[str, Any]:
+        """Return the defaults of all integrations in priority order."""
+        defaults = system_defaults(self.environ)
+        return {
+            "default_integrations": {
+                name: one.configuration.as_json() for name, one in defaults.items()
+            }
+        }
+
+    def effective(self, user_id: str) -> dict[str, Any]:
+        """Return what a delivery to the user would use now, and why it would use nothing else."""
+        stored = self.overrides.get(user_id)
+        resolved = effective(system_defaults(self.environ), stored)
+        return {
+            "user_id": user_id,
+            "user_overrides": {name: dict(one.settings) for name, one in _ordered(stored.by_type)},
+            "effective_configs": {name: one.as_json() for name, one in resolved.configs.items()},
+            "disabled_integrations": dict(resolved.disabled),
+            "using_integration_defaults": not stored.by_type,
+        }
+
+    def listing(self, user_id: str) -> dict[str, Any]:
+        """Return the user's overrides."""
+        stored = self.overrides.get(user_id)
+        return {
+            "user_id": user_id,
+            "integrations": [_shown(name, one) for name, one in _ordered(stored.by_type)],
+        }
+
+    def override(self, user_id: str, integration_type: str) -> dict[str, Any]:
+        """Return one override."""
+        return _shown(integration_type, self._stored(user_id, integration_type)[0])
+
+    def create(self, user_id: str, body: object) -> dict[str, Any]:
+        """Store a new override.
+
+        The answer carries the signing secret where the service issues one, this once.
+        """
+        from dispatcher.inputs import override_body, override_config
+
+        new = override_body(body, self.environ)
+        integration = catalogue()[new.integration_type]
+        settings = new.settings()
+        issued: Config = {}
+        hidden: Config = {}
+        if "config" in settings:
+            settings["config"] = override_config(integration, settings["config"], self.environ)
+        if integration.secrets:
+            issued = integration.secrets.issue(self.identities.random)
+            if "config" in settings:
+                kept = integration.secrets.keep(settings["config"], {}, {})
+                settings["config"], hidden = integration.secrets.conceal(kept)
+        now = self.clock.now()
+        override = Override(settings, created_at=now, updated_at=now)
+        self._demand_required(integration, override)
+        override = replace(
+            override, sealed=self._sealed(user_id, integration, Secrets(hidden, issued))
+        )
+        try:
+            self.overrides.create(
+                user_id, integration.name, override, now=now, token=self.identities.token()
+            )
+        except RefusedError as error:
+            message = (
+                f"user {user_id} has a {integration.name} override already: "
+                "change it with PUT, or DELETE it first"
+            )
+            raise ConflictError(message) from error
+        return {**_shown(integration.name, override), **issued}
+
+    def update(self, user_id: str, integration_type: str, body: object) -> dict[str, Any]:
+        """Change the settings that the body names; null gives one back to the default."""
+        from dispatcher.inputs import change_body, override_config
+
+        change = change_body(body, self.environ).given()
+        integration = catalogue()[integration_type]
+        if change.get("config") is not None:
+            change["config"] = override_config(integration, change["config"], self.environ)
+        token = self.identities.token()
+        for _ in range(UPDATE_TRIES):
+            old, version = self._stored(user_id, integration_type)
+            new = self._changed(user_id, integration, old, change)
+            try:
+                self.overrides.replace(user_id, integration_type, new, version=version, token=token)
+            except RefusedError:
+                continue
+            return _shown(integration_type, new)
+        message = f"the overrides of user {user_id} are being changed by others: try again"
+        raise ConflictError(message)
+
+    def delete(self, user_id: str, integration_type: str) -> None:
+        """Remove one override; with the last one nothing of the user is left in the table."""
+        try:
+            self.overrides.delete(user_id, integration_type, token=self.identities.token())
+        except RefusedError as error:
+            raise _no_override(user_id, integration_type) from error
+
+    def reset(self, user_id: str) -> dict[str, Any]:
+        """Remove all overrides; a user without any is reset already."""
+        removed = set(self.overrides.clear(user_id))
+        in_order = [name for name in catalogue() if name in removed]
+        return {"user_id": user_id, "removed": in_order, "using_integration_defaults": True}
+
+    def _stored(self, user_id: str, integration_type: str) -> tuple[Override, int]:
+        stored = self.overrides.get(user_id)
+        if integration_type not in stored.by_type:
+            raise _no_override(user_id, integration_type)
+        return stored.by_type[integration_type], stored.version
+
+    def _changed(
+        self, user_id: str, integration: Integration, old: Override, change: Mapping[str, Any]
+    ) -> Override:
+        settings = {**old.settings, **change}
+        sealed = old.sealed
+        if "config" in change and integration.secrets:
+            known = Secrets.of(
+                self.vault.open(user_id, integration.name, old.sealed) if old.sealed else {}
+            )
+            kept = integration.secrets.keep(
+                change["config"] or {}, old.settings.get("config", {}), known.config
+            )
+            shown, hidden = integration.secrets.conceal(kept)
+            settings["config"] = None if change["config"] is None else shown
+            sealed = self._sealed(user_id, integration, Secrets(hidden, known.issued))
+        readdressed = "enabled" in change or "url" in (change.get("config") or {})
+        new = Override(
+            {name: value for name, value in settings.items() if value is not None},
+            created_at=old.created_at,
+            updated_at=self.clock.now(),
+            disabled_by_receiver=old.disabled_by_receiver and not readdressed,
+            sealed=sealed,
+        )
+        self._demand_required(integration, new)
+        return new
+
+    def _demand_required(self, integration: Integration, override: Override) -> None:
+        configuration = merged(system_defaults(self.environ)[integration.name], override)
+        missing = [key for key in integration.required if key not in configuration.config]
+        if configuration.enabled and missing:
+            raise InvalidInputError(
+                *(
+                    Flaw(f"/config/{key}", f"is required while {integration.name} is enabled")
+                    for key in missing
+                )
+            )
+
+    def _sealed(
+        self, user_id: str, integration: Integration, secrets: Secrets
+    ) -> tuple[bytes, ...]:
+        return (
+            self.vault.seal(user_id, integration.name, secrets.document())
+            if secrets.document()
+            else ()
+        )
+
+
+def _no_override(user_id: str, integration_type: str) -> NotFoundError:
+    return NotFoundError(f"user {user_id} has no {integration_type} override: create one with POST")
+
+
+def _ordered(by_type: Mapping[str, Override]) -> list[tuple[str, Override]]:
+    return [(name, by_type[name]) for name in catalogue() if name in by_type]
+
+
+def _shown(integration_type: str, override: Override) -> dict[str, Any]:
+    return {
+        "integration_type": integration_type,
+        **override.settings,
+        "created_at": rfc3339(override.created_at),
+        "updated_at": rfc3339(override.updated_at),
+    }

@@ -1,0 +1,80 @@
+"""Tells whether the service can work now, and how each integration stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dispatcher import VERSION
+from dispatcher.delivery import rfc3339
+from dispatcher.errors import BrokenSettingError
+from dispatcher.integrations import catalogue
+from dispatcher.resolution import system_defaults
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dispatcher.ports import Clock, Probes
+
+CACHED = 60.0
+"""Seconds that one look serves."""
+
+PROBE_LIMIT = 2.0
+"""Seconds after which a probe counts as failed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Health:
+    """Probes what the service stands on.
+
+    Nobody needs a permission to ask, so nothing here is a secret.
+    """
+
+    environ: Mapping[str, str]
+    service: str
+    probes: Probes
+    clock: Clock
+    _last: tuple[float, dict[str, Any]] | None = field(default=None, init=False)
+
+    def report(self) -> dict[str, Any]:
+        """Return the state of the service.
+
+        ``status`` is ``healthy``, ``degraded`` or ``unhealthy``.
+        """
+        now = self.clock.monotonic()
+        if self._last is None or now - self._last[0] > CACHED:
+            self._last = (now, self._look())
+        return {**self._last[1], "timestamp": rfc3339(self.clock.now())}
+
+    def _look(self) -> dict[str, Any]:
+        about = {"service": self.service, "version": VERSION}
+        try:
+            defaults = system_defaults(self.environ)
+        except BrokenSettingError as error:
+            return {"status": "unhealthy", **about, "integrations": {}, "detail": str(error)}
+        failed = sorted(
+            name for name, works in self.probes.all_within(PROBE_LIMIT).items() if not works
+        )
+        integrations = {
+            name: {
+                "configured": defaults[name].configured,
+                "enabled_by_default": defaults[name].configuration.enabled,
+                "healthy": None,
+                "detail": _detail(name, configured=defaults[name].configured),
+            }
+            for name in catalogue()
+        }
+        return {
+            "status": "unhealthy" if failed else "healthy",
+            **about,
+            "integrations": integrations,
+            "detail": f"cannot reach {', '.join(failed)}" if failed else None,
+        }
+
+
+def _detail(name: str, *, configured: bool) -> str:
+    return (
+        "configured; there is no shared peer to probe"
+        if configured
+        else f"{name} is not configured"
+    )

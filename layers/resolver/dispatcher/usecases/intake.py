@@ -1,0 +1,69 @@
+"""Takes messages that arrive as events.
+
+From the event bus, or put into the intake queue by hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dispatcher.errors import Flaw, InvalidInputError
+from dispatcher.identifiers import USER_ID
+from dispatcher.strict_json import MalformedJsonError, read_json
+
+if TYPE_CHECKING:
+    from dispatcher.ports import Doorbells, Journal
+    from dispatcher.usecases.acceptance import Acceptance
+
+SOURCE = "IntakeQueue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """The second entrance to ``Acceptance``."""
+
+    acceptance: Acceptance
+    doorbells: Doorbells
+    journal: Journal
+
+    def take(self, body: str, message_id: str) -> None:
+        """Accept the message of an event; park what is malformed, for a person to look at.
+
+        Raises ``UnavailableError`` or ``BrokenSettingError`` where the event must come back.
+        """
+        try:
+            user_id, send = read_event(body, message_id)
+            self.acceptance.accept(user_id, send)
+        except (InvalidInputError, MalformedJsonError) as error:
+            self.doorbells.park(body, reason=str(error), source=SOURCE)
+            self.journal.note("event.parked", reason=str(error), message_id=message_id)
+
+
+def read_event(body: str, message_id: str) -> tuple[str, dict[str, Any]]:
+    """Find user and send body in an EventBridge event, a CloudEvents envelope, or a bare message.
+
+    The identity is the body's ``request_id``, else the CloudEvents ``source`` and ``id``, else the
+    EventBridge ``id``, else the queue's own message id.
+    """
+    message = _mapping(read_json(body), "")
+    identity = message_id
+    if "detail-type" in message and "detail" in message:
+        identity = str(message.get("id", message_id))
+        message = _mapping(message["detail"], "/detail")
+    if message.get("specversion") == "1.0" and "data" in message:
+        # One digest of both: either may be long, or hold what a request_id may not.
+        named = f"{message.get('source')}\n{message.get('id')}"
+        identity = f"ce-{hashlib.sha256(named.encode(errors='replace')).hexdigest()}"
+        message = _mapping(message["data"], "/data")
+    user_id = message.pop("user_id", None)
+    if not isinstance(user_id, str) or not USER_ID.fullmatch(user_id):
+        raise InvalidInputError(Flaw("/user_id", f"must match {USER_ID.pattern}"))
+    return user_id, {"request_id": identity, **message}
+
+
+def _mapping(value: object, pointer: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidInputError(Flaw(pointer, "must be a JSON object"))
+    return dict(value)

@@ -1,0 +1,162 @@
+"""Starts a delivery over, or calls it off: manual retry, redriven tickets, cancelling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dispatcher import protocol
+from dispatcher.delivery import Delivery, Status
+from dispatcher.doorbells import DeliveryBell
+from dispatcher.errors import ConflictError, NotFoundError, RefusedError, UnavailableError
+from dispatcher.protocol import Change, Write, key_of
+from dispatcher.resolution import merged, system_defaults
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dispatcher.doorbells import Ticket
+    from dispatcher.ports import Clock, Deliveries, Doorbells, Identities, Journal, Overrides
+
+CANCEL_TRIES = 5
+"""Times that a cancel is worked out anew because a sibling moved meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rounds:
+    """Opens fresh rounds and ends pending deliveries on request."""
+
+    environ: Mapping[str, str]
+    retention: float
+    overrides: Overrides
+    deliveries: Deliveries
+    doorbells: Doorbells
+    clock: Clock
+    identities: Identities
+    journal: Journal
+
+    def retry(self, user_id: str, delivery_id: str) -> dict[str, Any]:
+        """Give a failed delivery a fresh round; ``ConflictError`` unless it has failed."""
+        row = self._row(user_id, delivery_id)
+        if row.status != Status.FAILED:
+            raise ConflictError(
+                f"delivery {delivery_id} is {row.status}: only a failed one can be retried"
+            )
+        if row.error_code == "content_expired":
+            raise ConflictError(
+                f"the message of delivery {delivery_id} is no longer kept: send it again"
+            )
+        if not self._open(row):
+            raise ConflictError(
+                f"delivery {delivery_id} or a sibling has changed meanwhile: look at it again"
+            )
+        return {"delivery_id": delivery_id, "round": row.round + 1, "status": str(Status.PENDING)}
+
+    def redeem(self, ticket: Ticket) -> bool:
+        """Open the round that a redriven ticket is for, once.
+
+        ``False`` if no such round can come next.
+        """
+        item = self.deliveries.get(key_of(ticket.user_id, ticket.delivery_id))
+        if item is None:
+            return True
+        row = Delivery.of(item)
+        if ticket.round > row.round + 1:
+            return False
+        if ticket.round == row.round + 1 and row.status == Status.FAILED:
+            self._open(row)
+        return True
+
+    def cancel(self, user_id: str, delivery_id: str) -> dict[str, Any]:
+        """End a delivery that no worker has yet; ``ConflictError`` if it is too late for that."""
+        token = self.identities.token()
+        for _ in range(CANCEL_TRIES):
+            row = self._row(user_id, delivery_id)
+            if row.status == Status.SKIPPED and row.error_code == "cancelled":
+                return row.as_json(with_log=True)
+            if row.status != Status.PENDING:
+                raise ConflictError(
+                    f"delivery {delivery_id} is {row.status}: only a pending one can be cancelled"
+                )
+            if row.owner is not None:
+                raise ConflictError(
+                    f"delivery {delivery_id} is being sent now: it can no longer be cancelled"
+                )
+            now = self.clock.now()
+            step = protocol.cancel(row, token, now=now, ttl=float(int(now + self.retention) + 1))
+            following = self._next_waiting(row)
+            try:
+                self._commit(row, step, [(one, protocol.release(now)) for one in following])
+            except RefusedError as refused:
+                if not protocol.is_ours(refused.row, token):
+                    continue
+            self.journal.note("delivery.cancelled", user_id=user_id, delivery_id=delivery_id)
+            for one in following:
+                self._ring(DeliveryBell(user_id, one, now))
+            return self._row(user_id, delivery_id).as_json(with_log=True)
+        raise ConflictError(f"delivery {delivery_id} is being changed by others: try again")
+
+    def _row(self, user_id: str, delivery_id: str) -> Delivery:
+        item = self.deliveries.get(key_of(user_id, delivery_id))
+        if item is None or item.get("ttl", self.clock.now()) < self.clock.now():
+            raise NotFoundError(f"user {user_id} has no delivery {delivery_id}")
+        return Delivery.of(item)
+
+    def _open(self, row: Delivery) -> bool:
+        """Write the fresh round and ring for it.
+
+        ``False`` where the row or a sibling no longer allows it.
+        """
+        token = self.identities.token()
+        now = self.clock.now()
+        stored = self.overrides.get(row.user_id).by_type.get(row.integration_type)
+        policy = merged(system_defaults(self.environ)[row.integration_type], stored)
+        step = protocol.new_round(
+            row,
+            token,
+            max_attempts=1 + policy.retry_count,
+            retry_delay_seconds=policy.retry_delay_seconds,
+            now=now,
+        )
+        siblings = [(one, protocol.WITHOUT_SUCCESS) for one in row.chain if one != row.delivery_id]
+        try:
+            self._commit(row, step, siblings)
+        except RefusedError as refused:
+            if not protocol.is_ours(refused.row, token):
+                return False
+        self.journal.note(
+            "round.opened", user_id=row.user_id, delivery_id=row.delivery_id, round=row.round + 1
+        )
+        self._ring(DeliveryBell(row.user_id, row.delivery_id, now))
+        return True
+
+    def _commit(self, row: Delivery, step: Change, others: list[tuple[str, Change]]) -> None:
+        key = key_of(row.user_id, row.delivery_id)
+        if others:
+            self.deliveries.commit(
+                [
+                    Write(key, step),
+                    *(Write(key_of(row.user_id, one), check) for one, check in others),
+                ]
+            )
+        else:
+            self.deliveries.apply(key, step)
+
+    def _next_waiting(self, row: Delivery) -> list[str]:
+        """Return the sibling that goes next once this one is out, as a list of one or none."""
+        if not row.chain or row.waits or row.round > 1:
+            return []
+        for one in row.chain[row.chain.index(row.delivery_id) + 1 :]:
+            item = self.deliveries.get(key_of(row.user_id, one))
+            if item and item["status"] == Status.PENDING and item.get("waits"):
+                return [one]
+        return []
+
+    def _ring(self, doorbell: DeliveryBell) -> None:
+        try:
+            self.doorbells.ring(doorbell)
+        except UnavailableError:
+            # The row says that it is due: the sweeper rings.
+            self.journal.note(
+                "doorbell.lost", user_id=doorbell.user_id, delivery_id=doorbell.delivery_id
+            )

@@ -1,0 +1,96 @@
+"""Rings for whatever is owed and was not rung for.
+
+The outbox, the long delays and the repair in one loop.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dispatcher import protocol
+from dispatcher.delivery import Status
+from dispatcher.doorbells import DeliveryBell, RequestBell
+from dispatcher.errors import RefusedError, UnavailableError
+from dispatcher.protocol import delay_until, key_of
+from dispatcher.usecases.delivering import send_owed_ticket
+
+if TYPE_CHECKING:
+    from dispatcher.delivery import Item
+    from dispatcher.ports import Clock, Deliveries, Doorbells, Journal
+
+LONGEST_SWEEP = 45.0
+"""Seconds after which a sweep leaves the rest to the next one, a minute after it began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweeper:
+    """Looks through the sweep index once a minute."""
+
+    deliveries: Deliveries
+    doorbells: Doorbells
+    clock: Clock
+    journal: Journal
+
+    def sweep(self) -> dict[str, int]:
+        """Ring for all rows that are due, shard by shard side by side.
+
+        Return what was done, counted.
+        """
+        until = self.clock.monotonic() + LONGEST_SWEEP
+        with ThreadPoolExecutor(protocol.SHARDS) as shards:
+            counts = list(
+                shards.map(lambda shard: self._sweep_shard(shard, until), range(protocol.SHARDS))
+            )
+        result = {
+            name: sum(count[name] for count in counts)
+            for name in ("rung", "tickets", "passed", "faults")
+        }
+        result["oldest_due_seconds"] = max(count["oldest_due_seconds"] for count in counts)
+        self.journal.note("sweep.done", **result)
+        return result
+
+    def _sweep_shard(self, shard: int, until: float) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        rung: set[tuple[str, str]] = set()
+        now = self.clock.now()
+        try:
+            for row in self.deliveries.due(shard, now):
+                if self.clock.monotonic() > until:
+                    break
+                if row["status"] == Status.PENDING:
+                    counts["oldest_due_seconds"] = max(
+                        counts["oldest_due_seconds"], int(now - row["due_at"])
+                    )
+                counts[self._serve(row, rung)] += 1
+        except UnavailableError:
+            counts["faults"] += 1
+        return counts
+
+    def _serve(self, item: Item, rung: set[tuple[str, str]]) -> str:
+        """Do what one row asks for; the index may be behind, so every write has its condition."""
+        user_id, delivery_id = item["user_id"], item["delivery_id"]
+        try:
+            if item.get("ticket_owed") and item["status"] == Status.FAILED:
+                send_owed_ticket(
+                    self.deliveries, self.doorbells, user_id, delivery_id, item["round"]
+                )
+                return "tickets"
+            # Ring first, then stamp: a crash in between rings twice, never not at all.
+            now = self.clock.now()
+            delay = delay_until(item["due_at"], now)
+            if not protocol.rings_for_request(item):
+                self.doorbells.ring_retry(
+                    DeliveryBell(user_id, delivery_id, item["due_at"]), delay=delay
+                )
+            elif (user_id, item["request_id"]) not in rung:
+                self.doorbells.ring(RequestBell(user_id, item["request_id"]), delay=delay)
+                rung.add((user_id, item["request_id"]))
+            self.deliveries.apply(key_of(user_id, delivery_id), protocol.stamp(item, now))
+        except RefusedError:
+            return "passed"
+        except UnavailableError:
+            return "faults"
+        return "rung"

@@ -1,0 +1,269 @@
+"""The composition root: the only module that knows which adapter stands behind which port.
+
+Each function makes one use case on first use and keeps it for the life of the container. What a
+function needs is imported in its body, so that a handler loads only what its route uses.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+from dispatcher.errors import BrokenSettingError
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
+
+    from dispatcher.adapters.machine import LogJournal, SystemClock, SystemIdentities
+    from dispatcher.adapters.sqs import SqsDoorbells
+    from dispatcher.ports import Channel, Deliveries, Overrides, Vault
+    from dispatcher.usecases.acceptance import Acceptance
+    from dispatcher.usecases.configurations import Configurations
+    from dispatcher.usecases.delivering import Worker
+    from dispatcher.usecases.health import Health
+    from dispatcher.usecases.history import History
+    from dispatcher.usecases.intake import Intake
+    from dispatcher.usecases.rounds import Rounds
+    from dispatcher.usecases.sweeping import Sweeper
+
+DAY = 86_400.0
+
+
+# What handlers call -------------------------------------------------------------------------------
+
+
+@cache
+def configurations() -> Configurations:
+    """Return what reads and changes defaults, overrides and effective configurations."""
+    from dispatcher.usecases.configurations import Configurations
+
+    return Configurations(
+        environ=os.environ,
+        overrides=_overrides(),
+        vault=_vault(),
+        clock=clock(),
+        identities=_identities(),
+    )
+
+
+@cache
+def acceptance() -> Acceptance:
+    """Return what takes messages in."""
+    from dispatcher.usecases.acceptance import Acceptance
+
+    return Acceptance(
+        environ=os.environ,
+        retention=_retention(),
+        overrides=_overrides(),
+        deliveries=_deliveries(),
+        doorbells=_doorbells(),
+        clock=clock(),
+        identities=_identities(),
+        journal=journal(),
+    )
+
+
+@cache
+def intake() -> Intake:
+    """Return what takes events in."""
+    from dispatcher.usecases.intake import Intake
+
+    return Intake(acceptance=acceptance(), doorbells=_doorbells(), journal=journal())
+
+
+@cache
+def history() -> History:
+    """Return what shows deliveries."""
+    from dispatcher.usecases.history import History
+
+    return History(deliveries=_deliveries(), clock=clock())
+
+
+@cache
+def rounds() -> Rounds:
+    """Return what starts deliveries over and calls them off."""
+    from dispatcher.usecases.rounds import Rounds
+
+    return Rounds(
+        environ=os.environ,
+        retention=_retention(),
+        overrides=_overrides(),
+        deliveries=_deliveries(),
+        doorbells=_doorbells(),
+        clock=clock(),
+        identities=_identities(),
+        journal=journal(),
+    )
+
+
+@cache
+def worker() -> Worker:
+    """Return what answers doorbells."""
+    from dispatcher.adapters.machine import ThreadWatchdog
+    from dispatcher.usecases.delivering import Worker
+
+    return Worker(
+        environ=os.environ,
+        retention=_retention(),
+        overrides=_overrides(),
+        deliveries=_deliveries(),
+        doorbells=_doorbells(),
+        vault=_vault(),
+        channels=_channel,
+        rounds=rounds(),
+        watchdog=ThreadWatchdog(),
+        clock=clock(),
+        identities=_identities(),
+        journal=journal(),
+    )
+
+
+@cache
+def sweeper() -> Sweeper:
+    """Return what rings for everything that is owed."""
+    from dispatcher.usecases.sweeping import Sweeper
+
+    return Sweeper(
+        deliveries=_deliveries(), doorbells=_doorbells(), clock=clock(), journal=journal()
+    )
+
+
+@cache
+def health() -> Health:
+    """Return what tells how the service stands."""
+    from dispatcher.adapters.aws import client
+    from dispatcher.adapters.probes import AwsProbes
+    from dispatcher.usecases.health import Health
+
+    queues = {
+        "DeliveryQueue": "DELIVERY_QUEUE_URL",
+        "RetryQueue": "RETRY_QUEUE_URL",
+        "DeadLetterQueue": "DEAD_LETTER_QUEUE_URL",
+        "ParkedQueue": "PARKED_QUEUE_URL",
+        "IntakeQueue": "INTAKE_QUEUE_URL",
+    }
+    probes = AwsProbes(
+        client("dynamodb"),
+        client("sqs"),
+        overrides=_needed("OVERRIDES_TABLE"),
+        deliveries=_needed("DELIVERIES_TABLE"),
+        queues={name: _needed(variable) for name, variable in queues.items()},
+    )
+    service = os.environ.get("POWERTOOLS_SERVICE_NAME", "integration-dispatcher")
+    return Health(environ=os.environ, service=service, probes=probes, clock=clock())
+
+
+@cache
+def clock() -> SystemClock:
+    """Return the time."""
+    from dispatcher.adapters.machine import SystemClock
+
+    return SystemClock()
+
+
+@cache
+def logger() -> Logger:
+    """Return the structured log."""
+    from aws_lambda_powertools import Logger
+
+    return Logger(utc=True, use_rfc3339=True)
+
+
+@cache
+def journal() -> LogJournal:
+    """Return the journal of what happened."""
+    from dispatcher.adapters.machine import LogJournal
+
+    return LogJournal(logger())
+
+
+def reset() -> None:
+    """Forget everything that was made: the next call reads the environment anew (for tests)."""
+    from dispatcher.adapters.aws import client
+
+    for made in (
+        client, configurations, acceptance, intake, history, rounds, worker, sweeper, health,
+        clock, logger, journal,
+        _overrides, _deliveries, _doorbells, _vault, _identities, _channel,
+    ):  # fmt: skip
+        made.cache_clear()
+
+
+# What use cases stand on --------------------------------------------------------------------------
+
+
+@cache
+def _overrides() -> Overrides:
+    from dispatcher.adapters.aws import client
+    from dispatcher.adapters.overrides import OverrideTable
+
+    return OverrideTable(client("dynamodb"), _needed("OVERRIDES_TABLE"))
+
+
+@cache
+def _deliveries() -> Deliveries:
+    from dispatcher.adapters.aws import client
+    from dispatcher.adapters.dynamodb import DeliveryTable
+
+    return DeliveryTable(client("dynamodb"), _needed("DELIVERIES_TABLE"), token=_identities().token)
+
+
+@cache
+def _doorbells() -> SqsDoorbells:
+    from dispatcher.adapters.aws import client
+    from dispatcher.adapters.sqs import Queues, SqsDoorbells
+
+    queues = Queues(
+        delivery=_needed("DELIVERY_QUEUE_URL"),
+        retry=_needed("RETRY_QUEUE_URL"),
+        dead_letter=_needed("DEAD_LETTER_QUEUE_URL"),
+        parked=_needed("PARKED_QUEUE_URL"),
+    )
+    return SqsDoorbells(client("sqs"), queues)
+
+
+@cache
+def _vault() -> Vault:
+    from dispatcher.adapters.aws import client
+    from dispatcher.adapters.kms import KmsVault
+
+    return KmsVault(lambda: client("kms"), _needed("KEY_ARN"))
+
+
+@cache
+def _identities() -> SystemIdentities:
+    from dispatcher.adapters.machine import SystemIdentities
+
+    return SystemIdentities()
+
+
+@cache
+def _channel(integration_type: str) -> Channel:
+    from importlib import import_module
+
+    from dispatcher.adapters.aws import client
+
+    channel: Channel = import_module(f"channels.{integration_type.lower()}").channel(
+        os.environ, client
+    )
+    return channel
+
+
+# Settings -----------------------------------------------------------------------------------------
+
+
+def _needed(variable: str) -> str:
+    value = os.environ.get(variable, "")
+    if not value:
+        raise BrokenSettingError(variable, "is not set: the template sets it for every function")
+    return value
+
+
+def _retention() -> float:
+    days = _needed("RETENTION_DAYS")
+    if not (days.isascii() and days.isdigit() and 1 <= int(days) <= 3650):
+        raise BrokenSettingError(
+            "RETENTION_DAYS", f"is {days!r}: set it to a whole number of days from 1 to 3650"
+        )
+    return int(days) * DAY
