@@ -1,0 +1,324 @@
+"""The guarded HTTP client: one request to a receiver that a user chose, and to nothing of ours.
+
+The name is resolved once, every answer is checked, and the socket that ``requests`` gets is
+connected to a checked address already; Host, SNI and certificate keep the name. The attempt has one
+wall clock: its watchdog cuts the connection, and its word counts more than whatever was parsed by
+then (headers that were cut short parse as a complete 200).
+
+Only the adapter of ``requests`` is used. A ``Session`` adds what must not happen here (proxies,
+netrc and CA bundles from the environment, cookies, redirects), and it reads and decodes the whole
+body of a redirect even with ``allow_redirects=False``.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import queue
+import socket
+import ssl
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import certifi
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from channels.addresses import is_public
+from dispatcher.integrations.webhook import PORTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from channels.addresses import IPAddress
+    from dispatcher.integrations.webhook import Reach, Url
+
+ATTEMPT_SECONDS = 9.5
+"""All of an attempt, DNS included; half a second of the ten is for ending it in good order."""
+DNS_SECONDS = 3.0
+CONNECT_SECONDS = 3.0
+"""For each address, so that one that swallows packets leaves time for the next."""
+MOST_BODY = 16 * 1024
+
+# Both log whole URLs, the secrets of a query included: the one at DEBUG, the other in a WARNING
+# that any receiver can provoke with a malformed header.
+for _name in ("urllib3.connectionpool", "urllib3.connection"):
+    logging.getLogger(_name).disabled = True
+
+
+class BlockedError(Exception):
+    """The receiver's name stands for an address that nothing may be sent to; nothing was sent."""
+
+
+class NoAnswerError(Exception):
+    """The attempt ended without an answer; ``code`` is a word for programs."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class Answer(NamedTuple):
+    """What is kept of an answer: no word of its body, which could repeat the user's secrets."""
+
+    status: int
+    retry_after: str | None
+
+
+def look_up(host: str, port: int) -> Sequence[str]:
+    """Resolve a name by the system's resolver, which knows no time limit."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def dial(address: IPAddress, port: int, seconds: float) -> socket.socket:
+    """Connect to an address; ``create_connection`` would look it up once more."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    connected = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connected.settimeout(seconds)
+        connected.connect((str(address), port))
+    except OSError:
+        connected.close()
+        raise
+    return connected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """Sends requests to users' receivers; ``ca_file`` replaces the public authorities."""
+
+    reach: Reach
+    ca_file: str | None = None
+    seconds: float = ATTEMPT_SECONDS
+    resolve: Callable[[str, int], Sequence[str]] = look_up
+    dial: Callable[[IPAddress, int, float], socket.socket] = dial
+
+    def send(self, url: Url, method: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Send once and return the answer, or raise ``BlockedError`` or ``NoAnswerError``."""
+        request = requests.Request(method, url.text, headers=headers, data=body).prepare()
+        line = _Line(self.seconds)
+        try:
+            with line:
+                answer = self._exchange(url, request, line)
+        except NoAnswerError:
+            if not line.is_cut:
+                raise
+        else:
+            if not line.is_cut:
+                return answer
+        raise NoAnswerError("timeout", f"{url.host} did not answer within {self.seconds:g} s")
+
+    def _exchange(self, url: Url, request: requests.PreparedRequest, line: _Line) -> Answer:
+        connected = self._connected(url, self._addresses(url, line), line)
+        line.hold(connected)
+        with _Adapter(url, connected, self.ca_file) as adapter:
+            try:
+                response = adapter.send(request, stream=True, timeout=line.left())
+            except _FAULTS as error:
+                raise _no_answer(url.host, error) from None
+            # The status decides, even if the body breaks off: read, never decoded, and dropped.
+            with suppress(*_FAULTS), response.raw as body:
+                body.read(MOST_BODY, decode_content=False)
+            return Answer(response.status_code, response.headers.get("Retry-After"))
+
+    def _addresses(self, url: Url, line: _Line) -> Sequence[IPAddress]:
+        """Resolve once; one bad answer refuses the name, since any may come first next time."""
+        if url.address is None:
+            answers = self._answers(url, line)
+            addresses = [_address(url.host, answer) for answer in answers]
+        else:
+            addresses = [url.address]
+        for address in addresses:
+            if not self.reach.allows(address) and not is_public(address):
+                raise BlockedError(f"{url.host} stands for {address}, which is not public")
+        # Beside these two, plain http is for the opened ranges alone.
+        inside = all(map(self.reach.allows, addresses))
+        if url.scheme == "http" and url.port not in PORTS["http"] and not inside:
+            raise BlockedError(f"{url.host} is outside of where plain http may use port {url.port}")
+        return addresses
+
+    def _answers(self, url: Url, line: _Line) -> Sequence[str]:
+        box: queue.SimpleQueue[Sequence[str]] = queue.SimpleQueue()
+
+        def resolve() -> None:
+            try:
+                box.put(self.resolve(url.host, url.port))
+            except (OSError, UnicodeError):
+                box.put(())
+
+        threading.Thread(target=resolve, daemon=True).start()
+        with suppress(queue.Empty):
+            if answers := box.get(timeout=min(DNS_SECONDS, line.left())):
+                return answers
+        raise NoAnswerError("dns_failed", f"{url.host} could not be resolved")
+
+    def _connected(self, url: Url, addresses: Sequence[IPAddress], line: _Line) -> socket.socket:
+        for address in addresses:
+            with suppress(OSError):
+                return self.dial(address, url.port, min(CONNECT_SECONDS, line.left()))
+        raise NoAnswerError("connection_failed", f"{url.host} took no connection at {url.port}")
+
+
+class _Line:
+    """The time of one attempt, and the connection that ends with it."""
+
+    def __init__(self, seconds: float) -> None:
+        self.is_cut = False
+        self._end = time.monotonic() + seconds
+        self._lock = threading.Lock()
+        self._connection: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def left(self) -> float:
+        """Return the seconds that are left, never none: to a socket, zero means not to wait."""
+        return max(self._end - time.monotonic(), 0.001)
+
+    def hold(self, connection: socket.socket) -> None:
+        """Take hold by a duplicate, because TLS moves the descriptor into an object of its own."""
+        connection.settimeout(self.left())
+        with self._lock:
+            self._connection = connection.dup()
+        if self.is_cut:
+            self._cut()
+
+    def _cut(self) -> None:
+        with self._lock:
+            self.is_cut = True
+            if self._connection:
+                with suppress(OSError):
+                    self._connection.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            if self._connection:
+                self._connection.close()
+                self._connection = None
+
+
+class _Connection(HTTPConnection):
+    """A connection that was made, and checked, before."""
+
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 - handed through
+        connected: socket.socket,
+        **options: Any,  # noqa: ANN401 - handed through
+    ) -> None:
+        super().__init__(*args, **options)
+        self._connected = connected
+
+    def _new_conn(self) -> socket.socket:
+        return self._connected
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    """The same below TLS, whose SNI and certificate are the host's."""
+
+
+class _Adapter(HTTPAdapter):
+    """What ``requests`` does with a request; connection, trust and request line are given."""
+
+    def __init__(self, url: Url, connected: socket.socket, ca_file: str | None) -> None:
+        super().__init__()
+        self._connected = connected
+        self._target = url.target
+        self._pool: urllib3.HTTPConnectionPool
+        if url.scheme == "https":
+            self._pool = urllib3.HTTPSConnectionPool(
+                url.host, url.port, ssl_context=_trust(ca_file), connected=connected
+            )
+            self._pool.ConnectionCls = _TlsConnection
+        else:
+            self._pool = urllib3.HTTPConnectionPool(url.host, url.port, connected=connected)
+            self._pool.ConnectionCls = _Connection
+
+    def get_connection_with_tls_context(
+        self, *_: object, **__: object
+    ) -> urllib3.HTTPConnectionPool:
+        return self._pool
+
+    def cert_verify(self, *_: object, **__: object) -> None:
+        """Leave the trust as it is."""
+
+    def request_url(self, *_: object, **__: object) -> str:
+        return self._target
+
+    def build_response(
+        self, _: requests.PreparedRequest, resp: urllib3.BaseHTTPResponse
+    ) -> requests.Response:
+        """Take status and headers; the original reads cookies too."""
+        response = requests.Response()
+        response.status_code, response.raw = resp.status, resp
+        response.headers.update(resp.headers)
+        return response
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.close()
+        self._connected.close()
+
+
+@cache
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    # Not create_default_context: it obeys SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(ca_file or certifi.where())
+    return context
+
+
+def _address(host: str, answer: str) -> IPAddress:
+    with suppress(ValueError):
+        address = ip_address(answer)
+        if not getattr(address, "scope_id", None):
+            return address
+    raise BlockedError(f"{host} stands for an address without a meaning beyond one network")
+
+
+_FAULTS = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+    ValueError,
+)
+"""All that a receiver can bring about."""
+
+
+def _no_answer(host: str, error: BaseException) -> NoAnswerError:
+    """Name the fault; its own text is left behind, since it may hold the URL."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            detail = f"the certificate of {host} is not valid: {cause.verify_message}"
+            return NoAnswerError("tls_failed", detail)
+    for kind, code, what in (
+        (TimeoutError, "timeout", "did not answer in time"),
+        (ssl.SSLError, "tls_failed", "did not agree on TLS 1.2 or newer"),
+        (ConnectionError, "connection_failed", "closed the connection before it answered"),
+    ):
+        if any(isinstance(cause, kind) for cause in causes):
+            return NoAnswerError(code, f"{host} {what}")
+    return NoAnswerError("invalid_answer", f"{host} answered with something that is not HTTP/1.1")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,43 @@
+"""Signatures of Standard Webhooks 1.0: by them a receiver knows that a request is ours and new."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dispatcher.integrations.integration import Config
+
+PREFIX = "whsec_"
+
+
+def valid_secrets(secrets: Config, now: float) -> tuple[str, ...]:
+    """Return the current secret and, until a rotation has settled, the one before it.
+
+    ``previous_valid_until`` counts seconds since 1970.
+    """
+    valid = [secrets["signing_secret"]] if "signing_secret" in secrets else []
+    if "previous_signing_secret" in secrets and now < secrets["previous_valid_until"]:
+        valid.append(secrets["previous_signing_secret"])
+    return tuple(valid)
+
+
+def signature_headers(
+    secrets: Sequence[str], message_id: str, timestamp: int, body: bytes
+) -> Mapping[str, str]:
+    """Sign these bytes with each secret; the time is the attempt's, the id the message's."""
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(_signature(secret, signed) for secret in secrets),
+    }
+
+
+def _signature(secret: str, signed: bytes) -> str:
+    key = base64.b64decode(secret.removeprefix(PREFIX))
+    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()

@@ -1,0 +1,123 @@
+"""Delivers to a user's own receiver: a signed JSON request through the guard."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from channels.guard import Answer, BlockedError, Guard, NoAnswerError
+from channels.signature import signature_headers, valid_secrets
+from dispatcher import VERSION
+from dispatcher.delivery import rfc3339
+from dispatcher.integrations.webhook import permitted, reach, written_headers, written_method
+from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dispatcher.ports import Channel, Message
+
+RETRIED = frozenset({408, 409, 425, 429})
+GONE = 410
+
+_SECONDS = re.compile(r"[0-9]{1,15}")
+
+
+def channel(
+    environ: Mapping[str, str],
+    aws: Callable[[str], Any],  # noqa: ARG001 - all channels are built alike
+) -> Channel:
+    """Build the channel from what operators opened."""
+    return Webhook(Guard(reach=reach(environ)))
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Sends as Standard Webhooks say; no outcome holds a query, a header or the answer's body."""
+
+    guard: Guard
+
+    def deliver(self, message: Message) -> Outcome:
+        """Send the message once.
+
+        A name that stands for a blocked address is permanent, unlike one that does not resolve:
+        retries would be free tries for somebody who moves the name about, and whoever mends a
+        mistake can ask for a fresh round.
+        """
+        config = message.config
+        try:
+            url = permitted(message.address.value, self.guard.reach)
+            method = written_method(config.get("method", "POST"), {})
+            own = written_headers(config.get("headers", {}), {})
+        except ValueError as error:
+            return Permanent("invalid_config", f"the stored config cannot be used: it {error}")
+        secrets = valid_secrets(message.secrets, message.attempted_at)
+        if not secrets:
+            return Permanent("no_signing_secret", "nothing to sign with: get one by rotate-secret")
+        content = body(message)
+        headers = {
+            **own,
+            "Content-Type": "application/json",
+            "User-Agent": f"integration-dispatcher/{VERSION}",
+            "Accept-Encoding": "identity",
+            **signature_headers(secrets, message.delivery_id, int(message.attempted_at), content),
+        }
+        try:
+            answer = self.guard.send(url, method, headers, content)
+        except BlockedError as error:
+            return Permanent("blocked_address", str(error))
+        except NoAnswerError as error:
+            return Retry(error.code, str(error))
+        return outcome(answer, url.host, message.attempted_at)
+
+
+def body(message: Message) -> bytes:
+    """Write the message as JSON: the same bytes on every try."""
+    data = {
+        "delivery_id": message.delivery_id,
+        "request_id": message.request_id,
+        "session_id": message.session_id,
+        "user_id": message.user_id,
+        "subject": message.subject,
+        "content": message.content,
+    }
+    if message.config.get("include_agent_info", True):
+        data["agent_id"] = message.agent_id
+    event = {
+        "type": "integration.message",
+        "timestamp": rfc3339(message.accepted_at),
+        "data": data,
+    }
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def outcome(answer: Answer, host: str, now: float) -> Outcome:
+    """Say what a status means for the delivery."""
+    status = answer.status
+    code, detail = f"http_{status}", f"{host} answered {status}"
+    if 200 <= status < 300:
+        return Delivered({"status": status})
+    if status < 200:
+        return Retry("invalid_answer", f"{detail}, which is not a final answer")
+    if status in RETRIED or 500 <= status < 600:
+        return Retry(code, detail, after=retry_after(answer.retry_after, now))
+    if 300 <= status < 400:
+        detail += ": redirects are not followed, set the final URL"
+    return Permanent(code, detail, gone=status == GONE)
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Read a ``Retry-After``, a number or a date, as seconds from now; nonsense is no wish."""
+    if value is None:
+        return None
+    if _SECONDS.fullmatch(value.strip()):
+        return float(value)
+    try:
+        date = parsedate_to_datetime(value)
+        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
