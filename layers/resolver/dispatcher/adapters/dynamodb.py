@@ -93,7 +93,8 @@ class Expressions:
         """Return what a call needs beside its expressions."""
         parameters: Attributes = {}
         if self._names:
-            parameters["ExpressionAttributeNames"] = self._names
+            names = {placeholder: name for name, placeholder in self._names.items()}
+            parameters["ExpressionAttributeNames"] = names
         if self._values:
             parameters["ExpressionAttributeValues"] = self._values
         return parameters
@@ -196,8 +197,7 @@ class DeliveryTable:
             with unavailable_if_it_fails():
                 answer = self._dynamodb.query(**query)
             rows += [from_item(item) for item in answer["Items"]]
-            last = answer.get("LastEvaluatedKey", {})
-            after = str(from_item(last)["sk"]) if last else None
+            after = _last(answer)
             if len(rows) > limit:
                 return Page(tuple(_without(rows[:limit], without)), rows[limit - 1]["sk"])
             if after is None or equal:
@@ -218,15 +218,16 @@ class DeliveryTable:
             "Select": "COUNT",
             **terms.parameters(),
         }
+        after: str | None = None
         while count > 0:
             with unavailable_if_it_fails():
                 answer = self._dynamodb.query(Limit=count, **query)
             count -= answer["Count"]
-            last = answer.get("LastEvaluatedKey")
-            if last is None:
+            after = _last(answer)
+            if after is None:
                 return None
-            query["ExclusiveStartKey"] = last
-        return str(from_item(last)["sk"])
+            query["ExclusiveStartKey"] = _key((user_id, after))
+        return after
 
     def due(self, shard: int, now: float) -> Iterator[Item]:
         """Yield what the sweep index shows as due in one shard, oldest first."""
@@ -271,6 +272,12 @@ class DeliveryTable:
 
 def _key(key: Key) -> Attributes:
     return {"user_id": {"S": key[0]}, "sk": {"S": key[1]}}
+
+
+def _last(answer: Mapping[str, Any]) -> str | None:
+    """Return the sort key that a query stopped at, ``None`` where it saw all."""
+    key = answer.get("LastEvaluatedKey")
+    return str(from_item(key)["sk"]) if key else None
 
 
 def _stored(value: object) -> object:

@@ -1,0 +1,29 @@
+"""Real adapters on moto, with the tables that the template declares."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from tests.declared import create_table
+
+
+@pytest.fixture
+def aws(monkeypatch):
+    """An AWS of this test's own, in memory."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        yield boto3.client
+
+
+@pytest.fixture
+def dynamodb(aws):
+    """A DynamoDB client with both tables of the template, named by their logical ids."""
+    client = aws("dynamodb")
+    for table in ("OverridesTable", "DeliveriesTable"):
+        create_table(client, table)
+    return client

@@ -1,0 +1,91 @@
+"""Time, identities, the watchdog and the log of the machine."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+
+import pytest
+
+from dispatcher.adapters.machine import LogJournal, SystemClock, SystemIdentities, ThreadWatchdog
+from dispatcher.outcomes import Delivered
+
+
+def test_the_clock_agrees_with_the_machine():
+    """Seconds since 1970 to the millisecond, and seconds that only grow."""
+    clock = SystemClock()
+
+    before, now, after = time.time() - 0.001, clock.now(), time.time() + 0.001
+
+    assert before <= now <= after
+    assert now == round(now, 3)
+    assert clock.monotonic() <= clock.monotonic()
+
+
+def test_delivery_ids_are_uuids_of_version_7_that_sort_as_made():
+    """Also within one millisecond, beyond its 4,096 places, and when the clock is set back."""
+    identities = SystemIdentities()
+
+    made = [identities.delivery_id(1_800_000_000.125) for _ in range(5_000)]
+    made.append(identities.delivery_id(1_700_000_000.0))
+
+    assert made == sorted(set(made))
+    assert {(uuid.UUID(one).version, uuid.UUID(one).variant) for one in made} == {
+        (7, uuid.RFC_4122)
+    }
+    assert int(made[0].replace("-", "")[:12], 16) == 1_800_000_000_125
+
+
+def test_tokens_and_random_bytes_differ():
+    """128 bits for a token, as many bytes as asked for."""
+    identities = SystemIdentities()
+
+    tokens = {identities.token() for _ in range(100)}
+
+    assert {len(token) for token in tokens} == {32}
+    assert len(tokens) == 100
+    assert len({identities.random(32) for _ in range(10)}) == 10
+
+
+def test_the_watchdog_returns_what_the_work_returns():
+    """In time, nothing changes."""
+    outcome = Delivered({"id": "x"})
+
+    returned = ThreadWatchdog().within(5, lambda: outcome)
+
+    assert returned is outcome
+
+
+def test_the_watchdog_raises_what_the_work_raises():
+    """A mistake is the caller's to see."""
+    with pytest.raises(ZeroDivisionError):
+        ThreadWatchdog().within(5, lambda: 1 / 0)
+
+
+def test_the_watchdog_leaves_work_behind_that_takes_too_long():
+    """The caller goes on while the work still waits."""
+    release = threading.Event()
+
+    def stuck():
+        release.wait(30)
+        return Delivered()
+
+    returned = ThreadWatchdog().within(0.01, stuck)
+
+    release.set()
+    assert returned is None
+
+
+def test_a_note_is_one_structured_line():
+    """The event is the message, its fields stand beside it."""
+
+    class Kept:
+        lines: list = []  # noqa: RUF012 - one test's own
+
+        def info(self, message, *, extra):
+            self.lines.append((message, extra))
+
+    LogJournal(Kept()).note("delivery.ended", status="success")
+
+    assert Kept.lines == [("delivery.ended", {"status": "success"})]

@@ -1,0 +1,43 @@
+"""Reads what ``template.yaml`` declares, so that tests and template cannot drift apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+TEMPLATE = Path(__file__).parent.parent / "template.yaml"
+
+# What CreateTable takes of a table's properties; the rest is CloudFormation's own.
+_CREATE_TABLE = ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads intrinsic functions as mappings: ``!Ref X`` becomes ``{"Ref": "X"}``."""
+
+
+def _intrinsic(loader: yaml.Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    name = suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}"
+    match node:
+        case yaml.ScalarNode():
+            return {name: loader.construct_scalar(node)}
+        case yaml.SequenceNode():
+            return {name: loader.construct_sequence(node, deep=True)}
+        case _:
+            return {name: loader.construct_mapping(node, deep=True)}
+
+
+_Loader.add_multi_constructor("!", _intrinsic)
+
+
+def template() -> dict[str, Any]:
+    """Return the template as plain values."""
+    return yaml.load(TEMPLATE.read_text(), _Loader)  # noqa: S506 - a SafeLoader
+
+
+def create_table(client: Any, logical_id: str) -> None:
+    """Create a table with the keys and indexes that the template declares, named by its id."""
+    properties = template()["Resources"][logical_id]["Properties"]
+    wanted = {name: properties[name] for name in _CREATE_TABLE if name in properties}
+    client.create_table(TableName=logical_id, **wanted)

@@ -1,0 +1,314 @@
+"""The ports in memory: what the contract suite proves to behave as the real ones do."""
+
+from __future__ import annotations
+
+import copy
+import random
+import threading
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from dispatcher.errors import RefusedError, UnavailableError
+from dispatcher.outcomes import Delivered
+from dispatcher.ports import Page
+from dispatcher.protocol import Change, Put
+from dispatcher.resolution import UserOverrides
+
+
+def holds(clause, row) -> bool:
+    """Evaluate one clause on a row; no row has no attributes."""
+    row = row or {}
+    there = clause.name in row
+    value = row.get(clause.name)
+    match clause.test:
+        case "absent":
+            return not there
+        case "present":
+            return there
+        case "equals":
+            return there and value == clause.value
+        case "at_most":
+            return there and value <= clause.value
+        case "absent_or_above":
+            return not there or value > clause.value
+        case "absent_or_below":
+            return not there or value < clause.value
+        case "one_of":
+            return there and value in clause.value
+    raise AssertionError(clause)
+
+
+def plain(value):
+    """Copy a value as a table gives it back: enumerations become text, tuples lists."""
+    match value:
+        case str():
+            return str(value)
+        case dict():
+            return {name: plain(part) for name, part in value.items()}
+        case list() | tuple():
+            return [plain(part) for part in value]
+        case _:
+            return value
+
+
+class MemoryDeliveries:
+    """Rows in a dictionary; one lock makes every call atomic."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], dict[str, Any]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key):
+        with self._lock:
+            return copy.deepcopy(self.rows.get(key))
+
+    def apply(self, key, change):
+        with self._lock:
+            self._check([(key, change)])
+            return self._do(key, change)
+
+    def commit(self, writes):
+        with self._lock:
+            self._check(writes)
+            for key, step in writes:
+                self._do(key, step)
+
+    def _check(self, writes):
+        refused = {
+            index: copy.deepcopy(self.rows.get(key))
+            for index, (key, step) in enumerate(writes)
+            if not all(holds(clause, self.rows.get(key)) for clause in step.when)
+        }
+        if refused:
+            raise RefusedError(refused)
+
+    def _do(self, key, step):
+        if isinstance(step, Put):
+            self.rows[key] = plain(step.item)
+        elif step.set or step.add or step.remove:
+            row = self.rows.setdefault(key, {"user_id": key[0], "sk": key[1]})
+            for name, count in step.add.items():
+                row[name] += count
+            row.update(plain(dict(step.set)))
+            for name in step.remove:
+                row.pop(name, None)
+        return copy.deepcopy(self.rows.get(key))
+
+    def listing(
+        self, user_id, prefix, *, limit, newest_first, now, after=None, equal=None, without=()
+    ):
+        keys = sorted((key for key in self.rows if key[0] == user_id), reverse=newest_first)
+        rows = [
+            self.rows[key]
+            for key in keys
+            if key[1].startswith(prefix)
+            and (after is None or (key[1] < after if newest_first else key[1] > after))
+        ]
+        if equal:
+            part, rest = rows[: limit + 1], rows[limit + 1 :]
+        else:
+            part, rest = rows, []
+        kept = [
+            row
+            for row in part
+            if row.get("ttl", now) >= now
+            and all(row.get(name) == value for name, value in (equal or {}).items())
+        ]
+        shown = [{k: v for k, v in row.items() if k not in without} for row in kept]
+        if len(kept) > limit:
+            return Page(tuple(copy.deepcopy(shown[:limit])), kept[limit - 1]["sk"])
+        return Page(tuple(copy.deepcopy(shown)), part[-1]["sk"] if rest else None)
+
+    def skip(self, user_id, prefix, count):
+        keys = sorted(
+            (sk for user, sk in self.rows if user == user_id and sk.startswith(prefix)),
+            reverse=True,
+        )
+        return keys[count - 1] if len(keys) >= count else None
+
+    def due(self, shard, now):
+        found = [
+            row
+            for row in self.rows.values()
+            if row.get("sweep_shard") == shard and row.get("sweep_at", now + 1) <= now
+        ]
+        yield from copy.deepcopy(sorted(found, key=lambda row: row["sweep_at"]))
+
+    def delivery(self, user_id, delivery_id):
+        """Return a delivery's row as it is stored."""
+        return self.get((user_id, f"DELIVERY#{delivery_id}"))
+
+
+class MemoryOverrides:
+    """Overrides in a dictionary, with the row's version and last writer."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, UserOverrides] = {}
+        self._writers: dict[str, str] = {}
+
+    def get(self, user_id):
+        return self.rows.get(user_id, UserOverrides())
+
+    def create(self, user_id, integration_type, override, *, now, token):
+        stored = self.get(user_id)
+        if integration_type in stored.by_type:
+            return self._refuse(user_id, token)
+        version = stored.version or int(now * 1000)
+        return self._put(
+            user_id, {**stored.by_type, integration_type: override}, version + 1, token
+        )
+
+    def replace(self, user_id, integration_type, override, *, version, token):
+        stored = self.get(user_id)
+        if stored.version != version or integration_type not in stored.by_type:
+            return self._refuse(user_id, token)
+        return self._put(
+            user_id, {**stored.by_type, integration_type: override}, version + 1, token
+        )
+
+    def delete(self, user_id, integration_type, *, token):
+        stored = self.get(user_id)
+        if integration_type not in stored.by_type:
+            return self._refuse(user_id, token)
+        left = {name: one for name, one in stored.by_type.items() if name != integration_type}
+        if left:
+            return self._put(user_id, left, stored.version + 1, token)
+        del self.rows[user_id]
+        return None
+
+    def clear(self, user_id):
+        return tuple(self.rows.pop(user_id, UserOverrides()).by_type)
+
+    def _put(self, user_id, by_type, version, token):
+        self.rows[user_id] = UserOverrides(by_type, version)
+        self._writers[user_id] = token
+
+    def _refuse(self, user_id, token):
+        if self._writers.get(user_id) != token:
+            raise RefusedError({0: {}})
+
+
+@dataclass
+class MemoryDoorbells:
+    """Keeps what was rung: queue, doorbell and delay."""
+
+    rung: list[tuple[str, object, int]] = field(default_factory=list)
+    parked: list[tuple[str, str, str]] = field(default_factory=list)
+    broken: bool = False
+
+    def ring(self, doorbell, *, delay=0):
+        self._ring("delivery", doorbell, delay)
+
+    def ring_retry(self, doorbell, *, delay=0):
+        self._ring("retry", doorbell, delay)
+
+    def leave_ticket(self, ticket):
+        self._ring("dead_letter", ticket, 0)
+
+    def park(self, body, *, reason, source):
+        self.parked.append((body, reason, source))
+
+    def _ring(self, queue, doorbell, delay):
+        assert 0 <= delay <= 900
+        if self.broken:
+            raise UnavailableError("SendMessage failed: rehearsed")
+        self.rung.append((queue, doorbell, delay))
+
+    def taken(self):
+        """Return what was rung since the last time."""
+        rung, self.rung = self.rung, []
+        return rung
+
+
+@dataclass
+class FakeClock:
+    """Stands still until it is told to go on."""
+
+    seconds: float = 1_800_000_000.0
+
+    def now(self):
+        return round(self.seconds, 3)
+
+    def monotonic(self):
+        return self.seconds
+
+    def advance(self, seconds):
+        self.seconds += seconds
+
+
+class FakeIdentities:
+    """Random as the real ones, and the same in every run."""
+
+    def __init__(self, seed: int = 7) -> None:
+        self._random = random.Random(seed)
+        self._count = 0
+
+    def delivery_id(self, now):
+        self._count += 1
+        value = int(now * 1000) << 80 | 7 << 76 | self._count << 64 | 2 << 62
+        return str(uuid.UUID(int=value | self._random.getrandbits(62)))
+
+    def token(self):
+        return f"{self._random.getrandbits(64):016x}"
+
+    def random(self, count):
+        return self._random.randbytes(count)
+
+
+class MemoryVault:
+    """Seals by keeping the document under its owner's name, so that another owner cannot open it."""
+
+    def __init__(self) -> None:
+        self.broken = False
+
+    def seal(self, user_id, integration_type, secrets):
+        return (repr((user_id, integration_type, secrets)).encode(),)
+
+    def open(self, user_id, integration_type, sealed):
+        if self.broken:
+            raise UnavailableError("Decrypt failed: rehearsed")
+        owner, kind, secrets = eval(sealed[0])  # noqa: S307 - our own repr, above
+        assert (owner, kind) == (user_id, integration_type)
+        return secrets
+
+
+@dataclass
+class MemoryJournal:
+    """Keeps what was noted."""
+
+    lines: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def note(self, event, **fields):
+        self.lines.append((event, fields))
+
+    def events(self):
+        """Return the names of what happened, in order."""
+        return [event for event, _ in self.lines]
+
+
+class PatientWatchdog:
+    """Lets the work finish, however long it takes."""
+
+    def within(self, seconds, work):
+        return work()
+
+
+@dataclass
+class ScriptedChannel:
+    """Answers with the outcomes it was given, one after the other, then delivers."""
+
+    outcomes: list = field(default_factory=list)
+    messages: list = field(default_factory=list)
+
+    def deliver(self, message):
+        self.messages.append(message)
+        outcome = self.outcomes.pop(0) if self.outcomes else Delivered({"id": len(self.messages)})
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+
+def changed(**effects) -> Change:
+    """Make an unconditional change that sets attributes."""
+    return Change(when=(), set=effects)
