@@ -92,7 +92,7 @@ class Deliveries(Protocol):
         """
 
     def skip(self, user_id: str, prefix: str, count: int) -> str | None:
-        """Return the sort key of the ``count``-th newest row, ``None`` where there are fewer."""
+        """Return the sort key to go on after, past the ``count`` newest; ``None``: none is left."""
 
     def due(self, shard: int, now: float) -> Iterator[Item]:
         """Yield what the sweep index shows as due in one shard, oldest first.
