@@ -6,4 +6,4 @@ from dispatcher import http, wiring
 @http.route("GET", "/api/v1/users/{user_id}/integrations")
 def handler(request: http.Request) -> http.Answer:
     """Answer with all of them, none for a user who has none."""
-    return http.Answer(200, wiring.configurations().overrides(request.user_id))
+    return http.Answer(200, wiring.configurations().listing(request.user_id))

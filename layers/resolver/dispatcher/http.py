@@ -95,7 +95,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a caller asked. Each part is checked when it is read and raises what the edge answers."""
+    """What a caller asked. Each part is checked as it is read, and raises what the edge answers."""
 
     event: Mapping[str, Any]
 
@@ -211,7 +211,8 @@ class Handler:
             answer = self.respond(request)
         except Exception as error:  # noqa: BLE001 - the edge: every error gets an answer
             answer = _problem(error, f"urn:uuid:{request_id}")
-            told = described(error)
+            # Of a caller's mistake no more: a pointer may hold a name from the body.
+            told = described(error) if answer.status >= 500 else {"error": type(error).__name__}
         wiring.journal().note(
             "request.answered",
             method=event.get("httpMethod"),
