@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -54,7 +56,7 @@ class Environment:
         """Describe what the environment would be made from now."""
         ingredients = [self.lock.read_bytes(), str(sys.version_info[:2]).encode()]
         if self.editable:
-            ingredients.append((ROOT / "pyproject.toml").read_bytes())
+            ingredients.append(packaging().encode())
         return hashlib.sha256(b"\0".join(ingredients)).hexdigest()
 
     def is_current(self) -> bool:
@@ -62,6 +64,13 @@ class Environment:
         return (
             self.python.exists() and self.stamp.exists() and self.stamp.read_text() == self.recipe()
         )
+
+
+def packaging() -> str:
+    """Return what an editable install reads of pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    parts = (project["build-system"], project["project"], project["tool"]["setuptools"])
+    return json.dumps(parts, sort_keys=True)
 
 
 #: SAM and the local cloud pin versions of boto3 of their own, so each lives alone.

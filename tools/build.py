@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.failure import ToolFailure
@@ -17,7 +18,6 @@ from tools.paths import BUILD, LOCAL, ROOT, SAM, TEMPLATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 DIGEST = BUILD / ".digest"
 
@@ -96,7 +96,7 @@ def environment() -> dict[str, str]:
     kept = {name: text for name, text in os.environ.items() if not name.startswith("MAKE")}
     kept.pop("MFLAGS", None)
     # The functions' runtime must be on PATH: SAM asks for it by its name.
-    kept["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), kept.get("PATH", "")])
+    kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
     return kept | {
         "LAYER_PYTHON": sys.executable,
         "LAYER_ARCHITECTURE": architecture(),

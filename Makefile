@@ -1,0 +1,101 @@
+# The whole workshop: `make` alone lists the commands. Each command first sets up what it needs.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# The user's Python; all else runs in environments made from it. Lambda runs 3.11 to 3.14.
+supported := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.14 python3.11; do \
+	"$$each" -c '$(supported)' 2>/dev/null && echo "$$each" && break; done)
+
+# Settings that the tools read from the environment.
+PORT ?= 8080
+CLOUD_PORT ?= 4566
+export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN
+
+bin := .venv/bin
+python := $(bin)/python
+
+.PHONY: help
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \
+	  | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo '  PORT=8080 CLOUD_PORT=4566   where the service and the local AWS answer'
+	@echo '  PARAMETERS="Key=Value …"    template parameters for make up'
+	@echo '  PYTHON=/path/to/python3.13  the Python that builds and runs everything (3.11 to 3.14)'
+
+.PHONY: setup
+setup: ## Create .venv and .local/ from the locks (every command does)
+	@[ -n "$(PYTHON)" ] || { \
+	  echo 'Python 3.11 to 3.14 is needed. Install one (on Debian 12: apt-get install python3),' >&2; \
+	  echo 'or name it: make PYTHON=/path/to/python3.13' >&2; exit 1; }
+	@"$(PYTHON)" -m tools.bootstrap
+
+.PHONY: build
+build: setup ## Build functions and layers with sam into .aws-sam/build
+	@$(python) -m tools.build
+
+.PHONY: up
+up: setup ## Run the service on this machine: http://localhost:8080
+	@$(python) -m tools.cloud up
+
+.PHONY: down
+down: setup ## Stop it; the data stays
+	@$(python) -m tools.cloud down
+
+.PHONY: status
+status: setup ## Show what runs, and where
+	@$(python) -m tools.cloud status
+
+.PHONY: logs
+logs: setup ## Show all logs and follow them (FOLLOW=0: only the last lines)
+	@$(python) -m tools.cloud logs
+
+.PHONY: demo
+demo: up ## Run the main job and tell what happens
+	@$(python) -m tools.demo
+
+.PHONY: test
+test: check ## Check everything, then run every test
+	@$(bin)/pytest -n 2 --dist loadgroup --cov
+
+.PHONY: check
+check: lint types imports template hosts ## Everything that reads the code but does not run it
+
+.PHONY: lint
+lint: setup ## Check style and format
+	@$(bin)/ruff check --quiet
+	@$(bin)/ruff format --check --quiet || { echo 'Some files are not formatted: make format' >&2; exit 1; }
+
+.PHONY: types
+types: setup ## Check types
+	@$(bin)/mypy --no-error-summary
+
+.PHONY: imports
+imports: setup ## Check that imports point down
+	@$(bin)/lint-imports --no-logo --show-timings >/dev/null || $(bin)/lint-imports --no-logo
+
+.PHONY: template
+template: setup ## Check template.yaml
+	@$(bin)/cfn-lint template.yaml
+	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .local/sam/bin/sam validate --lint >/dev/null
+
+.PHONY: hosts
+hosts: setup ## Check that no file names a package registry's host
+	@$(python) -m tools.registry_hosts
+
+.PHONY: format
+format: setup ## Format the code, and mend what can be mended
+	@$(bin)/ruff check --fix --quiet || true
+	@$(bin)/ruff format --quiet
+
+.PHONY: lock
+lock: setup ## Renew every lock after a change of requirements (UPGRADE=1: newest versions)
+	@"$(PYTHON)" -m tools.bootstrap lock
+	@$(python) -m tools.locks $(if $(UPGRADE),--upgrade)
+
+.PHONY: clean
+clean: setup ## Stop it, and remove builds, data and logs
+	@$(python) -m tools.cloud clean

@@ -1,0 +1,104 @@
+"""Set what the template says and the local cloud's CloudFormation leaves out.
+
+On AWS none of this is needed: there the template alone does it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import boto3
+
+API = "AWS::ApiGateway::RestApi"
+STAGE = "AWS::ApiGateway::Stage"
+TABLE = "AWS::DynamoDB::Table"
+FUNCTION = "AWS::Lambda::Function"
+
+
+def physical_ids(session: boto3.Session, stack: str) -> dict[str, str]:
+    """Return the real names of the stack's resources by their logical ids."""
+    pages = session.client("cloudformation").get_paginator("list_stack_resources")
+    return {
+        resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+        for page in pages.paginate(StackName=stack)
+        for resource in page["StackResourceSummaries"]
+    }
+
+
+def processed_resources(session: boto3.Session, stack: str) -> dict[str, Any]:
+    """Return the resources of the stack's template as SAM's transform left them."""
+    answer = session.client("cloudformation").get_template(
+        StackName=stack, TemplateStage="Processed"
+    )
+    body: Any = answer["TemplateBody"]
+    template = json.loads(body) if isinstance(body, str) else body
+    resources: dict[str, Any] = template["Resources"]
+    return resources
+
+
+def finish(session: boto3.Session, stack: str) -> tuple[str, str]:
+    """Do all that is left to do; return the API's id and stage name."""
+    ids = physical_ids(session, stack)
+    resources = processed_resources(session, stack)
+    api = stage = ""
+    for logical_id, resource in resources.items():
+        properties = resource.get("Properties", {})
+        # A resource under a false condition does not exist.
+        real_name = ids.get(logical_id)
+        if real_name is None:
+            continue
+        if resource["Type"] == API:
+            api = real_name
+            set_gateway_responses(session, api, properties)
+        elif resource["Type"] == STAGE:
+            stage = real_name
+        elif resource["Type"] == TABLE:
+            set_time_to_live(session, real_name, properties)
+        elif resource["Type"] == FUNCTION:
+            set_concurrency(session, real_name, properties)
+    # A deployment is a snapshot: without a new one, the gateway's answers stay as they were.
+    session.client("apigateway").create_deployment(restApiId=api, stageName=stage)
+    return api, stage
+
+
+def set_gateway_responses(session: boto3.Session, api: str, properties: dict[str, Any]) -> None:
+    """Set what the gateway itself answers, to unknown routes for one."""
+    client = session.client("apigateway")
+    answers = properties.get("Body", {}).get("x-amazon-apigateway-gateway-responses", {})
+    for kind, answer in answers.items():
+        status = {"statusCode": str(answer["statusCode"])} if "statusCode" in answer else {}
+        client.put_gateway_response(
+            restApiId=api,
+            responseType=kind,
+            responseParameters=answer.get("responseParameters", {}),
+            responseTemplates=answer.get("responseTemplates", {}),
+            **status,
+        )
+
+
+def set_time_to_live(session: boto3.Session, table: str, properties: dict[str, Any]) -> None:
+    """Let the table's expired rows go."""
+    specification = properties.get("TimeToLiveSpecification")
+    client = session.client("dynamodb")
+    if specification and (
+        client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]["TimeToLiveStatus"]
+        == "DISABLED"
+    ):
+        client.update_time_to_live(
+            TableName=table,
+            TimeToLiveSpecification={
+                "Enabled": True,
+                "AttributeName": specification["AttributeName"],
+            },
+        )
+
+
+def set_concurrency(session: boto3.Session, function: str, properties: dict[str, Any]) -> None:
+    """Reserve what the template reserves."""
+    reserved = properties.get("ReservedConcurrentExecutions")
+    if reserved is not None:
+        session.client("lambda").put_function_concurrency(
+            FunctionName=function, ReservedConcurrentExecutions=int(reserved)
+        )

@@ -1,0 +1,311 @@
+"""The whole service on this machine: a local cloud with IAM, the deployed stack, a proxy in front.
+
+`make up` uses it with the checkout's own `.local`. A test makes its own, with another home and
+free ports; several run side by side:
+
+    cloud = LocalCloud(tmp_path, api_port=free_port(), cloud_port=free_port())
+    cloud.start()
+    stack = cloud.deploy({"LogLevel": "DEBUG"})
+    ...
+    cloud.stop()
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import ClientError
+
+from tools import after_deploy, parameters
+from tools.build import architecture, build, runtime
+from tools.failure import ToolFailure
+from tools.paths import BUILT_TEMPLATE, CADDY, MINISTACK, ROOT, SAM, TEMPLATE
+from tools.processes import LOOPBACK, Background, require_free
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STACK = "integration-dispatcher-local"
+ARTIFACTS = "integration-dispatcher-artifacts"
+REGION = "us-east-1"
+
+#: The local cloud takes these for the administrator's; the functions get their own roles'.
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",  # pragma: allowlist secret
+    "AWS_DEFAULT_REGION": REGION,
+}
+
+Stack = dict[str, str]
+"""What `stack.json` holds: `api_url`, `endpoint_url` and the stack's outputs."""
+
+
+@dataclass(frozen=True)
+class LocalCloud:
+    """One local cloud, known by its home folder: state, logs, and what runs."""
+
+    home: Path
+    api_port: int = 8080
+    cloud_port: int = 4566
+
+    @property
+    def api_url(self) -> str:
+        """Return where the service answers."""
+        return f"http://localhost:{self.api_port}"
+
+    @property
+    def endpoint_url(self) -> str:
+        """Return where the AWS services answer."""
+        return f"http://localhost:{self.cloud_port}"
+
+    @property
+    def stack_file(self) -> Path:
+        """Return the file that tells others about the deployed stack."""
+        return self.home / "stack.json"
+
+    @property
+    def cloud(self) -> Background:
+        """Return the process of the local cloud."""
+        return Background("cloud", self.home)
+
+    @property
+    def proxy(self) -> Background:
+        """Return the process of the proxy."""
+        return Background("proxy", self.home)
+
+    @cached_property
+    def session(self) -> boto3.Session:
+        """Return the administrator's session; its clients talk to this cloud alone."""
+        return _LocalSession(self.endpoint_url)
+
+    def start(self) -> None:
+        """Start the local cloud unless it runs already."""
+        variables = self._cloud_variables()
+        if self.cloud.started_with() == variables:
+            return
+        if self.cloud.process() is None and self.cloud.record.exists():
+            # It was killed, so its saved state may be older than what we deployed last.
+            self._deployment_file.unlink(missing_ok=True)
+        self.cloud.stop()
+        require_free(self.cloud_port, "CLOUD_PORT")
+        for name in ("STATE_DIR", "S3_DATA_DIR", "TMPDIR"):
+            Path(variables[name]).mkdir(parents=True, exist_ok=True)
+        say(f"cloud: starting at {self.endpoint_url}")
+        self.cloud.start([str(MINISTACK)], variables)
+        ready = f"http://{LOOPBACK}:{self.cloud_port}/_ministack/ready"
+        wait_for(self.cloud, ready, "The local cloud")
+
+    def deploy(self, overrides: Mapping[str, str] | None = None) -> Stack:
+        """Build and deploy what has changed, with the local profile and these parameters over it.
+
+        The stack may be there already, from the last run too: then only what the local cloud
+        forgets is done again.
+        """
+        settled = settle(overrides or {})
+        digest = build()
+        deployment = {"build": digest, "parameters": settled}
+        if self._is_deployed(deployment):
+            say("deploy: nothing has changed")
+        else:
+            self._deployment_file.unlink(missing_ok=True)
+            self._sam_deploy(settled)
+        api, stage = after_deploy.finish(self.session, STACK)
+        self._start_proxy(api, stage)
+        stack = self._write_stack_file()
+        self._deployment_file.write_text(json.dumps(deployment, indent=2) + "\n")
+        return stack
+
+    def stop(self) -> list[str]:
+        """Stop what runs, keeping all data; return what was stopped."""
+        stopped = [each.name for each in (self.proxy, self.cloud) if each.stop()]
+        self.stack_file.unlink(missing_ok=True)
+        return stopped
+
+    def forget(self) -> None:
+        """Throw all data away; the logs stay."""
+        self.stop()
+        shutil.rmtree(self._state, ignore_errors=True)
+        self._deployment_file.unlink(missing_ok=True)
+
+    def stack_status(self) -> str:
+        """Return CloudFormation's word on the stack."""
+        try:
+            stacks = self.session.client("cloudformation").describe_stacks(StackName=STACK)
+            return stacks["Stacks"][0]["StackStatus"]
+        except ClientError:
+            return "not deployed"
+
+    def deployed_parameters(self) -> dict[str, str]:
+        """Read the parameters back from the deployed stack."""
+        stacks = self.session.client("cloudformation").describe_stacks(StackName=STACK)
+        return {
+            each["ParameterKey"]: each["ParameterValue"]
+            for each in stacks["Stacks"][0]["Parameters"]
+        }
+
+    @property
+    def _state(self) -> Path:
+        return self.home / "state"
+
+    @property
+    def _deployment_file(self) -> Path:
+        return self.home / "deployment.json"
+
+    def _cloud_variables(self) -> dict[str, str]:
+        # The functions inherit all of these, so there is nothing of the user's own environment.
+        return {
+            "PATH": f"{MINISTACK.parent}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self._state),
+            "LANG": "C.UTF-8",
+            "TMPDIR": str(self._state / "tmp"),
+            "AUTH": "true",
+            "BIND_HOST": LOOPBACK,
+            "GATEWAY_PORT": str(self.cloud_port),
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(self._state / "services"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(self._state / "s3"),
+            "LAMBDA_EXECUTOR": "local",
+            # Listeners on ports of their own that we have no use for.
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+        }
+
+    def _is_deployed(self, deployment: object) -> bool:
+        try:
+            if json.loads(self._deployment_file.read_text()) != deployment:
+                return False
+        except FileNotFoundError:
+            return False
+        return self.stack_status() in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+
+    def _sam_deploy(self, settled: Mapping[str, str]) -> None:
+        began = time.monotonic()
+        say("deploy: sam deploy to the local cloud …")
+        self.session.client("s3").create_bucket(Bucket=ARTIFACTS)
+        overrides = parameters.write_for_sam(settled, self.home / "parameters.yaml")
+        command = [
+            *(str(SAM), "deploy", "--template-file", str(BUILT_TEMPLATE)),
+            *("--config-file", str(ROOT / "samconfig.toml"), "--config-env", "local"),
+            *("--parameter-overrides", overrides),
+        ]
+        ours = {name: text for name, text in os.environ.items() if not name.startswith("AWS_")}
+        address = {"AWS_ENDPOINT_URL": self.endpoint_url, "SAM_CLI_TELEMETRY": "0"}
+        log = self.home / "logs" / "deploy.log"
+        with log.open("w") as output:
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                env=ours | CREDENTIALS | address,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if done.returncode:
+            last_lines = "\n".join(log.read_text().splitlines()[-30:])
+            raise ToolFailure(f"sam deploy failed:\n{last_lines}\n(all of it: {log})")
+        say(f"deploy: done after {time.monotonic() - began:.0f} s")
+
+    def _start_proxy(self, api: str, stage: str) -> None:
+        # A change of the routes gives the API a new id, and the proxy a new address behind it.
+        variables = {
+            "HOME": str(self.home),
+            "PORT": str(self.api_port),
+            "CLOUD_PORT": str(self.cloud_port),
+            "API_ID": api,
+            "STAGE": stage,
+        }
+        if self.proxy.started_with() != variables:
+            self.proxy.stop()
+            require_free(self.api_port, "PORT")
+            caddyfile = str(ROOT / "tools" / "Caddyfile")
+            self.proxy.start([str(CADDY), "run", "--config", caddyfile], variables)
+        wait_for(self.proxy, f"http://{LOOPBACK}:{self.api_port}/health", "The service")
+
+    def _write_stack_file(self) -> Stack:
+        stacks = self.session.client("cloudformation").describe_stacks(StackName=STACK)
+        deployed = stacks["Stacks"][0]["Outputs"]
+        outputs = {each["OutputKey"]: each["OutputValue"] for each in deployed}
+        stack = {"api_url": self.api_url, "endpoint_url": self.endpoint_url, **outputs}
+        self.stack_file.write_text(json.dumps(stack, indent=2) + "\n")
+        return stack
+
+
+class _LocalSession(boto3.Session):
+    """A session whose clients all talk to one local cloud."""
+
+    def __init__(self, endpoint_url: str) -> None:
+        super().__init__(
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            region_name=REGION,
+        )
+        self._endpoint_url = endpoint_url
+
+    if not TYPE_CHECKING:  # the stubs know each service's own client
+
+        def client(self, service: str, **options: object) -> object:
+            return super().client(service, **{"endpoint_url": self._endpoint_url} | options)
+
+
+def settle(overrides: Mapping[str, str]) -> dict[str, str]:
+    """Return every parameter: overridden, else of this machine, local profile or template."""
+    machine = {"Runtime": runtime(), "Architecture": architecture()}
+    for name, value in machine.items():
+        if overrides.get(name, value) != value:
+            raise ToolFailure(
+                f"{name}={overrides[name]} cannot run here: the local cloud runs functions with "
+                f"its own Python ({value}). Another Python: make PYTHON=/path/to/python up"
+            )
+    return parameters.settle(
+        parameters.declared(TEMPLATE),
+        parameters.local_profile(ROOT / "samconfig.toml"),
+        machine,
+        overrides,
+    )
+
+
+def wait_for(process: Background, url: str, what: str, patience: float = 30.0) -> None:
+    """Wait until the address answers 200, as long as the process lives."""
+    deadline = time.monotonic() + patience
+    while True:
+        answer = ask(url)
+        if answer.startswith("200"):
+            return
+        if process.process() is None:
+            raise ToolFailure(f"{what} has ended by itself. Its log: {process.log}")
+        if time.monotonic() > deadline:
+            raise ToolFailure(
+                f"{what} is not well: {url} answers {answer or 'nothing'}. Its log: {process.log}"
+            )
+        time.sleep(0.1)
+
+
+def ask(url: str) -> str:
+    """Return the status and body of an address on this machine; nothing if nobody answers."""
+    # A proxy of the user's is not meant for our own addresses.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=10) as response:
+            return f"{response.status} {response.read().decode()}"
+    except urllib.error.HTTPError as refusal:
+        return f"{refusal.code} {refusal.read().decode()}"
+    except OSError:
+        return ""
+
+
+def say(text: str) -> None:
+    """Tell the person what is going on."""
+    print(text, flush=True)

@@ -1,0 +1,106 @@
+"""Settle the value of every template parameter before a deployment.
+
+SAM's own parser drops `Key=` without a word, and `sam deploy` keeps the last value of a parameter
+that is not named. So we parse here, send every parameter each time, and hand them over in a file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import shlex
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tools.failure import ToolFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+class TemplateLoader(yaml.SafeLoader):
+    """Read a template without minding what its `!Ref` and the like stand for."""
+
+
+def _ignore_tag(loader: TemplateLoader, _suffix: str, node: yaml.Node) -> Any:  # noqa: ANN401
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node)
+    assert isinstance(node, yaml.MappingNode)  # noqa: S101 - there is no fourth kind
+    return loader.construct_mapping(node)
+
+
+TemplateLoader.add_multi_constructor("!", _ignore_tag)
+
+
+def declared(template: Path) -> dict[str, str | None]:
+    """Return the template's parameters with their defaults, None where there is none."""
+    parameters = yaml.load(template.read_text(), Loader=TemplateLoader)["Parameters"]  # noqa: S506
+    return {
+        name: str(traits["Default"]) if "Default" in traits else None
+        for name, traits in parameters.items()
+    }
+
+
+def local_profile(samconfig: Path) -> dict[str, str]:
+    """Return the parameters of samconfig's environment `local`."""
+    config = tomllib.loads(samconfig.read_text())
+    overrides = config["local"]["deploy"]["parameters"]["parameter_overrides"]
+    return {name: str(value) for name, value in overrides.items()}
+
+
+def parse(text: str) -> dict[str, str]:
+    """Parse `Key=Value Other="two words" Empty=` as a shell would split it."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ToolFailure(f"PARAMETERS cannot be read: {error} in {text!r}") from error
+    values = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise ToolFailure(
+                f"PARAMETERS: {word!r} is not Key=Value. "
+                "A value with spaces needs quotes: PARAMETERS='Key=\"two words\"'"
+            )
+        values[name] = value
+    return values
+
+
+def settle(defaults: Mapping[str, str | None], *layers: Mapping[str, str]) -> dict[str, str]:
+    """Give every declared parameter a value: of the last layer that has one, else its default."""
+    settled = dict(defaults)
+    for layer in layers:
+        for name, value in layer.items():
+            if name not in defaults:
+                raise ToolFailure(unknown(name, list(defaults)))
+            settled[name] = value
+    complete = {name: value for name, value in settled.items() if value is not None}
+    if missing := settled.keys() - complete.keys():
+        raise ToolFailure(f"These parameters need a value: {', '.join(sorted(missing))}")
+    return complete
+
+
+def unknown(name: str, known: list[str]) -> str:
+    """Say that there is no such parameter, and which there are."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"The template has no parameter {name}.{hint} It has: {', '.join(sorted(known))}"
+
+
+def write_for_sam(parameters: Mapping[str, str], file: Path) -> str:
+    """Write the parameters where `sam deploy --parameter-overrides` finds them; return its value.
+
+    The file is JSON under the name of YAML, a superset: SAM refuses the ending json. It strips a
+    pair of quotes around a value even here, so we put another around it.
+    """
+    quoted = {
+        name: '"' + value.replace('"', '\\"') + '"' if value[:1] in {'"', "'"} else value
+        for name, value in parameters.items()
+    }
+    file.write_text(json.dumps(quoted, indent=2) + "\n")
+    return f"file://{file}"

@@ -1,0 +1,134 @@
+"""Start, find again and stop the two programs that run in the background.
+
+Each is known by a small file with its process id, its start time (ids are used again) and what it
+was started with. Nothing that we did not start is ever stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from tools.failure import ToolFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Background:
+    """A program that goes on after the command that started it has returned."""
+
+    name: str
+    home: Path
+
+    @property
+    def record(self) -> Path:
+        """Return the file by which the program is known."""
+        return self.home / f"{self.name}.json"
+
+    @property
+    def log(self) -> Path:
+        """Return the file that takes the program's output."""
+        return self.home / "logs" / f"{self.name}.log"
+
+    def process(self) -> psutil.Process | None:
+        """Return the running process, if it is still the one that we started."""
+        try:
+            known = json.loads(self.record.read_text())
+            process = psutil.Process(known["pid"])
+            same = process.create_time() == known["created"]
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except (FileNotFoundError, psutil.NoSuchProcess):
+            return None
+
+    def started_with(self) -> dict[str, str]:
+        """Return the environment that the running process was given; empty if none runs."""
+        if self.process() is None:
+            return {}
+        environment: dict[str, str] = json.loads(self.record.read_text())["environment"]
+        return environment
+
+    def start(self, command: list[str], environment: Mapping[str, str]) -> None:
+        """Start the program in a session of its own, with these variables and no others.
+
+        Nothing of ours is inherited, so that `out=$(make up)` comes back.
+        """
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=self.home,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        started: dict[str, Any] = {
+            "pid": process.pid,
+            "created": psutil.Process(process.pid).create_time(),
+            "environment": dict(environment),
+        }
+        self.record.write_text(json.dumps(started, indent=2) + "\n")
+        # It is meant to outlive this object.
+        process.returncode = 0
+
+    def stop(self, patience: float = 15.0) -> bool:
+        """End the program and its own children; tell whether it ran.
+
+        SIGTERM first: the local cloud saves its state on a clean stop only.
+        """
+        process = self.process()
+        if process is not None:
+            children = process.children(recursive=True)
+            process.terminate()
+            _, alive = psutil.wait_procs([process], timeout=patience)
+            _, left = psutil.wait_procs(children, timeout=1)
+            for each in (*alive, *left):
+                each.kill()
+            psutil.wait_procs([*alive, *left], timeout=patience)
+        self.record.unlink(missing_ok=True)
+        return process is not None
+
+
+def require_free(port: int, variable: str) -> None:
+    """Refuse a port that somebody else holds, naming them if we may see them."""
+    with socket.socket() as probe:
+        # Lets us pass over connections that are only lingering; not over a listener.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise ToolFailure(
+                f"Port {port} is in use by {holder(port)}. "
+                f"Stop that, or choose another port: make up {variable}={port + 1}"
+            ) from error
+
+
+def holder(port: int) -> str:
+    """Name the process that listens on a port."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr
+            if listens and connection.laddr.port == port and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except psutil.Error:
+        pass
+    return "another program"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
