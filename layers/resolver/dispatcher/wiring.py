@@ -7,7 +7,7 @@ function needs is imported in its body, so that a handler loads only what its ro
 from __future__ import annotations
 
 import os
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from dispatcher.errors import BrokenSettingError
@@ -244,9 +244,9 @@ def _channel(integration_type: str) -> Channel:
 
     from dispatcher.adapters.aws import client
 
-    channel: Channel = import_module(f"channels.{integration_type.lower()}").channel(
-        os.environ, client
-    )
+    module = import_module(f"channels.{integration_type.lower()}")
+    # One try: the delivery's own retry is the only one, or lost answers would double messages.
+    channel: Channel = module.channel(os.environ, partial(client, tries=1))
     return channel
 
 

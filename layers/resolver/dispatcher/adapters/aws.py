@@ -15,17 +15,21 @@ from dispatcher.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Seconds and tries that leave room to record an outcome within an invocation's and a lease's rest.
-CONFIG = Config(
-    connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 3, "mode": "standard"}
-)
+CONNECT_TIMEOUT = 1
+READ_TIMEOUT = 3
+"""Seconds that leave room to record an outcome within what is left of an invocation or a lease."""
 
 
 @cache
-def client(service: str) -> Any:  # noqa: ANN401 - each adapter names the client it takes
-    """Return the shared client of a service."""
+def client(service: str, tries: int = 3) -> Any:  # noqa: ANN401 - each adapter names what it takes
+    """Return the shared client of a service; every call is tried so many times."""
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        retries={"total_max_attempts": tries, "mode": "standard"},
+    )
     make: Any = boto3.client  # its overloads name every service; ours is not known before it runs
-    return make(service, config=CONFIG)
+    return make(service, config=config)
 
 
 @contextmanager
