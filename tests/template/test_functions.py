@@ -6,7 +6,6 @@ import pytest
 
 from tests.template.rights import granted
 
-
 OVERRIDES, DELIVERIES = "OverridesTable", "DeliveriesTable"
 SEND = {
     ("dynamodb:GetItem", OVERRIDES),
