@@ -28,6 +28,7 @@ def email_address(value: str, _environ: Mapping[str, str]) -> str:
             allow_smtputf8=False,
             allow_quoted_local=False,
             test_environment=True,
+            strict=True,
         ).normalized
     except EmailNotValidError as error:
         message = f"must be one e-mail address such as jane@example.com: {error}"
@@ -40,7 +41,10 @@ def phone_number(value: str, _environ: Mapping[str, str]) -> str:
         import phonenumbers
 
         try:
-            if phonenumbers.is_valid_number(phonenumbers.parse(value)):
+            number = phonenumbers.parse(value)
+            # "001": satellites, premium rate and other codes that are no country's.
+            country = phonenumbers.region_code_for_number(number)
+            if phonenumbers.is_valid_number(number) and country != "001":
                 return value
         except phonenumbers.NumberParseException:
             pass
