@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from tests.declared import template
@@ -23,6 +24,7 @@ def logical_id(folder: str) -> str:
     return "".join(word.capitalize() for word in folder.split("_")) + "Function"
 
 
+@cache
 def granted_to(folder: str) -> set[tuple[str, str]]:
     """Return the rights of the function of a folder."""
     return granted(template()["Resources"][logical_id(folder)]["Properties"])
