@@ -60,7 +60,7 @@ def logs() -> None:
     cloud = running_cloud()
     count = int(os.environ.get("LINES_SHOWN", "20"))
     follow = os.environ.get("FOLLOW", "1") != "0"
-    files = dict.fromkeys(sorted((cloud.home / "logs").glob("*.log")), 0)
+    files = {part.log: 0 for part in (cloud.cloud, cloud.proxy) if part.log.exists()}
     seen: dict[str, int] = {}
     first = True
     while first or follow:
@@ -87,7 +87,10 @@ def show_functions(cloud: LocalCloud, seen: dict[str, int], at_most: int | None)
             if events:
                 seen[name] = max(event["timestamp"] for event in events) + 1
             lines = [event["message"].rstrip() for event in events]
-            show(name.rsplit("/", 1)[-1], lines[-at_most:] if at_most else lines)
+            show(
+                name.rsplit("/", 1)[-1].removesuffix("LogGroup"),
+                lines[-at_most:] if at_most else lines,
+            )
     except (BotoCoreError, ClientError) as error:
         print(f"(the functions' logs cannot be read: {error})", file=sys.stderr)
 

@@ -92,13 +92,18 @@ class LocalCloud:
     def start(self) -> None:
         """Start the local cloud unless it runs already."""
         variables = self._cloud_variables()
+        if self.proxy.started_with().get("PORT") != str(self.api_port):
+            require_free(self.api_port, "PORT")
+        if self.cloud.started_with().get("GATEWAY_PORT") != str(self.cloud_port):
+            require_free(self.cloud_port, "CLOUD_PORT")
         if self.cloud.started_with() == variables:
             return
         if self.cloud.process() is None and self.cloud.record.exists():
             # It was killed, so its saved state may be older than what we deployed last.
             self._deployment_file.unlink(missing_ok=True)
         self.cloud.stop()
-        require_free(self.cloud_port, "CLOUD_PORT")
+        # What a function's processes left behind when they were stopped.
+        shutil.rmtree(variables["TMPDIR"], ignore_errors=True)
         for name in ("STATE_DIR", "S3_DATA_DIR", "TMPDIR"):
             Path(variables[name]).mkdir(parents=True, exist_ok=True)
         say(f"cloud: starting at {self.endpoint_url}")
@@ -135,8 +140,7 @@ class LocalCloud:
     def forget(self) -> None:
         """Throw all data away; the logs stay."""
         self.stop()
-        shutil.rmtree(self._state, ignore_errors=True)
-        self._deployment_file.unlink(missing_ok=True)
+        shutil.rmtree(self.home / "state", ignore_errors=True)
 
     def stack_status(self) -> str:
         """Return CloudFormation's word on the stack."""
@@ -156,11 +160,12 @@ class LocalCloud:
 
     @property
     def _state(self) -> Path:
-        return self.home / "state"
+        # Queues have the port in their addresses: what was deployed at one is no use at another.
+        return self.home / "state" / str(self.cloud_port)
 
     @property
     def _deployment_file(self) -> Path:
-        return self.home / "deployment.json"
+        return self._state / "deployment.json"
 
     def _cloud_variables(self) -> dict[str, str]:
         # The functions inherit all of these, so there is nothing of the user's own environment.
@@ -194,7 +199,7 @@ class LocalCloud:
         began = time.monotonic()
         say("deploy: sam deploy to the local cloud …")
         self.session.client("s3").create_bucket(Bucket=ARTIFACTS)
-        overrides = parameters.write_for_sam(settled, self.home / "parameters.yaml")
+        overrides = parameters.write_for_sam(settled, self._state / "parameters.yaml")
         command = [
             *(str(SAM), "deploy", "--template-file", str(BUILT_TEMPLATE)),
             *("--config-file", str(ROOT / "samconfig.toml"), "--config-env", "local"),
@@ -229,7 +234,6 @@ class LocalCloud:
         }
         if self.proxy.started_with() != variables:
             self.proxy.stop()
-            require_free(self.api_port, "PORT")
             caddyfile = str(ROOT / "tools" / "Caddyfile")
             self.proxy.start([str(CADDY), "run", "--config", caddyfile], variables)
         wait_for(self.proxy, f"http://{LOOPBACK}:{self.api_port}/health", "The service")

@@ -95,12 +95,14 @@ def unknown(name: str, known: list[str]) -> str:
 def write_for_sam(parameters: Mapping[str, str], file: Path) -> str:
     """Write the parameters where `sam deploy --parameter-overrides` finds them; return its value.
 
-    The file is JSON under the name of YAML, a superset: SAM refuses the ending json. It strips a
-    pair of quotes around a value even here, so we put another around it.
+    The file is JSON under the name of YAML, a superset: SAM refuses the ending json.
     """
-    quoted = {
-        name: '"' + value.replace('"', '\\"') + '"' if value[:1] in {'"', "'"} else value
-        for name, value in parameters.items()
-    }
-    file.write_text(json.dumps(quoted, indent=2) + "\n")
+    # SAM strips quotes from around a value once as it reads the file, and once more after.
+    guarded = {name: guard(guard(value)) for name, value in parameters.items()}
+    file.write_text(json.dumps(guarded, indent=2) + "\n")
     return f"file://{file}"
+
+
+def guard(value: str) -> str:
+    """Put a value that begins with a quote in quotes that SAM may strip."""
+    return '"' + value.replace('"', '\\"') + '"' if value[:1] in {'"', "'"} else value

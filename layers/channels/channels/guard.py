@@ -121,7 +121,7 @@ class Guard:
         line.hold(connected)
         with _Adapter(url, connected, self.ca_file) as adapter:
             try:
-                response = adapter.send(request, stream=True, timeout=line.left())
+                response = adapter.send(request, stream=True, timeout=line.left() + 1)
             except _FAULTS as error:
                 raise _no_answer(url.host, error) from None
             # The status decides, even if the body breaks off: read, never decoded, and dropped.
@@ -184,7 +184,8 @@ class _Line:
 
     def hold(self, connection: socket.socket) -> None:
         """Take hold by a duplicate, because TLS moves the descriptor into an object of its own."""
-        connection.settimeout(self.left())
+        # Later than the watchdog, which alone decides; here and where requests sets it again.
+        connection.settimeout(self.left() + 1)
         with self._lock:
             self._connection = connection.dup()
         if self.is_cut:
@@ -234,7 +235,6 @@ class _Adapter(HTTPAdapter):
 
     def __init__(self, url: Url, connected: socket.socket, ca_file: str | None) -> None:
         super().__init__()
-        self._connected = connected
         self._target = url.target
         self._pool: urllib3.HTTPConnectionPool
         if url.scheme == "https":
@@ -271,7 +271,6 @@ class _Adapter(HTTPAdapter):
 
     def __exit__(self, *_: object) -> None:
         self._pool.close()
-        self._connected.close()
 
 
 @cache

@@ -97,7 +97,8 @@ class Delivery:
         kept = {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in values.items()
-            if value not in (None, False, ()) or name in {"tries", "unknown", "attempts"}
+            # "is": 0 equals False, and is a value (a counter, the first shard).
+            if value is not None and value is not False and value != ()
         }
         return {"sk": DELIVERY + self.delivery_id, **kept}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -23,10 +24,8 @@ from pydantic import (
 
 from dispatcher.errors import Flaw, InvalidInputError, at
 from dispatcher.identifiers import REQUEST_ID, UNSTORABLE
-from dispatcher.integrations import catalogue
+from dispatcher.integrations import catalogue, rules, slack
 from dispatcher.integrations.integration import Check, Recipient
-from dispatcher.integrations.rules import email_address, phone_number
-from dispatcher.integrations.slack import channel_id, slack_user_id
 from dispatcher.resolution import RANGES
 from dispatcher.texts import render, rendered_size
 
@@ -45,15 +44,15 @@ LONGEST_SUBJECT = 998
 """Characters: what RFC 5322 (2.1.1) allows a line."""
 
 LARGEST_CONFIG = 16 * 1024
-"""Bytes of JSON."""
+"""Bytes of JSON in UTF-8, written without spaces."""
 
 LONGEST_WAIT = 30 * 86_400
 """Seconds that ``deliver_at`` may lie ahead."""
 
 # RFC 3339: an offset is not optional, and a space for the T is not accepted.
 _TIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}"
-    r"(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
+    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 )
 _VARIABLE = re.compile(r"[_A-Za-z][_A-Za-z0-9]{0,63}")
 
@@ -123,6 +122,14 @@ def _distinct(values: list[str]) -> list[str]:
     return values
 
 
+def _scalar(value: object) -> object:
+    # Before the union: it would tell four flaws, each at the name of a Python type.
+    if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    message = "must be text, a finite number, true or false"
+    raise ValueError(message)
+
+
 def _variables(values: dict[str, Any]) -> dict[str, Any]:
     for name in values:
         if not _VARIABLE.fullmatch(name):
@@ -146,10 +153,11 @@ class _Strict(BaseModel):
 class RecipientBody(_Strict):
     """Addresses for this message, used where the user's override has none."""
 
-    email: Annotated[str, Check(email_address)] | None = None
-    phone_number: Annotated[str, Check(phone_number)] | None = None
-    slack_user_id: Annotated[str, Check(slack_user_id)] | None = None
-    slack_channel: Annotated[str, Check(channel_id)] | None = None
+    # By module: inside a class pydantic takes a bare name for the field of that name.
+    email: Annotated[str, Check(rules.email_address)] | None = None
+    phone_number: Annotated[str, Check(rules.phone_number)] | None = None
+    slack_user_id: Annotated[str, Check(slack.slack_user_id)] | None = None
+    slack_channel: Annotated[str, Check(slack.channel_id)] | None = None
 
 
 class SendBody(_Strict):
@@ -167,7 +175,9 @@ class SendBody(_Strict):
     ) = None
     content: Annotated[str, AfterValidator(_some_text)]
     template_variables: Annotated[
-        dict[str, str | int | float | bool], Field(max_length=64), AfterValidator(_variables)
+        dict[str, Annotated[str | int | float | bool, BeforeValidator(_scalar)]],
+        Field(max_length=64),
+        AfterValidator(_variables),
     ] = Field(default_factory=dict)
     recipient: RecipientBody = Field(default_factory=RecipientBody)
     integration_types: (
@@ -242,15 +252,10 @@ class OverrideBody(ChangeBody):
 Body = TypeVar("Body", bound=BaseModel)
 
 
-def send_body(body: object, environ: Mapping[str, str], *, now: float) -> SendBody:
-    """Read the body of a send; ``now`` bounds its times."""
+def send_body(body: object, environ: Mapping[str, str]) -> SendBody:
+    """Read the body of a send; what depends on the time of day is ``check_times``' matter."""
     send = _read(SendBody, body, environ, nulls=False)
-    begin = max(now, send.deliver_at or now)
     flaws = []
-    if begin > now + LONGEST_WAIT:
-        flaws.append(Flaw("/deliver_at", f"must lie at most {LONGEST_WAIT // 86_400} days ahead"))
-    if send.expires_at is not None and send.expires_at <= begin:
-        flaws.append(Flaw("/expires_at", "must lie in the future and after deliver_at"))
     if rendered_size(send.content, send.template_variables) > LARGEST_CONTENT:
         flaws.append(
             Flaw(
@@ -267,6 +272,18 @@ def send_body(body: object, environ: Mapping[str, str], *, now: float) -> SendBo
     if flaws:
         raise InvalidInputError(*flaws)
     return send
+
+
+def check_times(send: SendBody, now: float) -> None:
+    """Refuse a delivery too far ahead, and one that would be too late before it began."""
+    begin = max(now, send.deliver_at or now)
+    flaws = []
+    if begin > now + LONGEST_WAIT:
+        flaws.append(Flaw("/deliver_at", f"must lie at most {LONGEST_WAIT // 86_400} days ahead"))
+    if send.expires_at is not None and send.expires_at <= begin:
+        flaws.append(Flaw("/expires_at", "must lie in the future and after deliver_at"))
+    if flaws:
+        raise InvalidInputError(*flaws)
 
 
 def override_body(body: object, environ: Mapping[str, str]) -> OverrideBody:
@@ -288,7 +305,7 @@ def override_config(integration: Integration, config: object, environ: Mapping[s
     """Read an integration's own settings by its own rules."""
     # Pydantic's hook for a TypedDict, set here so that the integrations need not import pydantic.
     setattr(integration.config_type, "__pydantic_config__", _Strict.model_config)  # noqa: B010 - not in its type
-    if len(json.dumps(config).encode()) > LARGEST_CONFIG:
+    if len(json.dumps(config, ensure_ascii=False, separators=(",", ":")).encode()) > LARGEST_CONFIG:
         raise InvalidInputError(Flaw("/config", f"must be at most {LARGEST_CONFIG} bytes of JSON"))
     try:
         read: Config = TypeAdapter(integration.config_type).validate_python(config, context=environ)
@@ -313,14 +330,23 @@ def _read(model: type[Body], body: object, environ: Mapping[str, str], *, nulls:
 def _flaws(error: ValidationError, known: Mapping[str, Any]) -> list[Flaw]:
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     return [
-        Flaw(_pointer(one["loc"]), _sentence(one["type"], one["msg"], known))
+        Flaw(_pointer(one["loc"]), _sentence(one["type"], one["msg"], _known(known, one["loc"])))
         for one in errors[:MOST_FLAWS]
     ]
+
+
+def _known(fields: Mapping[str, Any], path: Sequence[str | int]) -> Mapping[str, Any]:
+    """Return the fields of the object that a path leads into."""
+    inner = fields.get(str(path[0])) if len(path) > 1 else None
+    known: Mapping[str, Any] = getattr(getattr(inner, "annotation", None), "model_fields", fields)
+    return known
 
 
 def _sentence(kind: str, message: str, known: Mapping[str, Any]) -> str:
     if kind == "extra_forbidden":
         return f"is not a known field; the known ones are {', '.join(known)}"
+    if kind in {"model_type", "dict_type"}:
+        return "must be a JSON object"
     if kind == "missing":
         return "is required"
     return message.removeprefix("Value error, ")

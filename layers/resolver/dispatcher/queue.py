@@ -49,14 +49,7 @@ def each(
     records = [_record(raw) for raw in event.get("Records") or ()]
     if not records:
         return {"batchItemFailures": []}
-    errors: list[Exception | None]
-    try:
-        use_case = build()
-    except Exception as error:  # noqa: BLE001 - the edge: what failed is told below
-        errors = [error] * len(records)
-    else:
-        with ThreadPoolExecutor(len(records)) as pool:
-            errors = list(pool.map(lambda record: _tried(use_case, answer, record), records))
+    errors = _errors(records, build, answer)
     failed = [(record, error) for record, error in zip(records, errors, strict=True) if error]
     journal = wiring.journal()
     for record, error in failed:
@@ -77,6 +70,19 @@ def each(
     if any(not record.message_id for record, _ in failed):
         raise NamelessRecordError("a record without messageId failed: the whole batch comes back")
     return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record, _ in failed]}
+
+
+def _errors(
+    records: list[Record],
+    build: Callable[[], UseCase],
+    answer: Callable[[UseCase, Record], None],
+) -> list[Exception | None]:
+    try:
+        use_case = build()
+    except Exception as error:  # noqa: BLE001 - the edge: it is every record's fault, and told so
+        return [error] * len(records)
+    with ThreadPoolExecutor(len(records)) as pool:
+        return list(pool.map(lambda record: _tried(use_case, answer, record), records))
 
 
 def _tried(

@@ -48,12 +48,8 @@ def _refuse(_constant: str) -> None:
 
 def _depth(value: object) -> int:
     deepest, level = 0, [value]
-    while level:
+    while containers := [one for one in level if isinstance(one, dict | list)]:
         deepest += 1
-        parts = [
-            one.values() if isinstance(one, dict) else one
-            for one in level
-            if isinstance(one, dict | list)
-        ]
+        parts = [one.values() if isinstance(one, dict) else one for one in containers]
         level = [inner for part in parts for inner in part]
-    return deepest - 1
+    return deepest

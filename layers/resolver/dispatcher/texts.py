@@ -22,14 +22,20 @@ def render(text: str, variables: Mapping[str, Scalar]) -> str:
 
 
 def rendered_size(text: str, variables: Mapping[str, Scalar]) -> int:
-    """Return the bytes that ``render`` would make (or a little more), without making them.
+    """Return the bytes that ``render`` would make, without making them.
 
     A short text can name a long variable many times: 128 KiB of ``$a`` and a value of 100 KiB are 6
     GiB.
     """
     sizes = {name: len(_shown(value).encode()) for name, value in variables.items()}
-    named = (match["named"] or match["braced"] for match in Template.pattern.finditer(text))
-    return len(text.encode()) + sum(sizes.get(name, 0) for name in named if name)
+    size = len(text.encode())
+    for match in Template.pattern.finditer(text):
+        name = match["named"] or match["braced"]
+        if name in sizes:
+            size += sizes[name] - len(match[0])
+        elif match["escaped"]:
+            size -= 1
+    return size
 
 
 def _shown(value: Scalar) -> str:

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
+# A dot-atom of at most 64 characters and a domain whose last label is no number: cheap enough to
+# ask at every resolution, strict enough for any mail server.
+_EMAIL = re.compile(
+    r"(?=[^@]{1,64}@)[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*"
+    r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+)
+
 
 def email_address(value: str, _environ: Mapping[str, str]) -> str:
     """Accept one plain address.
@@ -28,6 +35,7 @@ def email_address(value: str, _environ: Mapping[str, str]) -> str:
             allow_smtputf8=False,
             allow_quoted_local=False,
             test_environment=True,
+            strict=True,
         ).normalized
     except EmailNotValidError as error:
         message = f"must be one e-mail address such as jane@example.com: {error}"
@@ -40,7 +48,10 @@ def phone_number(value: str, _environ: Mapping[str, str]) -> str:
         import phonenumbers
 
         try:
-            if phonenumbers.is_valid_number(phonenumbers.parse(value)):
+            number = phonenumbers.parse(value)
+            # "001": satellites, premium rate and other codes that are no country's.
+            country = phonenumbers.region_code_for_number(number)
+            if phonenumbers.is_valid_number(number) and country != "001":
                 return value
         except phonenumbers.NumberParseException:
             pass
@@ -61,19 +72,8 @@ def matching(pattern: str, what: str) -> Callable[[str, Mapping[str, str]], str]
     return rule
 
 
-def looks_like_email(user_id: str) -> bool:
-    """Tell whether a user id can serve as an e-mail address as it stands."""
-    local, at, domain = user_id.partition("@")
-    return bool(
-        local and at and "." in domain and "@" not in domain and not set("|:") & set(user_id)
-    )
-
-
 def email_of(user_id: str, environ: Mapping[str, str]) -> str | None:
     """Return the address that a user id stands for: itself, or ``user_id@DEFAULT_EMAIL_DOMAIN``."""
-    if looks_like_email(user_id):
-        return user_id
     domain = environ.get("DEFAULT_EMAIL_DOMAIN", "")
-    if domain and not set("@|:") & set(user_id):
-        return f"{user_id}@{domain}"
-    return None
+    address = user_id if "@" in user_id else f"{user_id}@{domain}"
+    return address if _EMAIL.fullmatch(address) else None

@@ -65,8 +65,7 @@ _URL = re.compile(
     r"(?::(?P<port>[1-9][0-9]{0,4}))?"
     rf"(?P<path>/{_CHARACTERS})?"
     rf"(?P<query>\?(?:{_CHARACTERS}|\?)*)?",
-    # ASCII: without it, IGNORECASE takes U+017F for an "s" and U+212A for a "k".
-    re.ASCII | re.IGNORECASE,
+    re.IGNORECASE,
 )
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -122,6 +121,7 @@ def reach(environ: Mapping[str, str]) -> Reach:
 
 def parse(text: str) -> Url:
     """Take a URL apart by a strict grammar; ``ValueError`` says what to write instead."""
+    # ASCII first: where case is ignored, U+017F is an "s" and U+212A a "k".
     found = _URL.fullmatch(text) if text.isascii() and len(text) <= LONGEST_URL else None
     if found is None:
         raise ValueError(

@@ -13,7 +13,7 @@ from dispatcher.delivery import REQUEST, Delivery, Status
 from dispatcher.doorbells import RequestBell
 from dispatcher.errors import Flaw, InvalidInputError, RefusedError, UnavailableError
 from dispatcher.identifiers import REQUEST_ID
-from dispatcher.inputs import SendBody, send_body
+from dispatcher.inputs import SendBody, check_times, send_body
 from dispatcher.integrations import catalogue
 from dispatcher.protocol import (
     LEASE,
@@ -70,7 +70,8 @@ class Acceptance:
         message.
         """
         now = self.clock.now()
-        send = send_body(body, self.environ, now=now)
+        send = send_body(body, self.environ)
+        check_times(send, now)
         request_id = _request_id(send, idempotency_key) or self.identities.delivery_id(now)
         rows, skipped = self._plan(user_id, request_id, send, now)
         answer = {

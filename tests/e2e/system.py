@@ -1,0 +1,151 @@
+"""The deployed service as a test sees it: its API, and behind it tables, queues and functions."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import requests
+from boto3.dynamodb.conditions import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import boto3
+
+    from tests.e2e.peers import ApiSession
+
+Value = TypeVar("Value")
+
+FINAL = ("success", "failed", "skipped")
+
+
+def until(look: Callable[[], Value], *, patience: float = 20.0, pause: float = 0.05) -> Value:
+    """Look again and again until something is there, and return it.
+
+    It fails, and shows the last look, once patience is over.
+    """
+    deadline = time.monotonic() + patience
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"not within {patience} s; the last look: {found!r}"
+        time.sleep(pause)
+    return found
+
+
+def seconds(text: str) -> float:
+    """Read a time of the API as seconds since 1970."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+class System:
+    """Reaches every part of one deployed stack."""
+
+    def __init__(
+        self, stack: Mapping[str, str], api: ApiSession, aws: boto3.Session, ids: Mapping[str, str]
+    ) -> None:
+        self.stack = stack
+        self.api = api
+        self.aws = aws
+        self.ids = ids
+        self._plain = requests.Session()
+        self._plain.trust_env = False
+        self.sqs = aws.client("sqs")
+        self._lambda = aws.client("lambda")
+        dynamodb = aws.resource("dynamodb", endpoint_url=stack["endpoint_url"])
+        self.overrides = dynamodb.Table(stack["OverridesTableName"])
+        self.deliveries = dynamodb.Table(stack["DeliveriesTableName"])
+
+    # Through the API ------------------------------------------------------------------------------
+
+    def override(self, user: str, integration_type: str, **settings: object) -> dict[str, Any]:
+        """Create an override."""
+        body = {"integration_type": integration_type, **settings}
+        return answered(self.api.post(f"/api/v1/users/{user}/integrations", json=body), 201)
+
+    def effective(self, user: str) -> dict[str, Any]:
+        """Return the user's effective configuration."""
+        return answered(self.api.get(f"/api/v1/users/{user}/integration-defaults"), 200)
+
+    def send(self, user: str, **body: object) -> dict[str, Any]:
+        """Send a message."""
+        message = {"content": "Your laptop is ready.", **body}
+        return answered(self.api.post(f"/api/v1/users/{user}/deliveries", json=message), 202)
+
+    def sent(self, user: str, **body: object) -> str:
+        """Send a message that makes one delivery, and return its id."""
+        (delivery,) = self.send(user, **body)["deliveries"]
+        return str(delivery["delivery_id"])
+
+    def delivery(self, user: str, delivery_id: str) -> dict[str, Any]:
+        """Return a delivery with its attempts."""
+        return answered(self.api.get(f"/api/v1/users/{user}/deliveries/{delivery_id}"), 200)
+
+    def history(self, user: str, **params: object) -> dict[str, Any]:
+        """Return a page of the user's deliveries."""
+        return answered(self.api.get(f"/api/v1/users/{user}/deliveries", params=params), 200)
+
+    def ended(self, user: str, delivery_id: str, *, patience: float = 20.0) -> dict[str, Any]:
+        """Wait until a delivery has ended, and return it."""
+
+        def look() -> dict[str, Any] | None:
+            shown = self.delivery(user, delivery_id)
+            return shown if shown["status"] in FINAL else None
+
+        return until(look, patience=patience)
+
+    # Behind the API -------------------------------------------------------------------------------
+
+    def rows(self, user: str, prefix: str) -> list[dict[str, Any]]:
+        """Return the user's rows in the deliveries table, in key order."""
+        condition = Key("user_id").eq(user) & Key("sk").begins_with(prefix)
+        rows: list[dict[str, Any]] = self.deliveries.query(
+            KeyConditionExpression=condition, ConsistentRead=True
+        )["Items"]
+        return rows
+
+    def mailbox(self, user: str) -> list[dict[str, Any]]:
+        """Return what TEST delivered to the user."""
+        return self.rows(user, "MAILBOX#TEST#")
+
+    def row(self, user: str, delivery_id: str) -> dict[str, Any]:
+        """Return a delivery as it is stored."""
+        key = {"user_id": user, "sk": f"DELIVERY#{delivery_id}"}
+        row: dict[str, Any] = self.deliveries.get_item(Key=key, ConsistentRead=True)["Item"]
+        return row
+
+    def override_row(self, user: str) -> dict[str, Any] | None:
+        """Return the user's row in the overrides table."""
+        return self.overrides.get_item(Key={"user_id": user}, ConsistentRead=True).get("Item")
+
+    def messages(self, queue: str) -> list[dict[str, Any]]:
+        """Return all messages of a queue, named as in the outputs, without receiving them."""
+        url = self.stack[f"{queue}QueueUrl"]
+        look = f"{self.stack['endpoint_url']}/_ministack/sqs/messages"
+        shown = self._plain.get(look, params={"QueueUrl": url}, timeout=10)
+        return [
+            message
+            for account in shown.json()["messages"].values()
+            for region in account.values()
+            for messages in region.values()
+            for message in messages
+        ]
+
+    def ring(self, queue: str, body: object) -> None:
+        """Put a message into a queue, as it is if it is text, else as JSON."""
+        text = body if isinstance(body, str) else json.dumps(body)
+        self.sqs.send_message(QueueUrl=self.stack[f"{queue}QueueUrl"], MessageBody=text)
+
+    def sweep(self) -> dict[str, Any]:
+        """Run the sweeper now instead of waiting for its minute."""
+        answer = self._lambda.invoke(FunctionName=self.ids["SweepDeliveriesFunction"])
+        result: dict[str, Any] = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, result
+        return result
+
+
+def answered(response: requests.Response, status: int) -> Any:
+    """Return the body of an answer that has the status it should have."""
+    assert response.status_code == status, response.text
+    return response.json() if response.content else None

@@ -1,0 +1,181 @@
+"""The functions as Lambda calls them, over an AWS in memory that is what the template declares."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from dispatcher import wiring
+from dispatcher.doorbells import decode
+from tests.declared import create_table, template
+from tests.template.rights import granted_to
+
+EVENTS = Path(__file__).parents[2] / "events"
+QUEUES = ("DeliveryQueue", "RetryQueue", "DeadLetterQueue", "IntakeQueue", "ParkedQueue")
+TABLES = ("OverridesTable", "DeliveriesTable")
+
+
+class Context:
+    """What Lambda hands to a function beside its event."""
+
+    def get_remaining_time_in_millis(self):
+        """Return as much time as a worker has."""
+        return 120_000
+
+
+class Like:
+    """Equals every text in which a pattern is found whole: for ids and times."""
+
+    def __init__(self, pattern):
+        self.pattern = pattern
+
+    def __eq__(self, other):
+        """Compare as a text does."""
+        return isinstance(other, str) and re.fullmatch(self.pattern, other) is not None
+
+    def __hash__(self):
+        """Go by the pattern."""
+        return hash(self.pattern)
+
+    def __repr__(self):
+        """Show the pattern where an assertion fails."""
+        return f"<like {self.pattern}>"
+
+
+DELIVERY_ID = Like(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+TIME = Like(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+
+
+def sample(function):
+    """Return the event that stands in ``events``."""
+    return json.loads((EVENTS / f"{function}.json").read_text())
+
+
+@dataclass
+class Service:
+    """The functions over an AWS in memory."""
+
+    called: list[tuple[str, str]]
+    """The rights that the last invocation made use of."""
+
+    def invoke(self, function: str, event: dict[str, Any]) -> Any:
+        """Call a handler as Lambda would; fail if it did what its function may not."""
+        self.called.clear()
+        handler = import_module(f"functions.{function}.app").handler
+        answer = handler(event, Context())
+        json.dumps(answer)
+        assert set(self.called) <= granted_to(function)
+        return answer
+
+    def ask(self, function: str, body: Any = None, **parts: Any) -> tuple[int, Any]:
+        """Send the sample event with other parts; return status and body read as JSON."""
+        answer = self.response(function, body, **parts)
+        return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
+
+    def response(self, function: str, body: Any = None, **parts: Any) -> dict[str, Any]:
+        """Send the sample event with other parts; return the response as it is."""
+        event = sample(function)
+        for name in set(parts) & {"user_id", "integration_type", "delivery_id"}:
+            event["pathParameters"][name] = parts.pop(name)
+        if "query" in parts:
+            event["multiValueQueryStringParameters"] = parts.pop("query")
+        event["multiValueHeaders"].update(parts.pop("headers", {}))
+        if body is not None:
+            event["body"] = body if isinstance(body, str) else json.dumps(body)
+        assert not parts
+        return self.invoke(function, event)
+
+    def messages(self, queue: str) -> list[str]:
+        """Take all messages of a queue that can be seen now."""
+        sqs = boto3.client("sqs")
+        url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        taken = []
+        while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in found:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                taken.append(message["Body"])
+        return taken
+
+    def doorbells(self, queue: str) -> list[Any]:
+        """Take all doorbells of a queue."""
+        return [decode(body) for body in self.messages(queue)]
+
+    def deliver(self, *bodies: str, queue: str = "DeliveryQueue") -> Any:
+        """Call the worker with these messages; with none, with those of the queue."""
+        return self.invoke("deliver_messages", batch(queue, *bodies or self.messages(queue)))
+
+
+def batch(queue, *bodies):
+    """Return an SQS event."""
+    record = sample("deliver_messages")["Records"][0]
+    return {
+        "Records": [
+            {**record, "messageId": f"m-{number}", "body": body, "eventSourceARN": f"::{queue}"}
+            for number, body in enumerate(bodies)
+        ]
+    }
+
+
+@contextmanager
+def running(session):
+    """Deploy the service into an AWS that lasts as long as the block."""
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boto3, "DEFAULT_SESSION", session)
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        for name, value in environment(made_resources()).items():
+            patch.setenv(name, value)
+        wiring.reset()
+        yield Service(session.called)
+        wiring.reset()
+
+
+def made_resources():
+    """Make what the functions stand on, named by its logical id; return what ``!Ref`` yields."""
+    dynamodb, sqs, kms = (boto3.client(name) for name in ("dynamodb", "sqs", "kms"))
+    for table in TABLES:
+        create_table(dynamodb, table)
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    urls = {queue: sqs.create_queue(QueueName=queue)["QueueUrl"] for queue in QUEUES}
+    return {**{table: table for table in TABLES}, **urls, "ToolBus": "tools", "Key.Arn": key}
+
+
+@cache
+def declarations():
+    """Return the template, read once: that takes longer than most tests."""
+    return template()
+
+
+def environment(resources):
+    """Fill in the template's variables; parameters have their defaults, but for the stage."""
+    declared = declarations()
+    parameters = {name: str(one["Default"]) for name, one in declared["Parameters"].items()}
+    known = {**parameters, **resources, "Stage": "local"}
+    variables = declared["Globals"]["Function"]["Environment"]["Variables"]
+    return {
+        name: known[next(iter(value.values()))] if isinstance(value, dict) else value
+        for name, value in variables.items()
+    }
+
+
+def needed_rights(params, model):
+    """Name the rights that a call takes: DynamoDB checks each part of a transaction by itself."""
+    service, operation = model.service_model.service_name, model.name
+    if operation == "TransactWriteItems":
+        for item in params["TransactItems"]:
+            [(part, of)] = item.items()
+            yield f"dynamodb:{part}Item", of["TableName"]
+        return
+    resource = params.get("TableName") or params.get("QueueUrl", "Key").rpartition("/")[2]
+    if "IndexName" in params:
+        resource += f"/index/{params['IndexName']}"
+    yield f"{service}:{operation}", resource

@@ -1,0 +1,296 @@
+"""Defaults, overrides and what they come to, as a caller sees them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.functions.service import TIME, Like
+
+EMAIL = {
+    "integration_type": "EMAIL",
+    "enabled": True,
+    "priority": 1,
+    "retry_count": 5,
+    "retry_delay_seconds": 30,
+    "config": {"email_address": "john.doe@company.com", "format": "html"},
+}
+TIMES = {"created_at": TIME, "updated_at": TIME}
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Type": "application/json",
+}
+
+
+def test_the_defaults_of_all_integrations_are_shown(service):
+    """All seven in priority order, and nothing is asked of AWS for it."""
+    status, body = service.ask("get_integration_defaults")
+
+    assert status == 200
+    assert service.called == []
+    assert body == {
+        "default_integrations": {
+            "SLACK": {
+                "enabled": False,
+                "priority": 1,
+                "retry_count": 3,
+                "retry_delay_seconds": 60,
+                "config": {
+                    "thread_replies": False,
+                    "mention_user": False,
+                    "include_agent_info": True,
+                },
+            },
+            "EMAIL": {
+                "enabled": False,
+                "priority": 2,
+                "retry_count": 3,
+                "retry_delay_seconds": 60,
+                "config": {"include_agent_info": True},
+            },
+            "WEBHOOK": {
+                "enabled": False,
+                "priority": 3,
+                "retry_count": 1,
+                "retry_delay_seconds": 30,
+                "config": {},
+            },
+            "SMS": {
+                "enabled": False,
+                "priority": 4,
+                "retry_count": 2,
+                "retry_delay_seconds": 45,
+                "config": {},
+            },
+            "TEST": {
+                "enabled": True,
+                "priority": 5,
+                "retry_count": 1,
+                "retry_delay_seconds": 10,
+                "config": {},
+            },
+            "CLI": {
+                "enabled": False,
+                "priority": 6,
+                "retry_count": 1,
+                "retry_delay_seconds": 5,
+                "config": {},
+            },
+            "TOOL": {
+                "enabled": False,
+                "priority": 7,
+                "retry_count": 1,
+                "retry_delay_seconds": 5,
+                "config": {},
+            },
+        }
+    }
+
+
+def test_a_user_without_overrides_has_the_defaults(service):
+    """Nothing is stored for such a user, and one read finds that out."""
+    status, body = service.ask("get_effective_configuration")
+
+    assert status == 200
+    assert service.called == [("dynamodb:GetItem", "OverridesTable")]
+    assert body == {
+        "user_id": "jane@example.com",
+        "user_overrides": {},
+        "effective_configs": {
+            "TEST": {
+                "enabled": True,
+                "priority": 5,
+                "retry_count": 1,
+                "retry_delay_seconds": 10,
+                "config": {},
+            }
+        },
+        "disabled_integrations": {
+            "SLACK": "not_configured",
+            "EMAIL": "not_configured",
+            "WEBHOOK": "disabled_by_default",
+            "SMS": "disabled_by_default",
+            "CLI": "not_configured",
+            "TOOL": "not_configured",
+        },
+        "using_integration_defaults": True,
+    }
+
+
+def test_a_new_override_is_answered_as_stored_with_its_place(service):
+    """The guide's own example; the place is relative to the request."""
+    response = service.response("create_override")
+
+    assert response == {
+        "statusCode": 201,
+        "headers": {**HEADERS, "Location": "integrations/EMAIL"},
+        "body": response["body"],
+        "isBase64Encoded": False,
+    }
+    assert json.loads(response["body"]) == {**EMAIL, **TIMES}
+    assert service.called == [("dynamodb:UpdateItem", "OverridesTable")]
+
+
+def test_a_second_override_of_the_same_kind_is_a_conflict(service):
+    """The first stays as it is."""
+    service.ask("create_override")
+
+    status, body = service.ask("create_override", {"integration_type": "EMAIL", "enabled": False})
+
+    assert status == 409
+    assert body["type"] == "urn:integration-dispatcher:problem:conflict"
+    assert service.ask("get_override") == (200, {**EMAIL, **TIMES})
+
+
+def test_an_override_shows_in_the_effective_configuration(service):
+    """Its fields before the default's, its config merged into the default's."""
+    service.ask("create_override")
+
+    status, body = service.ask("get_effective_configuration", user_id="john.doe")
+
+    settings = {name: EMAIL[name] for name in EMAIL if name != "integration_type"}
+    assert status == 200
+    assert body["user_overrides"] == {"EMAIL": settings}
+    assert list(body["effective_configs"]) == ["EMAIL", "TEST"]
+    assert body["effective_configs"]["EMAIL"] == {
+        **settings,
+        "config": {**EMAIL["config"], "include_agent_info": True},
+    }
+    assert body["using_integration_defaults"] is False
+
+
+def test_overrides_are_listed(service):
+    """Each with what the user set, and when."""
+    service.ask("create_override", user_id="jane@example.com")
+
+    listed = service.ask("list_overrides")
+
+    assert listed == (200, {"user_id": "jane@example.com", "integrations": [{**EMAIL, **TIMES}]})
+
+
+def test_an_update_changes_what_it_names(service):
+    """The rest stays; the integration may be named in any case."""
+    service.ask("create_override")
+
+    updated = service.ask("update_override", integration_type="email")
+
+    assert updated == (200, {**EMAIL, **TIMES, "enabled": False, "retry_count": 10})
+    assert service.called == [
+        ("dynamodb:GetItem", "OverridesTable"),
+        ("dynamodb:UpdateItem", "OverridesTable"),
+    ]
+
+
+@pytest.mark.parametrize("function", ["get_override", "update_override", "delete_override"])
+def test_an_override_that_is_not_there_is_not_found(service, function):
+    """An update does not create, and a delete says that there was nothing."""
+    status, body = service.ask(function)
+
+    assert status == 404
+    assert body["type"] == "urn:integration-dispatcher:problem:not-found"
+    assert body["detail"] == "user john.doe has no EMAIL override: create one with POST"
+
+
+def test_a_deleted_override_is_gone(service):
+    """204 and an empty body; with the last override nothing of the user is left."""
+    service.ask("create_override")
+
+    response = service.response("delete_override")
+
+    assert response == {
+        "statusCode": 204,
+        "headers": {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
+        "body": "",
+        "isBase64Encoded": False,
+    }
+    assert service.ask("get_override")[0] == 404
+
+
+def test_a_reset_removes_all_overrides_and_can_be_repeated(service):
+    """Whoever has none is reset already; a body is not looked at."""
+    service.ask("create_override")
+    service.ask("create_override", {"integration_type": "TEST"})
+
+    first = service.ask("reset_overrides", "{not json")
+    second = service.ask("reset_overrides")
+
+    reset = {"user_id": "john.doe", "using_integration_defaults": True}
+    assert first == (200, {**reset, "removed": ["EMAIL", "TEST"]})
+    assert second == (200, {**reset, "removed": []})
+
+
+def test_a_webhooks_secrets_are_shown_once_or_never(service):
+    """The signing secret in the first answer alone, the caller's own secrets in none."""
+    url, headers = "https://example.com/hook?key=abc", {"Authorization": "Bearer abc"}
+
+    created = service.ask(
+        "create_override",
+        {"integration_type": "WEBHOOK", "config": {"url": url, "headers": headers}},
+    )
+    shown = service.ask("get_override", integration_type="WEBHOOK")
+
+    override = {
+        "integration_type": "WEBHOOK",
+        "enabled": True,
+        "config": {
+            "url": "https://example.com/hook?key=***",
+            "headers": {"Authorization": "***"},
+        },
+        **TIMES,
+    }
+    assert created == (201, {**override, "signing_secret": Like(r"whsec_[A-Za-z0-9+/=]{44}")})
+    assert shown == (200, override)
+
+
+def test_a_secret_is_kept_by_its_placeholder(service):
+    """What was read can be sent back; the function may use the key for that."""
+    service.ask(
+        "create_override",
+        {
+            "integration_type": "WEBHOOK",
+            "config": {"url": "https://example.com/a", "headers": {"X-Key": "abc"}},
+        },
+    )
+    config = {"url": "https://example.com/b", "headers": {"X-Key": "***"}}
+
+    status, body = service.ask("update_override", {"config": config}, integration_type="WEBHOOK")
+
+    assert (status, body["config"]) == (200, config)
+    assert {right for right, _ in service.called} == {
+        "dynamodb:GetItem",
+        "dynamodb:UpdateItem",
+        "kms:Decrypt",
+        "kms:Encrypt",
+    }
+
+
+def test_a_wrong_override_is_refused_whole(service):
+    """All that is wrong at once, nothing written."""
+    body = {"integration_type": "EMAIL", "priority": 0, "retry_count": "3", "user_id": "eve"}
+
+    status, answer = service.ask("create_override", body)
+
+    assert status == 422
+    assert [flaw["pointer"] for flaw in answer["errors"]] == [
+        "/priority",
+        "/retry_count",
+        "/user_id",
+    ]
+    assert service.ask("get_override")[0] == 404
+
+
+def test_a_broken_setting_is_named_and_nothing_is_guessed(service, monkeypatch):
+    """Every route fails closed but health, which names it too."""
+    monkeypatch.setenv("INTEGRATION_DEFAULTS_SLACK_PRIORITY", "high")
+
+    status, body = service.ask("get_integration_defaults")
+    health, report = service.ask("get_health")
+
+    assert status == 503
+    assert body["type"] == "urn:integration-dispatcher:problem:broken-setting"
+    assert body["detail"].startswith("INTEGRATION_DEFAULTS_SLACK_PRIORITY ")
+    assert health == 503
+    assert report["status"] == "unhealthy"
+    assert "INTEGRATION_DEFAULTS_SLACK_PRIORITY" in json.dumps(report)

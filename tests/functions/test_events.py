@@ -1,0 +1,93 @@
+"""The samples in ``events``: each is what AWS sends, and each works."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dispatcher.routes import ROUTES
+from tests.functions.service import EVENTS, sample
+
+ROUTED = {route.function: route for route in ROUTES}
+FUNCTIONS = {path.parent.name for path in EVENTS.parent.glob("functions/*/app.py")}
+STATUS = {
+    "get_health": 200,
+    "get_integration_defaults": 200,
+    "get_effective_configuration": 200,
+    "reset_overrides": 200,
+    "list_overrides": 200,
+    "create_override": 201,
+    "get_override": 200,
+    "update_override": 200,
+    "delete_override": 204,
+    "send_message": 202,
+    "list_deliveries": 200,
+    "get_delivery": 200,
+    "retry_delivery": 202,
+    "cancel_delivery": 200,
+    "refuse_request": 405,
+}
+
+
+def test_every_function_has_a_sample_and_every_sample_a_function():
+    """For ``sam local invoke``, and for whoever wants to see what arrives."""
+    samples = {path.stem for path in EVENTS.glob("*.json")}
+
+    assert samples == FUNCTIONS
+    assert set(STATUS) == set(ROUTED) | {"refuse_request"}
+
+
+@pytest.mark.parametrize("function", ROUTED)
+def test_a_sample_is_of_its_functions_route(function):
+    """Verb, path and parameters fit together as API Gateway would have them."""
+    event = sample(function)
+
+    route = ROUTED[function]
+    path = route.path
+    for name, value in (event["pathParameters"] or {}).items():
+        path = path.replace(f"{{{name}}}", value)
+    context = event["requestContext"]
+    assert (event["httpMethod"], event["resource"]) == (route.method, route.path)
+    assert (context["httpMethod"], context["resourcePath"]) == (route.method, route.path)
+    assert event["path"] == path
+    assert context["path"] == f"/{context['stage']}{path}"
+
+
+@pytest.mark.parametrize("function", STATUS)
+def test_a_sample_of_a_request_is_answered(service, function):
+    """The override that some speak of is there; a delivery has the id that it has."""
+    event = sample(function)
+    if function != "create_override":
+        service.invoke("create_override", sample("create_override"))
+    if "delivery_id" in (event["pathParameters"] or {}):
+        service.ask(
+            "create_override",
+            {"integration_type": "TEST", "retry_count": 0, "config": {"failure": "permanent"}},
+        )
+        _, sent = service.ask("send_message", {"content": "x", "integration_types": ["TEST"]})
+        event["pathParameters"]["delivery_id"] = sent["deliveries"][0]["delivery_id"]
+    if function == "retry_delivery":
+        service.deliver()
+
+    response = service.invoke(function, event)
+
+    assert response["statusCode"] == STATUS[function]
+    assert set(response) == {"statusCode", "headers", "body", "isBase64Encoded"}
+    assert all(isinstance(value, str) for value in response["headers"].values())
+    assert response["body"] == "" or isinstance(json.loads(response["body"]), dict)
+
+
+@pytest.mark.parametrize("function", ["deliver_messages", "accept_events"])
+def test_a_sample_of_messages_is_answered(service, function):
+    """Whatever its doorbells ring for is not there, which is no reason to come back."""
+    answer = service.invoke(function, sample(function))
+
+    assert answer == {"batchItemFailures": []}
+
+
+def test_the_sample_of_the_clock_starts_a_sweep(service):
+    """There is nothing to do."""
+    counts = service.invoke("sweep_deliveries", sample("sweep_deliveries"))
+
+    assert set(counts.values()) == {0}

@@ -1,0 +1,64 @@
+"""The API: what API Gateway answers by itself reads like what we answer."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dispatcher.http import LARGEST_BODY, PROBLEMS
+from tests.declared import template as read_template
+
+API = read_template()["Resources"]["Api"]["Properties"]
+RESPONSES = API["GatewayResponses"]
+
+
+@pytest.mark.parametrize("kind", RESPONSES)
+def test_api_gateway_tells_problems_as_we_do(kind):
+    """All five members, the status said twice the same, and the instance that the log names."""
+    response = RESPONSES[kind]
+
+    [text] = response["ResponseTemplates"].values()
+    problem = json.loads(text)
+    headers = response["ResponseParameters"]["Headers"]
+    assert list(problem) == ["type", "title", "status", "detail", "instance"]
+    assert problem["type"].startswith("urn:integration-dispatcher:problem:")
+    assert str(problem["status"]) == response["StatusCode"]
+    assert problem["instance"] == "urn:uuid:$context.requestId"
+    assert headers["Content-Type"] == "'application/problem+json'"
+    assert headers["Cache-Control"] == "'no-store'"
+    assert ("Retry-After" in headers) == (problem["status"] in {429, 503})
+
+
+def test_the_same_problem_has_the_same_name_and_title_wherever_it_is_told():
+    """A caller need not know which of the two answered."""
+    ours = {problem.name: (problem.status, problem.title) for problem in PROBLEMS.values()}
+
+    theirs = [json.loads(*one["ResponseTemplates"].values()) for one in RESPONSES.values()]
+
+    both = {one["type"].rpartition(":")[2]: (one["status"], one["title"]) for one in theirs}
+    assert {name: both[name] for name in both if name in ours} == {
+        name: ours[name] for name in both if name in ours
+    }
+    assert {"not-found", "body-too-large", "unavailable", "internal-error"} <= set(both)
+
+
+def test_api_gateway_names_the_same_limit_of_a_body():
+    """The number stands in the template as text; it must follow the code."""
+    text = json.dumps(RESPONSES["REQUEST_TOO_LARGE"])
+
+    assert f"at most {LARGEST_BODY} bytes" in text
+
+
+def test_an_unknown_path_is_not_told_as_a_missing_token():
+    """API Gateway says 403 to what it does not know; that is no question of who asks."""
+    answer = RESPONSES["MISSING_AUTHENTICATION_TOKEN"]
+
+    assert answer["StatusCode"] == "404"
+
+
+def test_the_api_has_one_stage_of_the_stacks_own():
+    """SAM adds a second one, called Stage, unless the version of OpenAPI is named."""
+    assert API["StageName"] == {"Ref": "Stage"}
+    assert API["OpenApiVersion"] == "3.0.1"
+    assert API["EndpointConfiguration"] == {"Type": "REGIONAL"}

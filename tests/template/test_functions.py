@@ -1,0 +1,223 @@
+"""Functions: what each of them may cost, see and do."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.template.rights import granted
+
+OVERRIDES, DELIVERIES = "OverridesTable", "DeliveriesTable"
+SEND = {
+    ("dynamodb:GetItem", OVERRIDES),
+    ("dynamodb:GetItem", DELIVERIES),
+    ("dynamodb:PutItem", DELIVERIES),
+    ("sqs:SendMessage", "DeliveryQueue"),
+}
+QUEUES = ("DeliveryQueue", "RetryQueue", "DeadLetterQueue", "IntakeQueue", "ParkedQueue")
+
+
+def consume(queue):
+    """Return the rights that a mapping takes."""
+    return {
+        (f"sqs:{action}", queue)
+        for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+    }
+
+
+RIGHTS = {
+    "GetHealthFunction": {
+        ("dynamodb:GetItem", OVERRIDES),
+        ("dynamodb:GetItem", DELIVERIES),
+        *(("sqs:GetQueueAttributes", queue) for queue in QUEUES),
+    },
+    "GetIntegrationDefaultsFunction": set(),
+    "GetEffectiveConfigurationFunction": {("dynamodb:GetItem", OVERRIDES)},
+    "ResetOverridesFunction": {("dynamodb:DeleteItem", OVERRIDES)},
+    "ListOverridesFunction": {("dynamodb:GetItem", OVERRIDES)},
+    "CreateOverrideFunction": {("dynamodb:UpdateItem", OVERRIDES), ("kms:Encrypt", "Key")},
+    "GetOverrideFunction": {("dynamodb:GetItem", OVERRIDES)},
+    "UpdateOverrideFunction": {
+        ("dynamodb:GetItem", OVERRIDES),
+        ("dynamodb:UpdateItem", OVERRIDES),
+        ("kms:Decrypt", "Key"),
+        ("kms:Encrypt", "Key"),
+    },
+    "DeleteOverrideFunction": {
+        ("dynamodb:UpdateItem", OVERRIDES),
+        ("dynamodb:DeleteItem", OVERRIDES),
+    },
+    "SendMessageFunction": SEND,
+    "ListDeliveriesFunction": {("dynamodb:Query", DELIVERIES)},
+    "GetDeliveryFunction": {("dynamodb:GetItem", DELIVERIES)},
+    "RetryDeliveryFunction": {
+        ("dynamodb:GetItem", OVERRIDES),
+        ("dynamodb:GetItem", DELIVERIES),
+        ("dynamodb:UpdateItem", DELIVERIES),
+        ("dynamodb:ConditionCheckItem", DELIVERIES),
+        ("sqs:SendMessage", "DeliveryQueue"),
+    },
+    "CancelDeliveryFunction": {
+        ("dynamodb:GetItem", DELIVERIES),
+        ("dynamodb:UpdateItem", DELIVERIES),
+        ("sqs:SendMessage", "DeliveryQueue"),
+    },
+    "RefuseRequestFunction": set(),
+    "DeliverMessagesFunction": {
+        ("dynamodb:GetItem", OVERRIDES),
+        ("dynamodb:UpdateItem", OVERRIDES),
+        ("dynamodb:GetItem", DELIVERIES),
+        ("dynamodb:PutItem", DELIVERIES),
+        ("dynamodb:UpdateItem", DELIVERIES),
+        ("dynamodb:ConditionCheckItem", DELIVERIES),
+        ("kms:Decrypt", "Key"),
+        ("sqs:SendMessage", "DeliveryQueue"),
+        ("sqs:SendMessage", "RetryQueue"),
+        ("sqs:SendMessage", "DeadLetterQueue"),
+        ("sqs:SendMessage", "ParkedQueue"),
+        *consume("DeliveryQueue"),
+        *consume("RetryQueue"),
+    },
+    "SweepDeliveriesFunction": {
+        ("dynamodb:Query", "DeliveriesTable/index/sweep"),
+        ("dynamodb:UpdateItem", DELIVERIES),
+        ("sqs:SendMessage", "DeliveryQueue"),
+        ("sqs:SendMessage", "RetryQueue"),
+        ("sqs:SendMessage", "DeadLetterQueue"),
+    },
+    "AcceptEventsFunction": {
+        *SEND,
+        ("sqs:SendMessage", "ParkedQueue"),
+        *consume("IntakeQueue"),
+    },
+}
+
+
+def test_a_function_may_do_what_its_job_takes_and_no_more(functions):
+    """Rights are named one by one, action and resource: a wildcard would show up here."""
+    rights = {name: granted(properties) for name, properties in functions.items()}
+
+    assert rights == RIGHTS
+
+
+def test_every_statement_allows_and_none_asks_for_more(functions):
+    """A statement has effect, action and resource; no conditions, which the local cloud denies."""
+    statements = [
+        statement
+        for properties in functions.values()
+        for policy in properties.get("Policies", ())
+        for statement in policy["Statement"]
+    ]
+
+    shapes = {(statement["Effect"], *sorted(statement)) for statement in statements}
+
+    assert shapes == {("Allow", "Action", "Effect", "Resource")}
+
+
+def test_no_function_gets_a_policy_that_reaches_every_queue(template, functions):
+    """SAM's events of type SQS would attach one, so queues are mapped without them."""
+    types = {
+        event["Type"]
+        for properties in functions.values()
+        for event in properties.get("Events", {}).values()
+    }
+
+    assert types == {"Api", "ScheduleV2"}
+    assert "Policies" not in template["Globals"]["Function"]
+
+
+def test_every_function_writes_to_a_log_group_that_forgets(resources, functions):
+    """A group of its own, kept as long as the parameter says."""
+    groups = {name: properties["LoggingConfig"] for name, properties in functions.items()}
+
+    expected = {name: name.removesuffix("Function") + "LogGroup" for name in functions}
+    assert groups == {name: {"LogGroup": {"Ref": group}} for name, group in expected.items()}
+    kept = {name: resources[name] for name in expected.values()}
+    group = {
+        "Type": "AWS::Logs::LogGroup",
+        "Properties": {"RetentionInDays": {"Ref": "LogRetentionDays"}},
+    }
+    assert list(kept.values()) == [group] * len(functions)
+
+
+def test_what_answers_requests_is_done_before_api_gateway_gives_up(template, functions):
+    """API Gateway waits 29 s; the local cloud waits for ever, so only this test would notice."""
+    common = template["Globals"]["Function"]["Timeout"]
+
+    slow = {
+        name: properties["Timeout"]
+        for name, properties in functions.items()
+        if properties.get("Timeout", common) > 28
+    }
+
+    assert slow == {
+        "DeliverMessagesFunction": 120,
+        "SweepDeliveriesFunction": 60,
+        "AcceptEventsFunction": 60,
+    }
+
+
+def test_only_the_worker_carries_the_channels(template, functions):
+    """SAM adds a function's layers to the common ones."""
+    more = {name: one["Layers"] for name, one in functions.items() if "Layers" in one}
+
+    assert template["Globals"]["Function"]["Layers"] == [{"Ref": "ResolverLayer"}]
+    assert more == {"DeliverMessagesFunction": [{"Ref": "ChannelsLayer"}]}
+
+
+@pytest.mark.parametrize("layer", ["ResolverLayer", "ChannelsLayer"])
+def test_a_layer_is_built_by_its_makefile_for_the_chosen_machine(resources, layer):
+    """The makefile compiles for one Python and one processor: the layer must say for which."""
+    declared = resources[layer]
+
+    assert declared["Metadata"] == {"BuildMethod": "makefile"}
+    assert declared["Properties"]["CompatibleRuntimes"] == [{"Ref": "Runtime"}]
+    assert declared["Properties"]["CompatibleArchitectures"] == [{"Ref": "Architecture"}]
+
+
+def test_all_functions_run_alike(template):
+    """Runtime, processor and handler are the same everywhere; tracing stays off the cold path."""
+    common = template["Globals"]["Function"]
+
+    assert common["Runtime"] == {"Ref": "Runtime"}
+    assert common["Architectures"] == [{"Ref": "Architecture"}]
+    assert common["Handler"] == "app.handler"
+    assert common["Tracing"] == "PassThrough"
+    assert common["MemorySize"] == 512
+
+
+def test_the_worker_may_call_itself_through_its_queues(functions):
+    """Lambda stops what looks like a loop after 16 rounds; a delivery may be retried 20 times."""
+    allowed = {name for name, one in functions.items() if one.get("RecursiveLoop") == "Allow"}
+
+    assert allowed == {"DeliverMessagesFunction"}
+
+
+def test_the_sweep_runs_every_minute_and_never_twice_for_one(functions):
+    """A missed sweep is made good by the next; without OmitName two stacks would share a name."""
+    sweep = functions["SweepDeliveriesFunction"]
+
+    once = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
+    assert sweep["EventInvokeConfig"] == once
+    assert sweep["Events"]["EveryMinute"] == {
+        "Type": "ScheduleV2",
+        "Properties": {
+            "ScheduleExpression": "rate(1 minute)",
+            "OmitName": True,
+            "RetryPolicy": once,
+        },
+    }
+
+
+def test_we_name_nothing_that_aws_can_name(resources):
+    """Two stacks live side by side in one account; only an event bus insists on a name."""
+    naming = {"TableName", "QueueName", "FunctionName", "RoleName", "LogGroupName", "LayerName"}
+    naming |= {"Name", "PolicyName", "AliasName"}
+
+    named = {
+        logical_id: sorted(naming & set(resource["Properties"]))
+        for logical_id, resource in resources.items()
+        if resource["Type"] != "AWS::Lambda::EventSourceMapping"
+        and naming & set(resource["Properties"])
+    }
+
+    assert named == {"ToolBus": ["Name"]}

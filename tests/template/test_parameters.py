@@ -1,0 +1,222 @@
+"""Parameters: each is explained, refuses nonsense, and reaches the functions."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from dispatcher.integrations import catalogue
+from tests.declared import template as read_template
+
+PARAMETERS = read_template()["Parameters"]
+SETTINGS = {
+    "Enabled": "ENABLED",
+    "Priority": "PRIORITY",
+    "RetryCount": "RETRY_COUNT",
+    "RetryDelaySeconds": "RETRY_DELAY_SECONDS",
+}
+DEFAULTS = {
+    f"{name.capitalize()}Default{parameter}": f"INTEGRATION_DEFAULTS_{name}_{variable}"
+    for name in catalogue()
+    for parameter, variable in SETTINGS.items()
+}
+
+
+def accepts(parameter, value):
+    """Tell whether CloudFormation would take a value."""
+    declared = PARAMETERS[parameter]
+    if "AllowedValues" in declared:
+        return value in [str(one) for one in declared["AllowedValues"]]
+    if declared["Type"] == "Number":
+        is_number = re.fullmatch(r"-?[0-9]+", value) is not None
+        return is_number and declared["MinValue"] <= int(value) <= declared["MaxValue"]
+    fits = len(value) <= declared.get("MaxLength", len(value))
+    return fits and re.fullmatch(declared["AllowedPattern"], value) is not None
+
+
+def test_functions_learn_all_settings_from_the_template(template):
+    """The environment is the whole of a function's settings, the same for all of them."""
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+
+    assert variables == {
+        "STAGE": {"Ref": "Stage"},
+        "OVERRIDES_TABLE": {"Ref": "OverridesTable"},
+        "DELIVERIES_TABLE": {"Ref": "DeliveriesTable"},
+        "DELIVERY_QUEUE_URL": {"Ref": "DeliveryQueue"},
+        "RETRY_QUEUE_URL": {"Ref": "RetryQueue"},
+        "DEAD_LETTER_QUEUE_URL": {"Ref": "DeadLetterQueue"},
+        "PARKED_QUEUE_URL": {"Ref": "ParkedQueue"},
+        "INTAKE_QUEUE_URL": {"Ref": "IntakeQueue"},
+        "TOOL_BUS_NAME": {"Ref": "ToolBus"},
+        "KEY_ARN": {"Fn::GetAtt": "Key.Arn"},
+        "RETENTION_DAYS": {"Ref": "RetentionDays"},
+        "TEST_ENABLED": {"Ref": "TestEnabled"},
+        "WEBHOOK_ALLOWED_CIDRS": {"Ref": "WebhookAllowedCidrs"},
+        "WEBHOOK_ALLOW_HTTP": {"Ref": "WebhookAllowHttp"},
+        "DEFAULT_EMAIL_DOMAIN": {"Ref": "DefaultEmailDomain"},
+        "POWERTOOLS_SERVICE_NAME": "integration-dispatcher",
+        "POWERTOOLS_LOG_LEVEL": {"Ref": "LogLevel"},
+        **{variable: {"Ref": parameter} for parameter, variable in DEFAULTS.items()},
+    }
+
+
+def test_no_function_has_settings_of_its_own(functions):
+    """One list is read in one place."""
+    own = [name for name, properties in functions.items() if "Environment" in properties]
+
+    assert own == []
+
+
+def test_the_environment_fits_into_what_lambda_takes(template):
+    """Lambda takes 4 KB of names and values together, here with the longest of everything."""
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+
+    # A queue's URL or a table's name is at most this long; a parameter as long as it may be.
+    longest = {
+        name: PARAMETERS.get(value["Ref"], {}).get("MaxLength", 5)
+        if isinstance(value, dict) and value.get("Ref") in PARAMETERS
+        else 130
+        for name, value in variables.items()
+    }
+    size = sum(len(name) + length for name, length in longest.items())
+
+    assert size < 4096
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS)
+def test_a_parameter_is_explained_refuses_nonsense_and_has_a_default(parameter):
+    """Whoever deploys may leave everything as it is, and learns what a value must be."""
+    declared = PARAMETERS[parameter]
+
+    bounded = {"AllowedValues", "AllowedPattern"} & set(declared)
+    bounded |= {"MinValue", "MaxValue"} & set(declared)
+    assert declared["Description"]
+    assert bounded
+    assert accepts(parameter, str(declared["Default"]))
+    assert ("AllowedPattern" in declared) == ("ConstraintDescription" in declared)
+
+
+def test_the_console_groups_every_parameter_once(template):
+    """The console shows what no group names in a heap at the end."""
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+
+    named = [parameter for group in groups for parameter in group["Parameters"]]
+
+    assert sorted(named) == sorted(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", [name.capitalize() for name in catalogue()])
+@pytest.mark.parametrize(
+    ("setting", "good", "bad"),
+    [
+        ("Enabled", ["", "true", "false"], ["True", "yes", "1", "null"]),
+        ("Priority", ["", "1", "9", "10", "99", "100"], ["0", "01", "101", "-1", "1.0", "x"]),
+        ("RetryCount", ["", "0", "9", "10", "19", "20"], ["21", "-1", "00", "3.5", " 3", "x"]),
+        (
+            "RetryDelaySeconds",
+            ["", "1", "59", "999", "9999", "79999", "86399", "86400"],
+            ["0", "01", "86401", "86500", "87000", "90000", "100000", "-5", "1e3", "60s"],
+        ),
+    ],
+)
+def test_a_default_is_within_the_limits_of_the_contract_or_unset(name, setting, good, bad):
+    """What an override may not hold, the environment may not either."""
+    taken = [value for value in good + bad if accepts(f"{name}Default{setting}", value)]
+
+    assert taken == good
+
+
+@pytest.mark.parametrize(
+    ("parameter", "good", "bad"),
+    [
+        ("Stage", ["local", "dev", "prod"], ["", "Prod", "staging"]),
+        ("Runtime", ["python3.11", "python3.14"], ["python3.10", "nodejs22.x"]),
+        ("Architecture", ["arm64", "x86_64"], ["amd64"]),
+        ("LogRetentionDays", ["1", "30", "3653"], ["0", "2", "forever"]),
+        ("RetentionDays", ["1", "90", "3650"], ["0", "3651", "-1", "1.5"]),
+        ("WorkerConcurrency", ["2", "1000"], ["1", "1001"]),
+        ("IntakeBusName", ["default", "agents/eu-1"], ["", "with space", "arn:aws:x"]),
+        (
+            "WebhookAllowedCidrs",
+            ["", "127.0.0.0/8", "10.0.0.0/8,fd00::/8"],
+            ["10.0.0.0", "10.0.0.0/8, 11.0.0.0/8", "example.com/8", "10.0.0.0/8,", "1/" * 300],
+        ),
+        ("WebhookAllowHttp", ["true", "false"], ["", "yes"]),
+        ("TestEnabled", ["true", "false"], ["", "yes"]),
+        (
+            "DefaultEmailDomain",
+            ["", "example.com", "mail.example-1.co.uk"],
+            ["example", "@example.com", "Example.com", "-x.com", "x..com", "a" * 250 + ".com"],
+        ),
+        ("LogLevel", ["DEBUG", "INFO", "WARNING", "ERROR"], ["", "info", "TRACE"]),
+    ],
+)
+def test_a_setting_refuses_nonsense(parameter, good, bad):
+    """A typing mistake stops the deployment, not the service."""
+    taken = [value for value in good + bad if accepts(parameter, value)]
+
+    assert taken == good
+
+
+def holds(condition, values):
+    """Evaluate a rule's function over parameter values."""
+    match condition:
+        case {"Fn::Equals": [left, right]}:
+            return holds(left, values) == holds(right, values)
+        case {"Fn::Not": [inner]}:
+            return not holds(inner, values)
+        case {"Fn::Contains": [members, member]}:
+            return holds(member, values) in members
+        case {"Ref": name}:
+            return values.get(name, str(PARAMETERS[name]["Default"]))
+    return condition
+
+
+@pytest.mark.parametrize(
+    ("values", "complaints"),
+    [
+        ({}, []),
+        ({"Stage": "local", "WebhookAllowHttp": "true", "LogRetentionDays": "1"}, []),
+        ({"Stage": "prod"}, []),
+        ({"Stage": "prod", "WebhookAllowedCidrs": "10.0.0.0/8", "TestEnabled": "true"}, []),
+        ({"Stage": "prod", "WebhookAllowHttp": "true"}, ["WebhookAllowHttp"]),
+        ({"Stage": "prod", "WebhookAllowedCidrs": "0.0.0.0/0"}, ["WebhookAllowedCidrs"]),
+        ({"Stage": "prod", "LogRetentionDays": "7"}, ["LogRetentionDays"]),
+    ],
+)
+def test_a_careless_combination_is_refused_in_prod(template, values, complaints):
+    """CloudFormation checks the rules before anything is made; the local cloud does not."""
+    rules = template["Rules"].values()
+
+    said = [
+        assertion["AssertDescription"]
+        for rule in rules
+        if holds(rule["RuleCondition"], values)
+        for assertion in rule["Assertions"]
+        if not holds(assertion["Assert"], values)
+    ]
+
+    assert [complaint for complaint in complaints if complaint in " ".join(said)] == complaints
+    assert len(said) == len(complaints)
+
+
+def test_a_stack_tells_where_everything_is(template):
+    """Tools and people read these; each is explained."""
+    outputs = template["Outputs"]
+
+    assert {name: output["Value"] for name, output in outputs.items()} == {
+        "ApiUrl": {
+            "Fn::Sub": "https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${Stage}"
+        },
+        "DeliveryQueueUrl": {"Ref": "DeliveryQueue"},
+        "RetryQueueUrl": {"Ref": "RetryQueue"},
+        "DeadLetterQueueUrl": {"Ref": "DeadLetterQueue"},
+        "ParkedQueueUrl": {"Ref": "ParkedQueue"},
+        "IntakeQueueUrl": {"Ref": "IntakeQueue"},
+        "OverridesTableName": {"Ref": "OverridesTable"},
+        "DeliveriesTableName": {"Ref": "DeliveriesTable"},
+        "ToolBusName": {"Ref": "ToolBus"},
+        "KeyArn": {"Fn::GetAtt": "Key.Arn"},
+    }
+    assert all(output["Description"] for output in outputs.values())

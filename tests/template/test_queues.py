@@ -1,0 +1,162 @@
+"""Queues: nothing is lost between them, and nobody else speaks to them."""
+
+from __future__ import annotations
+
+import pytest
+
+DAYS = 86_400
+REDRIVES = [
+    ("DeliveryQueue", "DeadLetterQueue"),
+    ("RetryQueue", "DeadLetterQueue"),
+    ("IntakeQueue", "ParkedQueue"),
+]
+
+
+@pytest.fixture
+def queues(resources):
+    """The properties of all queues by logical id."""
+    return {
+        name: resource["Properties"]
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::SQS::Queue"
+    }
+
+
+@pytest.fixture
+def mappings(resources):
+    """The properties of what feeds queues to functions."""
+    return {
+        name: resource["Properties"]
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::Lambda::EventSourceMapping"
+    }
+
+
+def arn(name):
+    """Refer to a resource's ARN."""
+    return {"Fn::GetAtt": f"{name}.Arn"}
+
+
+def test_there_are_five_and_all_are_standard_and_encrypted(queues):
+    """Doorbells need no order; SSE-SQS needs no right of anybody's."""
+    fifo = {name for name, queue in queues.items() if "FifoQueue" in queue}
+    encrypted = {name for name, queue in queues.items() if queue["SqsManagedSseEnabled"] is True}
+
+    assert set(queues) == encrypted
+    assert set(queues) == {name for pair in REDRIVES for name in pair}
+    assert fifo == set()
+
+
+@pytest.mark.parametrize(("source", "target"), REDRIVES)
+def test_a_message_that_keeps_crashing_ends_where_a_person_looks(queues, source, target):
+    """Ten receives; the target keeps it longer, counted from the first time it was sent."""
+    redrive = queues[source]["RedrivePolicy"]
+
+    assert redrive == {"deadLetterTargetArn": arn(target), "maxReceiveCount": 10}
+    assert queues[source]["MessageRetentionPeriod"] == 4 * DAYS
+    assert queues[target]["MessageRetentionPeriod"] == 14 * DAYS
+    assert "RedrivePolicy" not in queues[target]
+
+
+def test_a_queue_waits_six_times_as_long_as_its_function_may_take(queues, mappings, functions):
+    """Less, and Lambda's own repeats of a throttled call would count as crashes."""
+    waits = {
+        mapping["EventSourceArn"]["Fn::GetAtt"].removesuffix(".Arn"): functions[
+            mapping["FunctionName"]["Ref"]
+        ]["Timeout"]
+        for mapping in mappings.values()
+    }
+
+    visible_after = {name: queues[name]["VisibilityTimeout"] for name in waits}
+
+    assert visible_after == {name: 6 * timeout for name, timeout in waits.items()}
+    assert waits == {"DeliveryQueue": 120, "RetryQueue": 120, "IntakeQueue": 60}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "queue", "function"),
+    [
+        ("DeliveryMapping", "DeliveryQueue", "DeliverMessagesFunction"),
+        ("RetryMapping", "RetryQueue", "DeliverMessagesFunction"),
+        ("IntakeMapping", "IntakeQueue", "AcceptEventsFunction"),
+    ],
+)
+def test_a_bad_message_does_not_bring_its_batch_back(mappings, mapping, queue, function):
+    """Records fail one by one, and concurrency is bounded before messages are received."""
+    declared = mappings[mapping]
+
+    assert declared == {
+        "EventSourceArn": arn(queue),
+        "FunctionName": {"Ref": function},
+        "BatchSize": 10,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ScalingConfig": {
+            "MaximumConcurrency": {"Fn::If": ["IsLocal", 5, {"Ref": "WorkerConcurrency"}]}
+        },
+    }
+
+
+def test_no_function_is_bounded_by_reserved_concurrency(functions):
+    """It throttles after messages were received, and good ones end as dead letters."""
+    reserved = [name for name, one in functions.items() if "ReservedConcurrentExecutions" in one]
+
+    assert reserved == []
+
+
+def deny_without_tls(*queues):
+    """Return the statement that keeps queues from being spoken to in the clear."""
+    return {
+        "Sid": "EncryptedTransportOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sqs:*",
+        "Resource": [arn(queue) for queue in queues],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def test_nobody_speaks_to_a_queue_in_the_clear(resources, template):
+    """Every queue denies it, but in the local cloud, which speaks http and would obey."""
+    work = resources["WorkQueuesPolicy"]
+
+    queues = ["DeliveryQueue", "RetryQueue", "DeadLetterQueue"]
+    assert template["Conditions"]["HasTls"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "Stage"}, "local"]}]
+    }
+    assert work["Condition"] == "HasTls"
+    assert work["Properties"]["Queues"] == [{"Ref": queue} for queue in queues]
+    assert work["Properties"]["PolicyDocument"]["Statement"] == [deny_without_tls(*queues)]
+
+
+def test_events_enter_through_our_own_rule_alone(resources):
+    """EventBridge may send to the intake, and what it cannot deliver to the parked queue."""
+    intake = resources["IntakeQueuesPolicy"]["Properties"]
+
+    queues = ["IntakeQueue", "ParkedQueue"]
+    assert intake["Queues"] == [{"Ref": queue} for queue in queues]
+    assert intake["PolicyDocument"]["Statement"] == [
+        {
+            "Sid": "EventsOfOurRuleAndItsDeadLetters",
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": [arn(queue) for queue in queues],
+            "Condition": {"ArnEquals": {"aws:SourceArn": arn("ResponseReadyRule")}},
+        },
+        {"Fn::If": ["HasTls", deny_without_tls(*queues), {"Ref": "AWS::NoValue"}]},
+    ]
+
+
+def test_the_rule_passes_events_on_as_they_are(resources):
+    """The intake needs the event's own id, so nothing is taken out of it on the way."""
+    rule = resources["ResponseReadyRule"]["Properties"]
+
+    assert rule["EventBusName"] == {"Ref": "IntakeBusName"}
+    assert rule["EventPattern"] == {"detail-type": ["agent.response-ready"]}
+    assert rule["Targets"] == [
+        {
+            "Id": "intake",
+            "Arn": arn("IntakeQueue"),
+            "DeadLetterConfig": {"Arn": arn("ParkedQueue")},
+        }
+    ]

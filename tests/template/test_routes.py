@@ -1,0 +1,94 @@
+"""Routes: one list, one folder and one event in the template for each."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from dispatcher.routes import ROUTES, Route, allowed
+from tests.template.rights import logical_id
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = {path.parent.name for path in ROOT.glob("functions/*/app.py")}
+BEHIND_QUEUES_AND_CLOCK = {"accept_events", "deliver_messages", "sweep_deliveries"}
+VERBS = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
+
+
+def api_events(properties):
+    """Return the routes of a function."""
+    events = properties.get("Events", {}).values()
+    return [event["Properties"] for event in events if event["Type"] == "Api"]
+
+
+def test_every_folder_is_a_function_and_every_function_a_folder(functions):
+    """A function's logical id is its folder's name in camel case; there is no other of either."""
+    declared = {name: properties["CodeUri"] for name, properties in functions.items()}
+
+    expected = {logical_id(folder): f"functions/{folder}" for folder in FOLDERS}
+
+    assert declared == expected
+
+
+def test_every_route_has_one_function_of_its_own(functions):
+    """The template routes exactly what the list names, each to the folder that the list names."""
+    answered = {route.function for route in ROUTES}
+
+    declared = [
+        Route(event["Method"], event["Path"], folder)
+        for folder in FOLDERS - {"refuse_request"}
+        for event in api_events(functions[logical_id(folder)])
+    ]
+
+    assert sorted(declared) == sorted(ROUTES)
+    assert FOLDERS - answered == BEHIND_QUEUES_AND_CLOCK | {"refuse_request"}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.function)
+def test_a_handler_answers_the_route_of_its_folder(route):
+    """Decorator and list say the same, so what is generated from the handlers is true."""
+    handler = import_module(f"functions.{route.function}.app").handler
+
+    assert (handler.method, handler.path) == (route.method, route.path)
+
+
+def test_whatever_no_route_answers_is_refused_by_us(functions):
+    """Unknown paths have every verb named, and on known paths AWS is told where the others go."""
+    events = api_events(functions["RefuseRequestFunction"])
+
+    refused = {(event["Path"], event["Method"]) for event in events}
+
+    everywhere = {(path, verb) for path in ("/", "/{proxy+}") for verb in VERBS}
+    assert refused == everywhere | {(route.path, "ANY") for route in ROUTES}
+    assert len(events) == len(refused)
+
+
+def test_all_routes_belong_to_the_one_api(functions):
+    """No event makes an API of SAM's own beside ours."""
+    apis = [
+        event.get("RestApiId")
+        for properties in functions.values()
+        for event in api_events(properties)
+    ]
+
+    assert apis == [{"Ref": "Api"}] * len(apis)
+
+
+@pytest.mark.parametrize(
+    ("path", "verbs"),
+    [
+        ("/health", ("GET",)),
+        ("/api/v1/users/john.doe/integrations", ("GET", "POST")),
+        ("/api/v1/users/{user_id}/integrations/{integration_type}", ("DELETE", "GET", "PUT")),
+        ("/api/v1/users/john.doe/integrations/", ()),
+        ("/api/v1/users//integrations", ()),
+        ("/api/v1/users", ()),
+        ("/", ()),
+    ],
+)
+def test_a_path_knows_its_verbs(path, verbs):
+    """A parameter stands for one segment that is not empty."""
+    known = allowed(path)
+
+    assert known == verbs

@@ -1,0 +1,75 @@
+"""Environments are made from locks, and made again only when something has changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tools import bootstrap
+from tools.bootstrap import ENVIRONMENTS, EXTRAS, Environment
+from tools.failure import ToolFailure
+from tools.locks import SOURCES
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    """An environment that looks made, with a lock of its own."""
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    made = Environment("small", tmp_path / "small")
+    made.lock.parent.mkdir()
+    made.lock.write_text("one==1\n")
+    made.python.parent.mkdir(parents=True)
+    made.python.touch()
+    made.stamp.write_text(made.recipe())
+    return made
+
+
+def test_an_environment_as_its_lock_says_is_left_alone(environment):
+    """A second run has nothing to do."""
+    assert environment.is_current()
+
+
+def test_a_changed_lock_makes_it_anew(environment):
+    """No command runs with yesterday's packages."""
+    environment.lock.write_text("one==2\n")
+
+    assert not environment.is_current()
+
+
+def test_an_installation_that_broke_off_is_not_taken_for_done(environment):
+    """The stamp comes last."""
+    environment.stamp.unlink()
+
+    assert not environment.is_current()
+
+
+@pytest.mark.parametrize("version", [(3, 10), (3, 15), (2, 7)])
+def test_a_python_that_lambda_does_not_run_is_refused(version):
+    """With what to do about it."""
+    with pytest.raises(ToolFailure, match="make PYTHON="):
+        bootstrap.require_supported_python(version)
+
+
+def test_a_python_without_venv_names_the_package_to_install(monkeypatch):
+    """Debian leaves it out; who may not install it must ask somebody who may."""
+    monkeypatch.setattr(bootstrap.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(bootstrap.os, "geteuid", lambda: 1000)
+
+    with pytest.raises(ToolFailure, match=r"python3\.\d+-venv"):
+        bootstrap.ensure_venv_works()
+
+
+def test_a_failed_step_shows_the_end_of_its_output(environment, monkeypatch, tmp_path):
+    """The cause stands on the screen; all of it in a file."""
+    monkeypatch.setattr(bootstrap, "LOCAL", tmp_path)
+
+    with pytest.raises(ToolFailure, match="no such package") as failure:
+        bootstrap.run(environment, ["sh", "-c", "echo no such package; exit 1"])
+
+    assert "logs/setup-small.log" in str(failure.value)
+
+
+def test_every_lock_has_its_environment():
+    """`make lock` and `make setup` speak of the same files."""
+    environments = {f"requirements/{each.name}.lock" for each in (*ENVIRONMENTS, *EXTRAS)}
+
+    assert environments == {lock for lock in SOURCES if lock.startswith("requirements/")}

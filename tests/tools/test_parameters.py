@@ -1,0 +1,125 @@
+"""Every template parameter gets a value, by one rule."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tools import parameters
+from tools.failure import ToolFailure
+from tools.local_cloud import settle
+from tools.paths import LOCAL, ROOT, TEMPLATE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("", {}),
+        ("Key=Value", {"Key": "Value"}),
+        ("Key=Value Other=", {"Key": "Value", "Other": ""}),
+        ('Key="two words" Other=1', {"Key": "two words", "Other": "1"}),
+        ("Cidrs=10.0.0.0/8,127.0.0.0/8", {"Cidrs": "10.0.0.0/8,127.0.0.0/8"}),
+        ("Key=a=b", {"Key": "a=b"}),
+        ("Key=first Key=last", {"Key": "last"}),
+    ],
+)
+def test_parameters_are_split_as_a_shell_would(text, values):
+    """An empty value is a value; commas and equals signs are part of one."""
+    assert parameters.parse(text) == values
+
+
+@pytest.mark.parametrize("text", ["Key", "=Value", "Key=Value stray", "Key='unclosed"])
+def test_what_is_not_key_and_value_is_refused(text):
+    """A slip of the pen is told, not dropped."""
+    with pytest.raises(ToolFailure, match="PARAMETERS"):
+        parameters.parse(text)
+
+
+def test_later_layers_win_and_defaults_fill_the_rest():
+    """Overrides come before the profile, the profile before the template's defaults."""
+    defaults = {"A": "a", "B": "b", "C": None, "D": ""}
+
+    settled = parameters.settle(defaults, {"B": "profile", "C": "profile"}, {"C": "", "A": "x"})
+
+    assert settled == {"A": "x", "B": "profile", "C": "", "D": ""}
+
+
+def test_an_unknown_parameter_is_named_with_those_that_exist():
+    """A typo is answered with the right name."""
+    known = {"LogLevel": "INFO", "Stage": "dev"}
+
+    with pytest.raises(ToolFailure) as failure:
+        parameters.settle(known, {"LogLevl": "DEBUG"})
+
+    assert str(failure.value) == (
+        "The template has no parameter LogLevl. Did you mean LogLevel? It has: LogLevel, Stage"
+    )
+
+
+def test_a_parameter_without_any_value_is_asked_for():
+    """Nothing is deployed with a hole in it."""
+    with pytest.raises(ToolFailure, match="need a value: Sender"):
+        parameters.settle({"Sender": None})
+
+
+def test_the_local_profile_fits_the_template():
+    """Every deployment on this machine names every parameter, and opens webhooks to loopback."""
+    settled = settle({})
+
+    assert settled.keys() == parameters.declared(TEMPLATE).keys()
+    assert settled["Stage"] == "local"
+    assert settled["WebhookAllowedCidrs"] == "127.0.0.0/8"
+    assert settled["WebhookAllowHttp"] == "true"
+
+
+@pytest.mark.parametrize("name", ["Runtime", "Architecture"])
+def test_what_this_machine_cannot_run_is_refused(name):
+    """The local cloud runs functions with its own Python, whatever the template says."""
+    with pytest.raises(ToolFailure, match=f"{name}=other cannot run here"):
+        settle({name: "other"})
+
+
+def test_every_environment_of_samconfig_names_real_parameters():
+    """`sam deploy --config-env prod` does not fail on a name that has gone."""
+    names = set(re.findall(r"(\w+) = \"", (ROOT / "samconfig.toml").read_text()))
+
+    deploy_options = {"stack_name", "capabilities", "s3_bucket", "region"}
+    assert names - deploy_options <= parameters.declared(TEMPLATE).keys()
+
+
+AS_SAM_READS_THEM = """
+import json, sys
+from samcli.cli.types import CfnParameterOverridesType
+json.dump(CfnParameterOverridesType().convert((sys.argv[1],), None, None), sys.stdout)
+"""
+
+
+def test_sam_reads_what_we_meant(tmp_path: Path):
+    """Empty, spaced and quoted values reach SAM unchanged, which its own syntax cannot do."""
+    values = {
+        "Empty": "",
+        "Spaces": " two  words ",
+        "Commas": "a,b",
+        "Number": "007",
+        "Quoted": '"in quotes"',
+        "Single": "'in quotes'",
+        "Json": '{"a": "b"}',
+        "Yes": "true",
+        "Tilde": "~",
+    }
+    argument = parameters.write_for_sam(values, tmp_path / "parameters.yaml")
+
+    read = subprocess.run(
+        [LOCAL / "sam" / "bin" / "python", "-c", AS_SAM_READS_THEM, argument],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert parameters.yaml.safe_load(read.stdout) == values

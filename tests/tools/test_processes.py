@@ -1,0 +1,83 @@
+"""Background programs: started apart, found again, and nobody else's stopped."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+
+import psutil
+import pytest
+
+from tools.failure import ToolFailure
+from tools.processes import LOOPBACK, Background, free_port, require_free
+
+WAIT = [
+    sys.executable,
+    "-c",
+    "import sys, time; print(sys.stdin.read(), flush=True); time.sleep(60)",
+]
+
+
+@pytest.fixture
+def background(tmp_path):
+    """A program that sleeps."""
+    program = Background("sleeper", tmp_path)
+    yield program
+    program.stop()
+
+
+def test_a_program_is_found_again_and_stopped(background):
+    """Another command, later, knows what runs and what it was given."""
+    background.start(WAIT, {"GREETING": "hello"})
+
+    again = Background("sleeper", background.home)
+    assert again.process().pid == background.process().pid
+    assert again.started_with() == {"GREETING": "hello"}
+    assert again.stop() is True
+    assert again.process() is None
+    assert again.stop() is False
+
+
+def test_a_program_is_cut_off_from_ours(background):
+    """It has a session of its own, no standard input, and only the variables that it was given."""
+    background.start(WAIT, {"ONLY": "this"})
+
+    process = background.process()
+    assert process.terminal() is None
+    assert psutil.Process().parent().pid != process.pid
+    inherited = {open_file.path for open_file in process.open_files()}
+    assert inherited <= {str(background.log)}
+    assert process.environ().keys() <= {"ONLY", "LC_CTYPE"}
+
+
+def test_a_process_id_that_another_program_got_is_not_ours(background):
+    """The system uses ids again: the start time must be the same too."""
+    background.record.write_text(
+        json.dumps({"pid": psutil.Process().pid, "created": 1.0, "environment": {}})
+    )
+
+    assert background.process() is None
+    assert background.stop() is False
+    assert psutil.Process().is_running()
+
+
+def test_a_port_that_somebody_holds_is_named_with_the_holder():
+    """The person learns who it is, and how to use another port."""
+    with socket.create_server((LOOPBACK, 0)) as server:
+        port = server.getsockname()[1]
+
+        with pytest.raises(ToolFailure) as failure:
+            require_free(port, "CLOUD_PORT")
+
+    assert f"Port {port} is in use by " in str(failure.value)
+    assert f"(process {psutil.Process().pid})" in str(failure.value)
+    assert f"make up CLOUD_PORT={port + 1}" in str(failure.value)
+
+
+def test_a_free_port_is_accepted():
+    """Nothing is held back after a look."""
+    port = free_port()
+
+    require_free(port, "PORT")
+    require_free(port, "PORT")

@@ -1,0 +1,57 @@
+"""TEST: what an override may hold, where it is configured, and where a message goes."""
+
+from __future__ import annotations
+
+import pytest
+
+from dispatcher.errors import InvalidInputError
+from dispatcher.inputs import override_config
+from dispatcher.integrations import catalogue
+from dispatcher.integrations.integration import Address, Recipient
+
+TEST = catalogue()["TEST"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"fail_attempts": 0, "failure": "transient", "latency_ms": 0},
+        {"fail_attempts": 25, "failure": "permanent", "latency_ms": 60_000},
+        {"failure": "crash"},
+        {},
+    ],
+)
+def test_a_config_says_how_to_fail(config):
+    """Both ends of each range."""
+    assert override_config(TEST, config, {}) == config
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("fail_attempts", -1),
+        ("fail_attempts", 26),
+        ("fail_attempts", "2"),
+        ("fail_attempts", True),
+        ("fail_attempts", 1.0),
+        ("failure", "TRANSIENT"),
+        ("failure", ""),
+        ("latency_ms", -1),
+        ("latency_ms", 60_001),
+        ("latency_ms", 1e999),
+        ("latency", 5),
+    ],
+)
+def test_each_key_has_its_rule(key, value):
+    """A flaw is told at the key."""
+    with pytest.raises(InvalidInputError) as caught:
+        override_config(TEST, {key: value}, {})
+
+    assert [flaw.pointer for flaw in caught.value.flaws] == [f"/config/{key}"]
+
+
+def test_a_message_goes_to_the_user():
+    """Nobody needs an address to rehearse."""
+    assert TEST.address({}, Recipient(email="x@example.com"), "ada", {}) == Address(
+        "mailbox", "ada"
+    )

@@ -1,0 +1,591 @@
+"""The main job, told as it happens: `make demo`.
+
+Plays against the stack that `make up` deployed, as a user who has just arrived, so it can be
+repeated. Every step is checked; the first that comes out differently ends it with exit code 1.
+Another part of the story is another function in ``SCENES``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import boto3
+import requests
+from botocore.exceptions import BotoCoreError, ClientError
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from tools.failure import ToolFailure
+from tools.local_cloud import CREDENTIALS, REGION
+from tools.paths import LOCAL
+from tools.receiver import Receiver
+from tools.story import CheckFailedError, Story, terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tools.receiver import Arrival
+
+Json = dict[str, Any]
+
+TYPES = {"SLACK", "EMAIL", "WEBHOOK", "SMS", "TEST", "CLI", "TOOL"}
+
+REFUSALS = 2
+RETRY_COUNT = 3
+RETRY_DELAY = 2
+"""Seconds: long enough to be seen, short enough to be waited for."""
+
+PATIENCE = 40.0
+"""Seconds that a message may take to reach everybody; each function may start cold."""
+
+MILLISECOND = 0.001
+"""The history keeps milliseconds: two rounded times can be this far off."""
+
+EMAIL = {
+    "integration_type": "EMAIL",
+    "enabled": True,
+    "config": {"email_address": "john.doe@company.com", "format": "html"},
+    "priority": 1,
+    "retry_count": 5,
+    "retry_delay_seconds": 30,
+}
+
+TOKEN = "only-the-receiver-may-read-this"  # noqa: S105 - the demo's own, sent to loopback
+
+
+@dataclass
+class Stage:
+    """What the scenes share: the service, the receiver, and what earlier scenes found out."""
+
+    stack: Mapping[str, str]
+    story: Story
+    receiver: Receiver
+    user_id: str
+    before: Json = field(default_factory=dict)
+    """The user's effective configuration before anything was set."""
+    effective: Json = field(default_factory=dict)
+    """The same with the user's overrides."""
+    signing_secret: str = ""
+    sent: Json = field(default_factory=dict)
+    """The answer to the message that was sent."""
+    configured: frozenset[str] = frozenset()
+    """The integrations that can deliver here."""
+    _http: requests.Session = field(default_factory=requests.Session)
+
+    def __post_init__(self) -> None:
+        """Keep to this machine."""
+        # A proxy of the user's is not meant for our own addresses.
+        self._http.trust_env = False
+
+    @property
+    def user(self) -> str:
+        """Return the path below which all of the user's things are."""
+        return f"/api/v1/users/{self.user_id}"
+
+    def ask(
+        self, method: str, path: str, body: Json | None = None, *, status: int = 200, log: str
+    ) -> tuple[Json, Mapping[str, str]]:
+        """Make a request and return what came, body and headers, if its status is the expected."""
+        try:
+            answer = self._http.request(
+                method, self.stack["api_url"] + path, json=body, timeout=PATIENCE
+            )
+        except requests.RequestException as error:
+            raise CheckFailedError(
+                f"{method} {path}",
+                expected="an answer",
+                came=type(error).__name__,
+                log=".local/logs/proxy.log; is it running? make status",
+            ) from error
+        if answer.status_code != status:
+            raise CheckFailedError(
+                f"{method} {path}",
+                expected=f"status {status}",
+                came=f"{answer.status_code} {answer.text}",
+                log=log_of(log),
+            )
+        return (answer.json() if answer.content else {}), answer.headers
+
+    def stored_row(self) -> Json | None:
+        """Look into the table of overrides itself, past the API."""
+        table = boto3.client(
+            "dynamodb",
+            endpoint_url=self.stack["endpoint_url"],
+            region_name=REGION,
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        )
+        answer = table.get_item(
+            TableName=self.stack["OverridesTableName"],
+            Key={"user_id": {"S": self.user_id}},
+            ConsistentRead=True,
+        )
+        return cast("Json | None", answer.get("Item"))
+
+
+# Scenes -------------------------------------------------------------------------------------------
+
+
+def show_defaults(stage: Stage) -> None:
+    """Show what the system does for everybody."""
+    story, log = stage.story, "GetIntegrationDefaults"
+    health, _ = stage.ask("GET", "/health", log="GetHealth")
+    stage.configured = frozenset(
+        name for name, one in health["integrations"].items() if one["configured"]
+    )
+    story.shows("GET /api/v1/integration-defaults")
+    defaults = stage.ask("GET", "/api/v1/integration-defaults", log=log)[0]["default_integrations"]
+    story.rows(
+        ("integration", "enabled", "priority", "retries", "delay", "configured here"),
+        [
+            (
+                name,
+                "yes" if one["enabled"] else "no",
+                one["priority"],
+                one["retry_count"],
+                f"{one['retry_delay_seconds']} s",
+                "yes" if name in stage.configured else "no",
+            )
+            for name, one in defaults.items()
+        ],
+    )
+    story.check(
+        "all seven integrations have a default", came=set(defaults), expected=TYPES, log=log_of(log)
+    )
+    priorities = [one["priority"] for one in defaults.values()]
+    story.check(
+        "they stand in delivery order: priority 1 first",
+        came=priorities,
+        expected=sorted(priorities),
+        log=log_of(log),
+    )
+
+
+def resolve_lazy_user(stage: Stage) -> None:
+    """Resolve a user of whom nothing is stored, and prove that it stays so."""
+    story, log = stage.story, "GetEffectiveConfiguration"
+    story.shows(f"GET {stage.user}/integration-defaults")
+    stage.before = stage.ask("GET", f"{stage.user}/integration-defaults", log=log)[0]
+    tell_effective(story, stage.before)
+    story.check(
+        "the user has the defaults",
+        came=(stage.before["user_overrides"], stage.before["using_integration_defaults"]),
+        expected=({}, True),
+        log=log_of(log),
+    )
+    story.check(
+        "every integration is either used or has a reason why not",
+        came={*stage.before["effective_configs"], *stage.before["disabled_integrations"]},
+        expected=TYPES,
+        log=log_of(log),
+    )
+    story.check(
+        "nothing is stored: the table has no row for the user",
+        came=stage.stored_row(),
+        expected=None,
+        log=log_of(log),
+    )
+
+
+def create_overrides(stage: Stage) -> None:
+    """Set what this user wants different: e-mail first, and a webhook of their own."""
+    story, log = stage.story, "CreateOverride"
+    story.shows(f"POST {stage.user}/integrations   EMAIL: priority 1, 5 retries")
+    stage.ask("POST", f"{stage.user}/integrations", EMAIL, status=201, log=log)
+    url = f"{stage.receiver.url}/hooks?token={TOKEN}"
+    webhook: Json = {
+        "integration_type": "WEBHOOK",
+        "config": {"url": url, "headers": {"Authorization": f"Bearer {TOKEN}"}},
+        "retry_count": RETRY_COUNT,
+        "retry_delay_seconds": RETRY_DELAY,
+    }
+    story.shows(
+        f"POST {stage.user}/integrations   WEBHOOK: {RETRY_COUNT} retries, {RETRY_DELAY} s apart"
+    )
+    created, _ = stage.ask("POST", f"{stage.user}/integrations", webhook, status=201, log=log)
+    stage.signing_secret = created.get("signing_secret", "")
+    story.says(f"signing secret, shown this once: {stage.signing_secret[:12]}…")
+    story.check(
+        "a new webhook comes with a secret to verify its signatures",
+        came=stage.signing_secret[:6],
+        expected="whsec_",
+        log=log_of(log),
+    )
+    read, _ = stage.ask("GET", f"{stage.user}/integrations/WEBHOOK", log="GetOverride")
+    story.says(f"read back: {json.dumps(read['config'])}")
+    story.check(
+        "what is secret in it is never shown again",
+        came=(read["config"], "signing_secret" in read),
+        expected=(
+            {
+                "url": f"{stage.receiver.url}/hooks?token=***",
+                "headers": {"Authorization": "***"},
+            },
+            False,
+        ),
+        log=log_of("GetOverride"),
+    )
+    row = stage.stored_row() or {}
+    story.check(
+        "nor is it stored in the clear",
+        came=(set(row) & TYPES, TOKEN in repr(row), stage.signing_secret in repr(row)),
+        expected=({"EMAIL", "WEBHOOK"}, False, False),
+        log=log_of(log),
+    )
+    log = "GetEffectiveConfiguration"
+    stage.effective, _ = stage.ask("GET", f"{stage.user}/integration-defaults", log=log)
+    tell_effective(story, stage.effective)
+    story.check(
+        "both are used now, beside all that was used before",
+        came=set(stage.effective["effective_configs"]),
+        expected={*stage.before["effective_configs"], "EMAIL", "WEBHOOK"},
+        log=log_of(log),
+    )
+    if "EMAIL" not in stage.configured:
+        story.says("EMAIL has no mail server here: it will fail at once, and hold up nobody else")
+
+
+def send_message(stage: Stage) -> None:
+    """Send a message; the receiver refuses it twice."""
+    story, log = stage.story, "SendMessage"
+    body: Json = {
+        "request_id": f"report-{stage.user_id}",
+        "agent_id": "demo",
+        "subject": "Your report",
+        "content": "Hello $name, your report is **ready**.",
+        "template_variables": {"name": "John"},
+    }
+    story.shows(f"POST {stage.user}/deliveries   {body['content']}")
+    stage.sent, _ = stage.ask("POST", f"{stage.user}/deliveries", body, status=202, log=log)
+    story.check(
+        "accepted: one delivery for each integration in use, in priority order",
+        came=[one["integration_type"] for one in stage.sent["deliveries"]],
+        expected=list(stage.effective["effective_configs"]),
+        log=log_of(log),
+    )
+    again, headers = stage.ask("POST", f"{stage.user}/deliveries", body, status=202, log=log)
+    story.check(
+        "the same request again gets the same answer and sends nothing twice",
+        came=(again, headers.get("Idempotency-Replayed")),
+        expected=(stage.sent, "true"),
+        log=log_of(log),
+    )
+    wait_for_deliveries(stage)
+    check_arrivals(stage)
+
+
+def wait_for_deliveries(stage: Stage) -> None:
+    """Watch receiver and history until every delivery has ended."""
+    story, until = stage.story, time.monotonic() + PATIENCE
+    total, told = len(stage.sent["deliveries"]), 0
+    began = time.monotonic()
+    with story.waiting("delivering", total) as show:
+        while True:
+            deliveries = history(stage)
+            for arrival in stage.receiver.arrivals[told:]:
+                told += 1
+                story.says(
+                    f"{max(0.0, arrival.arrived_at - began):6.2f} s  "
+                    f"the receiver gets try {told} and answers {arrival.status}"
+                )
+            pending = [one["integration_type"] for one in deliveries if one["status"] == "pending"]
+            show(total - len(pending), f"waiting for {', '.join(pending)}")
+            if not pending:
+                break
+            if time.monotonic() > until:
+                raise CheckFailedError(
+                    "every delivery ends",
+                    expected=f"none pending after {PATIENCE:.0f} s",
+                    came=f"{', '.join(pending)} still pending; {told} requests at the receiver",
+                    log=log_of("DeliverMessages"),
+                )
+            time.sleep(0.1)
+
+
+def check_arrivals(stage: Stage) -> None:
+    """Hold what the receiver got to what Standard Webhooks promise."""
+    story, log = stage.story, log_of("DeliverMessages")
+    arrivals = stage.receiver.arrivals
+    story.check(
+        "refused twice, then taken",
+        came=[arrival.status for arrival in arrivals],
+        expected=[503] * REFUSALS + [200],
+        log=log,
+    )
+    story.check(
+        "each try carries the delivery's id as its webhook-id: the receiver can tell repeats",
+        came=[arrival.message_id for arrival in arrivals],
+        expected=[webhook_delivery(stage)] * len(arrivals),
+        log=log,
+    )
+    story.check(
+        "each signature verifies with the user's secret",
+        came=[signature_fault(arrival, stage.signing_secret) for arrival in arrivals],
+        expected=[None] * len(arrivals),
+        log=log,
+    )
+    last = arrivals[-1]
+    content = json.loads(last.body)["data"]["content"]
+    story.check(
+        "the text arrived with its variables filled in, the secret header with its value",
+        came=(content, last.headers.get("authorization"), last.path),
+        expected=(
+            "Hello John, your report is **ready**.",
+            f"Bearer {TOKEN}",
+            f"/hooks?token={TOKEN}",
+        ),
+        log=log,
+    )
+
+
+def show_history(stage: Stage) -> None:
+    """Show the attempts, the waits between them, and how every delivery ended."""
+    story, log = stage.story, log_of("DeliverMessages")
+    path = f"{stage.user}/deliveries/{webhook_delivery(stage)}"
+    story.shows(f"GET {path}")
+    detail, _ = stage.ask("GET", path, log="GetDelivery")
+    waits = waits_between(detail["attempt_log"])
+    story.rows(
+        ("try", "at (UTC)", "took", "outcome", "detail", "waited before"),
+        [
+            (
+                entry["number"],
+                entry["started_at"][11:23],
+                f"{entry['duration_ms']} ms",
+                entry["outcome"],
+                entry["detail"] or entry["code"] or "",
+                "" if wait is None else f"{wait:.2f} s (set: {RETRY_DELAY} s)",
+            )
+            for entry, wait in zip(detail["attempt_log"], [None, *waits], strict=True)
+        ],
+    )
+    story.check(
+        f"three of at most {1 + RETRY_COUNT} tries were needed",
+        came=(detail["status"], detail["attempts"], detail["max_attempts"]),
+        expected=("success", REFUSALS + 1, 1 + RETRY_COUNT),
+        log=log,
+    )
+    seen = [
+        later.arrived_at - earlier.answered_at
+        for earlier, later in pairwise(stage.receiver.arrivals)
+    ]
+    story.check(
+        "never early: each wait is at least the user's delay, by the log and by the receiver",
+        came=f"{[round(wait, 3) for wait in waits]} and {[round(wait, 3) for wait in seen]} s",
+        expected=f"at least {RETRY_DELAY} s each",
+        log=log,
+        holds=never_early([*waits, *seen], RETRY_DELAY),
+    )
+    story.shows(f"GET {stage.user}/deliveries")
+    deliveries = history(stage)
+    story.rows(
+        ("integration", "status", "tries", "why"),
+        [
+            (
+                one["integration_type"],
+                one["status"],
+                f"{one['attempts']} of {one['max_attempts']}",
+                one["error_message"] or "",
+            )
+            for one in deliveries
+        ],
+    )
+    story.check(
+        "delivered by all that are configured here; the others failed at once and say why",
+        came={one["integration_type"]: one["error_code"] or one["status"] for one in deliveries},
+        expected={
+            name: "success" if name in stage.configured else "not_configured"
+            for name in stage.effective["effective_configs"]
+        },
+        log=log,
+    )
+
+
+def show_health(stage: Stage) -> None:
+    """Ask the service how it is."""
+    story = stage.story
+    story.shows("GET /health")
+    health, _ = stage.ask("GET", "/health", log="GetHealth")
+    story.says(f"{health['service']} {health['version']} is {health['status']}")
+    story.check(
+        "tables and queues answer",
+        came=(health["status"], health["detail"]),
+        expected=("healthy", None),
+        log=log_of("GetHealth"),
+    )
+
+
+def reset_user(stage: Stage) -> None:
+    """Give the user back to the defaults."""
+    story, log = stage.story, "ResetOverrides"
+    story.shows(f"POST {stage.user}/integration-defaults/reset")
+    answer, _ = stage.ask("POST", f"{stage.user}/integration-defaults/reset", log=log)
+    story.check(
+        "both overrides are gone",
+        came=answer["removed"],
+        expected=["EMAIL", "WEBHOOK"],
+        log=log_of(log),
+    )
+    after, _ = stage.ask(
+        "GET", f"{stage.user}/integration-defaults", log="GetEffectiveConfiguration"
+    )
+    story.check(
+        "the user is as in the beginning",
+        came=after,
+        expected=stage.before,
+        log=log_of("GetEffectiveConfiguration"),
+    )
+    story.check(
+        "nothing is stored: the table has no row for the user",
+        came=stage.stored_row(),
+        expected=None,
+        log=log_of(log),
+    )
+    story.check(
+        "the history stays",
+        came=len(history(stage)),
+        expected=len(stage.sent["deliveries"]),
+        log=log_of("ListDeliveries"),
+    )
+
+
+class Scene(NamedTuple):
+    """One part of the story."""
+
+    title: str
+    play: Callable[[Stage], None]
+
+
+SCENES = (
+    Scene("What everybody gets: the integration defaults", show_defaults),
+    Scene("A user who has set nothing", resolve_lazy_user),
+    Scene("The user's own settings: overrides", create_overrides),
+    Scene("A message, and a receiver that refuses it twice", send_message),
+    Scene("What the history tells", show_history),
+    Scene("How the service is", show_health),
+    Scene("Back to the defaults", reset_user),
+)
+
+
+# Parts --------------------------------------------------------------------------------------------
+
+
+def tell_effective(story: Story, resolved: Json) -> None:
+    """Say by which integrations a message would go, and why by no other."""
+    used = [
+        f"{name} (priority {one['priority']})"
+        for name, one in resolved["effective_configs"].items()
+    ]
+    unused: dict[str, list[str]] = {}
+    for name, reason in resolved["disabled_integrations"].items():
+        unused.setdefault(reason, []).append(name)
+    reasons = [f"{', '.join(names)} ({reason})" for reason, names in unused.items()]
+    story.says(f"a message would go by {', '.join(used) or 'nothing'}")
+    story.says(f"and not by {'; '.join(reasons) or 'nothing'}")
+
+
+def webhook_delivery(stage: Stage) -> str:
+    """Return the id of the message's WEBHOOK delivery."""
+    ids = {one["integration_type"]: one["delivery_id"] for one in stage.sent["deliveries"]}
+    return str(ids["WEBHOOK"])
+
+
+def history(stage: Stage) -> list[Json]:
+    """Return the deliveries of the demo's message, in the order in which they were accepted."""
+    path = f"{stage.user}/deliveries?request_id={stage.sent['request_id']}"
+    page, _ = stage.ask("GET", path, log="ListDeliveries")
+    return list(reversed(page["deliveries"]))
+
+
+def signature_fault(arrival: Arrival, secret: str) -> str | None:
+    """Verify a request as a receiver of Standard Webhooks does; return what is wrong with it."""
+    try:
+        Webhook(secret).verify(arrival.body, dict(arrival.headers))
+    except WebhookVerificationError as error:
+        return str(error)
+    return None
+
+
+def waits_between(attempts: Sequence[Json]) -> list[float]:
+    """Return the seconds from the end of each attempt to the start of the next."""
+    times = [
+        (datetime.fromisoformat(one["started_at"]).timestamp(), one["duration_ms"] / 1000)
+        for one in attempts
+    ]
+    return [later - (start + took) for (start, took), (later, _) in pairwise(times)]
+
+
+def never_early(waits: Sequence[float], delay: float) -> bool:
+    """Tell whether no wait was shorter than the delay."""
+    return all(wait >= delay - 2 * MILLISECOND for wait in waits)
+
+
+def log_of(function: str) -> str:
+    """Name the command that shows a function's log."""
+    home = os.environ.get("CLOUD_HOME")
+    return f"make logs FOLLOW=0{f' CLOUD_HOME={home}' if home else ''} | grep {function}"
+
+
+def play(stack: Mapping[str, str], story: Story) -> None:
+    """Play all scenes for a user who has just arrived."""
+    began = time.monotonic()
+    with Receiver(refusals=REFUSALS) as receiver:
+        stage = Stage(stack, story, receiver, user_id=f"demo-{secrets.token_hex(4)}")
+        story.says(f"The service at {stack['api_url']}, and {stage.user_id}, who is new to it.")
+        for scene in SCENES:
+            story.scene(scene.title)
+            perform(scene, stage)
+    story.ends(f"All {story.checks} checks came out right, in {time.monotonic() - began:.1f} s.")
+    story.says(f"Look yourself: curl {stack['api_url']}{stage.user}/deliveries")
+    story.says("What else it does, as commands to try: README.md")
+
+
+def perform(scene: Scene, stage: Stage) -> None:
+    """Play one scene; an answer that it cannot even read is a failed check too."""
+    try:
+        scene.play(stage)
+    except (LookupError, TypeError, ValueError, BotoCoreError, ClientError) as error:
+        raise CheckFailedError(
+            "the answers can be read",
+            expected="the documented shape",
+            came=f"{type(error).__name__}: {error}",
+            log=log_of("ERROR"),
+        ) from error
+
+
+def read_stack(file: Path) -> Mapping[str, str]:
+    """Return what `make up` wrote about the deployed stack."""
+    try:
+        stack: Mapping[str, str] = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise ToolFailure(f"{file} is not there: start the service first (make up)") from None
+    return stack
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Play against the stack of this file, else against the one that `make up` deployed."""
+    home = Path(os.environ.get("CLOUD_HOME") or LOCAL)
+    story = Story(terminal())
+    try:
+        play(read_stack(Path(arguments[0]) if arguments else home / "stack.json"), story)
+    except CheckFailedError as failed:
+        story.failed(failed)
+    except ToolFailure as failure:
+        print(f"error: {failure}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    else:
+        return 0
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

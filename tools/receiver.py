@@ -1,0 +1,116 @@
+"""A webhook receiver on this machine: it refuses as often as it is told, then accepts."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One request that came in, and how it was answered.
+
+    The two times are of one clock that only ever grows: when the request was there whole, and just
+    before the answer was written.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    status: int
+    arrived_at: float
+    answered_at: float
+
+    @property
+    def message_id(self) -> str:
+        """Return what Standard Webhooks calls the message: the same for each of its tries."""
+        return self.headers.get("webhook-id", "")
+
+
+class Receiver:
+    """Listens on loopback at a free port while its ``with`` block lasts.
+
+    It answers the first ``refusals`` requests with ``refusal`` and all later ones with 200.
+    """
+
+    def __init__(self, refusals: int = 0, refusal: int = HTTPStatus.SERVICE_UNAVAILABLE) -> None:
+        self._refusals = refusals
+        self._refusal = refusal
+        self._arrivals: list[Arrival] = []
+        self._lock = threading.Lock()
+        self._server = _Server((LOOPBACK, 0), _handler(self))
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Return where it listens, without a path."""
+        return f"http://{LOOPBACK}:{self._server.server_address[1]}"
+
+    @property
+    def arrivals(self) -> tuple[Arrival, ...]:
+        """Return what has come in so far, in order."""
+        with self._lock:
+            return tuple(self._arrivals)
+
+    def take(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> int:
+        """Note a request and return the status to answer it with."""
+        now = time.monotonic()
+        with self._lock:
+            refuses = len(self._arrivals) < self._refusals
+            status = int(self._refusal) if refuses else int(HTTPStatus.OK)
+            self._arrivals.append(
+                Arrival(method, path, dict(headers), body, status, now, time.monotonic())
+            )
+            return status
+
+    def __enter__(self) -> Self:
+        """Begin to listen."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop listening; what came in stays readable."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Bind without asking the resolver for this machine's name, which can take seconds."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = LOOPBACK, self.server_address[1]
+
+
+def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            status = receiver.take(self.command, self.path, headers, body)
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_POST = do_PUT = do_PATCH = _answer  # noqa: N815 - the names that http.server calls
+
+        def log_message(self, *_: object) -> None:
+            """Stay quiet: whoever started the receiver tells what came in."""
+
+    return Handler
