@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from channels.refusals import AwsError, named
+from dispatcher.delivery import MAILBOX
+from dispatcher.outcomes import Delivered, Outcome, Retry
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -31,14 +35,14 @@ class Mailbox:
         """Open the mailboxes in the table of deliveries."""
         return cls(aws("dynamodb"), environ["DELIVERIES_TABLE"])
 
-    def put(self, message: Message) -> None:
+    def put(self, message: Message) -> Outcome:
         """Write the message.
 
         The same delivery again overwrites its own row, so a repeated send makes no second one.
         """
         fields = {
             "user_id": message.user_id,
-            "sk": f"MAILBOX#{message.integration_type}#{message.delivery_id}",
+            "sk": f"{MAILBOX}{message.integration_type}#{message.delivery_id}",
             "delivery_id": message.delivery_id,
             "request_id": message.request_id,
             "session_id": message.session_id,
@@ -53,4 +57,8 @@ class Mailbox:
         }
         item["created_at"] = {"N": repr(message.attempted_at)}
         item["ttl"] = {"N": str(int(message.attempted_at) + KEPT)}
-        self.dynamodb.put_item(TableName=self.table, Item=item)
+        try:
+            self.dynamodb.put_item(TableName=self.table, Item=item)
+        except AwsError as error:
+            return Retry("unavailable", f"the mailbox did not take the message: {named(error)}")
+        return Delivered(detail="recorded")

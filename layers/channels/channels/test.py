@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from channels.mailbox import Mailbox
-from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
+from dispatcher.outcomes import Outcome, Permanent, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,8 +32,7 @@ class Rehearsal:
         """Rehearse what the override asks of this try, else put the message into the mailbox."""
         self.sleep(message.config.get("latency_ms", 0) / 1000)
         if not _fails(message.config, message.attempt):
-            self.mailbox.put(message)
-            return Delivered(detail="recorded")
+            return self.mailbox.put(message)
         failure = message.config.get("failure", "transient")
         if failure == "crash":
             # Ends the process as a crash of the runtime does: no clean-up, no record, no answer.

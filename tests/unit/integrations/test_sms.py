@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dispatcher.errors import InvalidInputError
+from dispatcher.errors import BrokenSettingError, InvalidInputError
 from dispatcher.inputs import override_config
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.integration import Address, Recipient
@@ -19,6 +19,60 @@ def test_a_config_holds_number_and_sender(sender):
     config = {"phone_number": "+14155552671", "sender_id": sender}
 
     assert override_config(SMS, config, {}) == config
+
+
+@pytest.mark.parametrize(
+    ("number", "countries"),
+    [
+        ("+14155552671", ""),
+        ("+14165550123", "CA"),
+        ("+18005551234", "US"),
+        ("+442071838750", "US,GB"),
+        ("+4915112345678", "DE"),
+    ],
+)
+def test_a_number_may_be_of_any_allowed_country(number, countries):
+    """Those of the variable, where it is empty those of the United States."""
+    environ = {"SMS_ALLOWED_COUNTRIES": countries}
+
+    assert override_config(SMS, {"phone_number": number}, environ) == {"phone_number": number}
+
+
+@pytest.mark.parametrize(
+    ("number", "countries", "reason"),
+    [
+        ("+442071838750", "", "must be a number of one of these countries: US"),
+        ("+14165550123", "US,GB", "must be a number of one of these countries: GB, US"),
+        ("+12423591234", "US", "must be a number of one of these countries: US"),
+        ("+881612345678", "US", "must be a phone number in international form such as "),
+        ("+19005551234", "US", "must not be a premium-rate number"),
+        ("+449012345678", "GB", "must not be a premium-rate number"),
+        ("+14155550", "US", "must be a phone number in international form such as +14155552671"),
+        ("+1\u0664155552671", "US", "must be a phone number in international form such as "),
+    ],
+)
+def test_a_number_that_could_cost_more_is_refused(number, countries, reason):
+    """Neighbours that share +1, satellites and premium rates included."""
+    with pytest.raises(InvalidInputError) as caught:
+        override_config(SMS, {"phone_number": number}, {"SMS_ALLOWED_COUNTRIES": countries})
+
+    [flaw] = caught.value.flaws
+    assert (flaw.pointer, flaw.detail[: len(reason)]) == ("/config/phone_number", reason)
+
+
+@pytest.mark.parametrize("value", ["us", "USA", "US, CA", "US,", "*"])
+def test_countries_that_nobody_can_read_stop_the_service(value):
+    """Where a message may go is never guessed; the variable is named."""
+    with pytest.raises(BrokenSettingError, match=r"^SMS_ALLOWED_COUNTRIES is "):
+        SMS.configured({"SMS_ENABLED": "true", "SMS_ALLOWED_COUNTRIES": value})
+
+
+@pytest.mark.parametrize(
+    ("value", "configured"), [("true", True), ("false", False), ("", False), ("TRUE", False)]
+)
+def test_sms_is_there_where_an_operator_turned_it_on(value, configured):
+    """It costs money, so nothing but a plain yes counts."""
+    assert SMS.configured({"SMS_ENABLED": value}) is configured
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 from typing_extensions import TypedDict
 
+from dispatcher.errors import BrokenSettingError
 from dispatcher.integrations.integration import Address, Check, Config, Integration, Recipient
 from dispatcher.integrations.rules import matching, phone_number
 
@@ -17,11 +19,48 @@ sender_id = matching(
     r"(?=.*[A-Za-z])[A-Za-z0-9]{1,11}", "1-11 letters or digits with at least one letter"
 )
 
+ALLOWED_COUNTRIES = "SMS_ALLOWED_COUNTRIES"
+DEFAULT_COUNTRIES = "US"
+"""Few on purpose: each country more is one more that a stranger's messages can be billed to."""
+
+_COUNTRIES = re.compile(r"[A-Z]{2}(,[A-Z]{2})*")
+
+
+def allowed_countries(environ: Mapping[str, str]) -> frozenset[str]:
+    """Read the ISO codes of the countries that messages may go to."""
+    value = environ.get(ALLOWED_COUNTRIES) or DEFAULT_COUNTRIES
+    if not _COUNTRIES.fullmatch(value):
+        detail = f"is {value!r}: set it to ISO country codes such as US,CA,GB, or leave it empty"
+        raise BrokenSettingError(ALLOWED_COUNTRIES, detail)
+    return frozenset(value.split(","))
+
+
+def configured(environ: Mapping[str, str]) -> bool:
+    """Say yes where an operator turned SMS on."""
+    allowed_countries(environ)
+    return environ.get("SMS_ENABLED") == "true"
+
+
+def reachable_number(value: str, environ: Mapping[str, str]) -> str:
+    """Accept a valid number of an allowed country that is not charged at a premium."""
+    phone_number(value, environ)
+    import phonenumbers
+
+    number = phonenumbers.parse(value)
+    if phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.PREMIUM_RATE:
+        raise ValueError("must not be a premium-rate number")
+    allowed = allowed_countries(environ)
+    if phonenumbers.region_code_for_number(number) not in allowed:
+        raise ValueError(
+            f"must be a number of one of these countries: {', '.join(sorted(allowed))}"
+        )
+    return value
+
 
 class SmsConfig(TypedDict, total=False):
     """What an SMS override may set."""
 
-    phone_number: Annotated[str, Check(phone_number)]
+    phone_number: Annotated[str, Check(reachable_number)]
     sender_id: Annotated[str, Check(sender_id)]
 
 
@@ -39,7 +78,7 @@ INTEGRATION = Integration(
     retry_count=2,
     retry_delay_seconds=45,
     auto_enabled=False,
-    configured=lambda _environ: False,
+    configured=configured,
     address=address,
     address_key="phone_number",
     config_type=SmsConfig,

@@ -12,6 +12,9 @@ from dispatcher.integrations.rules import matching
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+EVERY_TOOL = "*"
+"""The address of an event that names no tool."""
+
 tool_id = matching(
     r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}",
     "1-128 letters, digits or ._:/- that begin with a letter or digit",
@@ -28,8 +31,8 @@ class ToolConfig(TypedDict, total=False):
 def address(
     config: Config, _recipient: Recipient, _user_id: str, _environ: Mapping[str, str]
 ) -> Address | None:
-    """Find the tool, or all of them (``*``)."""
-    return Address("tool", config.get("tool_id", "*"))
+    """Find the tool, or all of them."""
+    return Address("tool", config.get("tool_id", EVERY_TOOL))
 
 
 INTEGRATION = Integration(
@@ -38,7 +41,7 @@ INTEGRATION = Integration(
     retry_count=1,
     retry_delay_seconds=5,
     auto_enabled=True,
-    configured=lambda _environ: False,
+    configured=lambda environ: bool(environ.get("TOOL_BUS_NAME")),
     address=address,
     address_key="",
     config_type=ToolConfig,

@@ -252,11 +252,14 @@ class Visit:
                 integration_type=message.integration_type,
                 error=type(error).__name__,
             )
-            return Retry(
+            return _uncertain(
+                message,
                 "internal_error",
                 f"the {message.integration_type} channel failed: {type(error).__name__}",
             )
-        return outcome or Retry("timeout", f"no outcome within {protocol.ATTEMPT:.0f} s")
+        return outcome or _uncertain(
+            message, "timeout", f"no outcome within {protocol.ATTEMPT:.0f} s"
+        )
 
     def _prepare(self, row: Delivery) -> Message | Retry | Ending:
         """Gather what the send needs, or say what becomes of the delivery without one."""
@@ -558,6 +561,15 @@ def send_owed_ticket(
     except RefusedError:
         # A fresh round has begun: nothing is owed any more.
         return
+
+
+def _uncertain(message: Message, code: str, detail: str) -> Outcome:
+    """Say what becomes of a try that may have reached its receiver, or not."""
+    if catalogue()[message.integration_type].resend_unknown:
+        return Retry(code, detail)
+    return Permanent(
+        protocol.UNKNOWN_OUTCOME, f"{detail}, and {message.integration_type} is never sent twice"
+    )
 
 
 def _ids(row: Delivery) -> dict[str, object]:

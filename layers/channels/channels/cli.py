@@ -1,0 +1,37 @@
+"""Delivers CLI: an item in the user's mailbox, fit for a terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from channels.mailbox import Mailbox
+from channels.plain import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dispatcher.outcomes import Outcome
+    from dispatcher.ports import Channel, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """Implements ``ports.Channel``."""
+
+    mailbox: Mailbox
+
+    def deliver(self, message: Message) -> Outcome:
+        """Put the message into the mailbox without what would steer the terminal that shows it."""
+        shown = replace(
+            message,
+            subject=message.subject and plain(message.subject),
+            content=plain(message.content),
+            agent_id=message.agent_id and plain(message.agent_id),
+        )
+        return self.mailbox.put(shown)
+
+
+def channel(environ: Mapping[str, str], aws: Callable[[str], Any]) -> Channel:
+    """Make the channel from the function's environment."""
+    return Terminal(Mailbox.of(environ, aws))

@@ -1,0 +1,169 @@
+"""Delivers SMS: one text message by SNS, sent at most once whatever happens.
+
+A second message costs money and patience, so where nobody can tell whether SNS took the first one
+the delivery ends there.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from channels.plain import plain
+from channels.refusals import AwsError, Failure, failure, named
+from dispatcher.integrations.sms import reachable_number
+from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
+from dispatcher.protocol import UNKNOWN_OUTCOME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef
+
+    from dispatcher.ports import Channel, Message
+
+MOST_PARTS = 10
+"""Parts that one message is billed for at most; SNS takes no more than 1,600 characters anyway."""
+
+# GSM 03.38: one septet each, and those that are written as two.
+_SEPTET = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    "ÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_TWO_SEPTETS = frozenset("\f^{}\\[~]|€")
+_JOINER = "\u200d"
+_MODIFIERS = range(0x1F3FB, 0x1F400)
+"""The skin tones of emoji."""
+
+
+class Alphabet(NamedTuple):
+    """How characters are counted: in a message of one part, and in each of several."""
+
+    single: int
+    each: int
+    mark: str
+    """Ends a text that was cut, in characters that the alphabet has."""
+
+
+GSM_7 = Alphabet(single=160, each=153, mark="...")
+UCS_2 = Alphabet(single=70, each=67, mark="…")
+
+
+@dataclass(frozen=True, slots=True)
+class TextMessage:
+    """Implements ``ports.Channel``."""
+
+    sns: SNSClient
+    environ: Mapping[str, str]
+
+    def deliver(self, message: Message) -> Outcome:
+        """Publish the message to the number, which is checked again: countries may have gone."""
+        try:
+            number = reachable_number(message.address.value, self.environ)
+        except ValueError as error:
+            return Permanent("number_refused", f"the number {error}")
+        text = fitted(written(message))
+        try:
+            answer = self.sns.publish(
+                PhoneNumber=number, Message=text, MessageAttributes=attributes(message)
+            )
+        except AwsError as error:
+            return _failed(error)
+        return Delivered({"message_id": answer["MessageId"], "parts": parts(text)})
+
+
+def written(message: Message) -> str:
+    """Put subject and content together as plain text."""
+    return (
+        plain("\n".join(filter(None, (message.subject, message.content))))
+        .replace("\t", " ")
+        .strip()
+    )
+
+
+def attributes(message: Message) -> dict[str, MessageAttributeValueTypeDef]:
+    """Ask for the reliable route, and for the sender that the override names."""
+    values = {"SMSType": "Transactional", "SenderID": message.config.get("sender_id")}
+    return {
+        f"AWS.SNS.SMS.{name}": {"DataType": "String", "StringValue": value}
+        for name, value in values.items()
+        if value
+    }
+
+
+def alphabet(text: str) -> Alphabet:
+    """Tell how a text is sent: one character outside of GSM-7 makes all of it UCS-2."""
+    return GSM_7 if set(text) <= _SEPTET | _TWO_SEPTETS else UCS_2
+
+
+def parts(text: str) -> int:
+    """Count the parts that a text is sent and billed in; no character is torn between two."""
+    used = alphabet(text)
+    sizes = [_size(character, used) for character in text]
+    if sum(sizes) <= used.single:
+        return 1
+    count, filled = 1, 0
+    for size in sizes:
+        filled += size
+        if filled > used.each:
+            count, filled = count + 1, size
+    return count
+
+
+def fitted(text: str) -> str:
+    """Return the text, or as much of it as may be sent, with a mark where it was cut."""
+    # No part holds more characters than this: the rest need not be looked at.
+    seen = text[: MOST_PARTS * GSM_7.each + 1]
+    if seen == text and parts(text) <= MOST_PARTS:
+        return text
+    mark = alphabet(seen).mark
+    lengths = range(len(seen) + 1)
+    end = bisect_right(lengths, MOST_PARTS, key=lambda length: parts(seen[:length] + mark)) - 1
+    while end and _continues(seen, end):
+        end -= 1
+    return seen[:end].rstrip() + mark
+
+
+def _size(character: str, used: Alphabet) -> int:
+    if used is GSM_7:
+        return 2 if character in _TWO_SEPTETS else 1
+    return 2 if ord(character) > 0xFFFF else 1
+
+
+def _continues(text: str, at: int) -> bool:
+    """Tell whether what stands there belongs to the character before it."""
+    after = text[at : at + 1]
+    return bool(after) and (
+        unicodedata.category(after).startswith("M")
+        or ord(after) in _MODIFIERS
+        or _JOINER in (after, text[at - 1])
+    )
+
+
+def _failed(error: Exception) -> Outcome:
+    detail = f"SNS did not take the message: {named(error)}"
+    match failure(error):
+        case Failure.REFUSED:
+            return Permanent("refused", detail)
+        case Failure.UNKNOWN:
+            return Permanent(
+                UNKNOWN_OUTCOME, f"SNS may have taken the message, not sent again: {named(error)}"
+            )
+        case _:
+            return Retry("unavailable", detail)
+
+
+def channel(environ: Mapping[str, str], aws: Callable[[str], Any]) -> Channel:
+    """Make the channel from the function's environment."""
+    sns = aws("sns")
+    sns.meta.events.register("before-send.sns", _close_afterwards, unique_id="close-afterwards")
+    return TextMessage(sns, environ)
+
+
+def _close_afterwards(request: Any, **_: object) -> None:  # noqa: ANN401 - botocore's own
+    # A connection that Lambda froze may be dead when it wakes, and a send into a dead one has no
+    # known outcome.
+    request.headers["Connection"] = "close"

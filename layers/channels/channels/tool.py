@@ -1,0 +1,92 @@
+"""Delivers TOOL: one event on the tool bus, told in ``docs/tool-events.md``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from channels.refusals import AwsError, Failure, failure, named
+from dispatcher.integrations.tool import EVERY_TOOL
+from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mypy_boto3_events import EventBridgeClient
+
+    from dispatcher.ports import Channel, Message
+
+SOURCE = "integration-dispatcher"
+DETAIL_TYPE = "integration.message"
+
+LARGEST_ENTRY = 256 * 1024
+"""Bytes that EventBridge takes, counted as it counts: source, type and detail, and the time."""
+
+TIME_SIZE = 14
+"""Bytes that EventBridge counts for an event's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolBus:
+    """Implements ``ports.Channel``."""
+
+    events: EventBridgeClient
+    bus: str
+
+    def deliver(self, message: Message) -> Outcome:
+        """Put the event on the bus."""
+        written = detail(message)
+        size = TIME_SIZE + len(f"{SOURCE}{DETAIL_TYPE}{written}".encode())
+        if size > LARGEST_ENTRY:
+            reason = f"the event has {size} bytes, and EventBridge takes {LARGEST_ENTRY}"
+            return Permanent("too_large", reason)
+        try:
+            answer = self.events.put_events(
+                Entries=[
+                    {
+                        "EventBusName": self.bus,
+                        "Source": SOURCE,
+                        "DetailType": DETAIL_TYPE,
+                        "Detail": written,
+                        "Time": datetime.fromtimestamp(message.accepted_at, UTC),
+                    }
+                ]
+            )
+        except AwsError as error:
+            return _failed(error)
+        [entry] = answer.get("Entries") or [{}]
+        if "EventId" not in entry:
+            # The call succeeded, and its one entry did not.
+            reason = f"EventBridge took no event: {entry.get('ErrorCode', 'unknown')}"
+            return Retry("entry_failed", reason)
+        return Delivered({"event_id": entry["EventId"]})
+
+
+def detail(message: Message) -> str:
+    """Write what the event says: the same on every try."""
+    tool_id = message.address.value
+    told = {
+        "delivery_id": message.delivery_id,
+        "request_id": message.request_id,
+        "session_id": message.session_id,
+        "user_id": message.user_id,
+        "tool_id": None if tool_id == EVERY_TOOL else tool_id,
+        "subject": message.subject,
+        "content": message.content,
+    }
+    if message.config.get("include_agent_info", True):
+        told["agent_id"] = message.agent_id
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+
+
+def _failed(error: Exception) -> Outcome:
+    if failure(error) is Failure.REFUSED:
+        return Permanent("refused", f"EventBridge refused the event: {named(error)}")
+    return Retry("unavailable", f"EventBridge did not take the event: {named(error)}")
+
+
+def channel(environ: Mapping[str, str], aws: Callable[[str], Any]) -> Channel:
+    """Make the channel from the function's environment."""
+    return ToolBus(aws("events"), environ["TOOL_BUS_NAME"])

@@ -1,0 +1,174 @@
+"""SMS through SNS: on moto what is sent, on a peer that misbehaves what becomes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.sns import sns_backends
+
+from channels.sms import channel
+from dispatcher.integrations.integration import Address
+from dispatcher.outcomes import Delivered, Permanent, Retry
+from tests.adapters.channels.aws_peer import (
+    ON_AWS,
+    AwsBench,
+    http,
+    peer_of,
+    sns_error,
+)
+from tests.adapters.channels.contract import (
+    ChannelContract,
+    Injection,
+    Trouble,
+    injections,
+    message_for,
+)
+
+NUMBER = Address("phone_number", "+14155552671")
+ENVIRON = {"SMS_ENABLED": "true", "SMS_ALLOWED_COUNTRIES": "US"}
+
+# Ten parts of 67 units: what is longer is cut, and counted in the unit tests.
+INJECTIONS = tuple(
+    Injection(one.name, one.changes, shown=one.payload[:300])
+    for one in injections("content", "SMS") + injections("content", "LOG/CLI")
+    if one.payload.isprintable()
+)
+
+
+@pytest.fixture
+def bench(receive):
+    """The channel before an SNS on loopback."""
+    peer = peer_of("sns", receive)
+    return AwsBench(peer, channel(ENVIRON, peer.client), "SMS", NUMBER)
+
+
+class TestSms(ChannelContract):
+    """The contract; what cannot be known is final here."""
+
+    integration_type = "SMS"
+    troubles = ON_AWS
+    expected = ChannelContract.expected | dict.fromkeys(
+        (Trouble.SLOW, Trouble.GARBAGE, Trouble.LOST), Permanent
+    )
+    injections = INJECTIONS
+    shows_agent = False
+    bad_addresses = (
+        Address("phone_number", "4155552671"),
+        Address("phone_number", "+1\u0664155552671"),
+        Address("phone_number", "+442071838750"),
+        Address("phone_number", "+19005551234"),
+        Address("phone_number", "+14155552671;ext=9"),
+    )
+
+
+@pytest.mark.parametrize("trouble", [Trouble.SLOW, Trouble.GARBAGE, Trouble.LOST])
+def test_what_may_have_been_sent_is_not_sent_again(bench, trouble):
+    """A text message costs money: the delivery ends with a code of its own."""
+    bench.prepare(trouble)
+
+    outcome = bench.channel.deliver(bench.message())
+
+    assert (type(outcome), outcome.code) == (Permanent, "unknown_outcome")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (sns_error(400, "Throttling"), (Retry, "unavailable")),
+        (sns_error(429, "Throttled"), (Retry, "unavailable")),
+        (sns_error(503, "ServiceUnavailable"), (Retry, "unavailable")),
+        (sns_error(403, "ExpiredToken"), (Retry, "unavailable")),
+        (sns_error(400, "InvalidParameter"), (Permanent, "refused")),
+        (sns_error(403, "AuthorizationError"), (Permanent, "refused")),
+        (sns_error(403, "OptedOut"), (Permanent, "refused")),
+        (sns_error(500, "InternalError"), (Permanent, "unknown_outcome")),
+        (http(502, "<html>bad gateway"), (Permanent, "unknown_outcome")),
+    ],
+)
+def test_errors_of_sns_have_a_class(bench, answer, expected):
+    """A clear refusal for now is tried again, one for good is not, and a doubt never is."""
+    bench.peer.answers.append(answer)
+
+    outcome = bench.channel.deliver(bench.message())
+
+    assert (type(outcome), outcome.code) == expected
+
+
+def test_where_nobody_listens_nothing_was_sent(bench):
+    """The connection was never made, so another try cannot be a second message."""
+    bench.peer.receiver.close()
+
+    outcome = bench.channel.deliver(bench.message())
+
+    assert outcome == Retry("unavailable", "SNS did not take the message: EndpointConnectionError")
+
+
+def test_every_message_has_a_connection_of_its_own(bench):
+    """One that slept with the function may be dead, and what is sent into it is unknown."""
+    for _ in range(2):
+        bench.channel.deliver(bench.message())
+
+    said = [headers["Connection"] for _, headers, _ in bench.peer.receiver.requests]
+    assert said == ["close", "close"]
+
+
+@pytest.fixture
+def sent(aws):
+    """Deliver on moto, and return what the phone shows beside the outcome."""
+
+    def deliver(message, environ=ENVIRON):
+        outcome = channel(environ, lambda service: aws(service)).deliver(message)
+        messages = sns_backends[DEFAULT_ACCOUNT_ID]["eu-central-1"].sms_messages
+        return outcome, list(messages.values())
+
+    return deliver
+
+
+def test_a_message_is_text_to_a_number(sent):
+    """Subject first, lines ended alike, and no control character."""
+    message = message_for("SMS", NUMBER, content="Take\r\nan\tumbrella\x9b31m")
+
+    outcome, [(number, text)] = sent(message)
+
+    assert outcome == Delivered({"message_id": outcome.metadata["message_id"], "parts": 1})
+    assert (number, text) == ("+14155552671", "Rain\nTake\nan umbrella31m")
+
+
+def test_the_parts_that_are_billed_show_in_the_history(sent):
+    """What a message costs can be read off its delivery."""
+    outcome, _ = sent(message_for("SMS", NUMBER, subject=None, content="ê" * 100))
+
+    assert outcome.metadata["parts"] == 2
+
+
+def test_a_country_that_was_taken_off_the_list_gets_nothing(sent):
+    """The list counts when a message is sent, not when its number was stored."""
+    message = message_for("SMS", NUMBER)
+
+    outcome, messages = sent(message, {**ENVIRON, "SMS_ALLOWED_COUNTRIES": "CA"})
+
+    assert outcome == Permanent(
+        "number_refused", "the number must be a number of one of these countries: CA"
+    )
+    assert messages == []
+
+
+@pytest.mark.parametrize(
+    ("config", "attributes"),
+    [
+        ({}, {"AWS.SNS.SMS.SMSType": "Transactional"}),
+        (
+            {"sender_id": "Acme"},
+            {"AWS.SNS.SMS.SMSType": "Transactional", "AWS.SNS.SMS.SenderID": "Acme"},
+        ),
+    ],
+)
+def test_a_message_takes_the_reliable_route(config, attributes):
+    """Transactional always; the sender where the override names one."""
+    from channels.sms import attributes as asked
+
+    found = asked(replace(message_for("SMS", NUMBER), config=config))
+
+    assert {name: one["StringValue"] for name, one in found.items()} == attributes
