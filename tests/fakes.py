@@ -95,6 +95,10 @@ class MemoryDeliveries:
                 row.pop(name, None)
         return copy.deepcopy(self.rows.get(key))
 
+    def remove(self, key):
+        with self._lock:
+            return self.rows.pop(key, None)
+
     def listing(
         self, user_id, prefix, *, limit, newest_first, now, after=None, equal=None, without=()
     ):

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from dispatcher.adapters.probes import AwsProbes
+from dispatcher.adapters.probes import LiveProbes
+from dispatcher.errors import UnavailableError
 
 
 @pytest.fixture
@@ -16,24 +17,61 @@ def queue(aws):
     return sqs, sqs.create_queue(QueueName="delivery")["QueueUrl"]
 
 
+def nobody(_integration_type):
+    """Know no peer of any integration."""
+
+
+def fail(error):
+    """Raise what a probe found."""
+    raise error
+
+
 def test_each_dependency_is_told_by_name(dynamodb, queue):
-    """What answers is up, what does not exist is down."""
+    """What answers has no trouble, what does not exist has."""
     sqs, url = queue
-    probes = AwsProbes(
+    probes = LiveProbes(
         dynamodb,
         sqs,
         overrides="OverridesTable",
         deliveries="NoSuchTable",
         queues={"DeliveryQueue": url, "RetryQueue": f"{url}-missing"},
+        peer=nobody,
     )
 
-    found = probes.all_within(30)
+    found = probes.all_within(30, ["CLI"])
 
     assert found == {
-        "OverridesTable": True,
-        "DeliveriesTable": False,
-        "DeliveryQueue": True,
-        "RetryQueue": False,
+        "OverridesTable": None,
+        "DeliveriesTable": "AWS did not answer, or refused",
+        "DeliveryQueue": None,
+        "RetryQueue": "AWS did not answer, or refused",
+    }
+
+
+def test_an_integrations_own_probe_says_what_is_wrong(dynamodb, queue):
+    """Its words are for everybody to read; of an error that nobody foresaw only the kind is."""
+    peers = {
+        "SLACK": lambda: None,
+        "EMAIL": lambda: fail(UnavailableError("the mail server took no connection")),
+        "TOOL": lambda: fail(KeyError("xoxb-secret")),
+    }
+    probes = LiveProbes(
+        dynamodb,
+        queue[0],
+        overrides="OverridesTable",
+        deliveries="DeliveriesTable",
+        queues={},
+        peer=peers.get,
+    )
+
+    found = probes.all_within(30, ["SLACK", "EMAIL", "TOOL", "CLI"])
+
+    assert found == {
+        "OverridesTable": None,
+        "DeliveriesTable": None,
+        "SLACK": None,
+        "EMAIL": "the mail server took no connection",
+        "TOOL": "the probe failed: KeyError",
     }
 
 
@@ -42,9 +80,17 @@ def test_what_does_not_answer_in_time_is_down(dynamodb, queue, monkeypatch):
     sqs, _ = queue
     release = threading.Event()
     monkeypatch.setattr(dynamodb, "get_item", lambda **_: release.wait(30))
-    probes = AwsProbes(dynamodb, sqs, overrides="a", deliveries="b", queues={})
+    probes = LiveProbes(
+        dynamodb,
+        sqs,
+        overrides="a",
+        deliveries="b",
+        queues={},
+        peer=lambda _: lambda: release.wait(30),
+    )
 
-    found = probes.all_within(0.01)
+    found = probes.all_within(0.01, ["SLACK"])
 
     release.set()
-    assert found == {"OverridesTable": False, "DeliveriesTable": False}
+    late = "no answer within 0.01 s"
+    assert found == {"OverridesTable": late, "DeliveriesTable": late, "SLACK": late}

@@ -85,7 +85,7 @@ class Service:
     def response(self, function: str, body: Any = None, **parts: Any) -> dict[str, Any]:
         """Send the sample event with other parts; return the response as it is."""
         event = sample(function)
-        for name in set(parts) & {"user_id", "integration_type", "delivery_id"}:
+        for name in set(parts) & {"user_id", "integration_type", "delivery_id", "message_id"}:
             event["pathParameters"][name] = parts.pop(name)
         if "query" in parts:
             event["multiValueQueryStringParameters"] = parts.pop("query")
@@ -141,12 +141,13 @@ def running(session):
 
 def made_resources():
     """Make what the functions stand on, named by its logical id; return what ``!Ref`` yields."""
-    dynamodb, sqs, kms = (boto3.client(name) for name in ("dynamodb", "sqs", "kms"))
+    dynamodb, sqs, kms, events = map(boto3.client, ("dynamodb", "sqs", "kms", "events"))
     for table in TABLES:
         create_table(dynamodb, table)
     key = kms.create_key()["KeyMetadata"]["Arn"]
     urls = {queue: sqs.create_queue(QueueName=queue)["QueueUrl"] for queue in QUEUES}
-    return {**{table: table for table in TABLES}, **urls, "ToolBus": "tools", "Key.Arn": key}
+    events.create_event_bus(Name="ToolBus")
+    return {**{table: table for table in TABLES}, **urls, "ToolBus": "ToolBus", "Key.Arn": key}
 
 
 @cache
@@ -159,7 +160,9 @@ def environment(resources):
     """Fill in the template's variables; parameters have their defaults, but for the stage."""
     declared = declarations()
     parameters = {name: str(one["Default"]) for name, one in declared["Parameters"].items()}
-    known = {**parameters, **resources, "Stage": "local"}
+    # TEST alone is on, so that a message is one delivery; tests of the others turn them on.
+    alone = {"CliDefaultEnabled": "false", "ToolDefaultEnabled": "false"}
+    known = {**parameters, **resources, **alone, "Stage": "local"}
     variables = declared["Globals"]["Function"]["Environment"]["Variables"]
     return {
         name: known[next(iter(value.values()))] if isinstance(value, dict) else value
@@ -174,6 +177,9 @@ def needed_rights(params, model):
         for item in params["TransactItems"]:
             [(part, of)] = item.items()
             yield f"dynamodb:{part}Item", of["TableName"]
+        return
+    if operation == "PutEvents":
+        yield from (("events:PutEvents", entry["EventBusName"]) for entry in params["Entries"])
         return
     resource = params.get("TableName") or params.get("QueueUrl", "Key").rpartition("/")[2]
     if "IndexName" in params:

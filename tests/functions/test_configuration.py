@@ -112,8 +112,8 @@ def test_a_user_without_overrides_has_the_defaults(service):
             "EMAIL": "not_configured",
             "WEBHOOK": "disabled_by_default",
             "SMS": "disabled_by_default",
-            "CLI": "not_configured",
-            "TOOL": "not_configured",
+            "CLI": "disabled_by_default",
+            "TOOL": "disabled_by_default",
         },
         "using_integration_defaults": True,
     }

@@ -26,6 +26,10 @@ STATUS = {
     "get_delivery": 200,
     "retry_delivery": 202,
     "cancel_delivery": 200,
+    "test_integration": 202,
+    "rotate_secret": 200,
+    "list_messages": 200,
+    "delete_message": 204,
     "refuse_request": 405,
 }
 
@@ -68,6 +72,13 @@ def test_a_sample_of_a_request_is_answered(service, function):
         _, sent = service.ask("send_message", {"content": "x", "integration_types": ["TEST"]})
         event["pathParameters"]["delivery_id"] = sent["deliveries"][0]["delivery_id"]
     if function == "retry_delivery":
+        service.deliver()
+    if function == "rotate_secret":
+        body = {"integration_type": "WEBHOOK", "config": {"url": "https://hooks.example.com/"}}
+        service.ask("create_override", body)
+    if function == "delete_message":
+        _, sent = service.ask("test_integration", integration_type="TEST")
+        event["pathParameters"]["message_id"] = sent["deliveries"][0]["delivery_id"]
         service.deliver()
 
     response = service.invoke(function, event)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
 from tests.declared import template
+
+HERE = re.compile(r"arn:\$\{AWS::Partition\}:\w+:\$\{AWS::Region\}:\$\{AWS::AccountId\}:")
 
 
 def granted(properties: dict[str, Any]) -> set[tuple[str, str]]:
     """Return the rights of a function as pairs of action and resource."""
     return {
         (action, _name(resource))
-        for policy in properties.get("Policies", ())
-        for statement in policy["Statement"]
+        for statement in statements(properties)
         for action in _as_list(statement["Action"])
         for resource in _as_list(statement["Resource"])
     }
+
+
+def statements(properties: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the statements of a function's policies, those under a condition too."""
+    found = [one for policy in properties.get("Policies", ()) for one in policy["Statement"]]
+    return [one["Fn::If"][1] if "Fn::If" in one else one for one in found]
 
 
 def logical_id(folder: str) -> str:
@@ -39,5 +47,5 @@ def _name(expression: Any) -> str:
         case {"Fn::GetAtt": str(attribute)}:
             return attribute.removesuffix(".Arn")
         case {"Fn::Sub": str(text)}:
-            return text.replace("${", "").replace(".Arn}", "")
+            return re.sub(r"\$\{(\w+?)(\.Arn)?\}", r"\1", HERE.sub("", text))
     return str(expression)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.template.rights import granted
+from tests.template.rights import granted, statements
 
 OVERRIDES, DELIVERIES = "OverridesTable", "DeliveriesTable"
 SEND = {
@@ -24,8 +24,19 @@ def consume(queue):
     }
 
 
+def read_secret(parameter):
+    """Return the rights to a secret, in either of the two places where it may be."""
+    return {
+        (action, resource)
+        for action in ("secretsmanager:GetSecretValue", "ssm:GetParameter")
+        for resource in (f"secret:{parameter}-??????", f"parameter{parameter}")
+    }
+
+
 RIGHTS = {
     "GetHealthFunction": {
+        *read_secret("SlackBotTokenSecret"),
+        ("ses:GetAccount", "*"),
         ("dynamodb:GetItem", OVERRIDES),
         ("dynamodb:GetItem", DELIVERIES),
         *(("sqs:GetQueueAttributes", queue) for queue in QUEUES),
@@ -46,6 +57,15 @@ RIGHTS = {
         ("dynamodb:UpdateItem", OVERRIDES),
         ("dynamodb:DeleteItem", OVERRIDES),
     },
+    "TestIntegrationFunction": SEND,
+    "RotateSecretFunction": {
+        ("dynamodb:GetItem", OVERRIDES),
+        ("dynamodb:UpdateItem", OVERRIDES),
+        ("kms:Decrypt", "Key"),
+        ("kms:Encrypt", "Key"),
+    },
+    "ListMessagesFunction": {("dynamodb:Query", DELIVERIES)},
+    "DeleteMessageFunction": {("dynamodb:DeleteItem", DELIVERIES)},
     "SendMessageFunction": SEND,
     "ListDeliveriesFunction": {("dynamodb:Query", DELIVERIES)},
     "GetDeliveryFunction": {("dynamodb:GetItem", DELIVERIES)},
@@ -74,6 +94,15 @@ RIGHTS = {
         ("sqs:SendMessage", "RetryQueue"),
         ("sqs:SendMessage", "DeadLetterQueue"),
         ("sqs:SendMessage", "ParkedQueue"),
+        ("events:PutEvents", "ToolBus"),
+        *read_secret("SlackBotTokenSecret"),
+        *read_secret("SmtpPasswordSecret"),
+        *(
+            (action, resource)
+            for action in ("ses:SendEmail", "ses:SendRawEmail")
+            for resource in ("identity/*", "configuration-set/*")
+        ),
+        ("sns:Publish", "*"),
         *consume("DeliveryQueue"),
         *consume("RetryQueue"),
     },
@@ -101,16 +130,28 @@ def test_a_function_may_do_what_its_job_takes_and_no_more(functions):
 
 def test_every_statement_allows_and_none_asks_for_more(functions):
     """A statement has effect, action and resource; no conditions, which the local cloud denies."""
-    statements = [
-        statement
-        for properties in functions.values()
-        for policy in properties.get("Policies", ())
-        for statement in policy["Statement"]
-    ]
+    said = [statement for properties in functions.values() for statement in statements(properties)]
 
-    shapes = {(statement["Effect"], *sorted(statement)) for statement in statements}
+    shapes = {(statement["Effect"], *sorted(statement)) for statement in said}
 
     assert shapes == {("Allow", "Action", "Effect", "Resource")}
+
+
+@pytest.mark.parametrize(
+    ("name", "conditions"),
+    [
+        ("GetHealthFunction", ["HasSlack", "HasSes"]),
+        ("DeliverMessagesFunction", ["HasSlack", "HasSmtpPassword", "HasSes", "HasSms"]),
+    ],
+)
+def test_what_nobody_configured_nobody_may_use(functions, name, conditions):
+    """Rights to secrets, mail and text messages are there only where a parameter asks for them."""
+    [policy] = functions[name]["Policies"]
+
+    found = [one["Fn::If"] for one in policy["Statement"] if "Fn::If" in one]
+
+    assert [condition for condition, _, _ in found] == conditions
+    assert all(otherwise == {"Ref": "AWS::NoValue"} for _, _, otherwise in found)
 
 
 def test_no_function_gets_a_policy_that_reaches_every_queue(template, functions):
@@ -156,12 +197,13 @@ def test_what_answers_requests_is_done_before_api_gateway_gives_up(template, fun
     }
 
 
-def test_only_the_worker_carries_the_channels(template, functions):
-    """SAM adds a function's layers to the common ones."""
+def test_only_what_speaks_to_peers_carries_the_channels(template, functions):
+    """The worker delivers and /health probes; SAM adds a function's layers to the common ones."""
     more = {name: one["Layers"] for name, one in functions.items() if "Layers" in one}
 
     assert template["Globals"]["Function"]["Layers"] == [{"Ref": "ResolverLayer"}]
-    assert more == {"DeliverMessagesFunction": [{"Ref": "ChannelsLayer"}]}
+    channels = [{"Ref": "ChannelsLayer"}]
+    assert more == {"GetHealthFunction": channels, "DeliverMessagesFunction": channels}
 
 
 @pytest.mark.parametrize("layer", ["ResolverLayer", "ChannelsLayer"])

@@ -66,24 +66,28 @@ def test_the_defaults_are_the_guides_table():
 
     assert list(defaults) == TYPES
     assert {name: one.configuration for name, one in defaults.items()} == {
-        name: Configuration(False, *row)  # noqa: FBT003 - the first of five settings in a table
-        for name, row in GUIDE.items()
+        name: Configuration(name == "CLI", *row) for name, row in GUIDE.items()
     }
 
 
 @pytest.mark.parametrize(
     ("environ", "on"),
     [
-        ({}, []),
-        ({"STAGE": "prod"}, []),
-        ({"STAGE": "local"}, ["TEST"]),
-        ({"STAGE": "dev"}, ["TEST"]),
-        ({"STAGE": "prod", "TEST_ENABLED": "true"}, ["TEST"]),
-        ({"STAGE": "prod", "TEST_ENABLED": "false"}, []),
+        ({}, ["CLI"]),
+        ({"STAGE": "prod"}, ["CLI"]),
+        ({"STAGE": "local"}, ["TEST", "CLI"]),
+        ({"STAGE": "dev"}, ["TEST", "CLI"]),
+        ({"STAGE": "prod", "TEST_ENABLED": "true"}, ["TEST", "CLI"]),
+        ({"STAGE": "prod", "TEST_ENABLED": "false"}, ["CLI"]),
+        ({"SLACK_BOT_TOKEN_SECRET": "slack"}, ["SLACK", "CLI"]),
+        ({"SMTP_HOST": "smtp.example.com"}, ["EMAIL", "CLI"]),
+        ({"EMAIL_SENDER": "news@example.com"}, ["EMAIL", "CLI"]),
+        ({"TOOL_BUS_NAME": "tools"}, ["CLI", "TOOL"]),
+        ({"SMS_ENABLED": "true"}, ["CLI"]),
     ],
 )
 def test_an_integration_is_on_by_default_where_it_is_auto_enabled_and_configured(environ, on):
-    """TEST is configured on stages to try things out, elsewhere by parameter."""
+    """CLI needs nothing; TEST is configured on stages to try things out, or by parameter."""
     defaults = system_defaults(environ)
 
     assert [name for name in TYPES if defaults[name].configuration.enabled] == on
@@ -198,12 +202,12 @@ def test_a_user_without_overrides_has_the_defaults():
         configs={
             "SLACK": Configuration(True, 1, 3, 60, SLACK_CONFIG),  # noqa: FBT003
             "TEST": Configuration(True, 5, 1, 10, {}),  # noqa: FBT003
+            "CLI": Configuration(True, 6, 1, 5, {}),  # noqa: FBT003
         },
         disabled={
             "EMAIL": "not_configured",
             "WEBHOOK": "disabled_by_default",
             "SMS": "disabled_by_default",
-            "CLI": "not_configured",
             "TOOL": "not_configured",
         },
     )
@@ -323,7 +327,7 @@ def test_every_integration_is_effective_or_has_a_reason():
     result = resolved({"STAGE": "dev"}, SMS={"enabled": True}, TEST={"enabled": False})
 
     assert sorted([*result.configs, *result.disabled]) == sorted(TYPES)
-    assert list(result.disabled) == ["SLACK", "EMAIL", "WEBHOOK", "TEST", "CLI", "TOOL"]
+    assert list(result.disabled) == ["SLACK", "EMAIL", "WEBHOOK", "TEST", "TOOL"]
 
 
 def test_a_changed_default_reaches_whoever_did_not_override_that_field():

@@ -12,7 +12,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from dispatcher import wiring
 from dispatcher.errors import (
@@ -31,6 +31,8 @@ from dispatcher.strict_json import MalformedJsonError, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from dispatcher.usecases.acceptance import Accepted
 
 LARGEST_BODY = 256 * 1024
 """Bytes of UTF-8."""
@@ -142,6 +144,14 @@ class Request:
         return value
 
     @property
+    def message_id(self) -> str:
+        """The message of the path; ``NotFoundError`` if none can be called so."""
+        value = self._parameter("message_id")
+        if DELIVERY_ID.fullmatch(value) is None:
+            raise NotFoundError("There is no such message.")
+        return value
+
+    @property
     def query(self) -> dict[str, str]:
         """The query parameters, each given once; ``InvalidInputError`` names one given twice."""
         # The map of single values is no help: it hides that a parameter came twice.
@@ -229,6 +239,15 @@ class Handler:
 def route(method: str, path: str) -> Callable[[Callable[[Request], Answer]], Handler]:
     """Make a function from request to answer the Lambda handler of one route."""
     return lambda respond: Handler(method, path, respond)
+
+
+def accepted(taken: Accepted, deliveries: str) -> Answer:
+    """Answer for a message that was taken in; ``deliveries`` leads from the route to the history."""
+    request_id = quote(str(taken.answer["request_id"]), safe="")
+    headers = {"Location": f"{deliveries}?request_id={request_id}"}
+    if taken.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return Answer(202, taken.answer, headers)
 
 
 def _problem(error: Exception, instance: str) -> Answer:

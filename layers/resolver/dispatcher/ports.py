@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from dispatcher.delivery import Item
     from dispatcher.doorbells import Doorbell
@@ -71,6 +71,9 @@ class Deliveries(Protocol):
 
         ``RefusedError`` says whose conditions did not hold.
         """
+
+    def remove(self, key: Key) -> Item | None:
+        """Remove one row and return it; ``None`` if there is none."""
 
     def listing(
         self,
@@ -206,10 +209,11 @@ class Watchdog(Protocol):
 
 
 class Probes(Protocol):
-    """Looks whether what the service stands on can be reached."""
+    """Looks whether what the service stands on, and what it delivers by, can be reached."""
 
-    def all_within(self, seconds: float) -> Mapping[str, bool]:
+    def all_within(self, seconds: float, integrations: Iterable[str]) -> Mapping[str, str | None]:
         """Probe everything side by side, each at most ``seconds`` long.
 
-        Tell by name what answered.
+        Tell by name what is wrong, ``None`` where nothing is. An integration that has no peer of
+        its own to probe is left out.
         """

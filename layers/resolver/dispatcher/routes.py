@@ -25,11 +25,17 @@ ROUTES = (
     Route("GET", f"{_USER}/integrations/{{integration_type}}", "get_override"),
     Route("PUT", f"{_USER}/integrations/{{integration_type}}", "update_override"),
     Route("DELETE", f"{_USER}/integrations/{{integration_type}}", "delete_override"),
+    Route("POST", f"{_USER}/integrations/{{integration_type}}/test", "test_integration"),
+    # Not .../WEBHOOK/...: beside {integration_type}, API Gateway would look for GET, PUT and DELETE
+    # of WEBHOOK under the literal segment alone, and find none.
+    Route("POST", f"{_USER}/integrations/{{integration_type}}/rotate-secret", "rotate_secret"),
     Route("POST", f"{_USER}/deliveries", "send_message"),
     Route("GET", f"{_USER}/deliveries", "list_deliveries"),
     Route("GET", f"{_USER}/deliveries/{{delivery_id}}", "get_delivery"),
     Route("POST", f"{_USER}/deliveries/{{delivery_id}}/retry", "retry_delivery"),
     Route("DELETE", f"{_USER}/deliveries/{{delivery_id}}", "cancel_delivery"),
+    Route("GET", f"{_USER}/messages", "list_messages"),
+    Route("DELETE", f"{_USER}/messages/{{message_id}}", "delete_message"),
 )
 
 

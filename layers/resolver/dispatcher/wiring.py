@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 from dispatcher.errors import BrokenSettingError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
     from aws_lambda_powertools import Logger
 
     from dispatcher.adapters.machine import LogJournal, SystemClock, SystemIdentities
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from dispatcher.usecases.health import Health
     from dispatcher.usecases.history import History
     from dispatcher.usecases.intake import Intake
+    from dispatcher.usecases.mailbox import Mailbox
     from dispatcher.usecases.rounds import Rounds
     from dispatcher.usecases.sweeping import Sweeper
 
@@ -81,6 +85,14 @@ def history() -> History:
 
 
 @cache
+def mailbox() -> Mailbox:
+    """Return what shows the messages in mailboxes."""
+    from dispatcher.usecases.mailbox import Mailbox
+
+    return Mailbox(deliveries=_deliveries(), clock=clock())
+
+
+@cache
 def rounds() -> Rounds:
     """Return what starts deliveries over and calls them off."""
     from dispatcher.usecases.rounds import Rounds
@@ -133,7 +145,7 @@ def sweeper() -> Sweeper:
 def health() -> Health:
     """Return what tells how the service stands."""
     from dispatcher.adapters.aws import client
-    from dispatcher.adapters.probes import AwsProbes
+    from dispatcher.adapters.probes import LiveProbes
     from dispatcher.usecases.health import Health
 
     queues = {
@@ -143,12 +155,13 @@ def health() -> Health:
         "ParkedQueue": "PARKED_QUEUE_URL",
         "IntakeQueue": "INTAKE_QUEUE_URL",
     }
-    probes = AwsProbes(
+    probes = LiveProbes(
         client("dynamodb"),
         client("sqs"),
         overrides=_needed("OVERRIDES_TABLE"),
         deliveries=_needed("DELIVERIES_TABLE"),
         queues={name: _needed(variable) for name, variable in queues.items()},
+        peer=_peer,
     )
     service = os.environ.get("POWERTOOLS_SERVICE_NAME", "integration-dispatcher")
     return Health(environ=os.environ, service=service, probes=probes, clock=clock())
@@ -183,7 +196,7 @@ def reset() -> None:
     from dispatcher.adapters.aws import client
 
     for made in (
-        client, configurations, acceptance, intake, history, rounds, worker, sweeper, health,
+        client, configurations, acceptance, intake, history, mailbox, rounds, worker, sweeper, health,
         clock, logger, journal,
         _overrides, _deliveries, _doorbells, _vault, _identities, _channel,
     ):  # fmt: skip
@@ -240,14 +253,24 @@ def _identities() -> SystemIdentities:
 
 @cache
 def _channel(integration_type: str) -> Channel:
-    from importlib import import_module
-
     from dispatcher.adapters.aws import client
 
-    module = import_module(f"channels.{integration_type.lower()}")
     # One try: the delivery's own retry is the only one, or lost answers would double messages.
-    channel: Channel = module.channel(os.environ, partial(client, tries=1))
-    return channel
+    made: Channel = _module(integration_type).channel(os.environ, partial(client, tries=1))
+    return made
+
+
+def _peer(integration_type: str) -> Callable[[], None] | None:
+    from dispatcher.adapters.aws import client
+
+    probe = getattr(_module(integration_type), "probe", None)
+    return probe and partial(probe, os.environ, partial(client, tries=1))
+
+
+def _module(integration_type: str) -> ModuleType:
+    from importlib import import_module
+
+    return import_module(f"channels.{integration_type.lower()}")
 
 
 # Settings -----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,10 @@ READ_TIMEOUT = 3
 """Seconds that leave room to record an outcome within what is left of an invocation or a lease."""
 
 
+_MAKING = threading.Lock()
+"""Boto3 makes one client at a time: channels and probes ask for theirs in threads."""
+
+
 @cache
 def client(service: str, tries: int = 3) -> Any:  # noqa: ANN401 - each adapter names what it takes
     """Return the shared client of a service; every call is tried so many times."""
@@ -29,7 +34,8 @@ def client(service: str, tries: int = 3) -> Any:  # noqa: ANN401 - each adapter 
         retries={"total_max_attempts": tries, "mode": "standard"},
     )
     make: Any = boto3.client  # its overloads name every service; ours is not known before it runs
-    return make(service, config=config)
+    with _MAKING:
+        return make(service, config=config)
 
 
 @contextmanager

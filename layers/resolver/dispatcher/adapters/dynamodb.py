@@ -162,6 +162,14 @@ class DeliveryTable:
                     raise _cancellation(error) or error from error
             return
 
+    def remove(self, key: Key) -> Item | None:
+        """Remove one row."""
+        with unavailable_if_it_fails():
+            answer = self._dynamodb.delete_item(
+                TableName=self._table, Key=_key(key), ReturnValues="ALL_OLD"
+            )
+        return from_item(answer["Attributes"]) if "Attributes" in answer else None
+
     def listing(
         self,
         user_id: str,

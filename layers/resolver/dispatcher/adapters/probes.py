@@ -1,24 +1,33 @@
-"""Looks whether tables and queues answer."""
+"""Looks whether tables and queues answer, and the peers that integrations deliver by."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from dispatcher.errors import UnavailableError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
+Probe = Callable[[], object]
+"""Returns if all is well; an ``UnavailableError`` says what is not, in words fit to be shown."""
 
-class AwsProbes:
-    """Implements ``ports.Probes`` with one cheap call to each table and queue, by name."""
 
-    def __init__(
+class LiveProbes:
+    """Implements ``ports.Probes``.
+
+    One cheap call to each table and queue, by name; ``peer`` finds an integration's own probe.
+    """
+
+    def __init__(  # noqa: PLR0913 - all that there is to probe
         self,
         dynamodb: DynamoDBClient,
         sqs: SQSClient,
@@ -26,34 +35,44 @@ class AwsProbes:
         overrides: str,
         deliveries: str,
         queues: Mapping[str, str],
+        peer: Callable[[str], Probe | None],
     ) -> None:
         nobody = {"user_id": {"S": "-"}}
-        self._probes: dict[str, Callable[[], object]] = {
+        self._peer = peer
+        self._vital: dict[str, Probe] = {
             "OverridesTable": lambda: dynamodb.get_item(TableName=overrides, Key=nobody),
             "DeliveriesTable": lambda: dynamodb.get_item(
                 TableName=deliveries, Key={**nobody, "sk": {"S": "-"}}
             ),
         }
         for name, url in queues.items():
-            self._probes[name] = partial(
+            self._vital[name] = partial(
                 sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["QueueArn"]
             )
 
-    def all_within(self, seconds: float) -> Mapping[str, bool]:
+    def all_within(self, seconds: float, integrations: Iterable[str]) -> Mapping[str, str | None]:
         """Probe everything side by side.
 
         What has not answered in time is left to its thread and counts as down.
         """
-        threads = ThreadPoolExecutor(len(self._probes))
-        answers = {name: threads.submit(_answers, probe) for name, probe in self._probes.items()}
+        peers = {name: probe for name in integrations if (probe := self._peer(name))}
+        probes = self._vital | peers
+        threads = ThreadPoolExecutor(len(probes))
+        answers = {name: threads.submit(_trouble, probe) for name, probe in probes.items()}
         wait(answers.values(), timeout=seconds)
         threads.shutdown(wait=False, cancel_futures=True)
-        return {name: answer.done() and answer.result() for name, answer in answers.items()}
+        late = f"no answer within {seconds:g} s"
+        return {name: one.result() if one.done() else late for name, one in answers.items()}
 
 
-def _answers(probe: Callable[[], object]) -> bool:
+def _trouble(probe: Probe) -> str | None:
     try:
         probe()
+    except UnavailableError as error:
+        return str(error)
     except (BotoCoreError, ClientError):
-        return False
-    return True
+        return "AWS did not answer, or refused"
+    except Exception as error:  # noqa: BLE001 - one broken probe must not hide what the others say
+        # Its text may hold anything.
+        return f"the probe failed: {type(error).__name__}"
+    return None

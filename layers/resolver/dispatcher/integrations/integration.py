@@ -86,6 +86,9 @@ class SecretRules(Protocol):
         Often none.
         """
 
+    def rotate(self, issued: Config, random: Callable[[int], bytes], now: float) -> Config:
+        """Issue secrets anew; the ones before stay valid until ``previous_valid_until``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Integration:

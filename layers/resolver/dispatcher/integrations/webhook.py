@@ -41,6 +41,9 @@ MOST_HEADERS = 32
 LONGEST_HEADER_NAME = 128
 LONGEST_HEADER_VALUE = 4096
 
+PREVIOUS_VALID = 24 * 3600
+"""Seconds that the secret before a rotation still signs."""
+
 PORTS = {"https": (443, 8443), "http": (80, 8080)}
 """Outside of what operators opened; the first is the default."""
 
@@ -293,6 +296,16 @@ class WebhookSecrets:
     def issue(self, random: Callable[[int], bytes]) -> Config:
         """Make a signing secret in the form of Standard Webhooks."""
         return {"signing_secret": "whsec_" + base64.b64encode(random(32)).decode()}
+
+    def rotate(self, issued: Config, random: Callable[[int], bytes], now: float) -> Config:
+        """Make another signing secret; both sign for a day, so that receivers can follow."""
+        if "signing_secret" not in issued:
+            return self.issue(random)
+        return {
+            **self.issue(random),
+            "previous_signing_secret": issued["signing_secret"],
+            "previous_valid_until": now + PREVIOUS_VALID,
+        }
 
 
 def _origin(config: Config) -> tuple[str, str, int] | None:

@@ -29,7 +29,7 @@ from dispatcher.protocol import (
     watch_from,
     within_reach,
 )
-from dispatcher.resolution import effective, system_defaults
+from dispatcher.resolution import Effective, effective, merged, system_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,8 +63,28 @@ class Acceptance:
     identities: Identities
     journal: Journal
 
-    def accept(self, user_id: str, body: object, idempotency_key: str | None = None) -> Accepted:
+    def test(
+        self, user_id: str, integration_type: str, idempotency_key: str | None = None
+    ) -> Accepted:
+        """Take a test message over one integration, enabled or not, with the user's settings."""
+        body = {
+            "subject": f"Test of {integration_type}",
+            "content": f"This is a test: somebody asked whether {integration_type} reaches you.",
+            "integration_types": [integration_type],
+        }
+        return self.accept(user_id, body, idempotency_key, forced=True)
+
+    def accept(
+        self,
+        user_id: str,
+        body: object,
+        idempotency_key: str | None = None,
+        *,
+        forced: bool = False,
+    ) -> Accepted:
         """Take a message for a user; ``idempotency_key`` is another way to give its ``request_id``.
+
+        ``forced`` sends over integrations that are not enabled too.
 
         Raises ``InvalidInputError``, also where the same ``request_id`` was used for another
         message.
@@ -73,7 +93,7 @@ class Acceptance:
         send = send_body(body, self.environ)
         check_times(send, now)
         request_id = _request_id(send, idempotency_key) or self.identities.delivery_id(now)
-        rows, skipped = self._plan(user_id, request_id, send, now)
+        rows, skipped = self._plan(user_id, request_id, send, now, forced=forced)
         answer = {
             "request_id": request_id,
             "user_id": user_id,
@@ -103,10 +123,16 @@ class Acceptance:
         return Accepted(answer, replayed=False)
 
     def _plan(
-        self, user_id: str, request_id: str, send: SendBody, now: float
+        self, user_id: str, request_id: str, send: SendBody, now: float, *, forced: bool
     ) -> tuple[list[Delivery], list[dict[str, str]]]:
         wanted = send.integration_types or list(catalogue())
-        resolved = effective(system_defaults(self.environ), self.overrides.get(user_id))
+        defaults, stored = system_defaults(self.environ), self.overrides.get(user_id)
+        resolved = effective(defaults, stored)
+        if forced:
+            all_of_them = {
+                name: merged(defaults[name], stored.by_type.get(name)) for name in wanted
+            }
+            resolved = Effective(all_of_them, disabled={})
         chosen: dict[str, Configuration] = {}
         reasons = {
             name: resolved.disabled[name]
@@ -147,6 +173,7 @@ class Acceptance:
                 fingerprint=fingerprint,
                 sweep_shard=shard_of(user_id),
                 sweep_at=None if one_by_one and index else watch_from(due_at, now),
+                forced=forced,
                 waits=one_by_one and index > 0,
                 chain=tuple(ids) if one_by_one else (),
             )

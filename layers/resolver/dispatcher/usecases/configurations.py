@@ -14,7 +14,7 @@ from dispatcher.integrations import catalogue
 from dispatcher.resolution import Override, Secrets, effective, merged, system_defaults
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dispatcher.integrations.integration import Config, Integration
     from dispatcher.ports import Clock, Identities, Overrides, Vault
@@ -111,17 +111,32 @@ class Configurations:
         integration = catalogue()[integration_type]
         if change.get("config") is not None:
             change["config"] = override_config(integration, change["config"], self.environ)
-        token = self.identities.token()
-        for _ in range(UPDATE_TRIES):
-            old, version = self._stored(user_id, integration_type)
-            new = self._changed(user_id, integration, old, change)
-            try:
-                self.overrides.replace(user_id, integration_type, new, version=version, token=token)
-            except RefusedError:
-                continue
-            return _shown(integration_type, new)
-        message = f"the overrides of user {user_id} are being changed by others: try again"
-        raise ConflictError(message)
+        new = self._replaced(
+            user_id, integration_type, lambda old: self._changed(user_id, integration, old, change)
+        )
+        return _shown(integration_type, new)
+
+    def rotate(self, user_id: str, integration_type: str) -> dict[str, Any]:
+        """Give an override another signing secret, and say how long the one before it signs too."""
+        integration = catalogue()[integration_type]
+        rules = integration.secrets
+        if rules is None:
+            raise NotFoundError(f"{integration_type} has no secret to rotate: only WEBHOOK signs")
+        issued: Config = {}
+
+        def rotated(old: Override) -> Override:
+            nonlocal issued
+            known = self._opened(user_id, integration, old)
+            now = self.clock.now()
+            issued = rules.rotate(known.issued, self.identities.random, now)
+            sealed = self._sealed(user_id, integration, Secrets(known.config, issued))
+            return replace(old, updated_at=now, sealed=sealed)
+
+        self._replaced(user_id, integration_type, rotated)
+        return {
+            "signing_secret": issued["signing_secret"],
+            "previous_valid_until": rfc3339(issued.get("previous_valid_until")),
+        }
 
     def delete(self, user_id: str, integration_type: str) -> None:
         """Remove one override; with the last one nothing of the user is left in the table."""
@@ -136,6 +151,22 @@ class Configurations:
         in_order = [name for name in catalogue() if name in removed]
         return {"user_id": user_id, "removed": in_order, "using_integration_defaults": True}
 
+    def _replaced(
+        self, user_id: str, integration_type: str, change: Callable[[Override], Override]
+    ) -> Override:
+        """Write what ``change`` makes of an override, anew if others write meanwhile."""
+        token = self.identities.token()
+        for _ in range(UPDATE_TRIES):
+            old, version = self._stored(user_id, integration_type)
+            new = change(old)
+            try:
+                self.overrides.replace(user_id, integration_type, new, version=version, token=token)
+            except RefusedError:
+                continue
+            return new
+        message = f"the overrides of user {user_id} are being changed by others: try again"
+        raise ConflictError(message)
+
     def _stored(self, user_id: str, integration_type: str) -> tuple[Override, int]:
         stored = self.overrides.get(user_id)
         if integration_type not in stored.by_type:
@@ -148,9 +179,7 @@ class Configurations:
         settings = {**old.settings, **change}
         sealed = old.sealed
         if "config" in change and integration.secrets:
-            known = Secrets.of(
-                self.vault.open(user_id, integration.name, old.sealed) if old.sealed else {}
-            )
+            known = self._opened(user_id, integration, old)
             kept = integration.secrets.keep(
                 change["config"] or {}, old.settings.get("config", {}), known.config
             )
@@ -178,6 +207,10 @@ class Configurations:
                     for key in missing
                 )
             )
+
+    def _opened(self, user_id: str, integration: Integration, override: Override) -> Secrets:
+        sealed = override.sealed
+        return Secrets.of(self.vault.open(user_id, integration.name, sealed) if sealed else {})
 
     def _sealed(
         self, user_id: str, integration: Integration, secrets: Secrets

@@ -52,29 +52,31 @@ class Health:
             defaults = system_defaults(self.environ)
         except BrokenSettingError as error:
             return {"status": "unhealthy", **about, "integrations": {}, "detail": str(error)}
-        failed = sorted(
-            name for name, works in self.probes.all_within(PROBE_LIMIT).items() if not works
-        )
+        configured = [name for name, one in defaults.items() if one.configured]
+        troubles = self.probes.all_within(PROBE_LIMIT, configured)
         integrations = {
             name: {
                 "configured": defaults[name].configured,
                 "enabled_by_default": defaults[name].configuration.enabled,
-                "healthy": None,
-                "detail": _detail(name, configured=defaults[name].configured),
+                "healthy": troubles[name] is None if name in troubles else None,
+                "detail": _detail(name, troubles, configured=defaults[name].configured),
             }
             for name in catalogue()
         }
+        failed = sorted(name for name, trouble in troubles.items() if trouble is not None)
+        vital = [name for name in failed if name not in integrations]
+        status = "unhealthy" if vital else "degraded" if failed else "healthy"
         return {
-            "status": "unhealthy" if failed else "healthy",
+            "status": status,
             **about,
             "integrations": integrations,
-            "detail": f"cannot reach {', '.join(failed)}" if failed else None,
+            "detail": f"cannot reach {', '.join(vital or failed)}" if failed else None,
         }
 
 
-def _detail(name: str, *, configured: bool) -> str:
-    return (
-        "configured; there is no shared peer to probe"
-        if configured
-        else f"{name} is not configured"
-    )
+def _detail(name: str, troubles: Mapping[str, str | None], *, configured: bool) -> str:
+    if not configured:
+        return f"{name} is not configured"
+    if name not in troubles:
+        return "configured; there is no shared peer to probe"
+    return troubles[name] or "configured; its peer answers"

@@ -5,25 +5,23 @@ Pages of a user's deliveries, newest first, and one delivery with its attempts.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.delivery import DELIVERY, Delivery, Status
 from dispatcher.errors import Flaw, InvalidInputError, NotFoundError
-from dispatcher.identifiers import DELIVERY_ID, REQUEST_ID
+from dispatcher.identifiers import REQUEST_ID
 from dispatcher.integrations import catalogue
 from dispatcher.protocol import key_of
+from dispatcher.usecases import paging
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dispatcher.ports import Clock, Deliveries
 
-LIMITS = {"limit": (1, 200, 50), "offset": (0, 10_000, 0)}
-"""Lowest, highest and default value."""
+OFFSET: paging.Range = (0, 10_000, 0)
+"""Rows to skip: each costs what reading it does."""
 
 PARAMETERS = ("limit", "offset", "cursor", "status", "integration_type", "request_id")
 
@@ -37,20 +35,15 @@ class History:
 
     def page(self, user_id: str, params: Mapping[str, str]) -> dict[str, Any]:
         """Return a page, by ``cursor`` or by ``offset``; ``params`` are the query's, as text."""
-        flaws = [
-            Flaw(
-                f"/{name}", f"is not a known parameter; the known ones are {', '.join(PARAMETERS)}"
-            )
-            for name in params
-            if name not in PARAMETERS
-        ]
+        flaws = paging.unknown(params, PARAMETERS)
         if "cursor" in params and "offset" in params:
             flaws.append(Flaw("/offset", "cannot be combined with cursor: give one of them"))
         if flaws:
             raise InvalidInputError(*flaws)
-        limit, offset = _number(params, "limit"), _number(params, "offset")
+        limit = paging.number(params, "limit", paging.LIMIT)
+        offset = paging.number(params, "offset", OFFSET, hint=": page on with cursor")
         filters = _filters(params)
-        after = _sort_key(user_id, params["cursor"]) if "cursor" in params else None
+        after = paging.sort_key(user_id, DELIVERY, params, "cursor")
         if offset:
             after = self.deliveries.skip(user_id, DELIVERY, offset)
             if after is None:
@@ -86,25 +79,8 @@ def _answer(
         "deliveries": rows,
         "limit": limit,
         "offset": offset,
-        "next_cursor": None if after is None else _cursor(user_id, after),
+        "next_cursor": None if after is None else paging.cursor(user_id, after),
     }
-
-
-def _number(params: Mapping[str, str], name: str) -> int:
-    low, high, default = LIMITS[name]
-    text = params.get(name, str(default))
-    # isascii first: isdigit alone takes digits of every script, and int() takes "+5" and "1_0".
-    if not (
-        text.isascii()
-        and text.isdigit()
-        and len(text) <= len(str(high))
-        and low <= int(text) <= high
-    ):
-        hint = ": page on with cursor" if name == "offset" else ""
-        raise InvalidInputError(
-            Flaw(f"/{name}", f"must be a whole number from {low} to {high}{hint}")
-        )
-    return int(text)
 
 
 def _filters(params: Mapping[str, str]) -> dict[str, str]:
@@ -125,32 +101,3 @@ def _filters(params: Mapping[str, str]) -> dict[str, str]:
             raise InvalidInputError(Flaw("/request_id", "must be 1-256 visible ASCII characters"))
         filters["request_id"] = params["request_id"]
     return filters
-
-
-def _cursor(user_id: str, sort_key: str) -> str:
-    """Name a place in one user's history.
-
-    The delivery's id and a digest that binds it to the user.
-    """
-    delivery_id = sort_key.removeprefix(DELIVERY)
-    return base64.urlsafe_b64encode(
-        bytes.fromhex(delivery_id.replace("-", "")) + _digest(user_id, delivery_id)
-    ).decode()
-
-
-def _sort_key(user_id: str, cursor: str) -> str:
-    try:
-        raw = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
-    except (binascii.Error, UnicodeEncodeError):
-        raw = b""
-    digits = raw[:16].hex()
-    delivery_id = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-    if not DELIVERY_ID.fullmatch(delivery_id) or raw[16:] != _digest(user_id, delivery_id):
-        raise InvalidInputError(
-            Flaw("/cursor", "is not one that this user's history gave out: start again without it")
-        )
-    return DELIVERY + delivery_id
-
-
-def _digest(user_id: str, delivery_id: str) -> bytes:
-    return hashlib.sha256(f"{user_id}\n{delivery_id}".encode()).digest()[:8]

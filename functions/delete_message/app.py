@@ -1,0 +1,10 @@
+"""DELETE /api/v1/users/{user_id}/messages/{message_id}: acknowledge a message."""
+
+from dispatcher import http, wiring
+
+
+@http.route("DELETE", "/api/v1/users/{user_id}/messages/{message_id}")
+def handler(request: http.Request) -> http.Answer:
+    """Answer with nothing: the message has left the mailbox."""
+    wiring.mailbox().acknowledge(request.user_id, request.message_id)
+    return http.Answer(204)
