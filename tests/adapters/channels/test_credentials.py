@@ -1,0 +1,83 @@
+"""Secrets of operators, read from Secrets Manager and Parameter Store on moto."""
+
+from __future__ import annotations
+
+import pytest
+
+from channels.credentials import CredentialError, Credentials
+
+
+@pytest.fixture
+def secrets(aws):
+    """A place that counts how often somebody asks it."""
+    asked = []
+
+    def make(service):
+        client = aws(service)
+        client.meta.events.register("before-call", lambda model, **_: asked.append(model.name))
+        return client
+
+    aws("secretsmanager").create_secret(Name="token", SecretString="first")
+    return Credentials(make), asked
+
+
+def test_a_secret_is_read_once(secrets):
+    """Later readers get what is kept."""
+    credentials, asked = secrets
+
+    assert [credentials.read("token"), credentials.read("token")] == ["first", "first"]
+    assert asked == ["GetSecretValue"]
+
+
+def test_a_secret_that_was_refused_is_read_anew(secrets, aws):
+    """Whether it has changed is what its user wants to know; the new one is kept."""
+    credentials, asked = secrets
+    used = credentials.read("token")
+
+    before = credentials.has_changed("token", used)
+    aws("secretsmanager").put_secret_value(SecretId="token", SecretString="second")
+    after = credentials.has_changed("token", used)
+
+    assert (before, after, credentials.read("token")) == (False, True, "second")
+    assert asked == ["GetSecretValue"] * 3
+
+
+@pytest.mark.parametrize(
+    ("stored", "secret"),
+    [("plain\n", "plain"), ('{"token": "inner"}', "inner"), (' {"a": "b"}', "b")],
+)
+def test_the_consoles_json_is_understood(aws, stored, secret):
+    """It stores key and value even where there is but one."""
+    aws("secretsmanager").create_secret(Name="one", SecretString=stored)
+
+    assert Credentials(aws).read("one") == secret
+
+
+def test_bytes_and_parameters_are_secrets_too(aws):
+    """A name that begins with a slash is a parameter's."""
+    aws("secretsmanager").create_secret(Name="bytes", SecretBinary=b"raw")
+    aws("ssm").put_parameter(Name="/a/b", Value="parameter", Type="SecureString")
+
+    assert [Credentials(aws).read(name) for name in ("bytes", "/a/b")] == ["raw", "parameter"]
+
+
+@pytest.mark.parametrize("stored", ['{"a": "1", "b": "2"}', "{broken", '{"a": 1}', " ", "{}"])
+def test_what_is_no_secret_is_refused(aws, stored):
+    """Without showing what it is."""
+    aws("secretsmanager").create_secret(Name="one", SecretString=stored)
+
+    with pytest.raises(CredentialError) as raised:
+        Credentials(aws).read("one")
+
+    assert str(raised.value) == "a secret is empty, or is JSON without exactly one text"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("none", "ResourceNotFoundException"), ("/none", "ParameterNotFound")]
+)
+def test_what_is_missing_has_aws_word(aws, name, why):
+    """Its code, and not its text, which names accounts."""
+    with pytest.raises(CredentialError) as raised:
+        Credentials(aws).read(name)
+
+    assert str(raised.value) == f"a secret could not be read: {why}"
