@@ -91,3 +91,12 @@ def test_the_first_address_that_is_known_counts(known):
     address = SLACK.address(config, recipient, "ada", environ)
 
     assert address == (Address(*CHAIN[known]) if known < 7 else None)
+
+
+@pytest.mark.parametrize(
+    ("environ", "configured"),
+    [({}, False), ({"SLACK_BOT_TOKEN_SECRET": ""}, False), ({"SLACK_BOT_TOKEN_SECRET": "s"}, True)],
+)
+def test_slack_is_configured_where_a_token_is_named(environ, configured):
+    """Whether it works is the probe's matter."""
+    assert SLACK.configured(environ) is configured

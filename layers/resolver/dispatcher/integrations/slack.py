@@ -16,6 +16,10 @@ channel_id = matching(r"[CGD][A-Z0-9]{6,20}", "a Slack channel id such as C024BE
 slack_user_id = matching(r"[UW][A-Z0-9]{6,20}", "a Slack user id such as U024BE7LH")
 
 
+TOKEN_SECRET = "SLACK_BOT_TOKEN_SECRET"  # noqa: S105 - a variable's name
+"""Names the variable that names the secret with the bot's token."""
+
+
 class SlackConfig(TypedDict, total=False):
     """What a SLACK override may set."""
 
@@ -51,7 +55,7 @@ INTEGRATION = Integration(
     retry_count=3,
     retry_delay_seconds=60,
     auto_enabled=True,
-    configured=lambda _environ: False,
+    configured=lambda environ: bool(environ.get(TOKEN_SECRET)),
     address=address,
     address_key="user_email",
     config_type=SlackConfig,

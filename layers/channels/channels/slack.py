@@ -1,0 +1,287 @@
+"""Delivers to Slack: finds the channel, and posts one message of blocks as the workspace's bot.
+
+Slack knows no idempotency: a post whose answer is lost is retried, and may then stand there twice.
+Each carries its ``delivery_id`` as Slack's message metadata, so that the two can be told apart.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from slack_sdk.errors import SlackApiError
+
+from channels import mrkdwn
+from channels.credentials import CredentialError, Credentials
+from channels.deadline import Deadline
+from channels.directory import NOT_FOUND, Directory
+from channels.refusals import AwsError
+from channels.slack_web import FAULTS, SlackWeb
+from channels.threads import Threads
+from dispatcher.errors import UnavailableError
+from dispatcher.integrations.rules import email_of
+from dispatcher.integrations.slack import TOKEN_SECRET, channel_id, slack_user_id
+from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from dispatcher.ports import Channel, Message
+
+ATTEMPT_SECONDS = 9.0
+TIME_TO_POST = 2.0
+"""Seconds below which no call begins, because its answer might come too late."""
+TIME_TO_REMEMBER = 4.5
+"""Seconds that must be left to write where a thread begins, so that the outcome is not late."""
+
+PROBE_SECONDS = 1.9
+
+MOST_BLOCKS = 50
+ROOMS = (40_000, 9_000)
+"""Characters of a whole message. Slack documents the first and, without saying where its limit is,
+refuses some messages from about 11,000 on: such a message goes out once more, shortened."""
+
+LONGEST_AGENT = 1300
+"""Characters of the agent's line, escaped."""
+
+FALLBACK = 3000
+"""Characters of the text beside the blocks, which notifications show."""
+
+TOO_LONG = frozenset({"msg_too_long", "msg_blocks_too_long"})
+THREAD_GONE = frozenset({"thread_not_found", "cannot_reply_to_message", "message_not_found"})
+TOKEN_REFUSED = frozenset({
+    "invalid_auth", "not_authed", "token_expired", "token_revoked", "account_inactive",
+})  # fmt: skip
+TRANSIENT = frozenset({
+    "ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable",
+    "request_timeout", "team_added_to_org", "org_login_required", "external_channel_migrating",
+    "invalid_answer",
+})  # fmt: skip
+RETRIED = frozenset({408, 409, 425, 429})
+
+HINTS = {
+    "account_inactive": "the app was removed from the workspace",
+    "channel_not_found": "no such channel, or a private one without the app",
+    "invalid_auth": "check the bot token",
+    "is_archived": "the channel is archived",
+    "missing_scope": "the app needs chat:write, im:write, users:read and users:read.email",
+    "not_in_channel": "invite the app into the channel",
+    NOT_FOUND: "nobody in the workspace has this e-mail address",
+}
+
+_CODE = re.compile(r"[a-z0-9_]{1,64}")
+
+
+class _RefusedError(Exception):
+    """The outcome is known before Slack is asked."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
+_NOBODY = Permanent(NOT_FOUND, f"Slack answered {NOT_FOUND}: {HINTS[NOT_FOUND]}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slack:
+    """Implements ``ports.Channel``."""
+
+    environ: Mapping[str, str]
+    credentials: Credentials
+    threads: Callable[[], Threads]
+    directory: Directory = field(default_factory=Directory)
+    seconds: float = ATTEMPT_SECONDS
+
+    def deliver(self, message: Message) -> Outcome:
+        """Post the message once and say what came of it."""
+        secret = self.environ.get(TOKEN_SECRET, "")
+        deadline = Deadline(self.seconds)
+        try:
+            token = self.credentials.read(secret)
+            reserve = min(TIME_TO_POST, self.seconds / 2)
+            web = SlackWeb(token, self.environ.get("SLACK_API_URL", ""), deadline, reserve=reserve)
+            try:
+                return _Post(self, web, message, deadline).deliver()
+            except SlackApiError as error:
+                if _code(error) in TOKEN_REFUSED and self.credentials.has_changed(secret, token):
+                    return Retry("token_renewed", "Slack refused a token that was just replaced")
+                return outcome(error, message.attempted_at)
+        except _RefusedError as refused:
+            return refused.outcome
+        except CredentialError as error:
+            return Retry("credentials_unavailable", str(error))
+        except AwsError:
+            return Retry("thread_unavailable", "the session's thread could not be looked up")
+        except FAULTS as error:
+            return _fault(error, self.seconds)
+
+
+@dataclass(slots=True)
+class _Post:
+    """One message on its way."""
+
+    slack: Slack
+    web: SlackWeb
+    message: Message
+    deadline: Deadline
+
+    def deliver(self) -> Outcome:
+        config, address = self.message.config, self.message.address
+        mentioned = config.get("mention_user", False)
+        user = self._user() if mentioned or address.kind != "channel" else None
+        if address.kind == "channel":
+            channel = _checked(channel_id, address.value)
+        elif user:
+            channel = self.slack.directory.direct_message(self.web, user)
+        else:
+            return _NOBODY
+        threaded = self.message.session_id and config.get("thread_replies", False)
+        threads = self.slack.threads() if threaded else None
+        thread = threads.first(self.message, channel) if threads else None
+        try:
+            answer = self._posted(channel, f"<@{user}>" if user and mentioned else "", thread)
+        except SlackApiError as error:
+            if _code(error) == "channel_not_found" and user:
+                self.slack.directory.forget(self.web, user)
+            if _code(error) in THREAD_GONE and thread and threads:
+                threads.forget(self.message, channel, thread)
+                return Retry("thread_gone", "the session's thread is gone; the next one is new")
+            raise
+        ids = {name: answer[name] for name in ("channel", "ts") if _is_id(answer.get(name))}
+        if threads and not thread and "ts" in ids:
+            # The message is out: nothing that happens here may make it look undelivered.
+            with suppress(*AwsError, TimeoutError):
+                self.deadline.left(TIME_TO_REMEMBER)
+                threads.begin(self.message, channel, ids["ts"])
+        return Delivered(ids | ({"thread_ts": thread} if thread else {}))
+
+    def _user(self) -> str | None:
+        """Find whom the message is for, whatever channel it goes to."""
+        kind, value = self.message.address
+        config = self.message.config
+        if known := value if kind == "slack_user" else config.get("slack_user_id"):
+            return _checked(slack_user_id, known)
+        email = value if kind == "email" else config.get("user_email")
+        email = email or email_of(self.message.user_id, self.slack.environ)
+        return self.slack.directory.user(self.web, email) if email else None
+
+    def _posted(self, channel: str, mention: str, thread: str | None) -> Mapping[str, Any]:
+        for room in ROOMS:
+            blocks = list(_blocks(self.message, mention, room))
+            try:
+                answer = self.web.chat_postMessage(
+                    channel=channel,
+                    blocks=blocks,
+                    text=_fallback(blocks),
+                    thread_ts=thread,
+                    parse="none",
+                    unfurl_links=False,
+                    unfurl_media=False,
+                    metadata={
+                        "event_type": "integration_message",
+                        "event_payload": {"delivery_id": self.message.delivery_id},
+                    },
+                )
+            except SlackApiError as error:
+                if _code(error) not in TOO_LONG or room == ROOMS[-1]:
+                    raise
+            else:
+                break
+        data: Any = answer.data
+        return data if isinstance(data, dict) else {}
+
+
+def _checked(rule: Callable[[str, Mapping[str, str]], str], value: str) -> str:
+    try:
+        return rule(value, {})
+    except ValueError as error:
+        raise _RefusedError(Permanent("invalid_address", f"the address {error}")) from None
+
+
+def _fault(error: BaseException, seconds: float) -> Retry:
+    # urllib wraps what happened, a time that ran out too.
+    if isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", None), TimeoutError):
+        return Retry("timeout", f"Slack did not answer within {seconds:g} s")
+    if isinstance(error, OSError | http.client.HTTPException):
+        return Retry("connection_failed", "the connection to Slack failed")
+    return Retry("invalid_answer", "Slack's answer makes no sense")
+
+
+def _blocks(message: Message, mention: str, room: int) -> Iterator[dict[str, Any]]:
+    """Lay the message out: mention and bold subject, the content, who it is from."""
+    subject = mrkdwn.escape(message.subject or "")
+    headers = [f"*{piece}*" for piece in mrkdwn.pieces(subject, mrkdwn.SECTION - 100)]
+    headers[:1] = [" ".join(filter(None, [mention, *headers[:1]]))] if mention or headers else []
+    agent = message.agent_id if message.config.get("include_agent_info", True) else None
+    content = mrkdwn.shortened(
+        mrkdwn.sections(mrkdwn.render(message.content)),
+        room - sum(map(mrkdwn.size, headers)) - LONGEST_AGENT,
+        MOST_BLOCKS - len(headers) - 1,
+    )
+    for text in (*headers, *content):
+        yield {"type": "section", "text": _text(text)}
+    if agent:
+        yield {"type": "context", "elements": [_text(f"from {mrkdwn.escape(agent)}")]}
+
+
+def _text(text: str) -> dict[str, Any]:
+    # Verbatim: without it Slack itself makes mentions and channels of plain words.
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def _fallback(blocks: list[dict[str, Any]]) -> str:
+    whole = "\n".join(block["text"]["text"] for block in blocks if block["type"] == "section")
+    first, *more = mrkdwn.pieces(whole, FALLBACK - 2)
+    return f"{first} …" if more else first
+
+
+def outcome(error: SlackApiError, now: float) -> Outcome:
+    """Say what a refusal means; its words but for the code stay out of the history."""
+    code, response = _code(error), error.response
+    status = response.status_code
+    if status != 200 and code == "invalid_answer":
+        code = f"http_{status}"
+    if status in RETRIED or status >= 500 or code in TRANSIENT:
+        from channels.webhook import retry_after
+
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        wish = retry_after(headers.get("retry-after"), now)
+        return Retry(code, f"Slack answered {code}", after=wish)
+    hint = HINTS.get(code)
+    return Permanent(code, f"Slack answered {code}" + (f": {hint}" if hint else ""))
+
+
+def _code(error: SlackApiError) -> str:
+    code = error.response.get("error")
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else "invalid_answer"
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 64
+
+
+def channel(environ: Mapping[str, str], aws: Callable[[str], Any]) -> Channel:
+    """Make the channel from the function's environment."""
+    return Slack(
+        environ=environ,
+        credentials=Credentials(aws),
+        threads=lambda: Threads(aws("dynamodb"), environ["DELIVERIES_TABLE"]),
+    )
+
+
+def probe(environ: Mapping[str, str], aws: Callable[[str], Any]) -> None:
+    """Ask Slack whether the token is valid; ``UnavailableError`` says what is wrong."""
+    try:
+        token = Credentials(aws, kept=0).read(environ.get(TOKEN_SECRET, ""))
+        url = environ.get("SLACK_API_URL", "")
+        SlackWeb(token, url, Deadline(PROBE_SECONDS), reserve=0.1).auth_test()
+    except CredentialError as error:
+        raise UnavailableError(str(error)) from None
+    except SlackApiError as error:
+        raise UnavailableError(outcome(error, 0).detail) from None
+    except FAULTS:
+        raise UnavailableError("Slack did not answer") from None
