@@ -62,3 +62,17 @@ def test_the_first_address_that_is_known_counts(config, recipient, user_id, addr
     found = EMAIL.address(config, Recipient(email=recipient), user_id, environ)
 
     assert found == (Address("email", address) if address else None)
+
+
+@pytest.mark.parametrize(
+    ("environ", "configured"),
+    [
+        ({}, False),
+        ({"SMTP_HOST": "", "EMAIL_SENDER": ""}, False),
+        ({"SMTP_HOST": "mail.example.org"}, True),
+        ({"EMAIL_SENDER": "news@example.org"}, True),
+    ],
+)
+def test_email_is_configured_by_a_server_or_a_sender(environ, configured):
+    """Without a server SES sends; whether either works is the probe's matter."""
+    assert EMAIL.configured(environ) is configured

@@ -1,0 +1,206 @@
+"""Delivers by mail: to an SMTP server where ``SMTP_HOST`` is set, else through SES.
+
+A mail is the same on every try but for its ``Date``; by its ``Message-ID`` the receiving side can
+drop the double of one whose answer was lost. (SES puts an id of its own in its place.)
+"""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from dataclasses import dataclass
+from email.utils import parseaddr
+from typing import TYPE_CHECKING, Any, Protocol
+
+from email_validator import EmailNotValidError, validate_email
+
+from channels.credentials import CredentialError, Credentials
+from channels.deadline import Deadline
+from channels.mime import Mail, Sender, compose
+from channels.refusals import AwsError, Failure, failure, named
+from channels.smtp import SmtpServer
+from dispatcher.errors import BrokenSettingError, UnavailableError
+from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mypy_boto3_sesv2 import SESV2Client
+
+    from dispatcher.ports import Channel, Message
+
+ATTEMPT_SECONDS = 8.5
+PROBE_SECONDS = 1.9
+
+
+class Transport(Protocol):
+    """Takes one mail to its one recipient."""
+
+    def send(self, mail: Mail) -> Outcome:
+        """Send it once and say what came of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """Implements ``ports.Channel``."""
+
+    environ: Mapping[str, str]
+    transport: Callable[[Sender], Transport]
+
+    def deliver(self, message: Message) -> Outcome:
+        """Send the mail once and say what came of it."""
+        recipient = mailbox(message.address.value)
+        if recipient is None:
+            return Permanent("invalid_address", "the address is not one plain e-mail address")
+        try:
+            sender = _sender(self.environ)
+            transport = self.transport(sender)
+        except BrokenSettingError as error:
+            return Retry("broken_setting", str(error))
+        return transport.send(
+            compose(message, sender, recipient, self.environ.get("PREFERENCES_URL", ""))
+        )
+
+
+def mailbox(address: str) -> str | None:
+    """Return an address as it goes into envelope and header; ``None`` if it is not one address.
+
+    It is looked at again here: it may be made of a user id, which nobody took for an address.
+    """
+    try:
+        found = validate_email(
+            address,
+            check_deliverability=False,
+            allow_smtputf8=False,
+            allow_quoted_local=False,
+            test_environment=True,
+        ).ascii_email
+    except EmailNotValidError:
+        return None
+    return None if found is None or "=?" in found else found
+
+
+@dataclass(frozen=True, slots=True)
+class Smtp:
+    """Sends through an SMTP server."""
+
+    server: SmtpServer
+    credentials: Credentials
+    secret: str
+    seconds: float = ATTEMPT_SECONDS
+
+    def send(self, mail: Mail) -> Outcome:
+        """Send, and read what the server's codes mean: 4xx may pass, 5xx will not."""
+        deadline = Deadline(self.seconds)
+        try:
+            password = self.credentials.read(self.secret) if self.server.username else ""
+            try:
+                self.server.send(deadline, mail, password)
+            except smtplib.SMTPAuthenticationError as error:
+                if error.smtp_code >= 500 and self.credentials.has_changed(self.secret, password):
+                    return Retry("password_renewed", "the password was just replaced")
+                raise
+        except CredentialError as error:
+            return Retry("credentials_unavailable", str(error))
+        except (smtplib.SMTPException, OSError) as error:
+            return refusal(error, is_late=deadline.is_over())
+        return Delivered({"message_id": mail.message_id})
+
+
+@dataclass(frozen=True, slots=True)
+class Ses:
+    """Sends through SES; the recipient is the one of the envelope, whatever the mail says."""
+
+    client: Callable[[], SESV2Client]
+
+    def send(self, mail: Mail) -> Outcome:
+        """Send, and read what the API's errors mean."""
+        try:
+            answer = self.client().send_email(
+                FromEmailAddress=mail.sender,
+                Destination={"ToAddresses": [mail.recipient]},
+                Content={"Raw": {"Data": mail.content}},
+            )
+        except AwsError as error:
+            code, detail = named(error), f"SES did not take the mail: {named(error)}"
+            is_final = failure(error) is Failure.REFUSED
+            return Permanent(code, detail) if is_final else Retry(code, detail)
+        return Delivered({"message_id": answer["MessageId"]})
+
+
+TIMEOUT = Retry("timeout", "the mail server did not answer in time")
+NONSENSE = Retry("invalid_answer", "the mail server's answer makes no sense")
+
+_FAULTS: tuple[tuple[type[BaseException], Outcome], ...] = (
+    (smtplib.SMTPServerDisconnected, Retry("connection_lost", "the mail server hung up")),
+    (smtplib.SMTPNotSupportedError, Permanent("tls_required", "no STARTTLS, or no AUTH, there")),
+    # Of the rest of smtplib's own, all that has no code: they are OSErrors too.
+    (smtplib.SMTPException, NONSENSE),
+    (ssl.SSLError, Retry("tls_failed", "the mail server's certificate or TLS is not valid")),
+    (TimeoutError, TIMEOUT),
+    (OSError, Retry("connection_failed", "the mail server took no connection")),
+)
+_REFUSED = {
+    smtplib.SMTPSenderRefused: "the sender",
+    smtplib.SMTPAuthenticationError: "user name and password",
+}
+
+
+def refusal(error: BaseException, *, is_late: bool = False) -> Outcome:
+    """Say what became of a mail that an SMTP server did not take; its words are left out."""
+    if is_late:
+        return TIMEOUT
+    match error:
+        case smtplib.SMTPRecipientsRefused(recipients=refused):
+            return _by_code(next(iter(refused.values()))[0], "the recipient")
+        # What is no bytes did not come from the server: smtplib's own 500 for an endless line.
+        case smtplib.SMTPResponseException(smtp_code=code, smtp_error=bytes()):
+            return _by_code(code, _REFUSED.get(type(error), "the mail"))
+    return next((outcome for kind, outcome in _FAULTS if isinstance(error, kind)), NONSENSE)
+
+
+def _by_code(code: int, what: str) -> Outcome:
+    if not 400 <= code < 600:
+        return NONSENSE
+    kind = Retry if code < 500 else Permanent
+    return kind(f"smtp_{code}", f"the mail server refused {what}: {code}")
+
+
+def _sender(environ: Mapping[str, str]) -> Sender:
+    name, address = parseaddr(environ.get("EMAIL_SENDER", ""))
+    if "@" not in address:
+        raise BrokenSettingError("EMAIL_SENDER", "must be an address such as news@example.com")
+    return Sender(name, address)
+
+
+def _transport(
+    environ: Mapping[str, str], aws: Callable[[str], Any], credentials: Credentials
+) -> Callable[[Sender], Transport]:
+    def make(sender: Sender) -> Transport:
+        if not environ.get("SMTP_HOST"):
+            return Ses(lambda: aws("sesv2"))
+        server = SmtpServer.of(environ, helo=sender.domain)
+        return Smtp(server, credentials, environ.get("SMTP_PASSWORD_SECRET", ""))
+
+    return make
+
+
+def channel(environ: Mapping[str, str], aws: Callable[[str], Any]) -> Channel:
+    """Make the channel from the function's environment."""
+    return Email(environ, _transport(environ, aws, Credentials(aws)))
+
+
+def probe(environ: Mapping[str, str], aws: Callable[[str], Any]) -> None:
+    """See that mail can go out; ``UnavailableError`` says what is wrong."""
+    try:
+        if environ.get("SMTP_HOST"):
+            server = SmtpServer.of(environ, helo=_sender(environ).domain)
+            server.greet(Deadline(PROBE_SECONDS))
+        elif not aws("sesv2").get_account()["SendingEnabled"]:
+            raise UnavailableError("SES does not let this account send")
+    except BrokenSettingError as error:
+        raise UnavailableError(str(error)) from None
+    except (smtplib.SMTPException, OSError) as error:
+        raise UnavailableError(refusal(error).detail) from None
+    except AwsError as error:
+        raise UnavailableError(f"SES did not answer: {named(error)}") from None
