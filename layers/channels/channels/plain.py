@@ -15,4 +15,6 @@ def plain(text: str) -> str:
     Escape sequences steer a terminal, those of C1 (U+009B) without an ESC in them.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(one for one in lines if one in _KEPT or unicodedata.category(one) not in _DROPPED)
+    return "".join(
+        one for one in lines if one in _KEPT or unicodedata.category(one) not in _DROPPED
+    )
