@@ -63,9 +63,10 @@ def run(build, runtime):
     def run(function, code, environment=None):
         layers = [BUILD / name / "python" for name in LAYERS.get(function, ("ResolverLayer",))]
         paths = [str(path) for path in (BUILD / logical_id(function), *layers, runtime)]
-        # -I and -S: neither this folder, nor this environment's packages, nor the user's.
+        # -I and -S: neither this folder, nor this environment's packages, nor the user's. -B: the
+        # build stays as it is.
         done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {paths}\n{code}"],
+            [sys.executable, "-I", "-S", "-B", "-c", f"import sys; sys.path[:0] = {paths}\n{code}"],
             env=environment or {},
             capture_output=True,
             text=True,
