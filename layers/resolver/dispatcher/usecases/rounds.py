@@ -118,7 +118,12 @@ class Rounds:
             retry_delay_seconds=policy.retry_delay_seconds,
             now=now,
         )
-        siblings = [(one, protocol.WITHOUT_SUCCESS) for one in row.chain if one != row.delivery_id]
+        # A sibling whose time to live is over ended before this one was tried: without success.
+        siblings = [
+            (one, protocol.WITHOUT_SUCCESS)
+            for one in row.chain
+            if one != row.delivery_id and self.deliveries.get(key_of(row.user_id, one))
+        ]
         try:
             self._commit(row, step, siblings)
         except RefusedError as refused:
