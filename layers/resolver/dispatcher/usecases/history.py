@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.delivery import DELIVERY, Delivery, Status
+from dispatcher.delivery import DELIVERY, Delivery, Status, kept
 from dispatcher.errors import Flaw, InvalidInputError, NotFoundError
 from dispatcher.identifiers import DELIVERY_ID, REQUEST_ID
 from dispatcher.integrations import catalogue
@@ -72,8 +72,7 @@ class History:
     def detail(self, user_id: str, delivery_id: str) -> dict[str, Any]:
         """Return one delivery with its attempts."""
         item = self.deliveries.get(key_of(user_id, delivery_id))
-        now = self.clock.now()
-        if item is None or item.get("ttl", now) < now:
+        if item is None or not kept(item, self.clock.now()):
             raise NotFoundError(f"user {user_id} has no delivery {delivery_id}")
         return Delivery.of(item).as_json(with_log=True)
 
