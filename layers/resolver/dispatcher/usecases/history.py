@@ -114,7 +114,8 @@ def _filters(params: Mapping[str, str]) -> dict[str, str]:
         filters["status"] = params["status"]
     if "integration_type" in params:
         name = params["integration_type"].upper()
-        if name not in catalogue():
+        # isascii: upper() maps a few foreign letters onto ASCII ones.
+        if not params["integration_type"].isascii() or name not in catalogue():
             raise InvalidInputError(
                 Flaw("/integration_type", f"must be one of {', '.join(catalogue())}")
             )
