@@ -197,7 +197,7 @@ def test_a_second_override_of_a_type_is_a_conflict(world):
         create(world, "SMS", priority=4)
 
     assert str(caught.value) == (
-        f"user {USER} has a SMS override already: change it with PUT, or DELETE it first"
+        f"user {USER} has an override of SMS already: change it with PUT, or DELETE it first"
     )
     assert override(world, "SMS") == before
 
