@@ -6,6 +6,7 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
+from dispatcher.adapters.machine import TROUBLE
 from tests.documents import rows
 from tools.paths import ROOT
 
@@ -73,3 +74,12 @@ def test_every_error_code_is_explained():
     }
 
     assert codes - named_in("Error codes") == set()
+
+
+def test_trouble_is_told_as_such():
+    """The events that are written as warnings exist, and the document names them."""
+    lines = (ROOT / DOCUMENT).read_text().splitlines()
+    told = next(line for line in lines if line.startswith("Lines that somebody should look at"))
+
+    assert set(re.findall(r"`([\w.]+)`", told)) == TROUBLE
+    assert named_in("Log events") > TROUBLE
