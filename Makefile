@@ -4,9 +4,11 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-# The user's Python; all else runs in environments made from it. Lambda runs 3.11 to 3.14.
+# The user's Python: the one that made .venv, else the first that serves. All else runs in
+# environments made from it. Lambda runs 3.11 to 3.14.
+made_with := $(shell sed -n 's/^executable = //p' .venv/pyvenv.cfg 2>/dev/null)
 supported := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
-PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.14 python3.11; do \
+PYTHON ?= $(shell for each in $(made_with) python3 python3.13 python3.12 python3.14 python3.11; do \
 	"$$each" -c '$(supported)' 2>/dev/null && echo "$$each" && break; done)
 
 # Settings that the tools read from the environment.
