@@ -77,7 +77,7 @@ types: setup ## Check types
 
 .PHONY: imports
 imports: setup ## Check that imports point down
-	@$(bin)/lint-imports --no-logo --show-timings >/dev/null || $(bin)/lint-imports --no-logo
+	@$(bin)/lint-imports --no-logo >/dev/null || $(bin)/lint-imports --no-logo
 
 .PHONY: template
 template: setup ## Check template.yaml
