@@ -61,7 +61,7 @@ demo: up ## Run the main job and tell what happens
 
 .PHONY: test
 test: check ## Check everything, then run every test
-	@$(bin)/pytest -n 2 --dist loadgroup --cov
+	@$(bin)/pytest -n 2 --dist loadfile --cov
 
 .PHONY: check
 check: lint types imports template hosts ## Everything that reads the code but does not run it
