@@ -4,9 +4,11 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-# The user's Python; all else runs in environments made from it. Lambda runs 3.11 to 3.14.
+# The user's Python: the one that made .venv, else the first that serves. All else runs in
+# environments made from it. Lambda runs 3.11 to 3.14.
+made_with := $(shell sed -n 's/^executable = //p' .venv/pyvenv.cfg 2>/dev/null)
 supported := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
-PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.14 python3.11; do \
+PYTHON ?= $(shell for each in $(made_with) python3 python3.13 python3.12 python3.14 python3.11; do \
 	"$$each" -c '$(supported)' 2>/dev/null && echo "$$each" && break; done)
 
 # Settings that the tools read from the environment.
@@ -59,7 +61,7 @@ demo: up ## Run the main job and tell what happens
 
 .PHONY: test
 test: check ## Check everything, then run every test
-	@$(bin)/pytest -n 2 --dist loadgroup --cov
+	@$(bin)/pytest -n 2 --dist loadfile --cov
 
 .PHONY: check
 check: lint types imports template hosts ## Everything that reads the code but does not run it
@@ -75,7 +77,7 @@ types: setup ## Check types
 
 .PHONY: imports
 imports: setup ## Check that imports point down
-	@$(bin)/lint-imports --no-logo --show-timings >/dev/null || $(bin)/lint-imports --no-logo
+	@$(bin)/lint-imports --no-logo >/dev/null || $(bin)/lint-imports --no-logo
 
 .PHONY: template
 template: setup ## Check template.yaml

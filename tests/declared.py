@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,10 @@ def _intrinsic(loader: yaml.Loader, suffix: str, node: yaml.Node) -> dict[str, A
 _Loader.add_multi_constructor("!", _intrinsic)
 
 
+@cache
 def template() -> dict[str, Any]:
-    """Return the template as plain values."""
-    return yaml.load(TEMPLATE.read_text(), _Loader)  # noqa: S506 - a SafeLoader
+    """Return the template as plain values; read once, so change nothing in them."""
+    return yaml.load(TEMPLATE.read_text(), _Loader)
 
 
 def create_table(client: Any, logical_id: str) -> None:

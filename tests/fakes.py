@@ -1,12 +1,16 @@
 """The ports in memory: what the contract suite proves to behave as the real ones do."""
 
+# ruff: noqa: D102, D105, ARG002 - what each method does is told in ports.py
+
 from __future__ import annotations
 
+import ast
 import copy
 import random
 import threading
 import uuid
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from dispatcher.errors import RefusedError, UnavailableError
@@ -19,24 +23,16 @@ from dispatcher.resolution import UserOverrides
 def holds(clause, row) -> bool:
     """Evaluate one clause on a row; no row has no attributes."""
     row = row or {}
-    there = clause.name in row
-    value = row.get(clause.name)
-    match clause.test:
-        case "absent":
-            return not there
-        case "present":
-            return there
-        case "equals":
-            return there and value == clause.value
-        case "at_most":
-            return there and value <= clause.value
-        case "absent_or_above":
-            return not there or value > clause.value
-        case "absent_or_below":
-            return not there or value < clause.value
-        case "one_of":
-            return there and value in clause.value
-    raise AssertionError(clause)
+    there, value, wanted = clause.name in row, row.get(clause.name), clause.value
+    return {
+        "absent": lambda: not there,
+        "present": lambda: there,
+        "equals": lambda: there and value == wanted,
+        "at_most": lambda: there and value <= wanted,
+        "absent_or_above": lambda: not there or value > wanted,
+        "absent_or_below": lambda: not there or value < wanted,
+        "one_of": lambda: there and value in wanted,
+    }[clause.test]()
 
 
 def plain(value):
@@ -102,7 +98,7 @@ class MemoryDeliveries:
     def listing(
         self, user_id, prefix, *, limit, newest_first, now, after=None, equal=None, without=()
     ):
-        keys = sorted((key for key in self.rows if key[0] == user_id), reverse=newest_first)
+        keys = sorted((key for key in list(self.rows) if key[0] == user_id), reverse=newest_first)
         rows = [
             self.rows[key]
             for key in keys
@@ -132,12 +128,15 @@ class MemoryDeliveries:
         return keys[count - 1] if len(keys) >= count else None
 
     def due(self, shard, now):
-        found = [
-            row
-            for row in self.rows.values()
-            if row.get("sweep_shard") == shard and row.get("sweep_at", now + 1) <= now
-        ]
-        yield from copy.deepcopy(sorted(found, key=lambda row: row["sweep_at"]))
+        with self._lock:
+            found = copy.deepcopy(
+                [
+                    row
+                    for row in self.rows.values()
+                    if row.get("sweep_shard") == shard and row.get("sweep_at", now + 1) <= now
+                ]
+            )
+        yield from sorted(found, key=lambda row: row["sweep_at"])
 
     def delivery(self, user_id, delivery_id):
         """Return a delivery's row as it is stored."""
@@ -261,7 +260,7 @@ class FakeIdentities:
 
 
 class MemoryVault:
-    """Seals by keeping the document under its owner's name, so that another owner cannot open it."""
+    """Seals under the owner's name, so that another owner cannot open it."""
 
     def __init__(self) -> None:
         self.broken = False
@@ -272,7 +271,7 @@ class MemoryVault:
     def open(self, user_id, integration_type, sealed):
         if self.broken:
             raise UnavailableError("Decrypt failed: rehearsed")
-        owner, kind, secrets = eval(sealed[0])  # noqa: S307 - our own repr, above
+        owner, kind, secrets = ast.literal_eval(sealed[0].decode())
         assert (owner, kind) == (user_id, integration_type)
         return secrets
 
@@ -300,7 +299,10 @@ class PatientWatchdog:
 
 @dataclass
 class ScriptedChannel:
-    """Answers with the outcomes it was given, one after the other, then delivers."""
+    """Answers with the outcomes it was given, one after the other, then delivers.
+
+    A function among them is called in the middle of the send and returns its outcome.
+    """
 
     outcomes: list = field(default_factory=list)
     messages: list = field(default_factory=list)
@@ -310,7 +312,50 @@ class ScriptedChannel:
         outcome = self.outcomes.pop(0) if self.outcomes else Delivered({"id": len(self.messages)})
         if isinstance(outcome, BaseException):
             raise outcome
-        return outcome
+        return outcome() if callable(outcome) else outcome
+
+
+class Faulty:
+    """Wraps a port: before each call of the given names, ``fate`` says what becomes of it.
+
+    ``throttled``: it fails without an effect. ``lost``: its answer is lost, after the effect.
+    ``repeated``: its answer is lost and the client calls again, which a transaction's token makes
+    one write, but neither an update nor a ring.
+    """
+
+    def __init__(self, port, fate, *names: str) -> None:
+        self._port = port
+        self._fate = fate
+        self._names = names
+
+    def __getattr__(self, name):
+        call = getattr(self._port, name)
+        return partial(self._call, name, call) if name in self._names else call
+
+    def _call(self, name, call, *args, **kwargs):
+        fate = self._fate(name)
+        if fate == "throttled":
+            raise UnavailableError(f"{name} was throttled: rehearsed")
+        result = call(*args, **kwargs)
+        if fate == "lost":
+            raise UnavailableError(f"the answer of {name} was lost: rehearsed")
+        if fate == "repeated":
+            return call(*args, **kwargs)
+        return result
+
+
+@dataclass
+class FakeProbes:
+    """Answers as it was told, and counts how often it was asked."""
+
+    answers: dict[str, bool] = field(
+        default_factory=lambda: {"DeliveriesTable": True, "DeliveryQueue": True}
+    )
+    asked: list[float] = field(default_factory=list)
+
+    def all_within(self, seconds):
+        self.asked.append(seconds)
+        return dict(self.answers)
 
 
 def changed(**effects) -> Change:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from dispatcher.delivery import Delivery
+from dispatcher import protocol
+from dispatcher.delivery import REQUEST, Delivery
 from dispatcher.doorbells import encode
-from dispatcher.resolution import Override
+from dispatcher.resolution import Override, UserOverrides
 from dispatcher.usecases.acceptance import Acceptance
 from dispatcher.usecases.configurations import Configurations
 from dispatcher.usecases.delivering import Worker
+from dispatcher.usecases.health import Health
 from dispatcher.usecases.history import History
 from dispatcher.usecases.intake import Intake
 from dispatcher.usecases.rounds import Rounds
@@ -17,6 +19,7 @@ from dispatcher.usecases.sweeping import Sweeper
 from tests.fakes import (
     FakeClock,
     FakeIdentities,
+    FakeProbes,
     MemoryDeliveries,
     MemoryDoorbells,
     MemoryJournal,
@@ -27,12 +30,16 @@ from tests.fakes import (
 )
 
 USER = "ada@example.com"
+HOOK = {"url": "https://hooks.example.com/x"}
 
 
 class World:
-    """Holds every use case and what they stand on."""
+    """Holds every use case and what they stand on.
 
-    def __init__(self, **environ: str) -> None:
+    ``wrap`` puts something (faults, say) between the use cases and a table or a queue.
+    """
+
+    def __init__(self, *, wrap=lambda port: port, **environ: str) -> None:
         self.environ = {"STAGE": "local", **environ}
         self.clock = FakeClock()
         self.identities = FakeIdentities()
@@ -40,6 +47,7 @@ class World:
         self.overrides = MemoryOverrides()
         self.doorbells = MemoryDoorbells()
         self.vault = MemoryVault()
+        self.probes = FakeProbes()
         self.journal = MemoryJournal()
         self.channels: dict[str, ScriptedChannel] = defaultdict(ScriptedChannel)
         self.seconds_left = 100.0
@@ -47,8 +55,8 @@ class World:
             "environ": self.environ,
             "retention": 90 * 86_400.0,
             "overrides": self.overrides,
-            "deliveries": self.deliveries,
-            "doorbells": self.doorbells,
+            "deliveries": wrap(self.deliveries),
+            "doorbells": wrap(self.doorbells),
             "clock": self.clock,
             "identities": self.identities,
             "journal": self.journal,
@@ -70,12 +78,15 @@ class World:
             identities=self.identities,
         )
         self.history = History(deliveries=self.deliveries, clock=self.clock)
+        self.health = Health(
+            environ=self.environ, service="dispatcher", probes=self.probes, clock=self.clock
+        )
         self.intake = Intake(
             acceptance=self.acceptance, doorbells=self.doorbells, journal=self.journal
         )
         self.sweeper = Sweeper(
-            deliveries=self.deliveries,
-            doorbells=self.doorbells,
+            deliveries=shared["deliveries"],
+            doorbells=shared["doorbells"],
             clock=self.clock,
             journal=self.journal,
         )
@@ -85,7 +96,11 @@ class World:
         by_type = dict(self.overrides.get(user_id).by_type)
         by_type[integration_type] = Override(settings, created_at=1.0, updated_at=1.0)
         version = self.overrides.get(user_id).version + 1
-        self.overrides.rows[user_id] = type(self.overrides.get(user_id))(by_type, version)
+        self.overrides.rows[user_id] = UserOverrides(by_type, version)
+
+    def webhook(self, **settings: object) -> None:
+        """Give the user a WEBHOOK that can be delivered to."""
+        self.override("WEBHOOK", **{"enabled": True, "config": HOOK, **settings})
 
     def send(self, **body: object) -> list[str]:
         """Accept a message and return the ids of its deliveries in order."""
@@ -95,6 +110,21 @@ class World:
     def row(self, delivery_id: str) -> Delivery:
         """Return a delivery as it is stored."""
         return Delivery.of(self.deliveries.delivery(USER, delivery_id))
+
+    def request(self, request_id: str, user_id: str = USER):
+        """Return a request's row as it is stored."""
+        return self.deliveries.get((user_id, REQUEST + request_id))
+
+    def put(self, delivery_id: str, **fields: object) -> None:
+        """Set fields of a delivery's row as they are."""
+        key = protocol.key_of(USER, delivery_id)
+        self.deliveries.apply(key, protocol.Change(when=(), set=fields))
+
+    def another_claims(self, delivery_id: str) -> Delivery:
+        """Let another worker claim a delivery, as if it was sending now."""
+        key = protocol.key_of(USER, delivery_id)
+        change = protocol.claim("another", self.clock.now())
+        return Delivery.of(self.deliveries.apply(key, change))
 
     def answer(self, doorbell) -> None:
         """Let the worker answer one doorbell."""

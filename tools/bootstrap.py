@@ -181,7 +181,9 @@ def run(environment: Environment, command: list[str]) -> None:
 
 def say(text: str) -> None:
     """Tell the person what is going on."""
-    print(f"setup: {text}", flush=True)
+    # In one piece: two environments are made at a time.
+    sys.stdout.write(f"setup: {text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

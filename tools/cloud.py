@@ -11,7 +11,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tools.failure import ToolFailure
-from tools.local_cloud import STACK, LocalCloud
+from tools.local_cloud import STACK, LocalCloud, settle
 from tools.parameters import parse
 from tools.paths import LOCAL, ROOT
 
@@ -31,9 +31,11 @@ def main(arguments: list[str]) -> int:
 
 def up() -> None:
     """Have the service run here, deployed as the sources are now."""
+    overrides = parse(os.environ.get("PARAMETERS", ""))
+    settle(overrides)  # a slip of the pen is told before anything is started
     cloud = chosen_cloud()
     cloud.start()
-    stack = cloud.deploy(parse(os.environ.get("PARAMETERS", "")))
+    stack = cloud.deploy(overrides)
     print(f"The service: {stack['api_url']}   (try: curl {stack['api_url']}/health)")
     print(f"AWS services: {stack['endpoint_url']}   (all of the stack: {short(cloud.stack_file)})")
 
@@ -58,7 +60,7 @@ def status() -> None:
 def logs() -> None:
     """Show the last lines of all logs, and with FOLLOW unlike 0 what comes after."""
     cloud = running_cloud()
-    count = int(os.environ.get("LINES_SHOWN", "20"))
+    count = number("LINES_SHOWN", 20)
     follow = os.environ.get("FOLLOW", "1") != "0"
     files = {part.log: 0 for part in (cloud.cloud, cloud.proxy) if part.log.exists()}
     seen: dict[str, int] = {}
@@ -143,10 +145,10 @@ def home() -> Path:
 
 
 def number(variable: str, default: int) -> int:
-    """Read a port from the environment."""
+    """Read a port or a count from the environment; empty is unset."""
     text = os.environ.get(variable) or str(default)
     if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise ToolFailure(f"{variable}={text} is not a port: choose one of 1 to 65535")
+        raise ToolFailure(f"{variable}={text}: choose a number of 1 to 65535")
     return int(text)
 
 

@@ -281,7 +281,7 @@ def settle(overrides: Mapping[str, str]) -> dict[str, str]:
     )
 
 
-def wait_for(process: Background, url: str, what: str, patience: float = 30.0) -> None:
+def wait_for(process: Background, url: str, what: str, patience: float = 60.0) -> None:
     """Wait until the address answers 200, as long as the process lives."""
     deadline = time.monotonic() + patience
     while True:

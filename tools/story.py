@@ -87,7 +87,12 @@ class Story:
 
     @contextmanager
     def waiting(self, text: str, total: int) -> Iterator[Callable[[int, str], None]]:
-        """Show a bar while the block lasts; it moves by calling what is yielded."""
+        """Show a bar while the block lasts; it moves by calling what is yielded.
+
+        In plain output one line says what is waited for.
+        """
+        if self._plain:
+            self.says(f"{text} …")
         columns = (
             TextColumn("  "),
             SpinnerColumn(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
@@ -9,7 +11,6 @@ from botocore.stub import Stubber
 from dispatcher.adapters.dynamodb import DeliveryTable
 from dispatcher.delivery import Delivery, Status
 from dispatcher.errors import RefusedError, UnavailableError
-from dispatcher.ports import Page
 from dispatcher.protocol import (
     STILL_WAITS,
     WITHOUT_SUCCESS,
@@ -26,6 +27,9 @@ from dispatcher.protocol import (
     release,
 )
 from tests.fakes import FakeIdentities, MemoryDeliveries
+
+if TYPE_CHECKING:
+    from dispatcher.ports import Page
 
 NOW = 1_800_000_000.125
 

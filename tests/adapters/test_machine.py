@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import json
 import threading
 import time
 import uuid
 
 import pytest
+from aws_lambda_powertools import Logger
 
 from dispatcher.adapters.machine import LogJournal, SystemClock, SystemIdentities, ThreadWatchdog
 from dispatcher.outcomes import Delivered
@@ -78,14 +81,17 @@ def test_the_watchdog_leaves_work_behind_that_takes_too_long():
 
 
 def test_a_note_is_one_structured_line():
-    """The event is the message, its fields stand beside it."""
+    """The event is the message, its fields stand beside it, and trouble is a warning."""
+    written = io.StringIO()
+    logger = Logger(service="test", stream=written, level="INFO")
+    journal = LogJournal(logger)
 
-    class Kept:
-        lines: list = []  # noqa: RUF012 - one test's own
+    journal.note("delivery.ended", status="success")
+    journal.note("doorbell.lost", user_id="ada")
 
-        def info(self, message, *, extra):
-            self.lines.append((message, extra))
-
-    LogJournal(Kept()).note("delivery.ended", status="success")
-
-    assert Kept.lines == [("delivery.ended", {"status": "success"})]
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert [(line["level"], line["message"]) for line in lines] == [
+        ("INFO", "delivery.ended"),
+        ("WARNING", "doorbell.lost"),
+    ]
+    assert (lines[0]["status"], lines[1]["user_id"]) == ("success", "ada")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,20 +18,10 @@ if TYPE_CHECKING:
 
     import boto3
 
-HERE = Path(__file__).parent
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all of these tests on one worker: they share one cloud, and some empty its queues."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("local-cloud"))
-
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """Return a local cloud that runs, with nothing deployed yet."""
+    """Return a local cloud that runs, with nothing deployed yet; each worker has one."""
     home = tmp_path_factory.mktemp("cloud")
     cloud = LocalCloud(home, api_port=free_port(), cloud_port=free_port())
     cloud.start()

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+PATIENCE = 60.0
+"""Seconds: far more than anything takes, even beside other work on the machine."""
+
 FINAL = ("success", "failed", "skipped")
 
 
-def until(look: Callable[[], Value], *, patience: float = 20.0, pause: float = 0.05) -> Value:
+def until(look: Callable[[], Value], *, patience: float = PATIENCE, pause: float = 0.05) -> Value:
     """Look again and again until something is there, and return it.
 
     It fails, and shows the last look, once patience is over.
@@ -86,7 +89,7 @@ class System:
         """Return a page of the user's deliveries."""
         return answered(self.api.get(f"/api/v1/users/{user}/deliveries", params=params), 200)
 
-    def ended(self, user: str, delivery_id: str, *, patience: float = 20.0) -> dict[str, Any]:
+    def ended(self, user: str, delivery_id: str, *, patience: float = PATIENCE) -> dict[str, Any]:
         """Wait until a delivery has ended, and return it."""
 
         def look() -> dict[str, Any] | None:
@@ -130,6 +133,15 @@ class System:
             for region in account.values()
             for messages in region.values()
             for message in messages
+        ]
+
+    def waiting(self, queue: str, text: str) -> list[str]:
+        """Return the bodies that hold a text and were not dealt with yet, delayed ones aside."""
+        now = time.time()
+        return [
+            message["Body"]
+            for message in self.messages(queue)
+            if text in message["Body"] and (message["ReceiveCount"] or message["VisibleAt"] <= now)
         ]
 
     def ring(self, queue: str, body: object) -> None:

@@ -153,7 +153,7 @@ def test_plain_output_holds_no_escape_codes(environ, capsys):
     assert "\x1b" not in printed
     assert printed.splitlines()[1] == "1  A title"
     assert "[red]" in printed
-    assert "waiting" not in printed
+    assert printed.splitlines()[-1] == "   delivering …"
 
 
 def test_a_terminal_shows_progress():

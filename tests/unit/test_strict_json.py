@@ -42,6 +42,7 @@ def test_json_is_read(text, value):
         ("1" * 5000, NOT_JSON),
         ("NaN", CONSTANT),
         ('{"a": Infinity}', CONSTANT),
+        ("[1e999]", "holds a number too large to be kept"),
         ("[-Infinity]", CONSTANT),
         ('{"a": 1, "a": 1}', TWICE),
         ('[{"b": {"a": 1, "\\u0061": 2}}]', TWICE),

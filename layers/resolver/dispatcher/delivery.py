@@ -132,6 +132,11 @@ class Delivery:
         return shown
 
 
+def kept(item: Item | None, now: float) -> bool:
+    """Tell whether there is a row whose time to live has not passed; DynamoDB removes it later."""
+    return item is not None and bool(item.get("ttl", now) >= now)
+
+
 def rfc3339(seconds: float | None) -> str | None:
     """Write a time as RFC 3339 in UTC with milliseconds."""
     if seconds is None:

@@ -39,7 +39,7 @@ class InvalidInputError(RejectedError):
     """The input is readable and does not meet the rules."""
 
     def __init__(self, *flaws: Flaw) -> None:
-        super().__init__("; ".join(f"{flaw.pointer}: {flaw.detail}" for flaw in flaws))
+        super().__init__("; ".join(": ".join(filter(None, flaw)) for flaw in flaws))
         self.flaws = flaws
 
 

@@ -107,11 +107,6 @@ class Request:
         return (self.event.get("requestContext") or {}).get("requestId") or str(uuid.uuid4())
 
     @property
-    def method(self) -> str:
-        """The verb, in upper case."""
-        return str(self.event["httpMethod"])
-
-    @property
     def path(self) -> str:
         """The path behind stage and host; on a known path, its template."""
         resource = str(self.event["resource"])

@@ -349,7 +349,8 @@ def _sentence(kind: str, message: str, known: Mapping[str, Any]) -> str:
         return "must be a JSON object"
     if kind == "missing":
         return "is required"
-    return message.removeprefix("Value error, ")
+    # Pydantic begins its own sentences with "Input should", "String should" and the like.
+    return re.sub(r"^\w+ should ", "must ", message.removeprefix("Value error, "))
 
 
 def _pointer(path: Sequence[str | int]) -> str:

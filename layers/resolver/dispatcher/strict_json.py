@@ -6,6 +6,7 @@ What Python's reader lets through besides (NaN, repeated keys, any depth) is ref
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 DEEPEST = 32
@@ -19,7 +20,9 @@ class MalformedJsonError(ValueError):
 def read_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
     """Read one JSON value; raise ``MalformedJsonError`` where the text is none."""
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+        value = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite
+        )
     except MalformedJsonError:
         raise
     except RecursionError as error:
@@ -44,6 +47,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(_constant: str) -> None:
     raise MalformedJsonError("holds NaN or Infinity, which JSON does not know")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise MalformedJsonError("holds a number too large to be kept")
+    return value
 
 
 def _depth(value: object) -> int:

@@ -180,7 +180,8 @@ def logger() -> Logger:
     """Return the structured log."""
     from aws_lambda_powertools import Logger
 
-    return Logger(utc=True, use_rfc3339=True)
+    # Without "location": it would always name the journal.
+    return Logger(utc=True, use_rfc3339=True, location=None)
 
 
 @cache

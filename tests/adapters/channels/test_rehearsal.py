@@ -41,7 +41,7 @@ class CrashedError(BaseException):
 
 @pytest.fixture
 def rehearsal(dynamodb):
-    """The channel on a real table, with the sleeps that it asked for and a crash that can be seen."""
+    """The channel on a real table, the sleeps that it asked for, and a crash that can be seen."""
 
     def crash(code):
         raise CrashedError(code)
@@ -99,7 +99,7 @@ def test_failures_are_as_ordered(dynamodb, rehearsal, config, attempt, expected)
     outcome = rehearsal[0].deliver(message(attempt, **config))
 
     detail = expected.detail.format(attempt)
-    assert outcome == type(expected)(**{"code": expected.code, "detail": detail})
+    assert outcome == type(expected)(code=expected.code, detail=detail)
     assert len(rows(dynamodb)) == (1 if expected == RECORDED else 0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
 import struct
 import time
 from dataclasses import replace
@@ -218,7 +219,7 @@ def test_corpus_of_answers(case, receive, guard, tls):
     if "TLS 1.0" in case["input"]:
         context.set_ciphers("ALL:@SECLEVEL=0")
         with pytest.warns(DeprecationWarning, match="deprecated"):
-            context.maximum_version = context.maximum_version.TLSv1
+            context.maximum_version = ssl.TLSVersion.TLSv1
     receiver = receive(script(case["input"]), context)
     timeout = "timeout" in case["expect"]
 

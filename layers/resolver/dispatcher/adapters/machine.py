@@ -89,6 +89,20 @@ class ThreadWatchdog:
         return done[0] if done else None
 
 
+TROUBLE = frozenset(
+    {
+        "channel.broke",
+        "doorbell.lost",
+        "event.parked",
+        "message.parked",
+        "record.failed",
+        "record.lost",
+        "ticket.delayed",
+    }
+)
+"""Events that somebody should look at: they are written at level WARNING."""
+
+
 class LogJournal:
     """Implements ``ports.Journal`` with structured log lines."""
 
@@ -97,4 +111,5 @@ class LogJournal:
 
     def note(self, event: str, **fields: object) -> None:
         """Write one wide line."""
-        self._logger.info(event, extra=fields)
+        write = self._logger.warning if event in TROUBLE else self._logger.info
+        write(event, extra=fields)

@@ -50,7 +50,7 @@ class Check:
     rule: Callable[[Any, Mapping[str, str]], Any]
 
     def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
+        self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         """Run the rule after pydantic's own check of the type."""
         from pydantic_core import core_schema

@@ -97,7 +97,7 @@ class Configurations:
             )
         except RefusedError as error:
             message = (
-                f"user {user_id} has a {integration.name} override already: "
+                f"user {user_id} has an override of {integration.name} already: "
                 "change it with PUT, or DELETE it first"
             )
             raise ConflictError(message) from error

@@ -64,7 +64,7 @@ class Met(Enum):
     DONE = "tried, ended, or nothing to do"
     LIVE = "another worker has it"
     EARLY = "not due yet"
-    OUT_OF_TIME = "too little of the invocation is left"
+    OUT_OF_TIME = "too little of the invocation or of the lease is left"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,8 +184,7 @@ class Visit:
             if refusal is not Refusal.MINE or not stored:
                 return Met.DONE, None
             row = Delivery.of(stored)
-        self._serve(row, token, claimed_at)
-        return Met.DONE, row
+        return self._serve(row, token, claimed_at), row
 
     def _take_over(self, lost: Delivery) -> tuple[Met, Delivery]:
         worker = self._worker
@@ -212,10 +211,9 @@ class Visit:
                 return Met.LIVE, lost
             row = Delivery.of(refused.row)
         worker.journal.note("claim.taken_over", **_ids(row), tries=row.tries, unknown=row.unknown)
-        self._serve(row, token, claimed_at)
-        return Met.DONE, row
+        return self._serve(row, token, claimed_at), row
 
-    def _serve(self, row: Delivery, token: str, claimed_at: float) -> None:
+    def _serve(self, row: Delivery, token: str, claimed_at: float) -> Met:
         """Send what a claimed row asks for, unless something speaks against it, and record it."""
         worker = self._worker
         try:
@@ -226,12 +224,12 @@ class Visit:
             raise
         if isinstance(prepared, Ending):
             self._end(row, token, prepared, entry=None)
-            return
+            return Met.DONE
         lease = protocol.LEASE - (worker.clock.monotonic() - claimed_at)
         if lease < protocol.LEASE_TO_SEND or self._remaining() < TIME_TO_SEND:
+            # The doorbell ends here and is rung again whole: a lower priority never overtakes.
             self._give_back(row, token)
-            worker.doorbells.ring_retry(DeliveryBell(row.user_id, row.delivery_id, row.due_at))
-            return
+            return Met.OUT_OF_TIME
         began, started = worker.clock.monotonic(), worker.clock.now()
         outcome = (
             prepared
@@ -240,6 +238,7 @@ class Visit:
         )
         seconds = worker.clock.monotonic() - began
         self._record(row, token, outcome, started=started, seconds=seconds)
+        return Met.DONE
 
     def _send(self, message: Message) -> Outcome:
         worker = self._worker
@@ -418,17 +417,18 @@ class Visit:
     def _finish(self, row: Delivery, token: str, ending: Ending, change: Change) -> None:
         """Write how a round ended, and for its siblings; then send the ticket that it owes."""
         worker = self._worker
-        released: list[str] = []
+        # When each was released. All are rung for: of two writes the first may have been the one
+        # that took effect, its answer lost; a doorbell for who still waits does nothing.
+        released: dict[str, float] = {}
 
         def write() -> None:
-            released.clear()
             later = self._waiting_after(row)
             now = worker.clock.now()
             if ending.status == Status.SUCCESS:
                 others = [(one, protocol.skip_sibling(now, self._ttl(now))) for one in later]
             else:
-                released.extend(later[:1])
-                others = [(one, protocol.release(now)) for one in released]
+                released.update(dict.fromkeys(later[:1], now))
+                others = [(one, protocol.release(now)) for one in later[:1]]
             if not others:
                 worker.deliveries.apply(self._key(row.delivery_id), change)
                 return
@@ -440,8 +440,8 @@ class Visit:
         worker.journal.note(
             "delivery.ended", **_ids(row), status=ending.status, code=ending.code, round=row.round
         )
-        for one in released:
-            self._ring_softly(DeliveryBell(row.user_id, one, worker.clock.now()))
+        for one, due_at in released.items():
+            self._ring_softly(DeliveryBell(row.user_id, one, due_at))
         if ending.owes_ticket:
             try:
                 send_owed_ticket(
@@ -501,9 +501,10 @@ class Visit:
     def _disable(self, row: Delivery) -> None:
         """Turn off the override whose receiver is gone, unless it was changed since."""
         worker = self._worker
-        _, overrides = self._settings()
-        override = overrides.by_type.get(row.integration_type)
-        if override is None or override.disabled_by_receiver:
+        # The reading that was sent with, however old: a newer one may name another receiver.
+        read = self._reading
+        override = read[2].by_type.get(row.integration_type) if read else None
+        if read is None or override is None or override.disabled_by_receiver:
             return
         off = replace(override, disabled_by_receiver=True)
         try:
@@ -511,7 +512,7 @@ class Visit:
                 row.user_id,
                 row.integration_type,
                 off,
-                version=overrides.version,
+                version=read[2].version,
                 token=worker.identities.token(),
             )
         except (RefusedError, UnavailableError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.delivery import DELIVERY, Delivery, Status
+from dispatcher.delivery import DELIVERY, Delivery, Status, kept
 from dispatcher.errors import Flaw, InvalidInputError, NotFoundError
 from dispatcher.identifiers import REQUEST_ID
 from dispatcher.integrations import catalogue
@@ -65,8 +65,7 @@ class History:
     def detail(self, user_id: str, delivery_id: str) -> dict[str, Any]:
         """Return one delivery with its attempts."""
         item = self.deliveries.get(key_of(user_id, delivery_id))
-        now = self.clock.now()
-        if item is None or item.get("ttl", now) < now:
+        if item is None or not kept(item, self.clock.now()):
             raise NotFoundError(f"user {user_id} has no delivery {delivery_id}")
         return Delivery.of(item).as_json(with_log=True)
 
@@ -91,7 +90,8 @@ def _filters(params: Mapping[str, str]) -> dict[str, str]:
         filters["status"] = params["status"]
     if "integration_type" in params:
         name = params["integration_type"].upper()
-        if name not in catalogue():
+        # isascii: upper() maps a few foreign letters onto ASCII ones.
+        if not params["integration_type"].isascii() or name not in catalogue():
             raise InvalidInputError(
                 Flaw("/integration_type", f"must be one of {', '.join(catalogue())}")
             )

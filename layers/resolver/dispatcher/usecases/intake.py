@@ -50,17 +50,24 @@ def read_event(body: str, message_id: str) -> tuple[str, dict[str, Any]]:
     message = _mapping(read_json(body), "")
     identity = message_id
     if "detail-type" in message and "detail" in message:
-        identity = str(message.get("id", message_id))
+        identity = _text(message, "id") or message_id
         message = _mapping(message["detail"], "/detail")
     if message.get("specversion") == "1.0" and "data" in message:
-        # One digest of both: either may be long, or hold what a request_id may not.
-        named = f"{message.get('source')}\n{message.get('id')}"
-        identity = f"ce-{hashlib.sha256(named.encode(errors='replace')).hexdigest()}"
+        source, name = _text(message, "source"), _text(message, "id")
+        if source and name:
+            # One digest of both: either may be long, or hold what a request_id may not.
+            digest = hashlib.sha256(f"{source}\n{name}".encode(errors="replace"))
+            identity = f"ce-{digest.hexdigest()}"
         message = _mapping(message["data"], "/data")
     user_id = message.pop("user_id", None)
     if not isinstance(user_id, str) or not USER_ID.fullmatch(user_id):
         raise InvalidInputError(Flaw("/user_id", f"must match {USER_ID.pattern}"))
     return user_id, {"request_id": identity, **message}
+
+
+def _text(message: dict[str, Any], name: str) -> str:
+    value = message.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _mapping(value: object, pointer: str) -> dict[str, Any]:

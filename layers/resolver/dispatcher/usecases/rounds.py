@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dispatcher import protocol
-from dispatcher.delivery import Delivery, Status
+from dispatcher.delivery import Delivery, Status, kept
 from dispatcher.doorbells import DeliveryBell
 from dispatcher.errors import ConflictError, NotFoundError, RefusedError, UnavailableError
 from dispatcher.protocol import Change, Write, key_of
@@ -98,7 +98,7 @@ class Rounds:
 
     def _row(self, user_id: str, delivery_id: str) -> Delivery:
         item = self.deliveries.get(key_of(user_id, delivery_id))
-        if item is None or item.get("ttl", self.clock.now()) < self.clock.now():
+        if item is None or not kept(item, self.clock.now()):
             raise NotFoundError(f"user {user_id} has no delivery {delivery_id}")
         return Delivery.of(item)
 
@@ -118,7 +118,12 @@ class Rounds:
             retry_delay_seconds=policy.retry_delay_seconds,
             now=now,
         )
-        siblings = [(one, protocol.WITHOUT_SUCCESS) for one in row.chain if one != row.delivery_id]
+        # A sibling whose time to live is over ended before this one was tried: without success.
+        siblings = [
+            (one, protocol.WITHOUT_SUCCESS)
+            for one in row.chain
+            if one != row.delivery_id and self.deliveries.get(key_of(row.user_id, one))
+        ]
         try:
             self._commit(row, step, siblings)
         except RefusedError as refused:

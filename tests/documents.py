@@ -1,0 +1,84 @@
+"""The fenced blocks of our documents, and what the tests read out of them.
+
+The word after a fence says what its block is; a second one says how it is tested:
+
+- ``bash``: run against the suite's own cloud. A number (``bash 409``) is the status that the last
+  command of the block must get; without one, all must succeed.
+- ``bash make``: starts or builds something; only the names of its targets are looked up.
+- ``bash aws``: needs an account; its parameters and environments are looked up.
+- ``json`` right after a ``bash`` block: the answer. ``…`` in a text stands for any characters, and
+  ``"…": "…"`` in an object for more members.
+- ``python``: imported, and called by a test that knows it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from tools.paths import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+REST = "…"
+_FENCE = re.compile(r"^```(\w+)(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Block(NamedTuple):
+    """One fenced block."""
+
+    document: str
+    line: int
+    language: str
+    mark: str | None
+    text: str
+
+
+def documents() -> list[Path]:
+    """Return everything that we write for people."""
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks() -> Iterator[Block]:
+    """Yield the blocks of all documents in the order in which they are read."""
+    for path in documents():
+        text = path.read_text()
+        for found in _FENCE.finditer(text):
+            line = text.count("\n", 0, found.start()) + 1
+            yield Block(str(path.relative_to(ROOT)), line, *found.groups())
+
+
+def differences(shown: object, came: object, where: str = "") -> Iterator[str]:
+    """Yield what an answer has different from the one that a document shows."""
+    if isinstance(shown, dict) and isinstance(came, dict):
+        wanted = shown.keys() - {REST}
+        yield from (f"{where}/{name} did not come" for name in wanted - came.keys())
+        if REST not in shown:
+            yield from (f"{where}/{name} is not shown" for name in came.keys() - wanted)
+        for name in wanted & came.keys():
+            yield from differences(shown[name], came[name], f"{where}/{name}")
+    elif isinstance(shown, list) and isinstance(came, list) and len(shown) == len(came):
+        for index, (one, other) in enumerate(zip(shown, came, strict=True)):
+            yield from differences(one, other, f"{where}/{index}")
+    elif not _same(shown, came):
+        yield f"{where} shows {shown!r}, {came!r} came"
+
+
+def _same(shown: object, came: object) -> bool:
+    if isinstance(shown, str) and isinstance(came, str):
+        pattern = ".*".join(map(re.escape, shown.split(REST)))
+        return re.fullmatch(pattern, came, re.DOTALL) is not None
+    # 1 is not true, and 5.0 not 5, to whoever reads JSON.
+    return type(shown) is type(came) and shown == came
+
+
+def rows(document: str, heading: str) -> list[list[str]]:
+    """Return the cells of the first table under a heading."""
+    text = (ROOT / document).read_text()
+    section = re.split("^#+ ", text.partition(f"# {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)
+    table = re.search(r"(?:^\|.*\|\n)+", section[0], re.MULTILINE)
+    assert table, f"{document} has no table under {heading!r}"
+    lines = table.group().splitlines()[2:]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]

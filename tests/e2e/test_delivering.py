@@ -1,0 +1,288 @@
+"""What happens to a message: order, retries, final failures, fresh rounds, rehearsals."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+from standardwebhooks import Webhook
+
+from tests.e2e.system import answered, seconds, until
+
+
+def outcomes(delivery):
+    """Return what the log says of each attempt."""
+    return [(one["round"], one["number"], one["outcome"]) for one in delivery["attempt_log"]]
+
+
+def tickets(system, delivery_id):
+    """Return the bodies of the dead-letter tickets of a delivery."""
+    bodies = [json.loads(message["Body"]) for message in system.messages("DeadLetter")]
+    return [body for body in bodies if body["delivery_id"] == delivery_id]
+
+
+# Order --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("webhook_priority", "order"), [(3, ["WEBHOOK", "TEST"]), (9, ["TEST", "WEBHOOK"])]
+)
+def test_priority_is_the_order_of_delivery(system, receiver, user, webhook_priority, order):
+    """The integration of the lowest number is tried first, and the answer lists it first."""
+    system.override(user, "WEBHOOK", priority=webhook_priority, config={"url": receiver.url})
+
+    accepted = system.send(user)["deliveries"]
+
+    ended = [system.ended(user, one["delivery_id"]) for one in accepted]
+    assert [one["integration_type"] for one in accepted] == order
+    assert [one["status"] for one in ended] == ["success", "success"]
+    assert ended[0]["delivered_at"] <= ended[1]["first_attempt_at"]
+    (arrival,) = receiver.arrivals
+    webhook, other = (ended[order.index(name)] for name in ("WEBHOOK", "TEST"))
+    first = arrival.at < seconds(other["first_attempt_at"])
+    assert first == (order[0] == "WEBHOOK")
+    assert webhook["metadata"] == {"status": 204}
+
+
+def test_message_is_the_same_everywhere(system, receiver, user):
+    """Subject and content arrive with their variables filled in, and with the agent's name."""
+    system.override(user, "WEBHOOK", config={"url": receiver.url, "method": "PUT"})
+    message = {
+        "request_id": "r-1",
+        "session_id": "s-1",
+        "agent_id": "laptop-refresh",
+        "subject": "Hello $name",
+        "content": "**${name}**, your $thing is ready",
+        "template_variables": {"name": "John", "unused": 1},
+    }
+
+    accepted = system.send(user, **message)["deliveries"]
+
+    ended = {one["integration_type"]: system.ended(user, one["delivery_id"]) for one in accepted}
+    (arrival,) = receiver.arrivals
+    (kept,) = system.mailbox(user)
+    data = {
+        "request_id": "r-1",
+        "session_id": "s-1",
+        "user_id": user,
+        "subject": "Hello John",
+        "content": "**John**, your $thing is ready",
+        "agent_id": "laptop-refresh",
+    }
+    webhook = ended["WEBHOOK"]
+    assert arrival.method == "PUT"
+    assert arrival.json == {
+        "type": "integration.message",
+        "timestamp": webhook["created_at"],
+        "data": {"delivery_id": webhook["delivery_id"], **data},
+    }
+    assert {name: kept[name] for name in data} == data
+
+
+# Retries ------------------------------------------------------------------------------------------
+
+
+def test_receiver_fails_twice_and_then_accepts(system, receiver, user):
+    """Each retry comes after the delay and not before, with the same id and a right signature."""
+    receiver.script = [(500, {}), (503, {})]
+    secret = system.override(
+        user, "WEBHOOK", retry_count=3, retry_delay_seconds=1, config={"url": receiver.url}
+    )["signing_secret"]
+
+    delivery_id = system.sent(user, integration_types=["WEBHOOK"])
+
+    ended = system.ended(user, delivery_id)
+    assert (ended["status"], ended["attempts"], ended["max_attempts"]) == ("success", 3, 4)
+    assert outcomes(ended) == [(1, 1, "retry"), (1, 2, "retry"), (1, 3, "delivered")]
+    assert [one["code"] for one in ended["attempt_log"]] == ["http_500", "http_503", None]
+    arrivals = receiver.arrivals
+    assert [one.headers["webhook-id"] for one in arrivals] == [delivery_id] * 3
+    assert len({one.body for one in arrivals}) == 1
+    for one in arrivals:
+        assert Webhook(secret).verify(one.body, dict(one.headers)) == one.json
+    gaps = [later.at - one.at for one, later in itertools.pairwise(arrivals)]
+    assert min(gaps) >= 1.0
+
+
+def test_retry_after_is_honoured(system, receiver, user):
+    """A receiver that asks for more time than the delay gets it."""
+    receiver.script = [(429, {"Retry-After": "3"})]
+    system.override(
+        user, "WEBHOOK", retry_count=1, retry_delay_seconds=1, config={"url": receiver.url}
+    )
+
+    ended = system.ended(user, system.sent(user, integration_types=["WEBHOOK"]))
+
+    first, second = receiver.arrivals
+    assert outcomes(ended) == [(1, 1, "retry"), (1, 2, "delivered")]
+    assert second.at - first.at >= 3.0
+
+
+@pytest.mark.parametrize("retry_count", [0, 2])
+def test_budget_of_attempts(system, receiver, user, retry_count):
+    """A receiver that always fails is asked once and then as often as retry_count says."""
+    receiver.script = [(500, {})] * 9
+    system.override(
+        user,
+        "WEBHOOK",
+        retry_count=retry_count,
+        retry_delay_seconds=1,
+        config={"url": receiver.url},
+    )
+
+    delivery_id = system.sent(user, integration_types=["WEBHOOK"])
+
+    ended = system.ended(user, delivery_id)
+    attempts = 1 + retry_count
+    assert (ended["status"], ended["error_code"]) == ("failed", "http_500")
+    assert (ended["attempts"], ended["max_attempts"]) == (attempts, attempts)
+    assert outcomes(ended) == [(1, number, "retry") for number in range(1, attempts + 1)]
+    assert len(receiver.arrivals) == attempts
+    until(lambda: "ticket_owed" not in system.row(user, delivery_id))
+    ticket = {"v": 1, "kind": "ticket", "user_id": user, "delivery_id": delivery_id, "round": 2}
+    assert tickets(system, delivery_id) == [ticket]
+
+
+def test_permanent_failure_is_not_retried(system, receiver, user):
+    """An answer that no retry can change ends the delivery at once."""
+    receiver.script = [(403, {})]
+    system.override(user, "WEBHOOK", retry_delay_seconds=1, config={"url": receiver.url})
+
+    ended = system.ended(user, system.sent(user, integration_types=["WEBHOOK"]))
+
+    assert (ended["status"], ended["error_code"]) == ("failed", "http_403")
+    assert outcomes(ended) == [(1, 1, "permanent")]
+    assert len(receiver.arrivals) == 1
+
+
+def test_gone_receiver_disables_the_override(api, system, receiver, user):
+    """A 410 switches the override off, the configuration says why, and enabling clears that."""
+    receiver.script = [(410, {})]
+    system.override(user, "WEBHOOK", config={"url": receiver.url})
+
+    ended = system.ended(user, system.sent(user, integration_types=["WEBHOOK"]))
+
+    assert (ended["status"], ended["error_code"]) == ("failed", "http_410")
+    off = until(lambda: system.effective(user)["disabled_integrations"].get("WEBHOOK"))
+    assert off == "disabled_by_receiver"
+    answered(api.put(f"/api/v1/users/{user}/integrations/WEBHOOK", json={"enabled": True}), 200)
+    assert "WEBHOOK" in system.effective(user)["effective_configs"]
+
+
+# Fresh rounds -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def failed(system, receiver, user):
+    """Return a user and the id of a delivery that has failed for good, its ticket sent."""
+    receiver.script = [(500, {})]
+    system.override(
+        user, "WEBHOOK", retry_count=0, retry_delay_seconds=1, config={"url": receiver.url}
+    )
+    delivery_id = system.sent(user, integration_types=["WEBHOOK"])
+    system.ended(user, delivery_id)
+    until(lambda: "ticket_owed" not in system.row(user, delivery_id))
+    return user, delivery_id
+
+
+def redrive(system, ticket):
+    """Move a ticket to the delivery queue, as the SQS console does."""
+    system.ring("Delivery", ticket)
+
+
+@pytest.mark.parametrize("ways", [("retry",), ("ticket",), ("ticket", "ticket", "retry")])
+def test_fresh_round(api, system, receiver, failed, ways):
+    """A retry, a redriven ticket, or all of them give a failed delivery exactly one fresh round."""
+    user, delivery_id = failed
+    (ticket,) = tickets(system, delivery_id)
+    path = f"/api/v1/users/{user}/deliveries/{delivery_id}/retry"
+
+    retried = []
+    for way in ways:
+        if way == "ticket":
+            redrive(system, ticket)
+        else:
+            retried.append(api.post(path))
+
+    def succeeded():
+        shown = system.delivery(user, delivery_id)
+        return shown["status"] == "success" and shown
+
+    ended = until(succeeded)
+    assert outcomes(ended) == [(1, 1, "retry"), (2, 1, "delivered")]
+    assert (ended["round"], ended["attempts"], ended["error_code"]) == (2, 1, None)
+    if ways == ("retry",):
+        told = {"delivery_id": delivery_id, "round": 2, "status": "pending"}
+        assert [answered(one, 202) for one in retried] == [told]
+    # Whoever comes later finds nothing to do.
+    redrive(system, ticket)
+    assert api.post(path).status_code == 409
+    until(lambda: not system.waiting("Delivery", user))
+    assert system.delivery(user, delivery_id) == ended
+    assert [one.headers["webhook-id"] for one in receiver.arrivals] == [delivery_id] * 2
+
+
+# Rehearsals ---------------------------------------------------------------------------------------
+
+
+def test_rehearsal_of_retries(system, user):
+    """TEST fails as often as it is asked to, and then delivers once."""
+    system.override(user, "TEST", retry_count=2, retry_delay_seconds=1, config={"fail_attempts": 2})
+
+    ended = system.ended(user, system.sent(user))
+
+    assert outcomes(ended) == [(1, 1, "retry"), (1, 2, "retry"), (1, 3, "delivered")]
+    assert [one["code"] for one in ended["attempt_log"]] == ["rehearsed_failure"] * 2 + [None]
+    assert len(system.mailbox(user)) == 1
+
+
+def test_rehearsal_of_a_permanent_failure(system, user):
+    """TEST fails for good where it is asked to."""
+    system.override(user, "TEST", retry_delay_seconds=1, config={"failure": "permanent"})
+
+    ended = system.ended(user, system.sent(user))
+
+    assert (ended["status"], ended["error_code"]) == ("failed", "rehearsed_failure")
+    assert outcomes(ended) == [(1, 1, "permanent")]
+    assert system.mailbox(user) == []
+
+
+def test_rehearsal_of_a_slow_peer(system, user):
+    """TEST takes its time where it is asked to, and the log shows it."""
+    system.override(user, "TEST", config={"latency_ms": 700})
+
+    ended = system.ended(user, system.sent(user))
+
+    (attempt,) = ended["attempt_log"]
+    assert attempt["outcome"] == "delivered"
+    assert attempt["duration_ms"] >= 700
+
+
+def test_rehearsal_of_a_crash(system, user):
+    """A worker that dies between claim and record costs nothing but its lease."""
+    system.override(user, "TEST", config={"fail_attempts": 1, "failure": "crash"})
+    delivery_id = system.sent(user)
+    until(lambda: system.row(user, delivery_id).get("owner"))
+    lapse(system, user, delivery_id)
+
+    system.sweep()
+
+    ended = system.ended(user, delivery_id)
+    assert ended["status"] == "success"
+    # The lost try is in the log, and forgiven: it uses up none of the two attempts.
+    assert outcomes(ended) == [(1, 1, "unknown"), (1, 2, "delivered")]
+    assert (ended["attempts"], ended["max_attempts"]) == (1, 2)
+    assert len(system.mailbox(user)) == 1
+
+
+def lapse(system, user, delivery_id):
+    """Let the lease of a claim be over: the minute that a test does not wait."""
+    key = {"user_id": user, "sk": f"DELIVERY#{delivery_id}"}
+    system.deliveries.update_item(
+        Key=key,
+        UpdateExpression="SET lease_until = :past, sweep_at = :past",
+        ConditionExpression="attribute_exists(#owner)",
+        ExpressionAttributeNames={"#owner": "owner"},
+        ExpressionAttributeValues={":past": 1},
+    )

@@ -1,0 +1,196 @@
+"""`make up`, `status`, `logs` and `down`, as a person calls them, on a cloud of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+
+import psutil
+import pytest
+import requests
+
+from tools.local_cloud import LocalCloud, settle
+from tools.paths import ROOT
+from tools.processes import LOOPBACK, free_port
+
+STRICT = {
+    "WebhookAllowedCidrs": "",
+    "WebhookAllowHttp": "false",
+    "WebhookDefaultRetryCount": "7",
+}
+
+
+class Workshop:
+    """A person at a terminal, with a home and ports of their own."""
+
+    def __init__(self, home):
+        self.cloud = LocalCloud(home, api_port=free_port(), cloud_port=free_port())
+
+    def make(self, command, **settings):
+        """Call make, and wait until whoever holds its output has let go, as `out=$(…)` does."""
+        mine = {
+            "CLOUD_HOME": str(self.cloud.home),
+            "PORT": str(self.cloud.api_port),
+            "CLOUD_PORT": str(self.cloud.cloud_port),
+        }
+        return subprocess.run(
+            ["make", "--no-print-directory", command],
+            cwd=ROOT,
+            env=os.environ | mine | settings,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory):
+    """A workshop that is left tidy."""
+    person = Workshop(tmp_path_factory.mktemp("workshop"))
+    yield person
+    person.cloud.forget()
+
+
+def test_up_with_parameters_then_plain_is_back_at_the_local_profile(workshop):
+    """An empty value arrives as the empty string, and no deployment leaves a parameter behind."""
+    strict = workshop.make("up", PARAMETERS=" ".join(f"{k}={v}" for k, v in STRICT.items()))
+    assert strict.returncode == 0, strict.stdout + strict.stderr
+    assert workshop.cloud.deployed_parameters() == settle(STRICT)
+
+    plain = workshop.make("up")
+    assert plain.returncode == 0, plain.stdout + plain.stderr
+    assert workshop.cloud.deployed_parameters() == settle({})
+
+
+def test_up_tells_where_everything_is(workshop):
+    """The stack file names the addresses and every output, and the service answers there."""
+    made = workshop.make("up")
+
+    stack = json.loads(workshop.cloud.stack_file.read_text())
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert stack["api_url"] == workshop.cloud.api_url
+    assert stack["endpoint_url"] == workshop.cloud.endpoint_url
+    assert stack.keys() >= {
+        "ApiUrl",
+        "DeliveryQueueUrl",
+        "RetryQueueUrl",
+        "DeadLetterQueueUrl",
+        "ParkedQueueUrl",
+        "IntakeQueueUrl",
+        "OverridesTableName",
+        "DeliveriesTableName",
+        "ToolBusName",
+        "KeyArn",
+    }
+    assert workshop.cloud.api_url in made.stdout
+    assert requests.get(f"{stack['api_url']}/health", timeout=10).status_code == 200
+
+
+def test_up_again_changes_nothing(workshop):
+    """The same processes go on, and nothing is deployed."""
+    workshop.make("up")
+    before = (workshop.cloud.cloud.process().pid, workshop.cloud.proxy.process().pid)
+
+    again = workshop.make("up")
+
+    assert (workshop.cloud.cloud.process().pid, workshop.cloud.proxy.process().pid) == before
+    assert "deploy: nothing has changed" in again.stdout
+
+
+def test_nothing_listens_beyond_this_machine(workshop):
+    """Neither the cloud nor the proxy is open to the network."""
+    workshop.make("up")
+
+    for part in (workshop.cloud.cloud, workshop.cloud.proxy):
+        listeners = [
+            connection.laddr
+            for connection in part.process().net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        ]
+        assert {address.ip for address in listeners} == {LOOPBACK}
+        assert len(listeners) == 1
+
+
+def test_the_gateway_answers_as_the_template_says(workshop):
+    """What the local cloud's CloudFormation leaves out is done after each deployment."""
+    workshop.make("up")
+
+    too_large = requests.post(
+        f"{workshop.cloud.api_url}/api/v1/users/u/deliveries", data=b" " * 10_500_000, timeout=10
+    )
+    tables = workshop.cloud.session.client("dynamodb")
+    stack = json.loads(workshop.cloud.stack_file.read_text())
+    expiry = tables.describe_time_to_live(TableName=stack["DeliveriesTableName"])
+
+    assert too_large.status_code == 413
+    assert expiry["TimeToLiveDescription"]["TimeToLiveStatus"] in {"ENABLED", "ENABLING"}
+
+
+def test_status_shows_what_runs(workshop):
+    """Processes, addresses and the state of the stack."""
+    workshop.make("up")
+
+    shown = workshop.make("status").stdout
+
+    assert f"process {workshop.cloud.cloud.process().pid}" in shown
+    assert workshop.cloud.api_url in shown
+    assert workshop.cloud.endpoint_url in shown
+    assert "_COMPLETE" in shown
+
+
+def test_logs_show_cloud_and_functions(workshop):
+    """One command for all of them."""
+    workshop.make("up")
+
+    shown = workshop.make("logs", FOLLOW="0")
+
+    assert shown.returncode == 0, shown.stderr
+    assert "cloud | " in shown.stdout
+    assert '"route":"/health"' in shown.stdout
+
+
+def test_down_keeps_the_data(workshop):
+    """What was stored is there after the next `make up`."""
+    workshop.make("up")
+    user = f"{workshop.cloud.api_url}/api/v1/users/keeper"
+    created = requests.post(
+        f"{user}/integrations", json={"integration_type": "TEST", "priority": 3}, timeout=10
+    )
+    assert created.status_code == 201, created.text
+
+    down = workshop.make("down")
+    stopped = workshop.make("status").stdout
+    workshop.make("up")
+
+    assert down.stdout == "stopped: proxy, cloud\n"
+    assert stopped == "proxy    stopped\ncloud    stopped\n"
+    kept = requests.get(f"{user}/integrations/TEST", timeout=10)
+    assert kept.json()["priority"] == 3
+
+
+@pytest.mark.parametrize("variable", ["PORT", "CLOUD_PORT"])
+def test_a_port_that_somebody_holds_stops_make_up(workshop, variable):
+    """A clear message; the holder goes on, and so does what runs already."""
+    workshop.make("up")
+    before = workshop.cloud.proxy.process().pid
+
+    with socket.create_server((LOOPBACK, 0)) as server:
+        port = server.getsockname()[1]
+        refused = workshop.make("up", **{variable: str(port)})
+
+    assert refused.returncode != 0
+    assert f"error: Port {port} is in use by " in refused.stderr
+    assert workshop.cloud.proxy.process().pid == before
+
+
+def test_a_wrong_parameter_is_told_before_anything_happens(workshop):
+    """Nothing is started, built or deployed."""
+    refused = workshop.make("up", PARAMETERS="WebhookAlowHttp=true")
+
+    assert refused.returncode != 0
+    assert "no parameter WebhookAlowHttp. Did you mean WebhookAllowHttp?" in refused.stderr
+    assert refused.stdout == ""

@@ -1,0 +1,133 @@
+"""What an operator's parameters change, on a cloud of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.peers import ApiSession
+from tests.e2e.system import answered
+from tools.local_cloud import LocalCloud, settle
+from tools.parameters import parse
+from tools.processes import free_port
+
+STRICT = (
+    "WebhookAllowedCidrs= WebhookAllowHttp=false WebhookDefaultEnabled=true "
+    "TestDefaultPriority=2 TestDefaultRetryCount=0 EmailDefaultRetryDelaySeconds=90"
+)
+USER = "/api/v1/users/ada"
+URLS = [
+    case
+    for case in json.loads((Path(__file__).parents[1] / "data" / "bad_inputs.json").read_text())[
+        "cases"
+    ]
+    if case["kind"] == "ssrf_url"
+]
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory):
+    """Return a cloud of its own, deployed with other parameters than the local profile's."""
+    home = tmp_path_factory.mktemp("strict")
+    cloud = LocalCloud(home, api_port=free_port(), cloud_port=free_port())
+    cloud.start()
+    cloud.deploy(parse(STRICT))
+    yield cloud
+    cloud.forget()
+
+
+@pytest.fixture(scope="module")
+def service(strict):
+    """Return a session that talks to that cloud's API."""
+    with ApiSession(strict.api_url) as session:
+        yield session
+
+
+def register(service, url):
+    """Create a webhook override with a URL; remove it again, and return the answer."""
+    body = {"integration_type": "WEBHOOK", "config": {"url": url}}
+    response = service.post(f"{USER}/integrations", json=body)
+    if response.status_code == 201:
+        answered(service.delete(f"{USER}/integrations/WEBHOOK"), 204)
+    return response
+
+
+def text_of(given):
+    """Return a URL of the collection, written out."""
+    match given:
+        case {"$gen": [prefix, unit, count, suffix]}:
+            return prefix + unit * count + suffix
+        case text:
+            return text
+
+
+def test_defaults_are_the_operators(service):
+    """The parameters of the defaults replace the built-in values, and nothing else."""
+    defaults = answered(service.get("/api/v1/integration-defaults"), 200)["default_integrations"]
+
+    assert list(defaults) == ["SLACK", "EMAIL", "TEST", "WEBHOOK", "SMS", "CLI", "TOOL"]
+    assert defaults["TEST"] == {
+        "enabled": True,
+        "priority": 2,
+        "retry_count": 0,
+        "retry_delay_seconds": 10,
+        "config": {},
+    }
+    assert defaults["WEBHOOK"]["enabled"] is True
+    assert (defaults["EMAIL"]["priority"], defaults["EMAIL"]["retry_delay_seconds"]) == (2, 90)
+
+
+def test_changed_default_reaches_who_did_not_override_it(service):
+    """A user's override holds only what the user set: the other fields are the operator's."""
+    answered(service.post(f"{USER}/integrations", json={"integration_type": "TEST"}), 201)
+
+    effective = answered(service.get(f"{USER}/integration-defaults"), 200)
+
+    answered(service.delete(f"{USER}/integrations/TEST"), 204)
+    assert effective["user_overrides"] == {"TEST": {"enabled": True}}
+    assert effective["effective_configs"]["TEST"]["retry_count"] == 0
+
+
+def test_enabled_without_an_address(service):
+    """A webhook that the operator enabled for all has no address for a user without a url."""
+    accepted = answered(service.post(f"{USER}/deliveries", json={"content": "Hello"}), 202)
+
+    told = {one["integration_type"]: one["reason"] for one in accepted["skipped"]}
+    assert [one["integration_type"] for one in accepted["deliveries"]] == ["TEST"]
+    assert told["WEBHOOK"] == "no_address"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/hook", "https://127.0.0.1:9/hook"])
+def test_loopback_is_refused(service, url):
+    """Without the local profile nobody can make the service call this machine."""
+    refused = answered(register(service, url), 422)
+
+    assert [one["pointer"] for one in refused["errors"]] == ["/config/url"]
+
+
+def test_every_url_of_the_collection(service):
+    """Every URL that could trick a server is refused at the url; the good ones are accepted."""
+    told = {}
+    for case in URLS:
+        response = register(service, text_of(case["input"]))
+        pointers = {one["pointer"] for one in response.json().get("errors", [])}
+        told[case["id"]] = (
+            "allow" if response.status_code == 201 else (response.status_code, pointers)
+        )
+
+    refused = (422, {"/config/url"})
+    assert told == {case["id"]: "allow" if case["expect"] == "allow" else refused for case in URLS}
+
+
+def test_plain_deployment_is_back_at_the_local_profile(strict, service):
+    """A plain deployment leaves no parameter behind: values and behaviour are the profile's."""
+    before = strict.deployed_parameters()
+
+    strict.deploy()
+
+    assert (before, strict.deployed_parameters()) == (settle(parse(STRICT)), settle({}))
+    defaults = answered(service.get("/api/v1/integration-defaults"), 200)["default_integrations"]
+    assert (defaults["TEST"]["priority"], defaults["WEBHOOK"]["enabled"]) == (5, False)
+    answered(register(service, "http://127.0.0.1:9/hook"), 201)

@@ -1,0 +1,88 @@
+"""Every command of the documents, run in the order in which a reader types them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import time
+import uuid
+from itertools import groupby
+
+import pytest
+
+from tests.documents import Block, blocks, differences
+
+PREAMBLE = """
+curl() {
+  command curl --silent --show-error --noproxy '*' --write-out '%{stderr}%{http_code}\\n' "$@"
+}
+"""
+"""The reader's own command; beside its answer it tells the status."""
+
+PATIENCE = 20.0
+"""Seconds after which a reader who looks again and again gives up."""
+
+
+def scripts() -> dict[str, list[tuple[Block, dict | None]]]:
+    """Return each document's commands with the answers that it shows for them."""
+    everything = list(blocks())
+    followed = zip(everything, [*everything[1:], None], strict=True)
+    pairs = [
+        (block, json.loads(after.text) if after and after.language == "json" else None)
+        for block, after in followed
+        if block.language == "bash" and (block.mark is None or block.mark.isdecimal())
+    ]
+    return {name: list(pairs) for name, pairs in groupby(pairs, key=lambda pair: pair[0].document)}
+
+
+def run(text: str) -> tuple[str, list[int], str]:
+    """Run a block as a person's shell does; return its output, the statuses and its complaints."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", PREAMBLE + text],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    statuses = [int(line) for line in done.stderr.splitlines() if re.fullmatch(r"\d{3}", line)]
+    assert done.returncode == 0, done.stderr
+    return done.stdout, statuses, done.stderr
+
+
+def played(block: Block, text: str, answer: dict | None) -> list[str]:
+    """Run a block once; return what came out differently."""
+    output, statuses, _ = run(text)
+    *before, last = statuses
+    wanted = [int(block.mark)] if block.mark else range(200, 300)
+    faults = [f"status {status}: {output}" for status in before if not 200 <= status < 300]
+    if last not in wanted:
+        faults.append(f"status {last} instead of {block.mark or '2xx'}: {output}")
+    elif answer is not None:
+        faults += differences(answer, json.loads(output))
+    return faults
+
+
+@pytest.mark.parametrize("document", scripts())
+def test_every_command_does_what_the_document_says(document, stack):
+    """A reader who pastes the commands in their order gets the answers that are shown."""
+    if shutil.which("curl") is None:
+        pytest.skip("the documents' commands need curl: apt-get install curl")
+    reader = f"reader-{uuid.uuid4().hex[:8]}"
+
+    def ours(text: str) -> str:
+        # The documents' own user, but for his mail address; and the suite's own address.
+        text = re.sub(r"john\.doe(?!@)", reader, text)
+        return text.replace("http://localhost:8080", stack["api_url"])
+
+    for block, shown in scripts()[document]:
+        answer = None if shown is None else json.loads(ours(json.dumps(shown)))
+        deadline = time.monotonic() + PATIENCE
+        faults = played(block, ours(block.text), answer)
+        # Who only looks may look again: a delivery takes its time.
+        while faults and " -X " not in block.text and time.monotonic() < deadline:
+            time.sleep(0.2)
+            faults = played(block, ours(block.text), answer)
+        assert not faults, f"{block.document}:{block.line}\n" + "\n".join(faults)

@@ -1,0 +1,156 @@
+"""What is deployed: each built function runs from its artifacts, with boto3 as all that it finds.
+
+The local cloud would not notice a package that is missing: its functions see the cloud's own.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.template.rights import logical_id
+
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / ".aws-sam" / "build"
+FOLDERS = sorted(path.parent.name for path in ROOT.glob("functions/*/app.py"))
+LAYERS = {"deliver_messages": ("ResolverLayer", "ChannelsLayer")}
+
+# The Lambda runtime brings these.
+RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3")
+
+# What takes long to import, and what only some functions need.
+HEAVY = ("boto3", "pydantic", "channels", "requests", "phonenumbers", "email_validator")
+
+ENVIRONMENT = {
+    "STAGE": "local",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "POWERTOOLS_SERVICE_NAME": "integration-dispatcher",
+    "OVERRIDES_TABLE": "overrides",
+    "DELIVERIES_TABLE": "deliveries",
+    "KEY_ARN": "arn:aws:kms:eu-central-1:123456789012:key/1",
+    "RETENTION_DAYS": "90",
+}
+
+
+@pytest.fixture(scope="module")
+def build():
+    """Build what is not built yet."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.build"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory):
+    """A folder with boto3 and what it needs, and nothing else."""
+    folder = tmp_path_factory.mktemp("runtime")
+    packages = Path(importlib.metadata.distribution("boto3").locate_file(""))
+    for name in RUNTIME:
+        folder.joinpath(name).symlink_to(packages / name)
+    return folder
+
+
+@pytest.fixture
+def run(build, runtime):
+    """Run code in a fresh interpreter that has the artifacts of one function; return its JSON."""
+
+    def run(function, code, environment=None):
+        layers = [BUILD / name / "python" for name in LAYERS.get(function, ("ResolverLayer",))]
+        paths = [str(path) for path in (BUILD / logical_id(function), *layers, runtime)]
+        # -I and -S: neither this folder, nor this environment's packages, nor the user's. -B: the
+        # build stays as it is.
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-B", "-c", f"import sys; sys.path[:0] = {paths}\n{code}"],
+            env=environment or {},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
+
+
+def test_every_function_is_built(build):
+    """From its own folder alone: its handler and nothing beside it."""
+    built = {
+        function: sorted(path.name for path in BUILD.joinpath(logical_id(function)).iterdir())
+        for function in FOLDERS
+    }
+
+    assert built == {function: ["app.py"] for function in FOLDERS}
+
+
+@pytest.mark.parametrize("function", FOLDERS)
+def test_a_function_starts_without_settings_and_without_haste(run, function):
+    """No environment variable is read, no client is made, nothing heavy is imported."""
+    loaded = run(
+        function,
+        "import json, app\n"
+        "assert callable(app.handler)\n"
+        f"print(json.dumps([name for name in {HEAVY} if name in sys.modules]))",
+    )
+
+    assert loaded == []
+
+
+@pytest.mark.parametrize("builder", ["configurations", "history"])
+def test_what_only_reads_does_without_pydantic(run, builder):
+    """It takes most of the time that a function needs to start."""
+    loaded = run(
+        "get_override",
+        "import json\n"
+        "from dispatcher import wiring\n"
+        f"wiring.{builder}()\n"
+        f"print(json.dumps([name for name in {HEAVY} if name in sys.modules]))",
+        ENVIRONMENT,
+    )
+
+    assert loaded == ["boto3"]
+
+
+def test_a_function_answers_from_its_artifacts(run):
+    """Here one that needs no AWS."""
+    event = ROOT / "events" / "get_integration_defaults.json"
+
+    response = run(
+        "get_integration_defaults",
+        "import json, pathlib, app\n"
+        f"event = json.loads(pathlib.Path({str(event)!r}).read_text())\n"
+        "print(json.dumps(app.handler(event, None)))",
+        ENVIRONMENT,
+    )
+
+    assert response["statusCode"] == 200
+    assert len(json.loads(response["body"])["default_integrations"]) == 7
+
+
+@pytest.mark.parametrize(
+    ("function", "package"),
+    [("send_message", "dispatcher"), ("deliver_messages", "channels")],
+)
+def test_a_layer_brings_whatever_its_modules_import(run, function, package):
+    """All of them, also what is imported on first use only."""
+    imported = run(
+        function,
+        "import json, importlib, pkgutil\n"
+        f"root = importlib.import_module({package!r})\n"
+        "found = pkgutil.walk_packages(root.__path__, root.__name__ + '.')\n"
+        "names = [importlib.import_module(one.name).__name__ for one in found]\n"
+        "print(json.dumps(names))",
+    )
+
+    sources = {"dispatcher": "layers/resolver", "channels": "layers/channels"}
+    folder = ROOT / sources[package]
+    expected = {
+        ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
+        for path in folder.joinpath(package).rglob("*.py")
+    }
+    assert {package, *imported} == expected

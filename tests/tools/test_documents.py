@@ -1,0 +1,147 @@
+"""What the documents say can be followed: commands, links, tables, code."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from datetime import UTC, datetime
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from dispatcher.integrations import catalogue
+from tests.declared import template
+from tests.documents import blocks, differences, documents, rows
+from tools.paths import ROOT
+
+BLOCKS = list(blocks())
+
+
+def marked(mark: str) -> list[str]:
+    """Return the lines of all ``bash`` blocks with this mark."""
+    found = [one for one in BLOCKS if (one.language, one.mark) == ("bash", mark)]
+    return [line for one in found for line in one.text.splitlines()]
+
+
+# Commands -----------------------------------------------------------------------------------------
+
+
+def test_every_block_has_a_meaning():
+    """A block that no test would look at is a block that can rot."""
+    for block in BLOCKS:
+        where = f"{block.document}:{block.line}"
+        assert block.language in {"bash", "json", "mermaid", "python", "text"}, where
+        if block.language == "bash":
+            known = block.mark in {None, "make", "aws"} or block.mark.isdecimal()
+            assert known, where
+        else:
+            assert block.mark is None, where
+
+
+def test_every_make_target_exists():
+    """Named in a block or within a sentence."""
+    text = "\n".join(path.read_text() for path in documents())
+    targets = set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE))
+
+    assert targets >= {"demo", "test", "up"}
+    for target in sorted(targets):
+        done = subprocess.run(
+            ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_commands_for_aws_name_what_there_is():
+    """Environments are those of samconfig.toml, parameters those of the template."""
+    text = "\n".join([*marked("aws"), *marked("make")])
+    environments = set(re.findall(r"--config-env (\w+)", text))
+    parameters = set(re.findall(r"\b([A-Z]\w+)=", text)) - {"PARAMETERS"}
+
+    assert environments == {"dev", "prod"}
+    assert environments <= tomllib.loads((ROOT / "samconfig.toml").read_text()).keys()
+    assert parameters <= template()["Parameters"].keys()
+    assert parameters >= {"Runtime", "Architecture", "Stage"}
+
+
+def test_every_link_leads_somewhere():
+    """To a file of ours, and to a heading that it has."""
+    for path in documents():
+        for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+            if target.startswith("https://"):
+                continue
+            name, _, anchor = target.partition("#")
+            file = (path.parent / name).resolve() if name else path
+            assert file.exists(), f"{path.name} links {target}"
+            if anchor:
+                headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
+                slugs = [re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings]
+                assert anchor in slugs, f"{path.name} links {target}"
+
+
+# Tables and code ----------------------------------------------------------------------------------
+
+
+def test_every_setting_of_every_integration_is_told():
+    """The README's table names each integration with all keys that its config takes."""
+    told = {
+        cells[0]: re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", cells[3]))
+        for cells in rows("README.md", "Integrations")
+    }
+
+    assert told == {
+        name: list(one.config_type.__annotations__) for name, one in catalogue().items()
+    }
+
+
+def test_decisions_are_numbered_dated_and_complete():
+    """Each says what, why, and what it costs to turn it back."""
+    records = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+
+    assert records
+    for number, record in enumerate(records, start=1):
+        text = record.read_text()
+        assert record.name.startswith(f"{number:04}-")
+        assert re.match(rf"# {number}\. .+\n\n\d{{4}}-\d\d-\d\d\n", text), record.name
+        for part in ("**What.**", "**Why.**", "**Reversal cost.**"):
+            assert part in text, record.name
+
+
+def test_the_receiver_of_the_readme_verifies():
+    """Whoever copies it reads our messages, and refuses what was changed on the way."""
+    (code,) = [one.text for one in BLOCKS if one.language == "python"]
+    names = {}
+    exec(code, names)
+    secret, body, now = "whsec_" + "A" * 32, b'{"data":{"content":"Hello"}}', datetime.now(UTC)
+    headers = {
+        "webhook-id": "1",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret).sign("1", now, body.decode()),
+    }
+
+    assert names["read_message"](secret, headers, body) == {"content": "Hello"}
+    with pytest.raises(WebhookVerificationError):
+        names["read_message"](secret, headers, body.replace(b"Hello", b"Hullo"))
+
+
+# How answers are compared -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shown", "came", "count"),
+    [
+        ({"a": 1}, {"a": 1}, 0),
+        ({"a": 1}, {"a": 2}, 1),
+        ({"a": 1}, {"a": True}, 1),
+        ({"a": 1}, {"a": 1, "b": 2}, 1),
+        ({"a": 1, "…": "…"}, {"a": 1, "b": 2}, 0),
+        ({"a": 1, "…": "…"}, {"b": 2}, 1),
+        ([1, 2], [1], 1),
+        ("whsec_…", "whsec_abc", 0),
+        ("whsec_…", "abc", 1),
+        ("…", None, 1),
+    ],
+)
+def test_an_answer_is_compared_honestly(shown, came, count):
+    """Only what is marked as left out may differ."""
+    assert len(list(differences(shown, came))) == count

@@ -1,0 +1,101 @@
+"""Whether the service can work now, and how each integration stands."""
+
+from __future__ import annotations
+
+import pytest
+
+from dispatcher import VERSION
+from dispatcher.integrations import catalogue
+from tests.world import World
+
+NAMES = list(catalogue())
+
+
+def test_all_is_well(world):
+    """Every integration with what is known of it; no secret anywhere."""
+    report = world.health.report()
+
+    def stands(name: str) -> dict:
+        configured = name in {"WEBHOOK", "TEST"}
+        return {
+            "configured": configured,
+            "enabled_by_default": name == "TEST",
+            "healthy": None,
+            "detail": "configured; there is no shared peer to probe"
+            if configured
+            else f"{name} is not configured",
+        }
+
+    assert report == {
+        "status": "healthy",
+        "service": "dispatcher",
+        "version": VERSION,
+        "integrations": {name: stands(name) for name in NAMES},
+        "detail": None,
+        "timestamp": "2027-01-15T08:00:00.000Z",
+    }
+    assert world.probes.asked == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("answers", "detail"),
+    [
+        ({"DeliveriesTable": False, "DeliveryQueue": True}, "cannot reach DeliveriesTable"),
+        (
+            {"DeliveryQueue": False, "DeliveriesTable": False, "OverridesTable": True},
+            "cannot reach DeliveriesTable, DeliveryQueue",
+        ),
+    ],
+)
+def test_what_cannot_be_reached_is_named(world, answers, detail):
+    """The integrations are told all the same."""
+    world.probes.answers = answers
+
+    report = world.health.report()
+
+    assert (report["status"], report["detail"]) == ("unhealthy", detail)
+    assert list(report["integrations"]) == NAMES
+
+
+def test_an_operators_setting_is_seen(world):
+    """``enabled_by_default`` is what the next user would get."""
+    world.environ |= {
+        "INTEGRATION_DEFAULTS_TEST_ENABLED": "false",
+        "INTEGRATION_DEFAULTS_SMS_ENABLED": "true",
+    }
+
+    integrations = world.health.report()["integrations"]
+
+    assert [name for name in NAMES if integrations[name]["enabled_by_default"]] == ["SMS"]
+
+
+def test_a_broken_setting_is_named():
+    """Nothing is probed: nothing would work."""
+    world = World(INTEGRATION_DEFAULTS_SLACK_PRIORITY="first")
+
+    report = world.health.report()
+
+    assert report == {
+        "status": "unhealthy",
+        "service": "dispatcher",
+        "version": VERSION,
+        "integrations": {},
+        "detail": "INTEGRATION_DEFAULTS_SLACK_PRIORITY is 'first': "
+        "set it to a whole number from 1 to 100, or leave it empty",
+        "timestamp": "2027-01-15T08:00:00.000Z",
+    }
+    assert world.probes.asked == []
+
+
+@pytest.mark.parametrize(("seconds", "looks"), [(0, 1), (59.9, 1), (60, 1), (60.1, 2)])
+def test_one_look_serves_sixty_seconds(world, seconds, looks):
+    """Nobody can make the service probe itself to death; the time is always now."""
+    world.health.report()
+    world.probes.answers = {"DeliveriesTable": False}
+    world.clock.advance(seconds)
+
+    report = world.health.report()
+
+    assert len(world.probes.asked) == looks
+    assert report["status"] == ("healthy" if looks == 1 else "unhealthy")
+    assert report["timestamp"] != "2027-01-15T08:00:00.000Z" or seconds == 0
