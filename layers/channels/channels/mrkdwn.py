@@ -41,7 +41,7 @@ def escape(text: str) -> str:
 
 def size(text: str) -> int:
     """Count characters as the most careful counter would: those beyond U+FFFF are two."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text.encode("utf-16-le")) // 2
 
 
 def render(markdown: str) -> list[Paragraph]:
@@ -81,8 +81,8 @@ def shortened(texts: Sequence[str], room: int, most: int) -> list[str]:
 
 def pieces(text: str, limit: int) -> Iterator[str]:
     """Cut a text at ends of paragraphs, lines or words, and never inside a link or an entity."""
-    while size(text) > limit:
-        window = text.encode("utf-16-le")[: 2 * limit].decode("utf-16-le", "ignore")
+    while len(text) > limit or size(text) > limit:
+        window = text[:limit].encode("utf-16-le")[: 2 * limit].decode("utf-16-le", "ignore")
         end = len(window)
         for opening, closing in (("<", ">"), ("&", ";")):
             begin = window.rfind(opening)

@@ -27,7 +27,7 @@ from dispatcher.integrations.slack import TOKEN_SECRET, channel_id, slack_user_i
 from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from dispatcher.ports import Channel, Message
 
@@ -170,8 +170,9 @@ class _Post:
         return self.slack.directory.user(self.web, email) if email else None
 
     def _posted(self, channel: str, mention: str, thread: str | None) -> Mapping[str, Any]:
+        content = mrkdwn.sections(mrkdwn.render(self.message.content))
         for room in ROOMS:
-            blocks = list(_blocks(self.message, mention, room))
+            blocks = list(_blocks(self.message, mention, content, room))
             try:
                 answer = self.web.chat_postMessage(
                     channel=channel,
@@ -211,18 +212,20 @@ def _fault(error: BaseException, seconds: float) -> Retry:
     return Retry("invalid_answer", "Slack's answer makes no sense")
 
 
-def _blocks(message: Message, mention: str, room: int) -> Iterator[dict[str, Any]]:
+def _blocks(
+    message: Message, mention: str, content: Sequence[str], room: int
+) -> Iterator[dict[str, Any]]:
     """Lay the message out: mention and bold subject, the content, who it is from."""
     subject = mrkdwn.escape(message.subject or "")
     headers = [f"*{piece}*" for piece in mrkdwn.pieces(subject, mrkdwn.SECTION - 100)]
     headers[:1] = [" ".join(filter(None, [mention, *headers[:1]]))] if mention or headers else []
     agent = message.agent_id if message.config.get("include_agent_info", True) else None
-    content = mrkdwn.shortened(
-        mrkdwn.sections(mrkdwn.render(message.content)),
+    fitting = mrkdwn.shortened(
+        content,
         room - sum(map(mrkdwn.size, headers)) - LONGEST_AGENT,
         MOST_BLOCKS - len(headers) - 1,
     )
-    for text in (*headers, *content):
+    for text in (*headers, *fitting):
         yield {"type": "section", "text": _text(text)}
     if agent:
         yield {"type": "context", "elements": [_text(f"from {mrkdwn.escape(agent)}")]}
