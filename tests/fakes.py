@@ -348,14 +348,14 @@ class Faulty:
 class FakeProbes:
     """Answers as it was told, and counts how often it was asked."""
 
-    answers: dict[str, bool] = field(
-        default_factory=lambda: {"DeliveriesTable": True, "DeliveryQueue": True}
+    troubles: dict[str, str | None] = field(
+        default_factory=lambda: {"DeliveriesTable": None, "DeliveryQueue": None}
     )
-    asked: list[float] = field(default_factory=list)
+    asked: list[tuple[float, list[str]]] = field(default_factory=list)
 
-    def all_within(self, seconds):
-        self.asked.append(seconds)
-        return dict(self.answers)
+    def all_within(self, seconds, integrations):
+        self.asked.append((seconds, list(integrations)))
+        return dict(self.troubles)
 
 
 def changed(**effects) -> Change:

@@ -40,7 +40,12 @@ class World:
     """
 
     def __init__(self, *, wrap=lambda port: port, **environ: str) -> None:
-        self.environ = {"STAGE": "local", **environ}
+        # TEST alone is on by default, so that a message is one delivery unless a test says more.
+        self.environ = {
+            "STAGE": "local",
+            "INTEGRATION_DEFAULTS_CLI_ENABLED": "false",
+            **environ,
+        }
         self.clock = FakeClock()
         self.identities = FakeIdentities()
         self.deliveries = MemoryDeliveries()

@@ -170,6 +170,15 @@ def environment(resources):
     }
 
 
+BEYOND_TABLES_AND_QUEUES = {
+    "events": ("events", lambda params: params.get("Entries", [{}])[0].get("EventBusName")),
+    "secretsmanager": ("secretsmanager", lambda params: f"secret:{params['SecretId']}-??????"),
+    "sesv2": ("ses", lambda _: "*"),
+    "sns": ("sns", lambda _: "*"),
+}
+"""How rights are written for the calls of channels: the prefix, and the resource by parameters."""
+
+
 def needed_rights(params, model):
     """Name the rights that a call takes: DynamoDB checks each part of a transaction by itself."""
     service, operation = model.service_model.service_name, model.name
@@ -178,8 +187,9 @@ def needed_rights(params, model):
             [(part, of)] = item.items()
             yield f"dynamodb:{part}Item", of["TableName"]
         return
-    if operation == "PutEvents":
-        yield from (("events:PutEvents", entry["EventBusName"]) for entry in params["Entries"])
+    if service in BEYOND_TABLES_AND_QUEUES:
+        prefix, resource_of = BEYOND_TABLES_AND_QUEUES[service]
+        yield f"{prefix}:{operation}", resource_of(params)
         return
     resource = params.get("TableName") or params.get("QueueUrl", "Key").rpartition("/")[2]
     if "IndexName" in params:

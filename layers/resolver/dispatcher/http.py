@@ -237,7 +237,7 @@ def route(method: str, path: str) -> Callable[[Callable[[Request], Answer]], Han
 
 
 def accepted(taken: Accepted, deliveries: str) -> Answer:
-    """Answer for a message that was taken in; ``deliveries`` leads from the route to the history."""
+    """Answer for a message that was taken in; ``deliveries`` leads to its history."""
     request_id = quote(str(taken.answer["request_id"]), safe="")
     headers = {"Location": f"{deliveries}?request_id={request_id}"}
     if taken.replayed:

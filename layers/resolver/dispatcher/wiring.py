@@ -197,8 +197,8 @@ def reset() -> None:
     from dispatcher.adapters.aws import client
 
     for made in (
-        client, configurations, acceptance, intake, history, mailbox, rounds, worker, sweeper, health,
-        clock, logger, journal,
+        client, configurations, acceptance, intake, history, mailbox, rounds, worker, sweeper,
+        health, clock, logger, journal,
         _overrides, _deliveries, _doorbells, _vault, _identities, _channel,
     ):  # fmt: skip
         made.cache_clear()

@@ -38,7 +38,7 @@ class TestCli(ChannelContract):
     injections = (ESCAPES, *injections("content", "LOG/CLI"), *injections("subject", "LOG/CLI"))
     needs_address = False
 
-    def assert_inert(self, bench, injection):
+    def assert_inert(self, bench, injection):  # noqa: ARG002 - as the contract has it
         """No control character is left to act on a terminal."""
         [received] = bench.received()
 

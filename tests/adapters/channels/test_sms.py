@@ -8,7 +8,7 @@ import pytest
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sns import sns_backends
 
-from channels.sms import channel
+from channels.sms import attributes, channel
 from dispatcher.integrations.integration import Address
 from dispatcher.outcomes import Delivered, Permanent, Retry
 from tests.adapters.channels.aws_peer import (
@@ -119,7 +119,7 @@ def sent(aws):
     """Deliver on moto, and return what the phone shows beside the outcome."""
 
     def deliver(message, environ=ENVIRON):
-        outcome = channel(environ, lambda service: aws(service)).deliver(message)
+        outcome = channel(environ, aws).deliver(message)
         messages = sns_backends[DEFAULT_ACCOUNT_ID]["eu-central-1"].sms_messages
         return outcome, list(messages.values())
 
@@ -156,7 +156,7 @@ def test_a_country_that_was_taken_off_the_list_gets_nothing(sent):
 
 
 @pytest.mark.parametrize(
-    ("config", "attributes"),
+    ("config", "expected"),
     [
         ({}, {"AWS.SNS.SMS.SMSType": "Transactional"}),
         (
@@ -165,10 +165,8 @@ def test_a_country_that_was_taken_off_the_list_gets_nothing(sent):
         ),
     ],
 )
-def test_a_message_takes_the_reliable_route(config, attributes):
+def test_a_message_takes_the_reliable_route(config, expected):
     """Transactional always; the sender where the override names one."""
-    from channels.sms import attributes as asked
+    found = attributes(replace(message_for("SMS", NUMBER), config=config))
 
-    found = asked(replace(message_for("SMS", NUMBER), config=config))
-
-    assert {name: one["StringValue"] for name, one in found.items()} == attributes
+    assert {name: one["StringValue"] for name, one in found.items()} == expected

@@ -108,7 +108,7 @@ def subscriber(aws):
     events.put_targets(Rule="calendar", EventBusName="tools", Targets=[target])
 
     def deliver(message):
-        outcome = channel(ENVIRON, lambda service: aws(service)).deliver(message)
+        outcome = channel(ENVIRON, aws).deliver(message)
         got = sqs.receive_message(QueueUrl=url).get("Messages", [])
         return outcome, [json.loads(one["Body"]) for one in got]
 

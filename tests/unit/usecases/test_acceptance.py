@@ -323,7 +323,7 @@ def test_what_gets_no_delivery_is_named_with_its_reason(world):
         *NOT_CONFIGURED,
         {"integration_type": "WEBHOOK", "reason": "disabled_by_default"},
         {"integration_type": "SMS", "reason": "disabled_by_default"},
-        {"integration_type": "CLI", "reason": "not_configured"},
+        {"integration_type": "CLI", "reason": "disabled_by_default"},
         {"integration_type": "TOOL", "reason": "not_configured"},
     ]
     assert [one["integration_type"] for one in mine["deliveries"]] == ["EMAIL"]
@@ -336,7 +336,7 @@ def test_what_gets_no_delivery_is_named_with_its_reason(world):
             "detail": "no address is known: set config.phone_number in the user's SMS override",
         },
         {"integration_type": "TEST", "reason": "disabled_by_user"},
-        {"integration_type": "CLI", "reason": "not_configured"},
+        {"integration_type": "CLI", "reason": "disabled_by_default"},
         {"integration_type": "TOOL", "reason": "not_configured"},
     ]
 

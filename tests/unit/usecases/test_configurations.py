@@ -92,7 +92,7 @@ def test_a_user_without_overrides(world):
             "EMAIL": "not_configured",
             "WEBHOOK": "disabled_by_default",
             "SMS": "disabled_by_default",
-            "CLI": "not_configured",
+            "CLI": "disabled_by_default",
             "TOOL": "not_configured",
         },
         "using_integration_defaults": True,

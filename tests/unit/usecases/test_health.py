@@ -16,7 +16,7 @@ def test_all_is_well(world):
     report = world.health.report()
 
     def stands(name: str) -> dict:
-        configured = name in {"WEBHOOK", "TEST"}
+        configured = name in {"WEBHOOK", "TEST", "CLI"}
         return {
             "configured": configured,
             "enabled_by_default": name == "TEST",
@@ -34,27 +34,52 @@ def test_all_is_well(world):
         "detail": None,
         "timestamp": "2027-01-15T08:00:00.000Z",
     }
-    assert world.probes.asked == [2.0]
+    assert world.probes.asked == [(2.0, ["WEBHOOK", "TEST", "CLI"])]
 
 
 @pytest.mark.parametrize(
-    ("answers", "detail"),
+    ("troubles", "detail"),
     [
-        ({"DeliveriesTable": False, "DeliveryQueue": True}, "cannot reach DeliveriesTable"),
+        ({"DeliveriesTable": "late", "DeliveryQueue": None}, "cannot reach DeliveriesTable"),
         (
-            {"DeliveryQueue": False, "DeliveriesTable": False, "OverridesTable": True},
+            {"DeliveryQueue": "late", "DeliveriesTable": "late", "SLACK": "late"},
             "cannot reach DeliveriesTable, DeliveryQueue",
         ),
     ],
 )
-def test_what_cannot_be_reached_is_named(world, answers, detail):
+def test_what_cannot_be_reached_is_named(world, troubles, detail):
     """The integrations are told all the same."""
-    world.probes.answers = answers
+    world.probes.troubles = troubles
 
     report = world.health.report()
 
     assert (report["status"], report["detail"]) == ("unhealthy", detail)
     assert list(report["integrations"]) == NAMES
+
+
+def test_a_dead_peer_degrades_the_service(world):
+    """The others still deliver; what is wrong is told where it is wrong."""
+    world.environ |= {"SLACK_BOT_TOKEN_SECRET": "slack", "SMTP_HOST": "smtp.example.com"}
+    world.probes.troubles |= {"SLACK": "Slack answered invalid_auth", "EMAIL": None}
+
+    report = world.health.report()
+
+    told = {name: report["integrations"][name] for name in ("SLACK", "EMAIL")}
+    assert (report["status"], report["detail"]) == ("degraded", "cannot reach SLACK")
+    assert told == {
+        "SLACK": {
+            "configured": True,
+            "enabled_by_default": True,
+            "healthy": False,
+            "detail": "Slack answered invalid_auth",
+        },
+        "EMAIL": {
+            "configured": True,
+            "enabled_by_default": True,
+            "healthy": True,
+            "detail": "configured; its peer answers",
+        },
+    }
 
 
 def test_an_operators_setting_is_seen(world):
@@ -91,7 +116,7 @@ def test_a_broken_setting_is_named():
 def test_one_look_serves_sixty_seconds(world, seconds, looks):
     """Nobody can make the service probe itself to death; the time is always now."""
     world.health.report()
-    world.probes.answers = {"DeliveriesTable": False}
+    world.probes.troubles = {"DeliveriesTable": "late"}
     world.clock.advance(seconds)
 
     report = world.health.report()

@@ -178,7 +178,7 @@ def test_a_cursor_that_nobody_gave_out_is_refused(world, spoil):
     good = cursor_of(world, USER)
 
     assert flaws(world, cursor=spoil(good)) == (
-        Flaw("/cursor", "is not one that this user's history gave out: start again without it"),
+        Flaw("/cursor", "is not one that this user's list gave out: start again without it"),
     )
 
 

@@ -16,7 +16,7 @@ HOOK = {"enabled": True, "config": {"url": "https://hooks.example.com/x"}}
 class SharpWatchdog:
     """Ends every attempt before it has an outcome."""
 
-    def within(self, seconds, work):
+    def within(self, seconds, work):  # noqa: ARG002 - as the port has it
         """Let the work happen, and tell nobody."""
         work()
 

@@ -27,7 +27,7 @@ class LiveProbes:
     One cheap call to each table and queue, by name; ``peer`` finds an integration's own probe.
     """
 
-    def __init__(  # noqa: PLR0913 - all that there is to probe
+    def __init__(
         self,
         dynamodb: DynamoDBClient,
         sqs: SQSClient,

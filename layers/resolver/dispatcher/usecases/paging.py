@@ -61,7 +61,7 @@ def sort_key(user_id: str, prefix: str, params: Mapping[str, str], name: str) ->
     row_id = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
     key = prefix + row_id
     if not DELIVERY_ID.fullmatch(row_id) or raw[16:] != _digest(user_id, key):
-        rule = "is not one that this list gave out: start again without it"
+        rule = "is not one that this user's list gave out: start again without it"
         raise InvalidInputError(Flaw(f"/{name}", rule))
     return key
 
