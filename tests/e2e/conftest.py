@@ -32,8 +32,11 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 
 @pytest.fixture(scope="session")
 def stack(cloud: LocalCloud) -> dict[str, str]:
-    """Return what `stack.json` holds: `api_url`, `endpoint_url` and the stack's outputs."""
-    return cloud.deploy()
+    """Return what `stack.json` holds: `api_url`, `endpoint_url` and the stack's outputs.
+
+    TEST alone is on by default, so that a message is one delivery unless a test says more.
+    """
+    return cloud.deploy({"CliDefaultEnabled": "false", "ToolDefaultEnabled": "false"})
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ ALL_OTHERS = [
     {"integration_type": "EMAIL", "reason": "not_configured"},
     {"integration_type": "WEBHOOK", "reason": "disabled_by_default"},
     {"integration_type": "SMS", "reason": "disabled_by_default"},
-    {"integration_type": "CLI", "reason": "not_configured"},
-    {"integration_type": "TOOL", "reason": "not_configured"},
+    {"integration_type": "CLI", "reason": "disabled_by_default"},
+    {"integration_type": "TOOL", "reason": "disabled_by_default"},
 ]
 
 

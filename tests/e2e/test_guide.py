@@ -6,8 +6,8 @@ import pytest
 
 from tests.e2e.system import answered
 
-NOT_CONFIGURED = dict.fromkeys(("SLACK", "EMAIL", "CLI", "TOOL"), "not_configured")
-NOT_BY_DEFAULT = dict.fromkeys(("WEBHOOK", "SMS"), "disabled_by_default")
+NOT_CONFIGURED = dict.fromkeys(("SLACK", "EMAIL"), "not_configured")
+NOT_BY_DEFAULT = dict.fromkeys(("WEBHOOK", "SMS", "CLI", "TOOL"), "disabled_by_default")
 
 TEST_DEFAULT = {
     "enabled": True,
@@ -202,7 +202,7 @@ def test_health(api):
     """Anybody may ask how the service is, and reads how each integration stands."""
     answer = answered(api.get("/health"), 200)
 
-    configured = {"WEBHOOK", "TEST"}
+    configured = {"WEBHOOK", "TEST", "CLI", "TOOL"}
     told = {
         name: (one["configured"], one["enabled_by_default"], one["healthy"])
         for name, one in answer.pop("integrations").items()

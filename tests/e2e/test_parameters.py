@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.e2e.peers import ApiSession
-from tests.e2e.system import answered
+from tests.e2e.system import answered, until
 from tools.local_cloud import LocalCloud, settle
 from tools.parameters import parse
 from tools.processes import free_port
 
 STRICT = (
     "WebhookAllowedCidrs= WebhookAllowHttp=false WebhookDefaultEnabled=true "
-    "TestDefaultPriority=2 TestDefaultRetryCount=0 EmailDefaultRetryDelaySeconds=90"
+    "TestDefaultPriority=2 TestDefaultRetryCount=0 EmailDefaultRetryDelaySeconds=90 "
+    "SmsEnabled=true SmsAllowedCountries=US,GB SlackBotTokenSecret=slack/bot-token "
+    "SlackApiUrl=http://127.0.0.1:9/api/"
 )
 USER = "/api/v1/users/ada"
+COLD_START = 3.0
+"""Seconds more that a function takes at first, on a machine that does much besides."""
 URLS = [
     case
     for case in json.loads((Path(__file__).parents[1] / "data" / "bad_inputs.json").read_text())[
@@ -33,6 +39,9 @@ def strict(tmp_path_factory):
     home = tmp_path_factory.mktemp("strict")
     cloud = LocalCloud(home, api_port=free_port(), cloud_port=free_port())
     cloud.start()
+    # Before the first look at /health, which serves for a minute.
+    secrets = cloud.session.client("secretsmanager")
+    secrets.create_secret(Name="slack/bot-token", SecretString="xoxb-secret")
     cloud.deploy(parse(STRICT))
     yield cloud
     cloud.forget()
@@ -95,8 +104,49 @@ def test_enabled_without_an_address(service):
     accepted = answered(service.post(f"{USER}/deliveries", json={"content": "Hello"}), 202)
 
     told = {one["integration_type"]: one["reason"] for one in accepted["skipped"]}
-    assert [one["integration_type"] for one in accepted["deliveries"]] == ["TEST"]
+    assert "WEBHOOK" not in {one["integration_type"] for one in accepted["deliveries"]}
     assert told["WEBHOOK"] == "no_address"
+
+
+def test_sms_goes_where_operators_allow(strict, service):
+    """The worker may publish once SMS is on; a number of another country is refused."""
+    config = {"phone_number": "+442071838750"}
+    body = {"integration_type": "SMS", "config": config}
+    answered(service.post(f"{USER}/integrations", json=body), 201)
+
+    answered(service.post(f"{USER}/integrations/SMS/test"), 202)
+
+    def phone():
+        outbox = f"{strict.endpoint_url}/_ministack/sns/sms-messages"
+        return requests.get(outbox, params={"phoneNumber": "+442071838750"}, timeout=5).text
+
+    until(lambda: "This is a test" in phone())
+    abroad = {"config": {"phone_number": "+14165550123"}}
+    refused = answered(service.put(f"{USER}/integrations/SMS", json=abroad), 422)
+    assert [one["pointer"] for one in refused["errors"]] == ["/config/phone_number"]
+    answered(service.delete(f"{USER}/integrations/SMS"), 204)
+
+
+def test_a_dead_peer_degrades_the_service(service):
+    """Nobody listens where Slack should be; /health has read the token, and says so soon."""
+    began = time.monotonic()
+
+    health = answered(service.get("/health"), 200)
+
+    assert time.monotonic() - began < 3 + COLD_START
+    assert (health["status"], health["integrations"]["SLACK"]["healthy"]) == ("degraded", False)
+    assert health["integrations"]["SLACK"]["detail"] == "Slack did not answer"
+    assert [word for word in ("bot-token", "xoxb") if word in json.dumps(health)] == []
+
+
+def test_a_mailbox_is_read_and_emptied(service):
+    """What was read is acknowledged, and gone."""
+    answered(service.post(f"{USER}/integrations/CLI/test"), 202)
+
+    [message, *_] = until(lambda: answered(service.get(f"{USER}/messages"), 200)["messages"])
+
+    answered(service.delete(f"{USER}/messages/{message['message_id']}"), 204)
+    answered(service.delete(f"{USER}/messages/{message['message_id']}"), 404)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/hook", "https://127.0.0.1:9/hook"])

@@ -13,6 +13,8 @@ from itertools import groupby
 import pytest
 
 from tests.documents import Block, blocks, differences
+from tools.local_cloud import LocalCloud
+from tools.processes import free_port
 
 PREAMBLE = """
 curl() {
@@ -23,6 +25,16 @@ curl() {
 
 PATIENCE = 20.0
 """Seconds after which a reader who looks again and again gives up."""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """Return a reader's stack, on a cloud of its own: as `make up` deploys it."""
+    home = tmp_path_factory.mktemp("reader")
+    cloud = LocalCloud(home, api_port=free_port(), cloud_port=free_port())
+    cloud.start()
+    yield cloud.deploy()
+    cloud.forget()
 
 
 def scripts() -> dict[str, list[tuple[Block, dict | None]]]:

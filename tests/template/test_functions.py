@@ -29,7 +29,11 @@ def read_secret(parameter):
     return {
         (action, resource)
         for action in ("secretsmanager:GetSecretValue", "ssm:GetParameter")
-        for resource in (f"secret:{parameter}-??????", f"parameter{parameter}")
+        for resource in (
+            f"secret:{parameter}-??????",
+            f"secret:{parameter}",
+            f"parameter{parameter}",
+        )
     }
 
 

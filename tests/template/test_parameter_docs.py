@@ -53,7 +53,7 @@ def test_every_variable_is_told(template):
     assert by_template == variables - set(variables_by_parameter(template).values())
 
 
-def test_the_built_in_values_are_those_of_the_integrations():
+def test_the_built_in_values_are_those_of_the_integrations(template):
     """The last column is what an empty parameter leaves."""
     built_in = {
         word(cells[0]): word(cells[3]) for cells in rows(DOCUMENT, "Defaults of the integrations")
@@ -62,6 +62,7 @@ def test_the_built_in_values_are_those_of_the_integrations():
     assert built_in == {
         f"{name.capitalize()}Default{setting}": value
         for name, one in catalogue().items()
+        if f"{name.capitalize()}DefaultEnabled" in template["Parameters"]
         for setting, value in {
             "Enabled": "true once configured" if one.auto_enabled else "false",
             "Priority": str(one.priority),

@@ -12,7 +12,7 @@ from botocore.config import Config
 
 from tests.adapters.channels.contract import ECHO, Trouble, message_for
 
-PATIENCE = 1.0
+PATIENCE = 2.0
 """Seconds that the clients of these tests wait for an answer."""
 
 
@@ -136,7 +136,7 @@ class AwsBench:
     integration_type: str
     address: Any
     secrets: tuple[str, ...] = ("testing",)
-    patience: float = 5.0
+    patience: float = 8.0
 
     def message(self, **changes: Any) -> Any:
         """Make a message."""
