@@ -56,7 +56,7 @@ logs: setup ## Show all logs and follow them (FOLLOW=0: only the last lines)
 	@$(python) -m tools.cloud logs
 
 .PHONY: demo
-demo: up ## Run the main job and tell what happens
+demo: setup ## Run the main job and tell what happens
 	@$(python) -m tools.demo
 
 .PHONY: test

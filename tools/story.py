@@ -10,6 +10,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
@@ -63,11 +64,22 @@ class Story:
         """Name the request that is made, as a person would type it."""
         self._console.print(f"   [dim]{escape(request)}[/]", soft_wrap=True)
 
-    def rows(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Show a small table."""
-        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    def rows(
+        self, header: Sequence[str], rows: Sequence[Sequence[object]], *, long: bool = False
+    ) -> None:
+        """Show a small table; in a ``long`` one the last column has as many lines as it needs."""
+        table = Table(
+            box=box.HORIZONTALS if long else None,
+            show_edge=False,
+            show_lines=long,
+            border_style="dim",
+            pad_edge=False,
+            padding=(0, 3, 0, 0),
+            header_style="dim",
+        )
         for name in header:
-            table.add_column(name, no_wrap=True)
+            wraps = long and name == header[-1]
+            table.add_column(name, no_wrap=not wraps, overflow="fold" if wraps else "ellipsis")
         for row in rows:
             table.add_row(*(escape(str(cell)) for cell in row))
         self._console.print(Padding(table, (0, 0, 0, 3), expand=False))

@@ -1,0 +1,434 @@
+"""The scene in which one message goes out over all seven integrations at once.
+
+What each of them received is not taken from the service but from the other end: the workspace, the
+mail server, the webhook's receiver, the local cloud's phone, a queue behind the tool bus.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from html import unescape
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from tools.demo_peers import DIRECT_MESSAGE, EMAIL, PREFERENCES, SENDER, SLACK_USER
+from tools.demo_stage import log_of, signature_fault
+from tools.receiver import Receiver
+from tools.story import CheckFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tools.demo_peers import Peers
+    from tools.demo_stage import Json, Stage
+
+PHONE = "+12065550100"
+"""One of the numbers that belong to nobody."""
+TOOL_ID = "archive"
+AGENT = "report-agent"
+SUBJECT = "The weekly report is ready"
+CONTENT = """\
+Hello $name, the **weekly report** of $team is ready:
+
+- 42 tickets closed
+- report [$report](https://reports.company.com/weekly)"""
+VARIABLES = {"name": "John", "team": "R&D"}
+
+WORKER = "DeliverMessages"
+
+PATIENCE = 10.0
+"""Seconds that an event may take through bus and queue."""
+
+
+@dataclass
+class Received:
+    """What the peers hold of one message."""
+
+    post: Any
+    mail: Any
+    request: Any
+    texts: list[str]
+    test: list[Json]
+    cli: list[Json]
+    events: list[Json] = field(default_factory=list)
+
+
+def play_seven(stage: Stage) -> None:
+    """Send one message over all seven, and look at what arrived where."""
+    peers = stage.peers
+    assert peers is not None  # noqa: S101 - the demo has them
+    with Receiver() as receiver:
+        own = replace(stage, user_id=f"{stage.user_id}-all", receiver=receiver)
+        with tool_queue(own) as queue:
+            secret = set_everything(own)
+            send_everywhere(own)
+            received = collect(own, peers, queue)
+        show(own, received)
+        check(own, received, secret)
+        check_history(own)
+        answer, _ = own.ask("POST", f"{own.user}/integration-defaults/reset", log="ResetOverrides")
+        own.story.check(
+            "the user's seven overrides are gone again",
+            came=len(answer["removed"]),
+            expected=7,
+            log=log_of("ResetOverrides"),
+        )
+
+
+def overrides(webhook: str) -> dict[str, Json]:
+    """Return what the user sets for each integration."""
+    return {
+        "SLACK": {"user_email": EMAIL, "mention_user": True},
+        "EMAIL": {"email_address": EMAIL, "format": "html"},
+        "WEBHOOK": {"url": webhook},
+        "SMS": {"phone_number": PHONE, "sender_id": "Reports"},
+        "TEST": {},
+        "CLI": {},
+        "TOOL": {"tool_id": TOOL_ID},
+    }
+
+
+def set_everything(stage: Stage) -> str:
+    """Make the seven overrides; return the secret that the webhook's signatures are made with."""
+    story, secret = stage.story, ""
+    wanted = overrides(f"{stage.receiver.url}/reports")
+    story.says(f"{stage.user_id}, new too, wants messages by everything there is:")
+    for name, config in wanted.items():
+        story.shows(f"POST {stage.user}/integrations   {name} {json.dumps(config)}")
+        body = {"integration_type": name, "enabled": True, "config": config}
+        created, _ = stage.ask(
+            "POST", f"{stage.user}/integrations", body, status=201, log="CreateOverride"
+        )
+        secret = created.get("signing_secret", secret)
+    effective, _ = stage.ask(
+        "GET", f"{stage.user}/integration-defaults", log="GetEffectiveConfiguration"
+    )
+    story.check(
+        "all seven are in use",
+        came=list(effective["effective_configs"]),
+        expected=list(wanted),
+        log=log_of("GetEffectiveConfiguration"),
+    )
+    return secret
+
+
+def send_everywhere(stage: Stage) -> None:
+    """Send the message and wait until it has arrived, telling who was served."""
+    story = stage.story
+    body: Json = {
+        "request_id": f"weekly-{stage.user_id}",
+        "session_id": f"session-{stage.user_id}",
+        "agent_id": AGENT,
+        "subject": SUBJECT,
+        "content": CONTENT,
+        "template_variables": {**VARIABLES, "report": stage.user_id},
+    }
+    story.shows(f"POST {stage.user}/deliveries")
+    for line in CONTENT.splitlines():
+        story.says(f"  | {line}")
+    stage.sent, _ = stage.ask(
+        "POST", f"{stage.user}/deliveries", body, status=202, log="SendMessage"
+    )
+    story.check(
+        "accepted: seven deliveries of one message",
+        came=len(stage.sent["deliveries"]),
+        expected=7,
+        log=log_of("SendMessage"),
+    )
+    began, told = time.monotonic(), set[str]()
+
+    def tell(deliveries: Sequence[Json]) -> None:
+        for one in deliveries:
+            if one["status"] != "pending" and one["integration_type"] not in told:
+                told.add(one["integration_type"])
+                passed = time.monotonic() - began
+                story.says(f"{passed:6.2f} s  {one['integration_type']:<8} {one['status']}")
+
+    stage.await_deliveries("delivering to all seven", tell)
+    story.check(
+        "all seven delivered, each at its first try",
+        came=outcomes(stage),
+        expected=dict.fromkeys(overrides(""), ("success", 1)),
+        log=log_of(WORKER),
+    )
+
+
+def outcomes(stage: Stage) -> dict[str, Any]:
+    """Return how each delivery ended: its status and tries, or what went wrong."""
+    return {
+        one["integration_type"]: one["error_message"] or (one["status"], one["attempts"])
+        for one in stage.history()
+    }
+
+
+# What arrived -------------------------------------------------------------------------------------
+
+
+def collect(stage: Stage, peers: Peers, queue: str) -> Received:
+    """Ask everybody at the other end what came."""
+    return Received(
+        post=only("the workspace got one post", peers.slack.posts),
+        mail=only(
+            "the mail server got one mail",
+            [mail for mail in peers.mail.mails if stage.user_id in mail.text],
+        ),
+        request=only("the receiver got one request", stage.receiver.arrivals),
+        texts=text_messages(stage),
+        test=mailbox(stage, "TEST"),
+        cli=mailbox(stage, "CLI"),
+        events=events(stage, queue),
+    )
+
+
+def only(rule: str, found: Sequence[Any]) -> Any:  # noqa: ANN401 - whatever is looked for
+    """Return the one thing that was found."""
+    if len(found) != 1:
+        raise CheckFailedError(rule, expected=1, came=len(found), log=log_of(WORKER))
+    return found[0]
+
+
+def text_messages(stage: Stage) -> list[str]:
+    """Return what the phone shows of this message; the local cloud keeps what SNS was given."""
+    with requests.Session() as http:
+        http.trust_env = False
+        answer = http.get(
+            f"{stage.stack['endpoint_url']}/_ministack/sns/sms-messages",
+            params={"phoneNumber": PHONE},
+            timeout=PATIENCE,
+        )
+    records = answer.json()["sms_messages"].get(PHONE, [])
+    return [text for record in records if stage.user_id in (text := str(record["Message"]))]
+
+
+def mailbox(stage: Stage, integration_type: str) -> list[Json]:
+    """Read a mailbox of the user's."""
+    path = f"{stage.user}/messages?integration_type={integration_type}"
+    messages: list[Json] = stage.ask("GET", path, log="ListMessages")[0]["messages"]
+    return messages
+
+
+@contextmanager
+def tool_queue(stage: Stage) -> Iterator[str]:
+    """Subscribe to the tool bus as a tool does, by a rule and a queue; both are gone afterwards."""
+    bus, name = stage.stack["ToolBusName"], stage.user_id
+    sqs, rules = stage.client("sqs"), stage.client("events")
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    try:
+        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+            "QueueArn"
+        ]
+        pattern = {
+            "source": ["integration-dispatcher"],
+            "detail-type": ["integration.message"],
+            "detail": {"tool_id": [TOOL_ID]},
+        }
+        rule = rules.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern))
+        sqs.set_queue_attributes(
+            QueueUrl=queue, Attributes={"Policy": policy(arn, rule["RuleArn"])}
+        )
+        try:
+            rules.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "tool", "Arn": arn}])
+            yield queue
+        finally:
+            rules.remove_targets(Rule=name, EventBusName=bus, Ids=["tool"])
+            rules.delete_rule(Name=name, EventBusName=bus)
+    finally:
+        sqs.delete_queue(QueueUrl=queue)
+
+
+def policy(queue: str, rule: str) -> str:
+    """Let the rule, and nothing else, write to the queue."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue,
+        "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def events(stage: Stage, queue: str) -> list[Json]:
+    """Return the events that the tool got."""
+    sqs, until = stage.client("sqs"), time.monotonic() + PATIENCE
+    found: list[Json] = []
+    while not found and time.monotonic() < until:
+        answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        found += [json.loads(one["Body"]) for one in answer.get("Messages", ())]
+    return found
+
+
+# What it should be --------------------------------------------------------------------------------
+
+
+def show(stage: Stage, received: Received) -> None:
+    """Show what each integration received."""
+    post, mail, request = received.post, received.mail, received.request
+    event = (received.events or [{"detail": {}}])[0]
+    pretty = {"ensure_ascii": False, "indent": 1}
+    stage.story.rows(
+        ("integration", "where", "what arrived"),
+        [
+            ("SLACK", post.channel, "\n".join(post.markup)),
+            ("EMAIL", mail.recipients[0], f"Subject: {mail.read['Subject']}\n{mail.text}"),
+            ("", "its HTML", body_of(mail.html or "")),
+            ("WEBHOOK", request.path, json.dumps(json.loads(request.body)["data"], **pretty)),  # type: ignore[arg-type]
+            ("SMS", PHONE, "\n".join(received.texts)),
+            ("TEST", "mailbox", shown(received.test)),
+            ("CLI", "mailbox", shown(received.cli)),
+            ("TOOL", event.get("detail-type"), json.dumps(event["detail"], **pretty)),  # type: ignore[arg-type]
+        ],
+        long=True,
+    )
+
+
+def shown(messages: Sequence[Json]) -> str:
+    """Return what a reader of the mailbox sees."""
+    return "\n".join(f"{one['subject']}\n{one['content']}" for one in messages)
+
+
+def body_of(page: str) -> str:
+    """Return what stands in the body of a page of HTML."""
+    found = re.search(r"<body[^>]*>(.*)</body>", page, re.DOTALL)
+    return found[1].strip() if found else page
+
+
+def filled(stage: Stage) -> str:
+    """Return the text as it should read: the variables in their places."""
+    text = CONTENT
+    for name, value in {**VARIABLES, "report": stage.user_id}.items():
+        text = text.replace(f"${name}", value)
+    return text
+
+
+def check(stage: Stage, received: Received, secret: str) -> None:
+    """Hold what arrived to what each integration promises."""
+    story, log, text = stage.story, log_of(WORKER), filled(stage)
+    ids = {one["integration_type"]: one["delivery_id"] for one in stage.sent["deliveries"]}
+    link = "https://reports.company.com/weekly"
+    post, mail, request = received.post, received.mail, received.request
+    story.check(
+        "SLACK: blocks of Slack's own markup in the person's direct messages, & escaped",
+        came=(post.channel, post.markup),
+        expected=(
+            DIRECT_MESSAGE,
+            [
+                f"<@{SLACK_USER}> *{SUBJECT}*",
+                (
+                    "Hello John, the *weekly report* of R&amp;D is ready:\n\n"
+                    f"• 42 tickets closed\n• report <{link}|{stage.user_id}>"
+                ),
+                f"from {AGENT}",
+            ],
+        ),
+        log=log,
+    )
+    story.check(
+        "SLACK: it mentions the person, as set, and nobody else",
+        came=set(post.mentions),
+        expected={f"<@{SLACK_USER}>"},
+        log=log,
+    )
+    headers = ("Subject", "To", "Message-ID", "List-Unsubscribe")
+    story.check(
+        "EMAIL: the headers name subject, recipient, delivery and where to unsubscribe",
+        came=(mail.recipients, *(str(mail.read[name]) for name in headers)),
+        expected=(
+            (EMAIL,),
+            SUBJECT,
+            EMAIL,
+            f"<{ids['EMAIL']}@{SENDER.partition('@')[2]}>",
+            f"<{PREFERENCES}>",
+        ),
+        log=log,
+    )
+    words = re.sub(r"<[^>]*>", "", body_of(mail.html or ""))
+    story.check(
+        "EMAIL: the text, and beside it the same as HTML",
+        came=(
+            mail.text,
+            " ".join(unescape(words).split()),
+            [part in (mail.html or "") for part in ("<strong>weekly report</strong>", "R&amp;D")],
+            link in (mail.html or ""),
+        ),
+        expected=(
+            f"{text}\n\nfrom {AGENT}",
+            (
+                "Hello John, the weekly report of R&D is ready: 42 tickets closed "
+                f"report {stage.user_id} from {AGENT}"
+            ),
+            [True, True],
+            True,
+        ),
+        log=log,
+    )
+    told = {
+        "request_id": stage.sent["request_id"],
+        "session_id": f"session-{stage.user_id}",
+        "user_id": stage.user_id,
+        "subject": SUBJECT,
+        "content": text,
+        "agent_id": AGENT,
+    }
+    story.check(
+        "WEBHOOK: the message as JSON",
+        came=json.loads(request.body)["data"],
+        expected={"delivery_id": ids["WEBHOOK"], **told},
+        log=log,
+    )
+    story.check(
+        "WEBHOOK: its signature verifies with the user's secret",
+        came=signature_fault(request, secret),
+        expected=None,
+        log=log,
+    )
+    story.check(
+        "SMS: one text message",
+        came=received.texts,
+        expected=[f"{SUBJECT}\n{text}"],
+        log=log,
+    )
+    for name, messages in (("TEST", received.test), ("CLI", received.cli)):
+        # The address of a mailbox names its user already.
+        item = {key: value for key, value in told.items() if key != "user_id"}
+        item |= {"delivery_id": ids[name], "integration_type": name}
+        story.check(
+            f"{name}: one message in the mailbox, by agent and session",
+            came=[{key: one.get(key) for key in item} for one in messages],
+            expected=[item],
+            log=log,
+        )
+    story.check(
+        "TOOL: one event reached the tool that a rule subscribed",
+        came=[one["detail"] for one in received.events],
+        expected=[{"delivery_id": ids["TOOL"], "tool_id": TOOL_ID, **told}],
+        log=log,
+    )
+
+
+def check_history(stage: Stage) -> None:
+    """Show the seven in the history."""
+    stage.story.shows(f"GET {stage.user}/deliveries?request_id={stage.sent['request_id']}")
+    deliveries = stage.history()
+    stage.story.rows(
+        ("integration", "status", "tries"),
+        [
+            (
+                one["integration_type"],
+                one["status"],
+                f"{one['attempts']} of {one['max_attempts']}",
+            )
+            for one in deliveries
+        ],
+    )
+    stage.story.check(
+        "the history shows seven successes",
+        came=[one["status"] for one in deliveries],
+        expected=["success"] * 7,
+        log=log_of(WORKER),
+    )
