@@ -1,9 +1,10 @@
-"""The demo without a cloud: its receiver, its checks, and what it says when something is wrong."""
+"""The demo without a cloud: its receiver, its peers, its checks, and what it says of faults."""
 
 from __future__ import annotations
 
 import io
-import json
+import smtplib
+import socket
 import time
 from datetime import UTC, datetime
 
@@ -13,6 +14,12 @@ from rich.console import Console
 from standardwebhooks import Webhook
 
 from tools import demo
+from tools.demo_peers import EMAIL, SLACK_USER, MailServer, Ports, Workspace, merged
+from tools.demo_seven import body_of, only
+from tools.failure import ToolFailure
+from tools.local_cloud import settle
+from tools.peers.slack_server import TOKEN
+from tools.processes import LOOPBACK, free_port
 from tools.receiver import Arrival, Receiver
 from tools.story import CheckFailedError, Story, terminal
 
@@ -54,6 +61,100 @@ def test_the_receiver_notes_both_times_before_it_answers():
 
     (arrival,) = receiver.arrivals
     assert before <= arrival.arrived_at <= arrival.answered_at <= after
+
+
+# The peers ----------------------------------------------------------------------------------------
+
+
+def test_the_parameters_lead_to_the_ports_beside_the_service():
+    """The template has each, and two demos of one service find the same: nothing is deployed."""
+    parameters = Ports.beside(8080).parameters()
+
+    assert parameters["SmtpPort"] == "8081"
+    assert parameters["SlackApiUrl"] == "http://127.0.0.1:8082/api/"
+    assert parameters == Ports.beside(8080).parameters()
+    assert settle(parameters).items() >= parameters.items()
+
+
+def test_plain_up_knows_nothing_of_the_peers():
+    """The local profile has neither SLACK nor EMAIL nor SMS."""
+    plain = settle({})
+
+    assert (plain["SlackBotTokenSecret"], plain["SmtpHost"], plain["SmsEnabled"]) == (
+        "",
+        "",
+        "false",
+    )
+
+
+def test_without_room_for_two_more_ports_it_says_so():
+    """The highest port has no neighbours."""
+    with pytest.raises(ToolFailure, match=r"PORT=65534: the demo needs the next two"):
+        Ports.beside(65534)
+
+
+@pytest.mark.parametrize(("name", "what"), [("smtp", "mail server"), ("slack", "Slack")])
+def test_a_held_port_is_named_with_what_needs_it(name, what):
+    """With a command that gets around it."""
+    with socket.create_server((LOOPBACK, 0)) as server:
+        held = server.getsockname()[1]
+        ports = Ports(**{"smtp": free_port(), "slack": free_port(), name: held})
+
+        with pytest.raises(ToolFailure) as refusal:
+            ports.require_free(8080)
+
+    assert f"Port {held} is in use by " in str(refusal.value)
+    assert f"the demo's {what} listens there" in str(refusal.value)
+    assert str(refusal.value).endswith("make demo PORT=8090")
+
+
+def test_parameters_of_the_person_are_added():
+    """They choose what the demo does not need."""
+    assert merged({"SmsEnabled": "true"}, {"LogLevel": "DEBUG"}) == {
+        "SmsEnabled": "true",
+        "LogLevel": "DEBUG",
+    }
+    with pytest.raises(ToolFailure, match="the demo itself sets SmsEnabled"):
+        merged({"SmsEnabled": "true"}, {"SmsEnabled": "false"})
+
+
+def test_the_workspace_listens_where_it_is_told_again_and_again():
+    """It knows the one person, at a port that the last one has left."""
+    port = free_port()
+    for _ in range(2):
+        with Workspace(port) as workspace:
+            answer = requests.post(
+                f"http://{LOOPBACK}:{port}/api/users.lookupByEmail",
+                data={"email": EMAIL},
+                headers={"Authorization": f"Bearer {TOKEN}"},
+            )
+
+            assert answer.json() == {"ok": True, "user": {"id": SLACK_USER}}
+            assert workspace.url == f"http://{LOOPBACK}:{port}/api/"
+
+
+def test_the_mail_server_listens_where_it_is_told_again_and_again():
+    """It takes mail, at a port that the last one has left."""
+    port = free_port()
+    for _ in range(2):
+        with MailServer(port) as server:
+            with smtplib.SMTP(LOOPBACK, port) as session:
+                session.sendmail("a@company.com", [EMAIL], b"Subject: x\r\n\r\nHello")
+
+            (mail,) = server.mails
+            assert (mail.recipients, mail.text) == ((EMAIL,), "Hello")
+
+
+@pytest.mark.parametrize("found", [[], [1, 2]], ids=["none", "two"])
+def test_one_message_is_neither_none_nor_two(found):
+    """What did not come, and what came twice, fails the demo."""
+    with pytest.raises(CheckFailedError, match=f"one mail\n +expected: 1\n +came: +{len(found)}"):
+        only("one mail", found)
+
+
+def test_the_html_is_shown_without_its_page():
+    """A person looks at what was written, not at the frame."""
+    assert body_of('<html><body class="x">\n<p>Hello</p>\n</body></html>') == "<p>Hello</p>"
 
 
 # The checks ---------------------------------------------------------------------------------------
@@ -156,6 +257,21 @@ def test_plain_output_holds_no_escape_codes(environ, capsys):
     assert printed.splitlines()[-1] == "   delivering …"
 
 
+def test_a_long_cell_is_shown_whole(story):
+    """What arrived is never cut: its lines stay, and those that are too long are folded."""
+    told, page = story
+
+    told.rows(("where", "what"), [("SMS", "one\n" + "x" * 200), ("CLI", "two")], long=True)
+
+    shown = page.getvalue()
+    assert shown.count("x") == 200
+    assert "…" not in shown
+    assert [line.split()[0] for line in shown.splitlines() if line.split()[0].isupper()] == [
+        "SMS",
+        "CLI",
+    ]
+
+
 def test_a_terminal_shows_progress():
     """On a terminal a bar moves while the demo waits."""
     page = io.StringIO()
@@ -190,24 +306,37 @@ def test_what_is_not_used_is_told_by_reason(story):
 # When something is wrong --------------------------------------------------------------------------
 
 
-def test_without_a_stack_it_says_what_to_do(tmp_path, capsys):
-    """Whoever runs it too early learns which command comes first."""
-    assert demo.main([str(tmp_path / "stack.json")]) == 1
+def test_a_wrong_parameter_is_told_before_anything_happens(monkeypatch, capsys):
+    """Nothing is started, built or deployed."""
+    monkeypatch.setenv("PARAMETERS", "LogLevle=DEBUG")
 
-    assert "start the service first (make up)" in capsys.readouterr().err
+    assert demo.main() == 1
+
+    assert "no parameter LogLevle. Did you mean LogLevel?" in capsys.readouterr().err
 
 
-def test_a_service_that_does_not_answer_ends_it(tmp_path, capsys):
-    """A stopped service is a failed check with a place to look, not a traceback."""
-    stack = tmp_path / "stack.json"
-    stack.write_text(json.dumps({"api_url": "http://127.0.0.1:9", "endpoint_url": "http://x"}))
+def test_a_service_that_does_not_answer_ends_it(story):
+    """A stopped service is a failed check with a place to look."""
+    told, _ = story
+    stack = {"api_url": "http://127.0.0.1:9", "endpoint_url": "http://x"}
 
-    assert demo.main([str(stack)]) == 1
+    with (
+        Receiver() as receiver,
+        pytest.raises(CheckFailedError, match=r"GET /health\n.*an answer\n(.*\n)*.*make status"),
+    ):
+        demo.Stage(stack, told, receiver, "demo-1").ask("GET", "/health", log="GetHealth")
 
-    told = capsys.readouterr().out
-    assert "✗ GET /health" in told
-    assert "expected: an answer" in told
-    assert "make status" in told
+
+def test_a_failed_check_ends_the_demo_with_1(monkeypatch, capsys):
+    """Told like all the rest; no traceback."""
+
+    def fail(_):
+        raise CheckFailedError("all is well", expected=1, came=2, log="make logs")
+
+    monkeypatch.setattr(demo, "perform_all", fail)
+
+    assert demo.main() == 1
+    assert "✗ all is well" in capsys.readouterr().out
 
 
 def test_an_answer_with_another_status_ends_it(story):
