@@ -28,10 +28,9 @@ URLS = [
 
 
 @pytest.fixture(scope="module")
-def strict(tmp_path_factory):
+def strict(new_home):
     """Return a cloud of its own, deployed with other parameters than the local profile's."""
-    home = tmp_path_factory.mktemp("strict")
-    cloud = LocalCloud(home, api_port=free_port(), cloud_port=free_port())
+    cloud = LocalCloud(new_home("strict"), api_port=free_port(), cloud_port=free_port())
     cloud.start()
     cloud.deploy(parse(STRICT))
     yield cloud
