@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from tests.e2e.peers import ApiSession, Receiver
@@ -18,44 +14,17 @@ from tools.local_cloud import STACK, LocalCloud
 from tools.processes import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import boto3
 
 
-MEMORY = Path("/dev/shm")
-ENOUGH = 6 * 2**30
-"""Bytes: far more than the state of two clouds."""
-
-
 @pytest.fixture(scope="session")
-def new_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Path]]:
-    """Return a maker of homes for clouds, their state in memory where there is plenty of it.
-
-    The local cloud unpacks thousands of files for each worker that it starts: memory takes them
-    five times as fast as a disk, and lets go of them twenty times as fast.
-    """
-    in_memory = []
-
-    def make(name: str) -> Path:
-        home = tmp_path_factory.mktemp(name)
-        if MEMORY.is_dir():
-            free = min(psutil.virtual_memory().available, psutil.disk_usage(str(MEMORY)).free)
-            if free > ENOUGH:
-                state = Path(tempfile.mkdtemp(prefix="integration-dispatcher-", dir=MEMORY))
-                (home / "state").symlink_to(state)
-                in_memory.append(state)
-        return home
-
-    yield make
-    for state in in_memory:
-        shutil.rmtree(state)
-
-
-@pytest.fixture(scope="session")
-def cloud(new_home: Callable[[str], Path]) -> Iterator[LocalCloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """Return a local cloud that runs, with nothing deployed yet; each worker has one."""
-    cloud = LocalCloud(new_home("cloud"), api_port=free_port(), cloud_port=free_port())
+    cloud = LocalCloud(
+        tmp_path_factory.mktemp("cloud"), api_port=free_port(), cloud_port=free_port()
+    )
     cloud.start()
     yield cloud
     # The logs stay, in pytest's temporary folder.

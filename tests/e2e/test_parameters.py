@@ -28,9 +28,11 @@ URLS = [
 
 
 @pytest.fixture(scope="module")
-def strict(new_home):
+def strict(tmp_path_factory):
     """Return a cloud of its own, deployed with other parameters than the local profile's."""
-    cloud = LocalCloud(new_home("strict"), api_port=free_port(), cloud_port=free_port())
+    cloud = LocalCloud(
+        tmp_path_factory.mktemp("strict"), api_port=free_port(), cloud_port=free_port()
+    )
     cloud.start()
     cloud.deploy(parse(STRICT))
     yield cloud
