@@ -236,6 +236,9 @@ class FakeClock:
     def monotonic(self):
         return self.seconds
 
+    def pause(self, seconds):
+        self.advance(seconds)
+
     def advance(self, seconds):
         self.seconds += seconds
 

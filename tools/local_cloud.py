@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
+import psutil
 from botocore.exceptions import ClientError
 
 from tools import after_deploy, parameters
@@ -39,6 +41,10 @@ if TYPE_CHECKING:
 STACK = "integration-dispatcher-local"
 ARTIFACTS = "integration-dispatcher-artifacts"
 REGION = "us-east-1"
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - folders in it are made by tempfile, ours alone
+ENOUGH_MEMORY = 6 * 2**30
+"""Bytes: far more than a hundred processes unpack."""
 
 #: The local cloud takes these for the administrator's; the functions get their own roles'.
 CREDENTIALS = {
@@ -102,10 +108,10 @@ class LocalCloud:
             # It was killed, so its saved state may be older than what we deployed last.
             self._deployment_file.unlink(missing_ok=True)
         self.cloud.stop()
-        # What a function's processes left behind when they were stopped.
-        shutil.rmtree(variables["TMPDIR"], ignore_errors=True)
-        for name in ("STATE_DIR", "S3_DATA_DIR", "TMPDIR"):
+        for name in ("STATE_DIR", "S3_DATA_DIR"):
             Path(variables[name]).mkdir(parents=True, exist_ok=True)
+        self._drop_scratch()
+        self._make_scratch()
         say(f"cloud: starting at {self.endpoint_url}")
         self.cloud.start([str(MINISTACK)], variables)
         ready = f"http://{LOOPBACK}:{self.cloud_port}/_ministack/ready"
@@ -134,6 +140,7 @@ class LocalCloud:
     def stop(self) -> list[str]:
         """Stop what runs, keeping all data; return what was stopped."""
         stopped = [each.name for each in (self.proxy, self.cloud) if each.stop()]
+        self._drop_scratch()
         self.stack_file.unlink(missing_ok=True)
         return stopped
 
@@ -167,13 +174,32 @@ class LocalCloud:
     def _deployment_file(self) -> Path:
         return self._state / "deployment.json"
 
+    @property
+    def _scratch(self) -> Path:
+        return self._state / "tmp"
+
+    def _make_scratch(self) -> None:
+        """Give the functions' processes a place for their code, in memory if there is plenty.
+
+        The local cloud unpacks the layers, thousands of files, for each process that it starts:
+        memory takes them five times as fast as a disk, and lets go of them twenty times as fast.
+        """
+        if MEMORY.is_dir() and _free_memory() > ENOUGH_MEMORY:
+            self._scratch.symlink_to(tempfile.mkdtemp(prefix=f"{STACK}-", dir=MEMORY))
+        else:
+            self._scratch.mkdir()
+
+    def _drop_scratch(self) -> None:
+        shutil.rmtree(self._scratch.resolve(), ignore_errors=True)
+        self._scratch.unlink(missing_ok=True)
+
     def _cloud_variables(self) -> dict[str, str]:
         # The functions inherit all of these, so there is nothing of the user's own environment.
         return {
             "PATH": f"{MINISTACK.parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self._state),
             "LANG": "C.UTF-8",
-            "TMPDIR": str(self._state / "tmp"),
+            "TMPDIR": str(self._scratch),
             "AUTH": "true",
             "BIND_HOST": LOOPBACK,
             "GATEWAY_PORT": str(self.cloud_port),
@@ -313,3 +339,7 @@ def ask(url: str) -> str:
 def say(text: str) -> None:
     """Tell the person what is going on."""
     print(text, flush=True)
+
+
+def _free_memory() -> int:
+    return int(min(psutil.virtual_memory().available, psutil.disk_usage(str(MEMORY)).free))

@@ -356,6 +356,17 @@ def test_a_transaction_in_conflict_is_tried_again(stubbed):
     assert pauses == [0.02, 0.04]
 
 
+def test_a_change_in_conflict_is_tried_again(stubbed):
+    """A single row's change waits for the transaction that holds it; botocore does not."""
+    table, stubber, pauses = stubbed
+    stubber.add_client_error("update_item", "TransactionConflictException")
+    stubber.add_response("update_item", {"Attributes": {"sk": {"S": "DELIVERY#1"}}})
+
+    changed = table.apply(("ada", "DELIVERY#1"), WRITE[0].step)
+
+    assert (changed, pauses) == ({"sk": "DELIVERY#1"}, [0.02])
+
+
 def test_a_conflict_without_end_is_unavailability(stubbed):
     """After six tries the caller is told, and may try again."""
     table, stubber, pauses = stubbed

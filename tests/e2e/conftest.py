@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """Return a local cloud that runs, with nothing deployed yet; each worker has one."""
-    home = tmp_path_factory.mktemp("cloud")
-    cloud = LocalCloud(home, api_port=free_port(), cloud_port=free_port())
+    cloud = LocalCloud(
+        tmp_path_factory.mktemp("cloud"), api_port=free_port(), cloud_port=free_port()
+    )
     cloud.start()
     yield cloud
     # The logs stay, in pytest's temporary folder.

@@ -106,11 +106,13 @@ def test_opt_out_wins(system, user):
 
 def test_opt_out_after_the_accept(api, system, user):
     """A message on its way is not sent to somebody who opts out meanwhile."""
-    system.override(user, "TEST", retry_delay_seconds=1, config={"fail_attempts": 1})
+    system.override(user, "TEST", retry_delay_seconds=600, config={"fail_attempts": 1})
     delivery_id = system.sent(user)
     until(lambda: system.delivery(user, delivery_id)["attempts"])
 
     answered(api.put(f"/api/v1/users/{user}/integrations/TEST", json={"enabled": False}), 200)
+    system.hasten(user, delivery_id)
+    system.sweep()
 
     ended = system.ended(user, delivery_id)
     assert (ended["status"], ended["error_code"]) == ("skipped", "disabled_by_user")

@@ -36,8 +36,9 @@ URLS = [
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory):
     """Return a cloud of its own, deployed with other parameters than the local profile's."""
-    home = tmp_path_factory.mktemp("strict")
-    cloud = LocalCloud(home, api_port=free_port(), cloud_port=free_port())
+    cloud = LocalCloud(
+        tmp_path_factory.mktemp("strict"), api_port=free_port(), cloud_port=free_port()
+    )
     cloud.start()
     # Before the first look at /health, which serves for a minute.
     secrets = cloud.session.client("secretsmanager")

@@ -6,6 +6,8 @@ import json
 import uuid
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.e2e.system import until
 
 
@@ -93,13 +95,13 @@ def test_doubled_doorbells(system, user):
 
 def test_queue_is_lost(system, user):
     """A queue that loses all its messages delays what was accepted, and loses none of it."""
-    due = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
-    ids = [system.sent(user, content=f"Number {number}", deliver_at=due) for number in range(3)]
+    later = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+    ids = [system.sent(user, content=f"Number {number}", deliver_at=later) for number in range(3)]
 
     system.sqs.purge_queue(QueueUrl=system.stack["DeliveryQueueUrl"])
-    assert system.messages("Delivery") == []
+    assert user not in str(system.messages("Delivery"))
     for one in ids:
-        overdue(system, user, one)
+        system.hasten(user, one)
     system.sweep()
     system.sweep()
 
@@ -107,6 +109,36 @@ def test_queue_is_lost(system, user):
     assert [(one["status"], one["attempts"]) for one in ended] == [("success", 1)] * 3
     contents = sorted(one["content"] for one in system.mailbox(user))
     assert contents == ["Number 0", "Number 1", "Number 2"]
+
+
+@pytest.fixture
+def broken_worker(aws, system):
+    """Break a setting of the worker; the value is a function that mends it."""
+    functions, name = aws.client("lambda"), system.ids["DeliverMessagesFunction"]
+    before = functions.get_function_configuration(FunctionName=name)["Environment"]
+
+    def configure(**wrong):
+        variables = {"Variables": before["Variables"] | wrong}
+        functions.update_function_configuration(FunctionName=name, Environment=variables)
+
+    configure(INTEGRATION_DEFAULTS_SMS_ENABLED="perhaps")
+    yield configure
+    configure()
+
+
+def test_worker_with_a_broken_setting(system, user, broken_worker):
+    """A worker that cannot know its settings leaves messages in the queue, and costs no try."""
+    delivery_id = system.sent(user)
+    until(lambda: "INTEGRATION_DEFAULTS_SMS_ENABLED" in system.log("DeliverMessages"))
+    untouched = system.row(user, delivery_id)
+
+    broken_worker()
+    system.hasten(user, delivery_id)
+    system.sweep()
+
+    assert (untouched["status"], untouched["tries"]) == ("pending", 0)
+    ended = system.ended(user, delivery_id)
+    assert (ended["status"], ended["attempts"]) == ("success", 1)
 
 
 def test_sweeper_leaves_alone_what_is_not_due(system, user):
@@ -118,13 +150,3 @@ def test_sweeper_leaves_alone_what_is_not_due(system, user):
 
     assert system.row(user, delivery_id)["rings"] == 0
     assert user not in str([system.messages("Delivery"), system.messages("Retry")])
-
-
-def overdue(system, user, delivery_id):
-    """Let the sweeper look after a delivery now: the minute that a test does not wait."""
-    system.deliveries.update_item(
-        Key={"user_id": user, "sk": f"DELIVERY#{delivery_id}"},
-        UpdateExpression="SET sweep_at = :past",
-        ConditionExpression="attribute_exists(sweep_at)",
-        ExpressionAttributeValues={":past": 1},
-    )

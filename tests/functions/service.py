@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
 
 from dispatcher import wiring
 from dispatcher.doorbells import decode
@@ -130,6 +132,7 @@ def batch(queue, *bodies):
 def running(session):
     """Deploy the service into an AWS that lasts as long as the block."""
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BotocoreStubber, "__call__", one_by_one(BotocoreStubber.__call__))
         patch.setattr(boto3, "DEFAULT_SESSION", session)
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         for name, value in environment(made_resources()).items():
@@ -137,6 +140,17 @@ def running(session):
         wiring.reset()
         yield Service(session.called)
         wiring.reset()
+
+
+def one_by_one(call):
+    """Let calls in one at a time: moto's tables do not bear the worker's threads side by side."""
+    turn = threading.RLock()
+
+    def in_turn(*arguments, **options):
+        with turn:
+            return call(*arguments, **options)
+
+    return in_turn
 
 
 def made_resources():

@@ -49,10 +49,14 @@ def test_there_are_five_and_all_are_standard_and_encrypted(queues):
 
 @pytest.mark.parametrize(("source", "target"), REDRIVES)
 def test_a_message_that_keeps_crashing_ends_where_a_person_looks(queues, source, target):
-    """Ten receives; the target keeps it longer, counted from the first time it was sent."""
+    """After ten receives, an event after a hundred: no sweeper rings for that one again.
+
+    The target keeps it longer, counted from the first time it was sent.
+    """
+    receives = 100 if source == "IntakeQueue" else 10
     redrive = queues[source]["RedrivePolicy"]
 
-    assert redrive == {"deadLetterTargetArn": arn(target), "maxReceiveCount": 10}
+    assert redrive == {"deadLetterTargetArn": arn(target), "maxReceiveCount": receives}
     assert queues[source]["MessageRetentionPeriod"] == 4 * DAYS
     assert queues[target]["MessageRetentionPeriod"] == 14 * DAYS
     assert "RedrivePolicy" not in queues[target]

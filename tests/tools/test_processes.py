@@ -42,6 +42,9 @@ def test_a_program_is_found_again_and_stopped(background):
 def test_a_program_is_cut_off_from_ours(background):
     """It has a session of its own, no standard input, and only the variables that it was given."""
     background.start(WAIT, {"ONLY": "this"})
+    # Its first word: by then Python has closed the files that it starts from.
+    while not background.log.read_text():
+        assert background.process(), "the program ended without a word"
 
     process = background.process()
     assert process.terminal() is None

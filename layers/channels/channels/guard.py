@@ -138,7 +138,7 @@ class Guard:
             addresses = [url.address]
         for address in addresses:
             if not self.reach.allows(address) and not is_public(address):
-                raise BlockedError(f"{url.host} stands for {address}, which is not public")
+                raise BlockedError(f"{url.host} stands for an address that is not public")
         # Beside these two, plain http is for the opened ranges alone.
         inside = all(map(self.reach.allows, addresses))
         if url.scheme == "http" and url.port not in PORTS["http"] and not inside:

@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from channels.mailbox import Mailbox
 from dispatcher.outcomes import Outcome, Permanent, Retry
+from dispatcher.protocol import ATTEMPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dispatcher.integrations.integration import Config
     from dispatcher.ports import Channel, Message
+
+
+LONGEST_SLEEP = ATTEMPT - 0.5
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,11 @@ class Rehearsal:
 
     def deliver(self, message: Message) -> Outcome:
         """Rehearse what the override asks of this try, else put the message into the mailbox."""
-        self.sleep(message.config.get("latency_ms", 0) / 1000)
+        latency = message.config.get("latency_ms", 0) / 1000
+        # Nothing may happen after the worker's watchdog has given the attempt up.
+        self.sleep(min(latency, LONGEST_SLEEP))
+        if latency > LONGEST_SLEEP:
+            return Retry("timeout", "rehearsed: slower than an attempt may be")
         if not _fails(message.config, message.attempt):
             return self.mailbox.put(message)
         failure = message.config.get("failure", "transient")

@@ -46,6 +46,9 @@ LONGEST_SUBJECT = 998
 LARGEST_CONFIG = 16 * 1024
 """Bytes of JSON in UTF-8, written without spaces."""
 
+LONGEST_NAME = 64
+"""Characters of a field's name that a pointer shows."""
+
 LONGEST_WAIT = 30 * 86_400
 """Seconds that ``deliver_at`` may lie ahead."""
 
@@ -354,7 +357,9 @@ def _sentence(kind: str, message: str, known: Mapping[str, Any]) -> str:
 
 
 def _pointer(path: Sequence[str | int]) -> str:
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    # Cut: a name comes from the caller, may be as long as the body, and stands in every flaw.
+    parts = (str(step)[:LONGEST_NAME] for step in path)
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def _walk(value: object, pointer: str) -> Iterator[tuple[str, object]]:

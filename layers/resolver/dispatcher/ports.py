@@ -29,6 +29,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Return seconds that only ever grow, for measuring how long something took."""
 
+    def pause(self, seconds: float) -> None:
+        """Wait before a call is tried again."""
+
 
 class Identities(Protocol):
     """Where randomness comes from."""

@@ -120,6 +120,16 @@ def test_a_slow_receiver_can_be_rehearsed(rehearsal):
     assert sleeps == [0.25]
 
 
+def test_a_rehearsal_ends_within_the_time_of_an_attempt(dynamodb, rehearsal):
+    """Whatever latency was asked for: nothing happens after the watchdog gave the attempt up."""
+    deliver, sleeps = rehearsal[0].deliver, rehearsal[1]
+
+    outcome = deliver(message(latency_ms=60_000, failure="crash"))
+
+    assert outcome == Retry("timeout", "rehearsed: slower than an attempt may be")
+    assert (sleeps, rows(dynamodb)) == ([9.5], [])
+
+
 def test_the_channel_is_built_from_the_environment(dynamodb):
     """It writes into the table of deliveries through a DynamoDB client."""
     asked = []

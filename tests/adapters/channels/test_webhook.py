@@ -321,7 +321,7 @@ def test_a_blocked_address_is_final(receive, guard, connects):
 
     result = channel.deliver(message(at(receiver, "/?token=t0ken")))
 
-    detail = f"{HOST} stands for 169.254.169.254, which is not public"
+    detail = f"{HOST} stands for an address that is not public"
     assert (result, connects) == (Permanent("blocked_address", detail), [])
 
 

@@ -483,3 +483,20 @@ def test_issues_a_signing_secret():
     issued = SECRETS.issue(random)
 
     assert issued == {"signing_secret": "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}
+
+
+@pytest.mark.parametrize("mistake", ["{id}", "a b", "[]", "|", "\\", "é"])
+def test_a_long_query_with_a_mistake_is_refused_at_once(mistake):
+    """One way to read each character: what does not fit costs no more time than what fits."""
+    text = "https://hooks.example.com/x?token=" + "a?" * 900 + mistake
+
+    with pytest.raises(ValueError, match="must be a URL such as"):
+        parse(text)
+
+
+def test_ranges_that_cannot_be_read_break_the_setting_before_any_delivery():
+    """Whether WEBHOOK is configured is asked before every claim, and by /health."""
+    with pytest.raises(BrokenSettingError, match="WEBHOOK_ALLOWED_CIDRS"):
+        INTEGRATION.configured({"WEBHOOK_ALLOWED_CIDRS": "10.1.2.3/8"})
+
+    assert INTEGRATION.configured({"WEBHOOK_ALLOWED_CIDRS": "10.0.0.0/8"}) is True

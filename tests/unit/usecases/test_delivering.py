@@ -432,9 +432,9 @@ def test_a_claim_with_too_little_of_its_lease_left_is_given_back(waited, given_b
         assert world.row(second).tries == 0, "a lower priority overtook"
 
 
-@pytest.mark.parametrize(("left", "sent"), [(20.0, True), (19.9, False)])
+@pytest.mark.parametrize(("left", "sent"), [(25.0, True), (24.9, False)])
 def test_a_claim_with_too_little_of_the_invocation_left_is_given_back(world, left, sent):
-    """20 s before the send: it must end and be recorded."""
+    """25 s before the send: it must end and be recorded."""
     (only,) = send(world)
     times = iter([100.0, left, left, left, left])
 

@@ -310,3 +310,19 @@ def test_all_is_delivered_within_two_sweeps_of_a_lost_queue(world):
 
     assert len(ids) == 18
     assert {world.row(one).status for one in ids} == {"success"}
+
+
+def test_a_damaged_row_does_not_hold_up_its_shard(world):
+    """It is counted and told by name; the others are rung for."""
+    (broken,) = send(world)
+    (whole,) = world.send(request_id="r-2", integration_types=["TEST"])
+    world.doorbells.taken()
+    del world.deliveries.rows[USER, f"DELIVERY#{broken}"]["due_at"]
+    world.clock.advance(61)
+
+    counted = swept(world)
+
+    assert counted == {"rung": 1, "faults": 1, "oldest_due_seconds": 61}
+    assert world.doorbells.rung == [("delivery", RequestBell(USER, "r-2"), 0)]
+    assert ("row.broken", {"row": f"DELIVERY#{broken}", "error": "KeyError"}) in world.journal.lines
+    assert world.row(whole).rings == 1

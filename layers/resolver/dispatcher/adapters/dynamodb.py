@@ -10,7 +10,7 @@ from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from dispatcher.adapters.aws import unavailable_if_it_fails
-from dispatcher.errors import RefusedError, UnavailableError
+from dispatcher.errors import DispatcherError, RefusedError, UnavailableError
 from dispatcher.ports import Page
 from dispatcher.protocol import Change, Put
 
@@ -127,19 +127,16 @@ class DeliveryTable:
     def apply(self, key: Key, change: Change) -> Item:
         """Change one row if its conditions hold."""
         terms = Expressions()
-        with unavailable_if_it_fails():
-            try:
-                answer = self._dynamodb.update_item(
-                    TableName=self._table,
-                    Key=_key(key),
-                    UpdateExpression=terms.update(change),
-                    ConditionExpression=terms.condition(change.when),
-                    ReturnValues="ALL_NEW",
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                    **terms.parameters(),
-                )
-            except ClientError as error:
-                raise refusal(error) or error from error
+        update: Attributes = {
+            "TableName": self._table,
+            "Key": _key(key),
+            "UpdateExpression": terms.update(change),
+            "ConditionExpression": terms.condition(change.when),
+            "ReturnValues": "ALL_NEW",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            **terms.parameters(),
+        }
+        answer = self._despite_conflicts(lambda: self._dynamodb.update_item(**update), refusal)
         return from_item(answer["Attributes"])
 
     def commit(self, writes: Sequence[Write]) -> None:
@@ -151,16 +148,23 @@ class DeliveryTable:
             "TransactItems": [self._part(write) for write in writes],
             "ClientRequestToken": self._token(),
         }
+        self._despite_conflicts(
+            lambda: self._dynamodb.transact_write_items(**request), _cancellation
+        )
+
+    def _despite_conflicts(
+        self, call: Callable[[], Any], told: Callable[[ClientError], DispatcherError | None]
+    ) -> Any:  # noqa: ANN401 - whatever the call answers
+        """Call again, after growing pauses, while another transaction holds a row."""
         for attempt in range(CONFLICT_TRIES):
             with unavailable_if_it_fails():
                 try:
-                    self._dynamodb.transact_write_items(**request)
+                    return call()
                 except ClientError as error:
-                    if _in_conflict(error) and attempt < CONFLICT_TRIES - 1:
-                        self._pause(0.02 * 2**attempt)
-                        continue
-                    raise _cancellation(error) or error from error
-            return
+                    if not _in_conflict(error) or attempt == CONFLICT_TRIES - 1:
+                        raise told(error) or error from error
+            self._pause(0.02 * 2**attempt)
+        raise AssertionError("unreachable")  # pragma: no cover - the last try returns or raises
 
     def remove(self, key: Key) -> Item | None:
         """Remove one row."""
@@ -349,7 +353,8 @@ def _reasons(error: ClientError) -> list[Attributes]:
 
 
 def _in_conflict(error: ClientError) -> bool:
-    if error.response["Error"]["Code"] == "TransactionInProgressException":
+    held = {"TransactionInProgressException", "TransactionConflictException"}
+    if error.response["Error"]["Code"] in held:
         return True
     codes = {reason.get("Code") for reason in _reasons(error)}
     return "TransactionConflict" in codes and "ConditionalCheckFailed" not in codes

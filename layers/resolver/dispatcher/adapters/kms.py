@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING
 
 from dispatcher.adapters.aws import unavailable_if_it_fails
@@ -31,6 +32,7 @@ class KmsVault:
     def __init__(self, kms: Callable[[], KMSClient], key: str) -> None:
         self._kms = kms
         self._key = key
+        self._lock = threading.Lock()
         self._open: dict[tuple[str, str, tuple[bytes, ...]], str] = {}
 
     def seal(self, user_id: str, integration_type: str, secrets: Config) -> tuple[bytes, ...]:
@@ -49,7 +51,8 @@ class KmsVault:
     def open(self, user_id: str, integration_type: str, sealed: tuple[bytes, ...]) -> Config:
         """Decrypt what ``seal`` made."""
         name = (user_id, integration_type, sealed)
-        if name not in self._open:
+        text = self._open.get(name)
+        if text is None:
             with unavailable_if_it_fails():
                 chunks = [
                     self._kms().decrypt(
@@ -59,11 +62,13 @@ class KmsVault:
                     )["Plaintext"]
                     for chunk in sealed
                 ]
-            while len(self._open) >= REMEMBERED:
-                self._open.pop(next(iter(self._open)), None)
-            self._open[name] = b"".join(chunks).decode(errors="replace")
+            text = b"".join(chunks).decode(errors="replace")
+            with self._lock:
+                while len(self._open) >= REMEMBERED:
+                    self._open.pop(next(iter(self._open)))
+                self._open[name] = text
         try:
-            document: Config = json.loads(self._open[name])
+            document: Config = json.loads(text)
         except ValueError as error:
             raise UnavailableError("the sealed secrets of an override are damaged") from error
         return document

@@ -28,6 +28,10 @@ class SystemClock:
         """Return seconds that only ever grow."""
         return time.monotonic()
 
+    def pause(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
 
 class SystemIdentities:
     """Implements ``ports.Identities``."""
@@ -97,6 +101,7 @@ TROUBLE = frozenset(
         "message.parked",
         "record.failed",
         "record.lost",
+        "row.broken",
         "ticket.delayed",
     }
 )
@@ -111,5 +116,7 @@ class LogJournal:
 
     def note(self, event: str, **fields: object) -> None:
         """Write one wide line."""
-        write = self._logger.warning if event in TROUBLE else self._logger.info
+        status = fields.get("status")
+        broke = isinstance(status, int) and status >= 500
+        write = self._logger.warning if broke or event in TROUBLE else self._logger.info
         write(event, extra=fields)

@@ -23,7 +23,7 @@ from dispatcher.protocol import Change, Ending, Refusal, Write, key_of
 from dispatcher.resolution import NOT_CONFIGURED, Secrets, effective, merged, system_defaults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from dispatcher.ports import (
         Channel,
@@ -45,11 +45,15 @@ TIME_TO_CLAIM = 30.0
 To send, and to record against faults.
 """
 
-TIME_TO_SEND = 20.0
-"""Seconds of the invocation that must be left directly before a send."""
+TIME_TO_SEND = 25.0
+"""Seconds of the invocation that must be left directly before a send: 10 for it, 15 for a record
+whose three tries all run into their time limits."""
 
 TIME_TO_WRITE = 2.0
 """Seconds of the invocation below which a faulty write is not repeated."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+"""Seconds between two tries of a record."""
 
 FRESH = 10.0
 """Seconds that one reading of a user's overrides serves."""
@@ -469,23 +473,24 @@ class Visit:
         Tell whether the row holds it.
         """
         worker = self._worker
-        while True:
+        for pause in _growing_pauses():
             try:
                 write()
             except RefusedError as refused:
-                if 0 not in refused.rows:
-                    # Only a sibling refused: look at them again; a result is never dropped for a
-                    # sibling's sake.
-                    continue
-                if protocol.is_ours(refused.row, token):
-                    return True
-                worker.journal.note("record.lost", **_ids(row))
-                return False
+                # Only a sibling refused: look at them again; a result is never dropped for a
+                # sibling's sake.
+                if 0 in refused.rows:
+                    if protocol.is_ours(refused.row, token):
+                        return True
+                    worker.journal.note("record.lost", **_ids(row))
+                    return False
             except UnavailableError:
-                if self._remaining() < TIME_TO_WRITE:
+                if self._remaining() < TIME_TO_WRITE + pause:
                     raise
             else:
                 return True
+            worker.clock.pause(pause)
+        raise AssertionError("the pauses never end")  # pragma: no cover - for the type checker
 
     def _ring_softly(self, doorbell: DeliveryBell) -> None:
         """Ring; a ring that fails is the sweeper's to repair, and the record stands."""
@@ -571,6 +576,14 @@ def _uncertain(message: Message, code: str, detail: str) -> Outcome:
     return Permanent(
         protocol.UNKNOWN_OUTCOME, f"{detail}, and {message.integration_type} is never sent twice"
     )
+
+
+def _growing_pauses() -> Iterator[float]:
+    """Yield seconds to wait between tries: errors that the SDK does not back off from are many."""
+    pause = FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def _ids(row: Delivery) -> dict[str, object]:

@@ -61,9 +61,8 @@ class Sweeper:
                 if self.clock.monotonic() > until:
                     break
                 if row["status"] == Status.PENDING:
-                    counts["oldest_due_seconds"] = max(
-                        counts["oldest_due_seconds"], int(now - row["due_at"])
-                    )
+                    late = int(now - row.get("due_at", now))
+                    counts["oldest_due_seconds"] = max(counts["oldest_due_seconds"], late)
                 counts[self._serve(row, rung)] += 1
         except UnavailableError:
             counts["faults"] += 1
@@ -92,5 +91,8 @@ class Sweeper:
         except RefusedError:
             return "passed"
         except UnavailableError:
+            return "faults"
+        except Exception as error:  # noqa: BLE001 - one damaged row must not hold up its shard
+            self.journal.note("row.broken", row=item.get("sk"), error=type(error).__name__)
             return "faults"
         return "rung"
