@@ -269,21 +269,28 @@ def events(stage: Stage, queue: str) -> list[Json]:
 def show(stage: Stage, received: Received) -> None:
     """Show what each integration received."""
     post, mail, request = received.post, received.mail, received.request
-    event = (received.events or [{"detail": {}}])[0]
-    pretty = {"ensure_ascii": False, "indent": 1}
     stage.story.rows(
-        ("integration", "where", "what arrived"),
+        ("integration", "what arrived"),
         [
-            ("SLACK", post.channel, "\n".join(post.markup)),
-            ("EMAIL", mail.recipients[0], f"Subject: {mail.read['Subject']}\n{mail.text}"),
-            ("", "its HTML", body_of(mail.html or "")),
-            ("WEBHOOK", request.path, json.dumps(json.loads(request.body)["data"], **pretty)),  # type: ignore[arg-type]
-            ("SMS", PHONE, "\n".join(received.texts)),
-            ("TEST", "mailbox", shown(received.test)),
-            ("CLI", "mailbox", shown(received.cli)),
-            ("TOOL", event.get("detail-type"), json.dumps(event["detail"], **pretty)),  # type: ignore[arg-type]
+            (f"SLACK\nto {post.channel}", "\n".join(post.markup)),
+            (
+                f"EMAIL\n{mail.recipients[0]}",
+                f"Subject: {mail.read['Subject']}\n{mail.text}\n\n{body_of(mail.html or '')}",
+            ),
+            (f"WEBHOOK\n{request.method} {request.path}", pretty(json.loads(request.body)["data"])),
+            (f"SMS\n{PHONE}", "\n".join(received.texts)),
+            ("TEST\nits mailbox", shown(received.test)),
+            ("CLI\nits mailbox", shown(received.cli)),
+            (f"TOOL\n{TOOL_ID}", "\n".join(pretty(one["detail"]) for one in received.events)),
         ],
         long=True,
+    )
+
+
+def pretty(told: Json) -> str:
+    """Write what stands in JSON as a person reads it."""
+    return "\n".join(
+        f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in told.items()
     )
 
 

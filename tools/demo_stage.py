@@ -119,7 +119,7 @@ class Stage:
                 pending = [
                     one["integration_type"] for one in deliveries if one["status"] == "pending"
                 ]
-                show(total - len(pending), f"waiting for {', '.join(pending)}")
+                show(total - len(pending), f"waiting for {', '.join(pending) or 'nobody'}")
                 if not pending:
                     return
                 if time.monotonic() > until:
