@@ -124,7 +124,10 @@ def clean() -> None:
 
 def chosen_cloud() -> LocalCloud:
     """Return the cloud with the ports that the person wants."""
-    return LocalCloud(home(), number("PORT", 8080), number("CLOUD_PORT", 4566))
+    api_port, cloud_port = number("PORT", 8080), number("CLOUD_PORT", 4566)
+    if api_port == cloud_port:
+        raise ToolFailure(f"PORT and CLOUD_PORT are both {api_port}: choose two different ports")
+    return LocalCloud(home(), api_port, cloud_port)
 
 
 def running_cloud() -> LocalCloud:

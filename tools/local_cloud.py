@@ -299,12 +299,14 @@ def settle(overrides: Mapping[str, str]) -> dict[str, str]:
                 f"{name}={overrides[name]} cannot run here: the local cloud runs functions with "
                 f"its own Python ({value}). Another Python: make PYTHON=/path/to/python up"
             )
-    return parameters.settle(
+    settled = parameters.settle(
         parameters.declared(TEMPLATE),
         parameters.local_profile(ROOT / "samconfig.toml"),
         machine,
         overrides,
     )
+    parameters.require_allowed(TEMPLATE, settled)
+    return settled
 
 
 def wait_for(process: Background, url: str, what: str, patience: float = 60.0) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import shlex
 import tomllib
 from typing import TYPE_CHECKING, Any
@@ -85,11 +86,35 @@ def settle(defaults: Mapping[str, str | None], *layers: Mapping[str, str]) -> di
     return complete
 
 
+def require_allowed(template: Path, parameters: Mapping[str, str]) -> None:
+    """Refuse a value as CloudFormation would, but at once and with the value in the sentence."""
+    declared_traits = yaml.load(template.read_text(), Loader=TemplateLoader)["Parameters"]  # noqa: S506
+    for name, value in parameters.items():
+        traits = declared_traits[name]
+        allowed = [str(one) for one in traits.get("AllowedValues", [])]
+        in_range = traits["Type"] != "Number" or (
+            value.isdecimal()
+            and traits.get("MinValue", 0) <= int(value) <= traits.get("MaxValue", int(value))
+        )
+        fits = re.search(traits.get("AllowedPattern", ""), value) and len(value) <= int(
+            traits.get("MaxLength", len(value))
+        )
+        if allowed and value not in allowed:
+            rule = f"it is one of {', '.join(one or 'nothing' for one in allowed)}"
+        elif not in_range:
+            rule = f"it is a whole number from {traits.get('MinValue')} to {traits.get('MaxValue')}"
+        elif not fits:
+            rule = str(traits.get("ConstraintDescription", traits.get("Description")))
+        else:
+            continue
+        raise ToolFailure(f"{name}={value} is refused: {rule}")
+
+
 def unknown(name: str, known: list[str]) -> str:
     """Say that there is no such parameter, and which there are."""
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return f"The template has no parameter {name}.{hint} It has: {', '.join(sorted(known))}"
+    hint = f"Did you mean {near[0]}?" if near else f"It has: {', '.join(sorted(known))}"
+    return f"The template has no parameter {name}. {hint}"
 
 
 def write_for_sam(parameters: Mapping[str, str], file: Path) -> str:

@@ -57,9 +57,7 @@ def test_an_unknown_parameter_is_named_with_those_that_exist():
     with pytest.raises(ToolFailure) as failure:
         parameters.settle(known, {"LogLevl": "DEBUG"})
 
-    assert str(failure.value) == (
-        "The template has no parameter LogLevl. Did you mean LogLevel? It has: LogLevel, Stage"
-    )
+    assert str(failure.value) == ("The template has no parameter LogLevl. Did you mean LogLevel?")
 
 
 def test_a_parameter_without_any_value_is_asked_for():
@@ -123,3 +121,31 @@ def test_sam_reads_what_we_meant(tmp_path: Path):
     )
 
     assert parameters.yaml.safe_load(read.stdout) == values
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("Stage", "test", "it is one of local, dev, prod"),
+        ("SlackDefaultEnabled", "yes", "it is one of nothing, true, false"),
+        ("RetentionDays", "0", "it is a whole number from 1 to 3650"),
+        ("RetentionDays", "many", "it is a whole number from 1 to 3650"),
+        ("SlackDefaultRetryCount", "21", "0 to 20 retries after the first try, or empty"),
+        ("WebhookAllowedCidrs", "0.0.0.0/0", "networks such as 10.20.0.0/16"),
+    ],
+)
+def test_a_value_that_cannot_be_deployed_is_told_at_once(name, value, rule):
+    """The person reads which value, and what it may be, before anything is started."""
+    with pytest.raises(ToolFailure) as failure:
+        parameters.require_allowed(TEMPLATE, {name: value})
+
+    assert str(failure.value).startswith(f"{name}={value} is refused: {rule}")
+
+
+def test_what_the_template_says_itself_is_allowed():
+    """Its own defaults, and an empty value where that means unset."""
+    defaults = {
+        name: value for name, value in parameters.declared(TEMPLATE).items() if value is not None
+    }
+
+    parameters.require_allowed(TEMPLATE, {**defaults, "SlackDefaultPriority": ""})

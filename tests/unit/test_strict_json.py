@@ -6,8 +6,8 @@ import pytest
 
 from dispatcher.strict_json import DEEPEST, MalformedJsonError, read_json
 
-NOT_JSON = "is not valid JSON"
 TWICE = "names a key twice in one object"
+PROPERTY = "Expecting property name enclosed in double quotes"
 CONSTANT = "holds NaN or Infinity, which JSON does not know"
 TOO_DEEP = "is nested deeper than 32 levels"
 
@@ -31,15 +31,18 @@ def test_json_is_read(text, value):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", NOT_JSON),
-        (" ", NOT_JSON),
-        ("{'a': 1}", NOT_JSON),
-        ("{a: 1}", NOT_JSON),
-        ('{"a": 1,}', NOT_JSON),
-        ('{"a": 1} x', NOT_JSON),
-        ("\ufeff{}", NOT_JSON),
-        ('"\n"', NOT_JSON),
-        ("1" * 5000, NOT_JSON),
+        ("", "is not valid JSON: it is empty"),
+        (" ", "is not valid JSON: line 1, column 2: Expecting value"),
+        ("{'a': 1}", f"is not valid JSON: line 1, column 2: {PROPERTY}"),
+        ("{a: 1}", f"is not valid JSON: line 1, column 2: {PROPERTY}"),
+        ('{"a": 1,}', f"is not valid JSON: line 1, column 9: {PROPERTY}"),
+        ('{"a": 1} x', "is not valid JSON: line 1, column 10: Extra data"),
+        (
+            "\ufeff{}",
+            "is not valid JSON: line 1, column 1: Unexpected UTF-8 BOM (decode using utf-8-sig)",
+        ),
+        ('"\n"', "is not valid JSON: line 1, column 2: Invalid control character at"),
+        ("1" * 5000, "holds a number of more digits than can be kept"),
         ("NaN", CONSTANT),
         ('{"a": Infinity}', CONSTANT),
         ("[1e999]", "holds a number too large to be kept"),

@@ -53,6 +53,14 @@ LONGEST_WAIT = 30 * 86_400
 """Seconds that ``deliver_at`` may lie ahead."""
 
 # RFC 3339: an offset is not optional, and a space for the T is not accepted.
+PLAIN = {
+    "must be a valid boolean": "must be true or false",
+    "must be a valid integer": "must be a whole number",
+    "must be a valid list": "must be a list",
+    "must be a valid string": "must be text",
+}
+"""Pydantic's words for a type, in those of JSON."""
+
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
     r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
@@ -353,7 +361,8 @@ def _sentence(kind: str, message: str, known: Mapping[str, Any]) -> str:
     if kind == "missing":
         return "is required"
     # Pydantic begins its own sentences with "Input should", "String should" and the like.
-    return re.sub(r"^\w+ should ", "must ", message.removeprefix("Value error, "))
+    said = re.sub(r"^\w+ should ", "must ", message.removeprefix("Value error, "))
+    return PLAIN.get(said, said)
 
 
 def _pointer(path: Sequence[str | int]) -> str:

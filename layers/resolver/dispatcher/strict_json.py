@@ -27,9 +27,11 @@ def read_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
         raise
     except RecursionError as error:
         raise MalformedJsonError(_TOO_DEEP) from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}: {error.msg}" if text else "it is empty"
+        raise MalformedJsonError(f"is not valid JSON: {where}") from error
     except ValueError as error:
-        # JSONDecodeError, or an integer of more digits than Python converts.
-        raise MalformedJsonError("is not valid JSON") from error
+        raise MalformedJsonError("holds a number of more digits than can be kept") from error
     if _depth(value) > DEEPEST:
         raise MalformedJsonError(_TOO_DEEP)
     return value

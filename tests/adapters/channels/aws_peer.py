@@ -18,7 +18,9 @@ PATIENCE = 2.0
 
 def http(status: int, body: str) -> bytes:
     """Write an answer."""
-    head = f"HTTP/1.1 {status} x\r\nContent-Length: {len(body.encode())}\r\n\r\n"
+    head = f"HTTP/1.1 {status} x\r\nContent-Length: {len(body.encode())}\r\n"
+    # Each answer ends its connection, and says so: a client must not try to use it again.
+    head += "Connection: close\r\n\r\n"
     return (head + body).encode()
 
 
