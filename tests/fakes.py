@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from dispatcher.errors import RefusedError, UnavailableError
+from dispatcher.errors import RefusedError, SealedError, UnavailableError
 from dispatcher.outcomes import Delivered
 from dispatcher.ports import Page
 from dispatcher.protocol import Change, Put
@@ -273,7 +273,7 @@ class MemoryVault:
 
     def open(self, user_id, integration_type, sealed):
         if self.broken:
-            raise UnavailableError("Decrypt failed: rehearsed")
+            raise SealedError("Decrypt failed: rehearsed")
         owner, kind, secrets = ast.literal_eval(sealed[0].decode())
         assert (owner, kind) == (user_id, integration_type)
         return secrets

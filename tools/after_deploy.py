@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 API = "AWS::ApiGateway::RestApi"
 STAGE = "AWS::ApiGateway::Stage"
 TABLE = "AWS::DynamoDB::Table"
-FUNCTION = "AWS::Lambda::Function"
 
 
 def physical_ids(session: boto3.Session, stack: str) -> dict[str, str]:
@@ -56,8 +55,6 @@ def finish(session: boto3.Session, stack: str) -> tuple[str, str]:
             stage = real_name
         elif resource["Type"] == TABLE:
             set_time_to_live(session, real_name, properties)
-        elif resource["Type"] == FUNCTION:
-            set_concurrency(session, real_name, properties)
     # A deployment is a snapshot: without a new one, the gateway's answers stay as they were.
     session.client("apigateway").create_deployment(restApiId=api, stageName=stage)
     return api, stage
@@ -92,13 +89,4 @@ def set_time_to_live(session: boto3.Session, table: str, properties: dict[str, A
                 "Enabled": True,
                 "AttributeName": specification["AttributeName"],
             },
-        )
-
-
-def set_concurrency(session: boto3.Session, function: str, properties: dict[str, Any]) -> None:
-    """Reserve what the template reserves."""
-    reserved = properties.get("ReservedConcurrentExecutions")
-    if reserved is not None:
-        session.client("lambda").put_function_concurrency(
-            FunctionName=function, ReservedConcurrentExecutions=int(reserved)
         )

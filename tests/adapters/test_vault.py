@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from botocore.stub import Stubber
 
 from dispatcher.adapters.kms import KmsVault
-from dispatcher.errors import UnavailableError
+from dispatcher.errors import SealedError, UnavailableError
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_nobody_else_can_open_it(vault, user_id, kind):
     """A document copied to another user or integration type stays shut."""
     sealed = vault.seal("ada", "WEBHOOK", SECRETS)
 
-    with pytest.raises(UnavailableError, match="InvalidCiphertextException"):
+    with pytest.raises(SealedError, match="InvalidCiphertextException"):
         vault.open(user_id, kind, sealed)
 
 
@@ -83,9 +84,24 @@ def test_a_container_does_not_remember_without_end(vault, kms):
     assert kms.calls == ["Decrypt"]
 
 
+def test_a_fault_that_may_pass_is_no_refusal(vault, kms):
+    """A key that is throttled will open the document later; one that refuses will not."""
+    sealed = vault.seal("ada", "WEBHOOK", SECRETS)
+    with Stubber(kms) as stubber:
+        stubber.add_client_error("decrypt", "ThrottlingException")
+
+        with pytest.raises(UnavailableError) as raised:
+            vault.open("ada", "WEBHOOK", sealed)
+
+    assert (type(raised.value), str(raised.value)) == (
+        UnavailableError,
+        "Decrypt failed: ThrottlingException",
+    )
+
+
 def test_a_damaged_document_is_not_half_used(vault, kms):
     """Pieces that decrypt to something else than JSON count as out of reach."""
     sealed = vault.seal("ada", "WEBHOOK", {"config": {"url": "x" * 10_000}})
 
-    with pytest.raises(UnavailableError, match="damaged"):
+    with pytest.raises(SealedError, match="damaged"):
         vault.open("ada", "WEBHOOK", sealed[:2])

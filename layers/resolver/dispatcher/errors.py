@@ -7,6 +7,7 @@ DispatcherError
 │   └── ConflictError           409
 ├── BrokenSettingError          503: an operator must correct an environment variable
 ├── UnavailableError            503: an AWS service did not answer, or not in time
+│   └── SealedError             the key refuses to open secrets, and will refuse again
 └── RefusedError                a conditional write was refused: seen by the protocol, by no caller
 
 A failed delivery is not here: it is a result (see ``outcomes``).
@@ -61,6 +62,10 @@ class BrokenSettingError(DispatcherError):
 
 class UnavailableError(DispatcherError):
     """A table, queue or key could not be reached; the same call may succeed later."""
+
+
+class SealedError(UnavailableError):
+    """The secrets of an override cannot be opened: an operator must look at the key."""
 
 
 class RefusedError(DispatcherError):

@@ -142,7 +142,7 @@ class Vault(Protocol):
     def open(self, user_id: str, integration_type: str, sealed: tuple[bytes, ...]) -> Config:
         """Decrypt what ``seal`` made.
 
-        ``UnavailableError`` if the key refuses or does not answer.
+        ``SealedError`` if the key refuses for good.
         """
 
 

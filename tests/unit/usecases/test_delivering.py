@@ -974,6 +974,27 @@ def test_an_attempt_in_time_passes_the_watchdog(world, outcome, code):
     assert world.row(only).error_code == code
 
 
+def test_a_key_that_does_not_answer_costs_no_try(world, monkeypatch):
+    """Nothing was sent and nothing is counted; the message comes back."""
+    world.webhook()
+    override = world.overrides.get(USER).by_type["WEBHOOK"]
+    world.overrides.rows[USER] = UserOverrides(
+        {"WEBHOOK": dataclasses.replace(override, sealed=(b"sealed",))}, 5
+    )
+    (only,) = send(world, "WEBHOOK")
+
+    def throttled(*_):
+        raise UnavailableError("Decrypt failed: ThrottlingException")
+
+    monkeypatch.setattr(world.vault, "open", throttled)
+
+    with pytest.raises(UnavailableError):
+        world.answer(BELL)
+
+    row = world.row(only)
+    assert (row.status, row.tries, row.attempts, row.owner) == ("pending", 0, 0, None)
+
+
 def test_without_its_secrets_nothing_is_sent(world):
     """The attempt counts, and is repeated with what the vault then says."""
     world.webhook()

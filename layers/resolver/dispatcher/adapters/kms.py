@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
 from dispatcher.adapters.aws import unavailable_if_it_fails
-from dispatcher.errors import UnavailableError
+from dispatcher.errors import SealedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_kms import KMSClient
 
@@ -18,6 +21,18 @@ if TYPE_CHECKING:
 
 LARGEST_CHUNK = 4096
 """Bytes that KMS encrypts in one call."""
+
+REFUSALS = frozenset(
+    {
+        "AccessDeniedException",
+        "DisabledException",
+        "IncorrectKeyException",
+        "InvalidCiphertextException",
+        "KMSInvalidStateException",
+        "NotFoundException",
+    }
+)
+"""Codes by which KMS says that this key will not open this ciphertext."""
 
 REMEMBERED = 256
 """Sealed documents that a container keeps open; a change of the override makes new ones."""
@@ -53,7 +68,7 @@ class KmsVault:
         name = (user_id, integration_type, sealed)
         text = self._open.get(name)
         if text is None:
-            with unavailable_if_it_fails():
+            with unavailable_if_it_fails(), _sealed_for_good():
                 chunks = [
                     self._kms().decrypt(
                         KeyId=self._key,
@@ -70,8 +85,20 @@ class KmsVault:
         try:
             document: Config = json.loads(text)
         except ValueError as error:
-            raise UnavailableError("the sealed secrets of an override are damaged") from error
+            raise SealedError("the sealed secrets of an override are damaged") from error
         return document
+
+
+@contextmanager
+def _sealed_for_good() -> Iterator[None]:
+    """Tell a refusal, which the next call would meet again, from a fault that may pass."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in REFUSALS:
+            raise SealedError(f"Decrypt failed: {code}") from error
+        raise
 
 
 def _context(user_id: str, integration_type: str) -> dict[str, str]:

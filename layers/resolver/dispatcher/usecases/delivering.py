@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from dispatcher import protocol
 from dispatcher.delivery import REQUEST, Delivery, Item, Status
 from dispatcher.doorbells import DeliveryBell, RequestBell, Ticket, UnreadableError, decode
-from dispatcher.errors import RefusedError, UnavailableError
+from dispatcher.errors import RefusedError, SealedError, UnavailableError
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.integration import Recipient
 from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
@@ -297,7 +297,7 @@ class Visit:
         sealed = override.sealed if override else ()
         try:
             secrets = Secrets.of(worker.vault.open(row.user_id, name, sealed) if sealed else {})
-        except UnavailableError:
+        except SealedError:
             # Never sent without its secrets; a key that stays denied uses up the budget and shows
             # in the history.
             return Retry("secret_unavailable", "the secrets of the override could not be decrypted")
