@@ -98,7 +98,7 @@ def test_webhook_is_configured_always_and_never_on_by_itself():
     webhook = system_defaults({"STAGE": "local"})["WEBHOOK"]
 
     assert webhook == Default(
-        Configuration(False, 3, 1, 30, {}),  # noqa: FBT003
+        Configuration(False, 3, 1, 30, {}),
         configured=True,
         reason="disabled_by_default",
     )
@@ -200,9 +200,9 @@ def test_a_user_without_overrides_has_the_defaults():
 
     assert resolved(environ) == Effective(
         configs={
-            "SLACK": Configuration(True, 1, 3, 60, SLACK_CONFIG),  # noqa: FBT003
-            "TEST": Configuration(True, 5, 1, 10, {}),  # noqa: FBT003
-            "CLI": Configuration(True, 6, 1, 5, {}),  # noqa: FBT003
+            "SLACK": Configuration(True, 1, 3, 60, SLACK_CONFIG),
+            "TEST": Configuration(True, 5, 1, 10, {}),
+            "CLI": Configuration(True, 6, 1, 5, {}),
         },
         disabled={
             "EMAIL": "not_configured",
@@ -349,8 +349,8 @@ def test_merged_settings_are_told_of_an_integration_that_is_off_too():
     default = system_defaults({})["SMS"]
     override = Override({"enabled": False, "retry_count": 7}, created_at=1.0, updated_at=1.0)
 
-    assert merged(default, override) == Configuration(False, 4, 7, 45, {})  # noqa: FBT003
-    assert merged(default, None) == Configuration(False, 4, 2, 45, {})  # noqa: FBT003
+    assert merged(default, override) == Configuration(False, 4, 7, 45, {})
+    assert merged(default, None) == Configuration(False, 4, 2, 45, {})
 
 
 # Secrets ------------------------------------------------------------------------------------------
