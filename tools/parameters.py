@@ -26,7 +26,7 @@ class TemplateLoader(yaml.SafeLoader):
     """Read a template without minding what its `!Ref` and the like stand for."""
 
 
-def _ignore_tag(loader: TemplateLoader, _suffix: str, node: yaml.Node) -> Any:  # noqa: ANN401
+def _ignore_tag(loader: TemplateLoader, _suffix: str, node: yaml.Node) -> Any:  # noqa: ANN401 - any YAML value
     if isinstance(node, yaml.ScalarNode):
         return loader.construct_scalar(node)
     if isinstance(node, yaml.SequenceNode):
@@ -38,12 +38,18 @@ def _ignore_tag(loader: TemplateLoader, _suffix: str, node: yaml.Node) -> Any:  
 TemplateLoader.add_multi_constructor("!", _ignore_tag)
 
 
+def _traits(template: Path) -> dict[str, dict[str, Any]]:
+    """Read what the template says of each parameter."""
+    read = yaml.load(template.read_text(), Loader=TemplateLoader)  # noqa: S506 - a SafeLoader
+    parameters: dict[str, dict[str, Any]] = read["Parameters"]
+    return parameters
+
+
 def declared(template: Path) -> dict[str, str | None]:
     """Return the template's parameters with their defaults, None where there is none."""
-    parameters = yaml.load(template.read_text(), Loader=TemplateLoader)["Parameters"]  # noqa: S506
     return {
         name: str(traits["Default"]) if "Default" in traits else None
-        for name, traits in parameters.items()
+        for name, traits in _traits(template).items()
     }
 
 
@@ -88,9 +94,9 @@ def settle(defaults: Mapping[str, str | None], *layers: Mapping[str, str]) -> di
 
 def require_allowed(template: Path, parameters: Mapping[str, str]) -> None:
     """Refuse a value as CloudFormation would, but at once and with the value in the sentence."""
-    declared_traits = yaml.load(template.read_text(), Loader=TemplateLoader)["Parameters"]  # noqa: S506
+    known = _traits(template)
     for name, value in parameters.items():
-        traits = declared_traits[name]
+        traits = known[name]
         allowed = [str(one) for one in traits.get("AllowedValues", [])]
         in_range = traits["Type"] != "Number" or (
             value.isdecimal()

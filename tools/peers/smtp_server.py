@@ -144,7 +144,7 @@ class _Hooks:
     def __init__(self, peer: SmtpPeer) -> None:
         self._peer = peer
 
-    async def handle_EHLO(  # noqa: N802
+    async def handle_EHLO(  # noqa: N802 - the name that aiosmtpd calls
         self,
         server: SMTP,
         session: Session,

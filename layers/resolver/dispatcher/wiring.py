@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from dispatcher.errors import BrokenSettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import ModuleType
 
     from aws_lambda_powertools import Logger
@@ -56,16 +56,7 @@ def acceptance() -> Acceptance:
     """Return what takes messages in."""
     from dispatcher.usecases.acceptance import Acceptance
 
-    return Acceptance(
-        environ=os.environ,
-        retention=_retention(),
-        overrides=_overrides(),
-        deliveries=_deliveries(),
-        doorbells=_doorbells(),
-        clock=clock(),
-        identities=_identities(),
-        journal=journal(),
-    )
+    return Acceptance(**_shared())
 
 
 @cache
@@ -97,16 +88,7 @@ def rounds() -> Rounds:
     """Return what starts deliveries over and calls them off."""
     from dispatcher.usecases.rounds import Rounds
 
-    return Rounds(
-        environ=os.environ,
-        retention=_retention(),
-        overrides=_overrides(),
-        deliveries=_deliveries(),
-        doorbells=_doorbells(),
-        clock=clock(),
-        identities=_identities(),
-        journal=journal(),
-    )
+    return Rounds(**_shared())
 
 
 @cache
@@ -116,18 +98,11 @@ def worker() -> Worker:
     from dispatcher.usecases.delivering import Worker
 
     return Worker(
-        environ=os.environ,
-        retention=_retention(),
-        overrides=_overrides(),
-        deliveries=_deliveries(),
-        doorbells=_doorbells(),
+        **_shared(),
         vault=_vault(),
         channels=_channel,
         rounds=rounds(),
         watchdog=ThreadWatchdog(),
-        clock=clock(),
-        identities=_identities(),
-        journal=journal(),
     )
 
 
@@ -205,6 +180,32 @@ def reset() -> None:
 
 
 # What use cases stand on --------------------------------------------------------------------------
+
+
+class _Shared(TypedDict):
+    """What every use case stands on that moves deliveries."""
+
+    environ: Mapping[str, str]
+    retention: float
+    overrides: Overrides
+    deliveries: Deliveries
+    doorbells: SqsDoorbells
+    clock: SystemClock
+    identities: SystemIdentities
+    journal: LogJournal
+
+
+def _shared() -> _Shared:
+    return {
+        "environ": os.environ,
+        "retention": _retention(),
+        "overrides": _overrides(),
+        "deliveries": _deliveries(),
+        "doorbells": _doorbells(),
+        "clock": clock(),
+        "identities": _identities(),
+        "journal": journal(),
+    }
 
 
 @cache
