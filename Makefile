@@ -63,6 +63,10 @@ demo: setup ## Run the main job and tell what happens
 test: check ## Check everything, then run every test
 	@$(bin)/pytest -n 2 --dist loadfile --cov
 
+.PHONY: fuzz
+fuzz: setup ## Search for a broken promise of delivery, for about half an hour
+	@$(bin)/pytest tests/unit/usecases/test_promises.py --hypothesis-profile=long
+
 .PHONY: check
 check: lint types imports template hosts ## Everything that reads the code but does not run it
 

@@ -18,7 +18,7 @@ from dispatcher.integrations.integration import Address
 from dispatcher.outcomes import Delivered, Permanent, Retry
 from dispatcher.ports import Message
 from dispatcher.resolution import Override, Secrets, UserOverrides
-from tests.fakes import Faulty
+from tests.fakes import FakeClock, Faulty
 from tests.world import HOOK, USER, World
 
 DAY = 86_400
@@ -58,6 +58,15 @@ def slowly(world, seconds: float, outcome=None):
         return outcome or Delivered()
 
     return happen
+
+
+class SlowClock(FakeClock):
+    """Goes on by a fifth of a second with every look."""
+
+    def now(self):
+        """Tell the time after the look."""
+        self.advance(0.2)
+        return super().now()
 
 
 def faults(*fates: str, method: str = "apply"):
@@ -317,6 +326,20 @@ def test_an_early_request_doorbell_is_rung_again_for_the_rest(world, ahead, dela
 
     assert world.doorbells.rung == ([] if delay is None else [("delivery", BELL, delay)])
     assert (sends(world, "WEBHOOK"), sends(world)) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", ["request", "delivery"])
+def test_an_early_doorbell_whose_time_comes_meanwhile_is_rung_again_in_a_second(world, kind):
+    """A ring without a delay could come back before the clock of another worker says so."""
+    (only,) = send(world)
+    world.put(only, due_at=world.clock.now() + 0.3)
+    doorbell = BELL if kind == "request" else bell(world, only)
+    slow = SlowClock(world.clock.seconds)
+
+    dataclasses.replace(world.worker, clock=slow).answer(encode(doorbell), "q", lambda: 100.0)
+
+    assert [(rung, delay) for _, rung, delay in world.doorbells.rung] == [(doorbell, 1)]
+    assert sends(world) == 0
 
 
 @pytest.mark.parametrize(("ahead", "delay"), [(0.3, 1), (29.9, 30), (900, 900), (5000, 900)])
