@@ -309,6 +309,52 @@ def test_a_doorbell_for_nothing_is_acknowledged(world, doorbell):
     assert (world.doorbells.rung, world.doorbells.parked) == ([], [])
 
 
+def test_two_second_tries_are_never_at_stake_together(world):
+    """One of them may be what kills the process: the other one is not even claimed beside it."""
+    world.webhook()
+    first, second = send(world, "WEBHOOK", "TEST")
+    for one in (first, second):
+        world.another_claims(one)
+    world.clock.advance(61)
+    met, sent = threading.Event(), threading.Event()
+    raced = Faulty(world.deliveries, lambda _: met.set() or "", "apply")
+    beside: list[tuple[bool, str]] = []
+
+    def answer_the_other():
+        world.worker.answer(encode(bell(world, second)), "q", lambda: 100.0)
+        sent.set()
+
+    def during_the_first():
+        met.clear()
+        thread = threading.Thread(target=answer_the_other)
+        thread.start()
+        assert met.wait(10)
+        beside.append((sent.wait(0.2), world.row(second).owner))
+        return Delivered()
+
+    rehearse(world, during_the_first, name="WEBHOOK")
+    world.worker = dataclasses.replace(world.worker, deliveries=raced)
+
+    world.answer(bell(world, first))
+
+    assert sent.wait(10)
+    assert beside == [(False, "another")]
+    assert statuses(world, [first, second]) == [("success", None), ("success", None)]
+
+
+def test_a_second_try_that_waited_too_long_for_its_turn_is_rung_for(world):
+    """Its claim stays as it was seen."""
+    (only,) = send(world)
+    world.another_claims(only)
+    world.clock.advance(61)
+    before, left = world.row(only), iter([30.0, 29.9])
+
+    world.worker.answer(encode(bell(world, only)), "q", lambda: next(left))
+
+    assert (world.row(only), sends(world)) == (before, 0)
+    assert world.doorbells.rung == [("retry", bell(world, only), 0)]
+
+
 # Early and late -----------------------------------------------------------------------------------
 
 

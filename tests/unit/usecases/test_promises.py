@@ -199,6 +199,22 @@ class Dispatching(RuleBasedStateMachine):
         for actor in self._receive(batch, skew):
             self._play(actor, script)
 
+    @precondition(lambda self: self._visible())
+    @rule(
+        pick=picks,
+        stop=st.integers(0, 10),
+        fate=st.sampled_from(["crash", "crash after", "lost", ""]),
+        seconds=st.sampled_from([61.0, 45.0, 721.0]),
+        skew=skews,
+    )
+    def strand(self, pick, stop, fate, seconds, skew):
+        """A worker dies or stalls for so long that the others go on without it."""
+        messages = self._visible()
+        (actor,) = self._receive([messages[pick % len(messages)]], skew)
+        self._play(actor, Script({stop: fate}, stop + (fate != "")))
+        self.clock.advance(seconds)
+        self._work_off()
+
     @precondition(lambda self: self._due(SKEW))
     @rule(skew=skews, script=scripts)
     def sweep(self, skew, script):
@@ -242,13 +258,20 @@ class Dispatching(RuleBasedStateMachine):
         else:
             self._override(name, change, policy)
 
-    @rule(seconds=st.sampled_from([0.0, 0.0, 0.0, 0.0, 5.0, 20.0, 40.0, 61.0, 120.0, 721.0]))
-    def wait(self, seconds):
-        """Time goes on, for those too who stand still; with 0 until there is something to do."""
+    @rule(
+        seconds=st.sampled_from([0.0, 0.0, 0.0, 5.0, 20.0, 40.0, 61.0, 721.0]), busy=st.booleans()
+    )
+    def wait(self, seconds, busy):
+        """Time goes on, for those too who stand still; with 0 until there is something to do.
+
+        Others may work meanwhile, and all goes well with them.
+        """
         if seconds:
             self.clock.advance(seconds)
         else:
             self.clock.seconds = max(self.clock.seconds, min(self._coming(), default=0.0))
+        if busy:
+            self._work_off()
 
     # How it happens -------------------------------------------------------------------------------
 
@@ -325,8 +348,9 @@ class Dispatching(RuleBasedStateMachine):
         return mates
 
     def _answering(self, body: str, until: float) -> Callable[[], None]:
-        left = lambda: until - self.clock.seconds  # noqa: E731 - named for the call below
-        return lambda: self.worker.answer(body, "DeliveryQueue", left)
+        # A worker of its own: whoever stands still would keep its process's second tries waiting.
+        worker = replace(self.worker)
+        return lambda: worker.answer(body, "DeliveryQueue", lambda: until - self.clock.seconds)
 
     def _play(self, actor: Actor, script: Script) -> None:
         """Let somebody go on by a script."""
@@ -403,20 +427,23 @@ class Dispatching(RuleBasedStateMachine):
                 if not actor.done:
                     actor.go_on("crash")
 
+    def _work_off(self) -> None:
+        if self._due():
+            self._play(self._sweeping(0.0), TO_THE_END)
+        for message in self._visible():
+            if message in self.messages:
+                for actor in self._receive([message], 0.0):
+                    self._play(actor, TO_THE_END)
+
     def _rest(self) -> None:
         while self.actors:
             self._play(self.actors[0], TO_THE_END)
         for _ in range(MOST_ROUNDS_OF_REST):
-            for message in self._visible():
-                if message in self.messages:
-                    for actor in self._receive([message], 0.0):
-                        self._play(actor, TO_THE_END)
+            self._work_off()
             coming = self._coming()
             if not coming:
                 break
             self.clock.seconds = max(self.clock.seconds, min(coming))
-            if self._due():
-                self._play(self._sweeping(0.0), TO_THE_END)
         self.books.hold_at_rest()
 
 
