@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import pytest
 
@@ -241,6 +242,28 @@ def test_a_ticket_for_what_has_not_failed_does_nothing(world, status):
     assert world.rounds.redeem(Ticket(USER, only, 2)) is True
 
     assert (world.row(only), world.doorbells.rung) == (before, [])
+
+
+@pytest.mark.parametrize("order", sorted(set(itertools.permutations(["ticket", "retry"] * 2))))
+def test_redriving_and_retrying_twice_each_open_one_round(world, order):
+    """Whoever comes first opens it; the others change nothing."""
+    only = failed(world)
+    ticket = Ticket(USER, only, 2)
+    refused = 0
+
+    for one in order:
+        if one == "ticket":
+            world.answer(ticket)
+        else:
+            try:
+                world.rounds.retry(USER, only)
+            except ConflictError:
+                refused += 1
+
+    row = world.row(only)
+    assert (row.round, row.status, row.tries) == (2, "pending", 0)
+    assert refused == (1 if order[0] == "retry" else 2)
+    assert world.doorbells.rung == [("delivery", DeliveryBell(USER, only, row.due_at), 0)]
 
 
 def test_an_old_ticket_does_nothing(world):
