@@ -7,7 +7,7 @@ name begins with ``holds_`` and reads them. ``docs/architecture.md`` tells the p
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dispatcher.delivery import DELIVERY, REQUEST, Delivery, Status
@@ -267,11 +267,15 @@ class Books:
     # At every write -------------------------------------------------------------------------------
 
     def holds_what_has_ended_stays_ended(self) -> None:
-        """Model I5: out of an end leads only a fresh round, from failed, one higher."""
+        """Model I5: out of an end leads only a fresh round, from failed, one higher.
+
+        Nothing else changes there but the ticket that is owed, and when the sweeper sends it.
+        """
         for _, _, before, after in self.moves:
             if before is None or before.status == Status.PENDING:
                 continue
-            settled = (before.status, before.round) == (after.status, after.round)
+            owed = {"ticket_owed": False, "sweep_at": None, "rings": 0}
+            settled = replace(before, **owed) == replace(after, **owed)
             reopened = (before.status, after.status, after.round) == (
                 Status.FAILED,
                 Status.PENDING,
@@ -283,15 +287,17 @@ class Books:
                 assert fresh == (0, 0, 0, 0), f"{after} does not begin anew"
 
     def holds_a_live_claim_is_its_owners(self) -> None:
-        """Model: the clauses *claim* and *record*. Nobody else writes while a lease may hold.
+        """Model: the clauses *claim* and *record*. Nobody takes a claim whose lease may hold.
 
-        But the sweeper's stamp, which leaves the claim as it is.
+        And nobody records an attempt but who has the claim, however late.
         """
         for actor, at, before, after in self.moves:
             claim = self.by_token.get(before.owner or "") if before else None
-            if claim is None or after.owner == claim.token:
-                continue
-            assert actor is claim.actor or claim.stalled(at), f"{actor} took {before}"
+            if claim and after.owner != claim.token:
+                assert actor is claim.actor or claim.stalled(at), f"{actor} took {before}"
+            if before and after.attempts > before.attempts:
+                assert claim, f"{actor} recorded an attempt at {before}"
+                assert actor is claim.actor, f"{actor} recorded an attempt at {before}"
 
     def holds_an_unknown_outcome_ends_only_a_used_up_budget(self) -> None:
         """Model I2b: the first three unknown outcomes of a round do not use up its budget."""
@@ -300,7 +306,10 @@ class Books:
                 continue
             resent = catalogue()[after.integration_type].resend_unknown
             if after.status == Status.FAILED and after.error_code == UNKNOWN_OUTCOME and resent:
-                used = after.tries - min(after.unknown, FORGIVEN)
+                key = after.delivery_id, after.round
+                tries = [one for one in self.claims if one.key == key and not one.given_back]
+                lost = sum(one.recorded_at is None for one in tries)
+                used = len(tries) - min(lost, FORGIVEN)
                 assert used >= after.max_attempts, f"{after} was given up too early"
 
     def holds_a_result_is_recorded(self) -> None:
