@@ -14,14 +14,16 @@ import pytest
 
 from tests.documents import Block, blocks, differences
 from tools.local_cloud import LocalCloud
+from tools.paths import ROOT
 from tools.processes import free_port
 
-PREAMBLE = """
-curl() {
-  command curl --silent --show-error --noproxy '*' --write-out '%{stderr}%{http_code}\\n' "$@"
-}
+PREAMBLE = f"""
+PATH="{ROOT / ".venv" / "bin"}:$PATH"
+curl() {{
+  command curl --silent --show-error --noproxy '*' --write-out '%{{stderr}}%{{http_code}}\\n' "$@"
+}}
 """
-"""The reader's own command; beside its answer it tells the status."""
+"""The reader's own commands; beside its answer, curl tells the status."""
 
 PATIENCE = 20.0
 """Seconds after which a reader who looks again and again gives up."""
