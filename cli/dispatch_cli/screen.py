@@ -7,6 +7,7 @@ window's title, or write over what stands above it.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import unicodedata
@@ -34,6 +35,10 @@ class Screen:
     """A terminal, or the file or pipe that stands in for it."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # A terminal that cannot show a character gets its escape, and not a stack trace.
+                stream.reconfigure(errors="backslashreplace")
         # No markup, no emoji codes, no colouring of what looks like a number.
         plainly: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
         self.out = Console(file=sys.stdout, _environ=environ, **plainly)

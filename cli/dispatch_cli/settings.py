@@ -162,13 +162,16 @@ def read_profile(environ: Mapping[str, str], name: str | None) -> dict[str, str]
 def write_profile(environ: Mapping[str, str], name: str, profile: Mapping[str, str]) -> Path:
     """Write a profile, readable for this user alone; the others and all comments stay."""
     file = config_file(environ)
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     document = tomlkit.parse(file.read_text()) if file.exists() else tomlkit.document()
     profiles = document.setdefault("profiles", tomlkit.table(is_super_table=True))
     profiles[name] = dict(profile)
     fresh = file.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
-        opened.write(tomlkit.dumps(document))
-    fresh.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+            opened.write(tomlkit.dumps(document))
+        fresh.replace(file)
+    except OSError as error:
+        raise UsageFailure(f"{file} cannot be written: {error}") from error
     return file

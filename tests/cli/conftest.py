@@ -70,6 +70,12 @@ def dispatch(gateway, tmp_path):
     return Person(gateway.url, tmp_path)
 
 
+@pytest.fixture
+def alone(tmp_path):
+    """The command with no service behind it, until a test names one."""
+    return Person("http://127.0.0.1:1", tmp_path)
+
+
 def stable(text):
     """Write ids as their number in the text, and the port as one that does not change.
 

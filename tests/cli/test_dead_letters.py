@@ -6,8 +6,20 @@ import json
 
 import boto3
 import pytest
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+)
 
 from dispatch_cli import tickets
+from dispatch_cli.failures import (
+    NotAuthorizedFailure,
+    RefusedFailure,
+    UnreachableFailure,
+    UsageFailure,
+)
 
 
 @pytest.fixture
@@ -153,7 +165,7 @@ def test_a_move_that_stops_is_a_failure():
     """With SQS's own reason."""
     broken = place(task("FAILED", 2, FailureReason="AccessDenied"))
 
-    with pytest.raises(tickets.RefusedFailure, match="after 2 tickets: AccessDenied"):
+    with pytest.raises(RefusedFailure, match="after 2 tickets: AccessDenied"):
         tickets.watch_move(broken, print, print)
 
 
@@ -165,9 +177,74 @@ def test_a_move_that_stops_is_a_failure():
         (("--stack-file", __file__), "cannot be read"),
     ],
 )
-def test_without_the_queues_nothing_is_done(dispatch, queues, words, told):
+def test_without_the_queues_nothing_is_done(alone, words, told):
     """It says how to name them."""
-    shown = dispatch("dead-letters", "purge", "--yes", *words)
+    shown = alone("dead-letters", "purge", "--yes", *words)
 
     assert shown.exit_code == 2
     assert told in shown.stderr
+
+
+def test_the_queues_of_a_local_stack_are_in_its_file(tmp_path):
+    """With the address of the local cloud, and credentials that it takes."""
+    file = tmp_path / "stack.json"
+    known = {"DeadLetterQueueUrl": "dead", "DeliveryQueueUrl": "delivery"}
+    file.write_text(json.dumps({**known, "endpoint_url": "http://localhost:4566"}))
+
+    found = tickets.place_of_file({}, file)
+
+    assert (found.dead_letters, found.deliveries) == ("dead", "delivery")
+    assert found.sqs.meta.endpoint_url == "http://localhost:4566"
+
+
+def test_a_stack_of_somebody_else_is_noticed(tmp_path):
+    """It has no such queues."""
+    file = tmp_path / "stack.json"
+    file.write_text("{}")
+
+    with pytest.raises(UsageFailure, match="has no output DeadLetterQueueUrl"):
+        tickets.place_of_file({}, file)
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (ClientError({"Error": {"Code": "AccessDenied"}}, "X"), NotAuthorizedFailure),
+        (ClientError({"Error": {"Code": "Other", "Message": "no"}}, "X"), RefusedFailure),
+        (NoCredentialsError(), NotAuthorizedFailure),
+        (NoRegionError(), UsageFailure),
+        (EndpointConnectionError(endpoint_url="https://sqs"), UnreachableFailure),
+    ],
+)
+def test_what_aws_says_is_put_in_words(error, failure):
+    """Each kind with the exit code of its own."""
+
+    class Queue(MovingQueue):
+        """One that is not to be had."""
+
+        def purge_queue(self, **_):
+            """Refuse."""
+            raise error
+
+    found = tickets.Place("dead", "delivery", None)
+    vars(found)["sqs"] = Queue()
+
+    with pytest.raises(failure):
+        tickets.purge(found)
+
+
+@pytest.mark.parametrize("code", ["InvalidAction", "AWS.SimpleQueueService.UnsupportedOperation"])
+def test_a_cloud_without_move_tasks_is_noticed(code):
+    """Then the move is made by hand."""
+
+    class Queue(MovingQueue):
+        """One that was never taught to move."""
+
+        def start_message_move_task(self, **_):
+            """Do not know what this is."""
+            raise ClientError({"Error": {"Code": code}}, "StartMessageMoveTask")
+
+    found = tickets.Place("dead", "delivery", None)
+    vars(found)["sqs"] = Queue()
+
+    assert tickets.start_move(found) is False

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
+
+from dispatch_cli.failures import RefusedFailure, UsageFailure
+from dispatch_cli.run import Run
+from tests.cli.server import always
 
 HOOK = "https://hooks.example.com/x"
 
@@ -89,6 +94,30 @@ def test_reset_asks_first_and_where_nobody_can_be_asked_does_nothing(dispatch):
     assert stored(dispatch, "TEST") is None
 
 
+class Terminal(io.StringIO):
+    """Somebody sits there."""
+
+    def isatty(self):
+        """Say so."""
+        return True
+
+
+@pytest.mark.parametrize(("typed", "sure"), [("y\n", True), ("n\n", False), ("\n", False)])
+def test_whoever_is_asked_decides(monkeypatch, typed, sure):
+    """Only yes is yes; and with --no-input nobody is asked."""
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    run = Run(environ={})
+
+    if sure:
+        run.confirm("Really?", sure=False)
+    else:
+        with pytest.raises(RefusedFailure, match="Nothing was done"):
+            run.confirm("Really?", sure=False)
+    run.may_ask = False
+    with pytest.raises(UsageFailure, match="Nobody can be asked"):
+        run.confirm("Really?", sure=False)
+
+
 def test_a_rotated_secret_is_shown(dispatch):
     """With the time until which the one before is good."""
     dispatch("override", "set", "ada", "WEBHOOK", "--url", HOOK)
@@ -109,8 +138,9 @@ def test_a_rotated_secret_is_shown(dispatch):
         ("--header", "@/nowhere"),
     ],
 )
-def test_what_cannot_be_read_is_not_sent(dispatch, gateway, words):
+def test_what_cannot_be_read_is_not_sent(alone, words):
     """Wrong usage: 2, and the service is not asked."""
-    shown = dispatch("override", "set", "ada", "WEBHOOK", *words)
+    with always(200, "{}") as gateway:
+        shown = alone("override", "set", "ada", "WEBHOOK", *words, DISPATCH_URL=gateway.url)
 
     assert (shown.exit_code, gateway.asked) == (2, [])

@@ -9,11 +9,6 @@ import pytest
 from tests.cli.server import always
 
 
-def asked(gateway):
-    """Return verb and path of what was asked."""
-    return [(verb, path) for verb, path, *_ in gateway.asked]
-
-
 def history(dispatch, user="ada"):
     """Return the user's deliveries, newest first."""
     return json.loads(dispatch("history", user, "-o", "json").stdout)["deliveries"]
@@ -23,6 +18,19 @@ def mailbox(dispatch, user="ada"):
     """Return subject and content of what TEST delivered."""
     shown = dispatch("inbox", user, "--type", "TEST", "-o", "json")
     return [(one["subject"], one["content"]) for one in json.loads(shown.stdout)["messages"]]
+
+
+def until_ctrl_c(*steps):
+    """Return what takes one step at a time, and then presses Ctrl-C."""
+    left = iter(steps)
+
+    def meanwhile():
+        step = next(left, None)
+        if step is None:
+            raise KeyboardInterrupt
+        step()
+
+    return meanwhile
 
 
 def test_a_message_comes_from_an_argument_a_pipe_or_a_file(dispatch, service, tmp_path):
@@ -86,17 +94,18 @@ def test_the_same_request_is_one_message(dispatch):
 
 
 @pytest.mark.parametrize("words", [(), ("Hello", "--file", "x"), ("--file", "/nowhere")])
-def test_a_message_that_is_not_there_is_not_sent(dispatch, gateway, words):
+def test_a_message_that_is_not_there_is_not_sent(alone, words):
     """Wrong usage: 2."""
-    shown = dispatch("send", "ada", *words)
+    with always(200, "{}") as gateway:
+        shown = alone("send", "ada", *words, DISPATCH_URL=gateway.url)
 
-    assert (shown.exit_code, asked(gateway)) == (2, [])
+    assert (shown.exit_code, gateway.asked) == (2, [])
 
 
-def test_an_answer_that_is_lost_can_be_asked_for_again(tmp_path, dispatch):
+def test_an_answer_that_is_lost_can_be_asked_for_again(alone):
     """Under the same name, so that nothing is sent twice."""
     with always(504, "") as gateway:
-        shown = dispatch("send", "ada", "Hello", DISPATCH_URL=gateway.url)
+        shown = alone("send", "ada", "Hello", DISPATCH_URL=gateway.url)
 
     assert shown.exit_code == 3
     assert "It may have been accepted. To repeat it: --request-id cli-1\n" in shown.stderr
@@ -143,15 +152,7 @@ def test_a_test_message_goes_over_an_integration_that_is_off(dispatch, service):
 def test_following_the_history_shows_each_change_once(dispatch, service):
     """Pending, then ended; more and more rarely where nothing happens; until Ctrl-C."""
     dispatch("send", "ada", "Hello", "--request-id", "one")
-    steps = iter([lambda: None, service.deliver, lambda: None, lambda: None])
-
-    def meanwhile():
-        step = next(steps, None)
-        if step is None:
-            raise KeyboardInterrupt
-        step()
-
-    dispatch.meanwhile = meanwhile
+    dispatch.meanwhile = until_ctrl_c(lambda: None, service.deliver, lambda: None, lambda: None)
 
     shown = dispatch("history", "ada", "--follow", "-o", "json")
 
@@ -164,23 +165,27 @@ def test_following_the_history_shows_each_change_once(dispatch, service):
     assert shown.exit_code == 0
 
 
+def test_following_begins_with_the_newest_and_leaves_the_older_alone(dispatch):
+    """The second look does not bring up what the first left out."""
+    for content in ("One.", "Two.", "Three."):
+        dispatch("send", "ada", content)
+    dispatch.meanwhile = until_ctrl_c(lambda: None)
+
+    shown = dispatch("history", "ada", "--follow", "--limit", "2")
+
+    head, *rows = shown.stdout.splitlines()
+    assert head.split() == ["TIME", "TYPE", "STATUS", "TRIES", "DELIVERY"]
+    newest = [one["delivery_id"] for one in history(dispatch)]
+    assert [row.split()[-1] for row in rows] == [newest[1], newest[0]]
+
+
 def test_following_outlives_a_service_that_is_away(dispatch, gateway):
     """It is asked again later; Ctrl-C ends it all the same."""
-    real = gateway.answer
-    steps = iter(
-        [
-            lambda: setattr(gateway, "answer", lambda *_: (503, {"Retry-After": "7"}, "{}")),
-            lambda: setattr(gateway, "answer", real),
-        ]
+    real, away = gateway.answer, lambda *_: (503, {"Retry-After": "7"}, "{}")
+    dispatch.meanwhile = until_ctrl_c(
+        lambda: setattr(gateway, "answer", away),
+        lambda: setattr(gateway, "answer", real),
     )
-
-    def meanwhile():
-        step = next(steps, None)
-        if step is None:
-            raise KeyboardInterrupt
-        step()
-
-    dispatch.meanwhile = meanwhile
 
     shown = dispatch("history", "ada", "--follow")
 
@@ -191,16 +196,12 @@ def test_following_outlives_a_service_that_is_away(dispatch, gateway):
 
 def test_following_the_mailbox_takes_out_what_it_shows(dispatch, service):
     """Each message once; with --ack, nobody else sees it again."""
-    sent = iter(["First.", "Second."])
 
-    def meanwhile():
-        content = next(sent, None)
-        if content is None:
-            raise KeyboardInterrupt
+    def send(content):
         dispatch("send", "ada", content)
         service.deliver()
 
-    dispatch.meanwhile = meanwhile
+    dispatch.meanwhile = until_ctrl_c(lambda: send("First."), lambda: send("Second."))
 
     shown = dispatch("inbox", "ada", "--type", "TEST", "--follow", "--ack", "-o", "json")
 

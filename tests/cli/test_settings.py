@@ -133,34 +133,40 @@ def test_a_secret_that_others_can_read_is_not_used(home):
         ("DISPATCH_API_KEY", "x-api-key", "secret"),
     ],
 )
-def test_the_credential_is_sent_and_not_shown(dispatch, gateway, tmp_path, variable, header, text):
+def test_the_credential_is_sent_and_not_shown(alone, tmp_path, variable, header, text):
     """Whatever ~/.netrc says about the host."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1 login me password other\n")
 
-    shown = dispatch("defaults", **{variable: "secret", "NETRC": str(netrc)})
+    with always(200, "{}") as gateway:
+        shown = alone(
+            *("defaults", "-o", "json"),
+            **{variable: "secret", "NETRC": str(netrc), "DISPATCH_URL": gateway.url},
+        )
 
+    assert (shown.exit_code, shown.stdout) == (0, "{}\n")
     assert gateway.asked[0][2][header] == text
     assert "secret" not in shown.output
 
 
-def test_who_is_not_let_in_learns_how(dispatch):
+def test_who_is_not_let_in_learns_how(alone):
     """Two cases: no credential, and one that is not accepted."""
     with always(401, json.dumps({"message": "Unauthorized"})) as gateway:
-        without = dispatch("defaults", DISPATCH_URL=gateway.url)
-        wrong = dispatch("defaults", DISPATCH_URL=gateway.url, DISPATCH_TOKEN="old")
+        without = alone("defaults", DISPATCH_URL=gateway.url)
+        wrong = alone("defaults", DISPATCH_URL=gateway.url, DISPATCH_TOKEN="old")
 
     assert "Set DISPATCH_TOKEN or DISPATCH_API_KEY" in without.stderr
     assert "see whether it has expired" in " ".join(wrong.stderr.split())
 
 
-def test_login_keeps_a_token_for_this_user_alone(dispatch, home, gateway):
+def test_login_keeps_a_token_for_this_user_alone(alone, home):
     """From a pipe; the other profiles and all comments stay."""
-    dispatch.environ["HOME"] = str(home)
+    words = ("--profile", "here", "--stack", "s")
 
-    kept = dispatch("login", gateway.url, "--profile", "here", "--stack", "s", typed="tök\n")
-    done = dispatch("login", gateway.url, "--profile", "here", "--stack", "s", typed="t0ken\n")
-    used = dispatch("--profile", "here", "defaults")
+    with always(200, "{}") as gateway:
+        kept = alone("login", gateway.url, *words, typed="tök\n")
+        done = alone("login", gateway.url, *words, typed="t0ken\n")
+        used = alone("--profile", "here", "defaults", "-o", "json")
 
     file = home / ".config/dispatch/config.toml"
     assert [one.exit_code for one in (kept, done, used)] == [2, 0, 0]
@@ -171,3 +177,13 @@ def test_login_keeps_a_token_for_this_user_alone(dispatch, home, gateway):
     )
     assert gateway.asked[0][2]["Authorization"] == "Bearer t0ken"
     assert "t0ken" not in done.output
+
+
+def test_login_does_not_write_over_a_file_that_it_cannot_read(alone, home):
+    """Nobody is asked for a token that has no place."""
+    file = home / ".config/dispatch/config.toml"
+    file.write_text("not TOML")
+
+    shown = alone("login", "https://example.com", typed="t0ken\n")
+
+    assert (shown.exit_code, file.read_text()) == (2, "not TOML")

@@ -237,18 +237,21 @@ def _lines_of(file: Path) -> list[str]:
 
 def show_settings(screen: Screen, by_type: Mapping[str, Mapping[str, Any]]) -> None:
     """Show complete settings in delivery order."""
-    names = ("PRIORITY", "INTEGRATION", "ENABLED", "TRIES", "RETRY AFTER", "CONFIG")
+    names = ["PRIORITY", "INTEGRATION", "TRIES", "RETRY AFTER", "CONFIG"]
     rows = [
-        (
+        [
             one["priority"],
             name,
-            "yes" if one["enabled"] else "no",
             1 + one["retry_count"],
             span(one["retry_delay_seconds"]) if one["retry_count"] else "-",
             told(one["config"]),
-        )
+        ]
         for name, one in by_type.items()
     ]
+    if not all(one["enabled"] for one in by_type.values()):
+        names.insert(2, "ENABLED")
+        for row, one in zip(rows, by_type.values(), strict=True):
+            row.insert(2, "yes" if one["enabled"] else "no")
     screen.table(names, rows)
 
 

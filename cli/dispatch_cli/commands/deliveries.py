@@ -57,25 +57,31 @@ def history(
         answer = run.service.get(*place, limit=limit, cursor=cursor, **filters)
         run.show(answer, lambda shown: show_history(run, shown))
         return
+    follow_history(run, place, limit, filters)
+
+
+def follow_history(
+    run: Run, place: tuple[str, ...], limit: int, filters: Mapping[str, str | None]
+) -> None:
+    """Show the newest deliveries, and then whatever changes."""
     known: dict[str, tuple[Any, ...]] = {}
     listing = Listing(run.screen, {"TIME": 8, "TYPE": 7, "STATUS": 7, "TRIES": 5, "DELIVERY": 36})
+    if not run.as_json:
+        listing.head()
+    at_most = limit
 
     def look() -> bool:
-        page = run.service.get(*place, limit=PAGE if known else limit, **filters)
-        if not (known or run.as_json):
-            listing.head()
-        changed = [
-            one
-            for one in reversed(page["deliveries"])
-            if _state(one) != known.get(one["delivery_id"])
-        ]
-        for one in changed:
-            known[one["delivery_id"]] = _state(one)
+        nonlocal at_most
+        page = run.service.get(*place, limit=PAGE, **filters)["deliveries"]
+        changed = [one for one in page if _state(one) != known.get(one["delivery_id"])]
+        known.update((one["delivery_id"], _state(one)) for one in page)
+        for one in reversed(changed[:at_most]):
             if run.as_json:
                 run.screen.json(one, line=True)
             else:
                 when = clock(one["last_attempt_at"] or one["created_at"], run.zone)
                 show_delivery_row(run, listing, one, when)
+        at_most = PAGE
         return bool(changed)
 
     run.follow(look)

@@ -21,6 +21,7 @@ from dispatch_cli.settings import (
     DEFAULT_PROFILE,
     Settings,
     checked_url,
+    read_profile,
     require_safe,
     write_profile,
 )
@@ -70,7 +71,10 @@ def doctor(
     run.screen.out.record = picture is not None
     run.show(answer, lambda shown: show_page(run, user, shown))
     if picture is not None:
-        picture.write_text(svg(run.screen.out, f"dispatch doctor {user}"))
+        try:
+            picture.write_text(svg(run.screen.out, f"dispatch doctor {user}"))
+        except OSError as error:
+            raise UsageFailure(f"{picture} cannot be written: {error}") from error
 
 
 @app.command(rich_help_panel=PANEL)
@@ -84,6 +88,7 @@ def login(
 ) -> None:
     """Keep an address and its token in a profile; the token is asked for, or read from a pipe."""
     run = run_of(ctx)
+    read_profile(run.environ, None)  # a file that cannot be read is told before anybody is asked
     asked = "API key: " if api_key else "Token: "
     piped = not sys.stdin.isatty()
     if not (piped or run.may_ask):
