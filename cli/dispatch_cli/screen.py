@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -53,13 +54,12 @@ class Screen:
         """Show a point of a list, and under it what to do about it."""
         table = Table.grid(padding=(0, 1))
         table.add_row(Text(mark, style), Text(plain(text), "bold"))
-        for line in filter(None, advice.split("\n")):
-            table.add_row("", Text(plain(line)))
         self.out.print(table)
+        _advise(self.out, advice, indent=2)
 
-    def note(self, text: str, style: str = "bright_black") -> None:
+    def note(self, text: str) -> None:
         """Tell the person something that is no part of the answer."""
-        self.notes.print(Text(plain(text, lines=True), style))
+        _advise(self.notes, text, style="bright_black")
 
     def json(self, answer: object, *, line: bool = False) -> None:
         """Write an answer as JSON, on one line if asked."""
@@ -98,8 +98,17 @@ class Screen:
             table.add_row("", Text(plain(detail)))
         if failure.details:
             self.notes.print(table)
-        if failure.advice:
-            self.notes.print(Text(plain(failure.advice, lines=True)))
+        _advise(self.notes, failure.advice)
+
+
+def _advise(console: Console, advice: str, *, indent: int = 0, style: str = "") -> None:
+    """Show what to do next; a line with a command stays in one piece, so that it can be copied."""
+    for line in filter(None, advice.split("\n")):
+        text = Text(plain(line), style)
+        if "dispatch " in line:
+            console.print(Text(" " * indent) + text, soft_wrap=True)
+        else:
+            console.print(Padding(text, (0, 0, 0, indent), expand=False))
 
 
 class Listing:

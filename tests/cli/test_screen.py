@@ -71,6 +71,19 @@ def test_no_way_of_showing_lets_an_escape_through(write):
     assert "[bold]g[/]:smile:" in "".join(text.split())
 
 
+def test_a_command_to_copy_stays_in_one_piece():
+    """The terminal may break the line; we do not. Other text is wrapped at words."""
+    command = "To retry: dispatch retry a-long-name 00000000-0000-7000-8000-000000000001"
+
+    text = shown(lambda screen: screen.bullet("x", "", "It failed.", f"{command}\n{'word ' * 12}"))
+
+    assert [line.rstrip() for line in text.splitlines()][1:] == [
+        f"  {command}",
+        "  word word word word word word word",
+        "  word word word word word",
+    ]
+
+
 def test_a_message_in_the_mailbox_is_harmless(dispatch, service):
     """From the sender to the screen."""
     dispatch("send", "ada", "[red]C1:\x9b31m\u202eend", "--subject", "[link=x]y")
