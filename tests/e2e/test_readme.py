@@ -45,11 +45,17 @@ def scripts() -> dict[str, list[tuple[Block, str | None]]]:
     everything = list(blocks())
     followed = zip(everything, [*everything[1:], None], strict=True)
     pairs = [
-        (block, after.text if after and after.language in {"json", "text"} else None)
+        (block, after.text if after and shows_output(block, after) else None)
         for block, after in followed
         if block.language == "bash" and (block.mark is None or block.mark.isdecimal())
     ]
     return {name: list(pairs) for name, pairs in groupby(pairs, key=lambda pair: pair[0].document)}
+
+
+def shows_output(block: Block, after: Block) -> bool:
+    """Tell whether the next block is what the commands of this one answer or print."""
+    right_after = block.line + block.text.count("\n") + 3
+    return after.language == "json" or (after.language == "text" and after.line == right_after)
 
 
 def run(text: str) -> tuple[str, list[int], str]:
@@ -71,7 +77,7 @@ def played(block: Block, text: str, shown: str | None) -> list[str]:
     """Run a block once; return what came out differently."""
     output, statuses, _ = run(text)
     if not statuses:
-        # No curl in it, so it is JSON no more than the document says.
+        # No curl in it.
         lines = "".join(f"{line.rstrip()}\n" for line in output.splitlines())
         return [] if shown is None or reads_as(shown, lines) else [f"shows:\n{shown}came:\n{lines}"]
     *before, last = statuses
