@@ -20,7 +20,11 @@ SOURCES = {
     "requirements/sam.lock": ["requirements/sam.txt"],
     "requirements/cloud.lock": ["requirements/cloud.txt"],
     "requirements/faults.lock": ["requirements/faults.txt"],
-    DEV_LOCK: ["requirements/dev.txt", *(f"layers/{name}/requirements.txt" for name in LAYERS)],
+    DEV_LOCK: [
+        "requirements/dev.txt",
+        "cli/pyproject.toml",
+        *(f"layers/{name}/requirements.txt" for name in LAYERS),
+    ],
     **{f"layers/{name}/requirements.lock": [f"layers/{name}/requirements.txt"] for name in LAYERS},
 }
 
