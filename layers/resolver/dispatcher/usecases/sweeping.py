@@ -124,7 +124,8 @@ def _by_request(rows: Iterable[Item]) -> list[list[Item]]:
 
 
 def _lateness(row: Item, now: float) -> int:
-    """Return for how many seconds a delivery has been due; 0 for what is none that waits."""
+    """Return for how many seconds a delivery has been due; 0 for what is not due or not pending."""
     due_at = row.get("due_at")
-    waits = row.get("status") == Status.PENDING and isinstance(due_at, int | float)
-    return max(0, int(now - due_at)) if waits else 0
+    if row.get("status") != Status.PENDING or not isinstance(due_at, int | float):
+        return 0
+    return max(0, int(now - due_at))
