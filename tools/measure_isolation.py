@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 QUIET_USERS = 100
-QUIET_SECONDS = 20.0
+QUIET_SECONDS = 30.0
 """Seconds over which the quiet users' messages are spread."""
 
 CALLERS = 8
 """Threads that send messages."""
 
-ACCEPT_SECONDS = 90.0
+ACCEPT_SECONDS = 75.0
 """Seconds within which the noise is accepted, before it is due."""
 
 HANG = 30.0
@@ -105,7 +105,9 @@ def main() -> int:
         running.quiet()  # warms up what the others use
         alone = running.quiet()
         print(f"{QUIET_USERS} users, accept to delivered, milliseconds:")
-        print(f"  alone                          p50 {alone.p50:>6}  p95 {alone.p95:>6}", flush=True)
+        print(
+            f"  alone                          p50 {alone.p50:>6}  p95 {alone.p95:>6}", flush=True
+        )
         refusing = Receiver(refusals=10**9, refusal=HTTPStatus.SERVICE_UNAVAILABLE)
         for name, receiver in (("503 at once", refusing), ("no answer, 10 s", Hanging())):
             with receiver:

@@ -45,7 +45,7 @@ def measure(session: boto3.Session, stack: Mapping[str, str], count: int) -> lis
     seed(stack, count)
     functions = session.client("lambda", config=Config(read_timeout=120))
     name = after_deploy.physical_ids(session, STACK)["SweepDeliveriesFunction"]
-    runs = []
+    runs: list[Run] = []
     while True:
         began = time.monotonic()
         answer = json.load(functions.invoke(FunctionName=name)["Payload"])

@@ -15,5 +15,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, list[dict[str, 
     return queue.each(
         event,
         wiring.worker,
-        lambda worker, record: worker.answer(record.body, record.source, remaining),
+        lambda worker, record: worker.answer(
+            record.body, record.source, remaining, crowded=record.crowded
+        ),
     )

@@ -8,7 +8,7 @@ import time
 import boto3
 import pytest
 
-from dispatcher.doorbells import DeliveryBell, RequestBell, encode
+from dispatcher.doorbells import DeliveryBell, RequestBell, decode, encode
 from tests.functions.service import Like, batch, sample
 
 REQUEST = RequestBell("john.doe", "ticket-4711-answer")
@@ -100,6 +100,23 @@ def test_a_broken_setting_leaves_messages_where_they_are(service, monkeypatch):
     answer = service.deliver(encode(REQUEST))
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m-0"}]}
+
+
+def test_a_crowd_of_one_user_moves_to_the_queue_of_retries(service):
+    """Three messages in one batch: from there they are delivered."""
+    for number in range(3):
+        body = {"request_id": f"r-{number}", "content": "Hi", "integration_types": ["TEST"]}
+        service.ask("send_message", body)
+
+    moved = service.deliver()
+    untouched = history(service)
+    rung = service.messages("RetryQueue")
+    answered = service.deliver(*rung, queue="RetryQueue")
+
+    assert moved == answered == {"batchItemFailures": []}
+    assert sorted(decode(body).request_id for body in rung) == ["r-0", "r-1", "r-2"]
+    assert untouched == [("TEST", "pending", 0)] * 3
+    assert history(service) == [("TEST", "success", 1)] * 3
 
 
 def test_a_sweep_of_nothing_does_nothing(service):

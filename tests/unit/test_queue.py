@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from dispatcher import queue, wiring
+from dispatcher.doorbells import RequestBell, encode
 from dispatcher.errors import BrokenSettingError, UnavailableError
 from tests.fakes import MemoryJournal
 
@@ -154,3 +155,21 @@ def test_a_failed_record_without_an_id_brings_the_batch_back(journal):
 
     with pytest.raises(queue.NamelessRecordError):
         queue.each(event, lambda: None, failing_on({"a": ValueError()}))
+
+
+# A crowd ------------------------------------------------------------------------------------------
+
+
+def test_three_of_a_batch_are_a_crowd(journal):
+    """Two are not, and what is no doorbell crowds nobody."""
+    seen = []
+    users = ["ada", "bob", "ada", None, "bob", "ada", None, None]
+    texts = [
+        encode(RequestBell(user, f"r-{number}")) if user else f"no doorbell {number}"
+        for number, user in enumerate(users)
+    ]
+
+    queue.each(batch(*texts), lambda: seen, lambda use_case, record: use_case.append(record))
+
+    crowded = {record.body: record.crowded for record in seen}
+    assert crowded == {text: number in {0, 2, 5} for number, text in enumerate(texts)}

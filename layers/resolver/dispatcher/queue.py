@@ -7,18 +7,23 @@ batch, and raises by default when all failed, which loses all of them if anybody
 from __future__ import annotations
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dispatcher import wiring
+from dispatcher.doorbells import UnreadableError, decode
 from dispatcher.errors import DispatcherError
 from dispatcher.faults import described
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 UseCase = TypeVar("UseCase")
+
+CROWD = 3
+"""Doorbells of one user in one batch that are a crowd: behind them stand many more in line."""
 
 
 class NamelessRecordError(DispatcherError):
@@ -27,11 +32,15 @@ class NamelessRecordError(DispatcherError):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One message: its text, the name of its queue and its id (empty if it came without one)."""
+    """One message: its text, the name of its queue and its id (empty if it came without one).
+
+    ``crowded`` tells that it is one of many doorbells of its user.
+    """
 
     body: str
     source: str
     message_id: str
+    crowded: bool = False
 
 
 def each(
@@ -46,7 +55,7 @@ def each(
     what is worse than one (a crash) passes through.
     """
     started = time.monotonic()
-    records = [_record(raw) for raw in event.get("Records") or ()]
+    records = _records(event.get("Records") or ())
     if not records:
         return {"batchItemFailures": []}
     errors = _errors(records, build, answer)
@@ -95,9 +104,24 @@ def _tried(
     return None
 
 
-def _record(raw: Mapping[str, Any]) -> Record:
-    return Record(
-        body=raw.get("body") or "",
-        source=(raw.get("eventSourceARN") or "").rpartition(":")[2],
-        message_id=raw.get("messageId") or "",
-    )
+def _records(messages: Sequence[Mapping[str, Any]]) -> list[Record]:
+    bodies = [raw.get("body") or "" for raw in messages]
+    users = [_user(body) for body in bodies]
+    # A doorbell that came doubled is no crowd.
+    sizes = Counter(_user(body) for body in set(bodies))
+    return [
+        Record(
+            body=body,
+            source=(raw.get("eventSourceARN") or "").rpartition(":")[2],
+            message_id=raw.get("messageId") or "",
+            crowded=user is not None and sizes[user] >= CROWD,
+        )
+        for raw, body, user in zip(messages, bodies, users, strict=True)
+    ]
+
+
+def _user(body: str) -> str | None:
+    try:
+        return decode(body).user_id
+    except UnreadableError:
+        return None

@@ -103,6 +103,8 @@ def worker() -> Worker:
         channels=_channel,
         rounds=rounds(),
         watchdog=ThreadWatchdog(),
+        # A queue's records come with its name, which is how its URL ends.
+        first_tries=_needed("DELIVERY_QUEUE_URL").rpartition("/")[2],
     )
 
 

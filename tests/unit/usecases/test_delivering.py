@@ -1391,6 +1391,44 @@ def test_with_a_broken_setting_every_message_stays_in_its_queue(world, body):
     assert (world.row(only).tries, world.doorbells.parked, world.doorbells.rung) == (0, [], [])
 
 
+ID = "01890000-0000-7000-8000-000000000001"
+
+
+@pytest.mark.parametrize("doorbell", [BELL, DeliveryBell(USER, ID, 1.0), Ticket(USER, ID, 2)])
+def test_a_crowd_goes_on_in_the_queue_of_retries(world, doorbell):
+    """Untouched, and only out of the queue of first tries."""
+    worker = dataclasses.replace(world.worker, first_tries="DeliveryQueue")
+    send(world)
+
+    worker.answer(encode(doorbell), "DeliveryQueue", lambda: 100.0, crowded=True)
+
+    assert world.doorbells.taken() == [("retry", doorbell, 0)]
+    assert world.journal.lines[-1] == ("doorbell.moved", {"user_id": USER})
+    assert sends(world) == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "crowded"), [("DeliveryQueue", False), ("RetryQueue", True), ("RetryQueue", False)]
+)
+def test_who_is_no_crowd_or_has_moved_is_served(world, source, crowded):
+    """Nothing is moved twice."""
+    worker = dataclasses.replace(world.worker, first_tries="DeliveryQueue")
+    send(world)
+
+    worker.answer(encode(BELL), source, lambda: 100.0, crowded=crowded)
+
+    assert (sends(world), world.doorbells.rung) == (1, [])
+
+
+def test_a_crowd_that_cannot_be_moved_stays(world):
+    """The message comes back: a doorbell is acknowledged only once it has rung again."""
+    worker = dataclasses.replace(world.worker, first_tries="DeliveryQueue")
+    world.doorbells.broken = True
+
+    with pytest.raises(UnavailableError):
+        worker.answer(encode(BELL), "DeliveryQueue", lambda: 100.0, crowded=True)
+
+
 def test_a_redriven_ticket_opens_the_round_that_it_is_for(world):
     """Once, however often it comes."""
     (only,) = send(world)

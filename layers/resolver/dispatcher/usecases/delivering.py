@@ -57,9 +57,15 @@ class Worker(Mover):
     channels: Callable[[str], Channel]
     rounds: Rounds
     watchdog: Watchdog
+    first_tries: str = ""
+    """Name of the queue of first tries, which no user may fill."""
 
-    def answer(self, body: str, source: str, remaining: Callable[[], float]) -> None:
+    def answer(
+        self, body: str, source: str, remaining: Callable[[], float], *, crowded: bool = False
+    ) -> None:
         """Answer one message; ``remaining`` gives the seconds left of the invocation.
+
+        ``crowded`` tells that many of its user's came with it.
 
         Raises ``UnavailableError`` or ``BrokenSettingError`` where the message must come back.
         """
@@ -71,7 +77,11 @@ class Worker(Mover):
         except UnreadableError as error:
             self._park(body, str(error), source)
             return
-        if not isinstance(doorbell, Ticket):
+        if crowded and source == self.first_tries:
+            # However slow their receiver is: nobody stands in line behind it for a first try.
+            self.doorbells.ring_retry(doorbell)
+            self.journal.note("doorbell.moved", user_id=doorbell.user_id)
+        elif not isinstance(doorbell, Ticket):
             Visit(self, doorbell.user_id, remaining).answer(doorbell)
         elif not self.rounds.redeem(doorbell):
             reason = "the ticket's round lies more than one ahead of the delivery's"
