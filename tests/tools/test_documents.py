@@ -33,7 +33,7 @@ def test_every_block_has_a_meaning():
         where = f"{block.document}:{block.line}"
         assert block.language in {"bash", "json", "mermaid", "python", "text"}, where
         if block.language == "bash":
-            known = block.mark in {None, "make", "aws"} or block.mark.isdecimal()
+            known = block.mark in {None, "make", "aws", "cli"} or block.mark.isdecimal()
             assert known, where
         else:
             assert block.mark is None, where

@@ -1420,6 +1420,23 @@ def test_who_is_no_crowd_or_has_moved_is_served(world, source, crowded):
     assert (sends(world), world.doorbells.rung) == (1, [])
 
 
+def test_a_crowd_is_remembered_for_a_minute(world):
+    """The last of its doorbells come one by one, and are moved too; those of others are not."""
+    worker = dataclasses.replace(world.worker, first_tries="DeliveryQueue")
+    send(world)
+    grace = RequestBell("grace", "r-1")
+
+    moved = []
+    for doorbell, crowded in ((BELL, True), (BELL, False), (grace, False)):
+        worker.answer(encode(doorbell), "DeliveryQueue", lambda: 100.0, crowded=crowded)
+        moved.append(len(world.doorbells.taken()))
+    world.clock.advance(60)
+    worker.answer(encode(BELL), "DeliveryQueue", lambda: 100.0)
+
+    assert moved == [1, 1, 0]
+    assert (sends(world), world.doorbells.rung) == (1, [])
+
+
 def test_a_crowd_that_cannot_be_moved_stays(world):
     """The message comes back: a doorbell is acknowledged only once it has rung again."""
     worker = dataclasses.replace(world.worker, first_tries="DeliveryQueue")

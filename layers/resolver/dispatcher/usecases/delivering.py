@@ -7,7 +7,7 @@ again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,9 @@ TIME_TO_SEND = 25.0
 """Seconds of the invocation that must be left directly before a send: 10 for it, 15 for a record
 whose three tries all run into their time limits."""
 
+CROWDED = 60.0
+"""Seconds for which a worker remembers whose doorbells filled a batch."""
+
 
 class Met(Enum):
     """What the worker found or did at one delivery."""
@@ -59,6 +62,8 @@ class Worker(Mover):
     watchdog: Watchdog
     first_tries: str = ""
     """Name of the queue of first tries, which no user may fill."""
+    crowds: dict[str, float] = field(default_factory=dict)
+    """Until when, by the monotonic clock, a user who filled it is moved out of it."""
 
     def answer(
         self, body: str, source: str, remaining: Callable[[], float], *, crowded: bool = False
@@ -77,7 +82,7 @@ class Worker(Mover):
         except UnreadableError as error:
             self._park(body, str(error), source)
             return
-        if crowded and source == self.first_tries:
+        if source == self.first_tries and self._crowds(doorbell.user_id, crowded=crowded):
             # However slow their receiver is: nobody stands in line behind it for a first try.
             self.doorbells.ring_retry(doorbell)
             self.journal.note("doorbell.moved", user_id=doorbell.user_id)
@@ -86,6 +91,15 @@ class Worker(Mover):
         elif not self.rounds.redeem(doorbell):
             reason = "the ticket's round lies more than one ahead of the delivery's"
             self._park(body, reason, source)
+
+    def _crowds(self, user_id: str, *, crowded: bool) -> bool:
+        """Tell whether a user fills the queue, or did so a moment ago: the last come in few."""
+        now = self.clock.monotonic()
+        if crowded:
+            for over in [one for one, until in list(self.crowds.items()) if until <= now]:
+                self.crowds.pop(over, None)
+            self.crowds[user_id] = now + CROWDED
+        return self.crowds.get(user_id, now) > now
 
     def _park(self, body: str, reason: str, source: str) -> None:
         self.doorbells.park(body, reason=reason, source=source)
