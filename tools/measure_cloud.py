@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import boto3
 
 
+SCHEDULE = "SweepDeliveriesFunctionEveryMinute"
+"""The logical id that SAM gives it."""
+
+
 @contextmanager
 def own_cloud() -> Iterator[tuple[Mapping[str, str], boto3.Session]]:
     """Run the service where nobody else uses it; give its addresses and a session.
@@ -33,6 +37,3 @@ def own_cloud() -> Iterator[tuple[Mapping[str, str], boto3.Session]]:
             yield stack, cloud.session
         finally:
             cloud.stop()
-
-
-SCHEDULE = "SweepDeliveriesFunctionEveryMinute"

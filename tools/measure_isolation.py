@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -22,15 +22,8 @@ from tools.receiver import Receiver
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-QUIET_USERS = 100
-QUIET_SECONDS = 30.0
-"""Seconds over which the quiet users' messages are spread."""
-
 CALLERS = 8
 """Threads that send messages."""
-
-ACCEPT_SECONDS = 75.0
-"""Seconds within which the noise is accepted, before it is due."""
 
 HANG = 30.0
 """Seconds that a hanging receiver takes: longer than any attempt."""
@@ -59,7 +52,12 @@ class Measurement:
     """One running service, and the users that are measured on it."""
 
     api_url: str
-    phases: int = field(default=0)
+    users: int = 100
+    seconds: float = 30.0
+    """Over which the quiet users' messages are spread."""
+    ahead: float = 75.0
+    """Seconds within which the noise is accepted, before it is due."""
+    phases: int = 0
 
     def quiet(self) -> Latency:
         """Send one message for each quiet user and return accept to delivered."""
@@ -67,12 +65,12 @@ class Measurement:
         began = time.monotonic()
 
         def send(number: int) -> str:
-            time.sleep(max(0.0, began + number * QUIET_SECONDS / QUIET_USERS - time.monotonic()))
+            time.sleep(max(0.0, began + number * self.seconds / self.users - time.monotonic()))
             user = f"{self.api_url}/api/v1/users/quiet-{self.phases}-{number}"
             return f"{user}/deliveries/{self._sent(user, 'TEST')}"
 
         with ThreadPoolExecutor(CALLERS) as callers:
-            paths = list(callers.map(send, range(QUIET_USERS)))
+            paths = list(callers.map(send, range(self.users)))
         ended = [wait_for(path, patience=300) for path in paths]
         return latency([milliseconds(one["created_at"], one["delivered_at"]) for one in ended])
 
@@ -80,7 +78,7 @@ class Measurement:
         """Do the same while one user's messages go to a receiver that fails."""
         user = f"{self.api_url}/api/v1/users/noisy-{self.phases}"
         ask("POST", f"{user}/integrations", {"integration_type": "WEBHOOK", "config": {"url": url}})
-        due = datetime.now(UTC) + timedelta(seconds=ACCEPT_SECONDS)
+        due = datetime.now(UTC) + timedelta(seconds=self.ahead)
         with ThreadPoolExecutor(CALLERS) as callers:
             list(callers.map(lambda _: self._sent(user, "WEBHOOK", due), range(count)))
         left = (due - datetime.now(UTC)).total_seconds()
@@ -104,7 +102,7 @@ def main() -> int:
         running = Measurement(stack["api_url"])
         running.quiet()  # warms up what the others use
         alone = running.quiet()
-        print(f"{QUIET_USERS} users, accept to delivered, milliseconds:")
+        print(f"{running.users} users, accept to delivered, milliseconds:")
         print(
             f"  alone                          p50 {alone.p50:>6}  p95 {alone.p95:>6}", flush=True
         )

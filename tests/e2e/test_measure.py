@@ -1,8 +1,12 @@
-"""The measurement of latency."""
+"""The measurements, in small."""
 
 from __future__ import annotations
 
+from boto3.dynamodb.conditions import Attr
+
+from tools import measure_sweeper
 from tools.measure import measure
+from tools.measure_isolation import Hanging, Measurement
 
 
 def test_measurement(stack):
@@ -12,3 +16,26 @@ def test_measurement(stack):
     print(figures)  # noqa: T201 - for whoever wants the figures: pytest -rP
     assert 0 < figures.answered.p50 <= figures.answered.p95
     assert 0 < figures.delivered.p50 <= figures.delivered.p95
+
+
+def test_measurement_of_the_sweeper(aws, system, stack):
+    """Every row is rung for once; the schedule's own sweep may have been at some of them."""
+    runs = measure_sweeper.measure(aws, stack, 40)
+
+    ours = Attr("request_id").eq("measure")
+    rows = system.deliveries.scan(FilterExpression=ours, ConsistentRead=True)["Items"]
+    assert [row["rings"] for row in rows] == [1] * 40
+    assert sum(run.rung for run in runs) <= 40
+    assert {run.faults for run in runs} <= {0}
+
+
+def test_measurement_of_isolation(stack):
+    """Quiet users are measured beside one whose receiver does not answer."""
+    running = Measurement(stack["api_url"], users=5, seconds=1.0, ahead=5.0)
+
+    alone = running.quiet()
+    with Hanging() as receiver:
+        beside = running.noisy(receiver.url, 5)
+
+    assert 0 < alone.p50 <= alone.p95
+    assert 0 < beside.p50 <= beside.p95
