@@ -71,6 +71,12 @@ def sample(function):
     return json.loads((EVENTS / f"{function}.json").read_text())
 
 
+def asked_by(caller, event):
+    """Return an event with what the authorizer says of the caller."""
+    context = {**event["requestContext"], "authorizer": caller.as_context()}
+    return {**event, "requestContext": context}
+
+
 @dataclass
 class Service:
     """The functions over an AWS in memory."""
@@ -94,8 +100,7 @@ class Service:
 
     def response(self, function: str, body: Any = None, **parts: Any) -> dict[str, Any]:
         """Send the sample event with other parts; return the response as it is."""
-        event = sample(function)
-        event["requestContext"]["authorizer"] = parts.pop("caller", OPERATOR).as_context()
+        event = asked_by(parts.pop("caller", OPERATOR), sample(function))
         for name in set(parts) & {"user_id", "integration_type", "delivery_id", "message_id"}:
             event["pathParameters"][name] = parts.pop(name)
         if "query" in parts:
