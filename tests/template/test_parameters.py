@@ -74,7 +74,7 @@ def test_functions_learn_all_settings_from_the_template(template):
 
 
 def test_only_the_authorizer_has_settings_of_its_own(functions):
-    """One list is read in one place; the authorizer reads nothing of it, and nobody else its own."""
+    """One list is read in one place; the authorizer, and it alone, reads another one."""
     own = {name: one["Environment"] for name, one in functions.items() if "Environment" in one}
 
     assert set(own) == {"AuthorizeRequestFunction"}

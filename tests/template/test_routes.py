@@ -59,7 +59,7 @@ def test_the_authorizer_stands_before_every_route_but_the_open_ones(template, fu
     }
 
     authorizer = template["Resources"]["Api"]["Properties"]["Auth"]
-    assert let_through == dict.fromkeys(open_routes, {"Authorizer": "NONE"})
+    assert let_through == {one: {"Authorizer": "NONE"} for one in open_routes}
     assert authorizer["DefaultAuthorizer"] in authorizer["Authorizers"]
 
 

@@ -96,6 +96,9 @@ def _download(uri: str) -> str:
         if len(data) > LARGEST_KEY_SET:
             raise UnavailableError("the issuer's keys are too many")
         return data.decode()
+    except urllib.error.HTTPError as answer:
+        answer.close()
+        raise UnavailableError(f"the issuer's keys: HTTP {answer.code}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UnavailableError(f"the issuer's keys: {type(error).__name__}") from None
 
