@@ -92,8 +92,8 @@ UNAUTHORIZED = (
         "type": "urn:integration-dispatcher:problem:unauthorized",
         "title": "Unauthorized",
         "status": 401,
-        "detail": "Say who you are, with one bearer token or one x-api-key: none came, or it was not "
-        "accepted.",
+        "detail": "Say who you are, with one bearer token or one x-api-key: none came, or it was "
+        "not accepted.",
     },
 )
 
