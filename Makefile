@@ -71,6 +71,10 @@ sam-local: setup ## Invoke every function by `sam local`, in containers (FUNCTIO
 test: check ## Check everything, then run every test
 	@$(bin)/pytest -n 2 --dist loadfile --cov
 
+.PHONY: fuzz
+fuzz: setup ## Search for a broken promise of delivery, for about half an hour
+	@$(bin)/pytest tests/unit/usecases/test_promises.py --hypothesis-profile=long
+
 .PHONY: check
 check: lint types imports template hosts ## Everything that reads the code but does not run it
 

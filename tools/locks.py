@@ -22,7 +22,11 @@ SOURCES = {
     "requirements/sam.lock": ["requirements/sam.txt"],
     "requirements/cloud.lock": ["requirements/cloud.txt"],
     "requirements/faults.lock": ["requirements/faults.txt"],
-    DEV_LOCK: ["requirements/dev.txt", *(f"{folder}/requirements.txt" for folder in SHIPPED)],
+    DEV_LOCK: [
+        "requirements/dev.txt",
+        "cli/pyproject.toml",
+        *(f"{folder}/requirements.txt" for folder in SHIPPED),
+    ],
     **{f"{folder}/requirements.lock": [f"{folder}/requirements.txt"] for folder in SHIPPED},
 }
 
