@@ -39,7 +39,7 @@ class World:
     ``wrap`` puts something (faults, say) between the use cases and a table or a queue.
     """
 
-    def __init__(self, *, wrap=lambda port: port, **environ: str) -> None:
+    def __init__(self, *, wrap=lambda port: port, journal=None, **environ: str) -> None:
         # TEST alone is on by default, so that a message is one delivery unless a test says more.
         self.environ = {
             "STAGE": "local",
@@ -53,7 +53,7 @@ class World:
         self.doorbells = MemoryDoorbells()
         self.vault = MemoryVault()
         self.probes = FakeProbes()
-        self.journal = MemoryJournal()
+        self.journal = journal or MemoryJournal()
         self.channels: dict[str, ScriptedChannel] = defaultdict(ScriptedChannel)
         self.seconds_left = 100.0
         shared = {

@@ -221,14 +221,21 @@ def test_a_layer_is_built_by_its_makefile_for_the_chosen_machine(resources, laye
 
 
 def test_all_functions_run_alike(template):
-    """Runtime, processor and handler are the same everywhere; tracing stays off the cold path."""
+    """Runtime, processor and handler are the same everywhere."""
     common = template["Globals"]["Function"]
 
     assert common["Runtime"] == {"Ref": "Runtime"}
     assert common["Architectures"] == [{"Ref": "Architecture"}]
     assert common["Handler"] == "app.handler"
-    assert common["Tracing"] == "PassThrough"
     assert common["MemorySize"] == 512
+
+
+def test_tracing_is_off_unless_it_is_asked_for(template, resources):
+    """SAM gives a role the right to trace for any other word than Disabled."""
+    assert template["Parameters"]["Tracing"]["Default"] == "Disabled"
+    assert template["Globals"]["Function"]["Tracing"] == {"Ref": "Tracing"}
+    assert resources["Api"]["Properties"]["TracingEnabled"] == {"Fn::If": ["IsTraced", True, False]}
+    assert template["Conditions"]["IsTraced"] == {"Fn::Equals": [{"Ref": "Tracing"}, "Active"]}
 
 
 def test_the_worker_may_call_itself_through_its_queues(functions):

@@ -6,6 +6,7 @@ import re
 from itertools import chain
 
 from dispatcher.integrations import catalogue
+from tests.declared import functions, variables
 from tests.documents import rows
 
 DOCUMENT = "docs/configuration.md"
@@ -25,19 +26,19 @@ def documented() -> dict[str, tuple[str, str]]:
 
 def variables_by_parameter(template) -> dict[str, str]:
     """Return the environment variable that each parameter becomes."""
-    variables = template["Globals"]["Function"]["Environment"]["Variables"]
     return {
         value["Ref"]: name
-        for name, value in variables.items()
+        for function in functions()
+        for name, value in variables(function).items()
         if isinstance(value, dict) and value.get("Ref") in template["Parameters"]
     }
 
 
 def test_every_parameter_is_told_with_its_variable_and_default(template):
     """No parameter is missing, none is invented, and no default is an old one."""
-    variables = variables_by_parameter(template)
+    by_parameter = variables_by_parameter(template)
     declared = {
-        name: (variables.get(name, NONE), str(traits["Default"]) or EMPTY)
+        name: (by_parameter.get(name, NONE), str(traits["Default"]) or EMPTY)
         for name, traits in template["Parameters"].items()
     }
 
@@ -46,11 +47,11 @@ def test_every_parameter_is_told_with_its_variable_and_default(template):
 
 def test_every_variable_is_told(template):
     """What no parameter sets is named, too."""
-    variables = set(template["Globals"]["Function"]["Environment"]["Variables"])
+    known = {name for function in functions() for name in variables(function)}
     cells = (cells[0] for cells in rows(DOCUMENT, "Set by the template itself"))
     by_template = set(re.findall(r"`(\w+)`", " ".join(cells)))
 
-    assert by_template == variables - set(variables_by_parameter(template).values())
+    assert by_template == known - set(variables_by_parameter(template).values())
 
 
 def test_the_built_in_values_are_those_of_the_integrations(template):

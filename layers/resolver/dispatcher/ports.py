@@ -165,6 +165,9 @@ class Doorbells(Protocol):
 class Journal(Protocol):
     """The log: one wide line per thing that happened."""
 
+    def begin(self, context: object, **ids: object) -> None:
+        """Name an invocation in every line from here on; ``context`` is what Lambda hands over."""
+
     def note(self, event: str, **fields: object) -> None:
         """Write one line; ``event`` is one of the names catalogued in ``docs/operations.md``."""
 

@@ -52,6 +52,7 @@ NO_TICKET = frozenset({"expired", "content_expired", "no_address", "not_configur
 """Failures that a fresh round cannot change."""
 
 UNKNOWN_OUTCOME = "unknown_outcome"
+FIRST_SUCCESS = "first_success"
 
 Key = tuple[str, str]
 """A row's ``user_id`` and ``sk``."""
@@ -362,7 +363,7 @@ def skip_sibling(now: float, ttl: float) -> Change:
     """End a sibling that is no longer needed: another one succeeded."""
     ending = Ending(
         status=Status.SKIPPED,
-        code="first_success",
+        code=FIRST_SUCCESS,
         message="another integration delivered the message",
     )
     return Change(

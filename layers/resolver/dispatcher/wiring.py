@@ -6,6 +6,7 @@ function needs is imported in its body, so that a handler loads only what its ro
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import cache, partial
 from typing import TYPE_CHECKING, TypedDict
@@ -155,8 +156,8 @@ def logger() -> Logger:
     """Return the structured log."""
     from aws_lambda_powertools import Logger
 
-    # Without "location": it would always name the journal.
-    return Logger(utc=True, use_rfc3339=True, location=None)
+    # Without "location": it would always name the journal. Every level: the journal chooses.
+    return Logger(level="DEBUG", utc=True, use_rfc3339=True, location=None)
 
 
 @cache
@@ -164,7 +165,10 @@ def journal() -> LogJournal:
     """Return the journal of what happened."""
     from dispatcher.adapters.machine import LogJournal
 
-    return LogJournal(logger())
+    least = logging.getLevelNamesMapping().get(os.environ.get("POWERTOOLS_LOG_LEVEL", ""))
+    return LogJournal(
+        logger(), stack=os.environ.get("STACK_NAME", "unknown"), least=least or logging.INFO
+    )
 
 
 def reset() -> None:

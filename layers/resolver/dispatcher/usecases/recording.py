@@ -15,6 +15,7 @@ from dispatcher.doorbells import DeliveryBell, Ticket
 from dispatcher.errors import RefusedError, UnavailableError
 from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
 from dispatcher.protocol import Change, Ending, Write, key_of
+from dispatcher.usecases.moving import ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -64,6 +65,7 @@ class Record:
             **ids(row),
             **{name: value for name, value in entry.items() if name != "started_at"},
             max_attempts=row.max_attempts,
+            late_ms=round((started - row.due_at) * 1000),
         )
         match outcome:
             case Delivered():
@@ -132,22 +134,25 @@ class Record:
     def _finish(self, ending: Ending, change: Change) -> None:
         """Write how a round ended, and for its siblings; then send the ticket that it owes."""
         mover, row = self._mover, self._row
-        # When each was released. All are rung for: of two writes the first may have been the one
-        # that took effect, its answer lost; a doorbell for who still waits does nothing.
+        # Who was skipped, and when each was released. All are told and rung for: of two writes the
+        # first may have been the one that took effect, its answer lost; a doorbell for who still
+        # waits does nothing.
+        skipped: dict[str, Delivery] = {}
         released: dict[str, float] = {}
 
         def write() -> None:
             later = mover.waiting_after(row)
             now = mover.clock.now()
             if ending.status == Status.SUCCESS:
+                skipped.update({one.delivery_id: one for one in later})
                 others = [(one, protocol.skip_sibling(now, mover.ttl(now))) for one in later]
             else:
-                released.update(dict.fromkeys(later[:1], now))
+                released.update({one.delivery_id: now for one in later[:1]})
                 others = [(one, protocol.release(now)) for one in later[:1]]
             if not others:
                 mover.deliveries.apply(self._key, change)
                 return
-            siblings = [Write(key_of(row.user_id, one), step) for one, step in others]
+            siblings = [Write(key_of(row.user_id, one.delivery_id), step) for one, step in others]
             mover.deliveries.commit([Write(self._key, change), *siblings])
 
         if not self._written(write):
@@ -155,6 +160,14 @@ class Record:
         mover.journal.note(
             "delivery.ended", **ids(row), status=ending.status, code=ending.code, round=row.round
         )
+        for sibling in skipped.values():
+            mover.journal.note(
+                "delivery.ended",
+                **ids(sibling),
+                status=Status.SKIPPED,
+                code=protocol.FIRST_SUCCESS,
+                round=sibling.round,
+            )
         for one, due_at in released.items():
             self._ring(one, due_at)
         if ending.owes_ticket:
@@ -234,16 +247,6 @@ def send_owed_ticket(
     except RefusedError:
         # A fresh round has begun: nothing is owed any more.
         return
-
-
-def ids(row: Delivery) -> dict[str, object]:
-    """Return what every line of the log about a delivery names."""
-    return {
-        "user_id": row.user_id,
-        "delivery_id": row.delivery_id,
-        "request_id": row.request_id,
-        "integration_type": row.integration_type,
-    }
 
 
 def _growing_pauses() -> Iterator[float]:

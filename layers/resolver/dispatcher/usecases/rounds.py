@@ -11,7 +11,7 @@ from dispatcher.doorbells import DeliveryBell
 from dispatcher.errors import ConflictError, NotFoundError, RefusedError
 from dispatcher.protocol import Change, Write, key_of
 from dispatcher.resolution import merged, system_defaults
-from dispatcher.usecases.moving import Mover
+from dispatcher.usecases.moving import Mover, ids
 
 if TYPE_CHECKING:
     from dispatcher.doorbells import Ticket
@@ -75,13 +75,15 @@ class Rounds(Mover):
             step = protocol.cancel(row, token, now=now, ttl=self.ttl(now))
             following = self.waiting_after(row)[:1]
             try:
-                self._commit(row, step, [(one, protocol.release(now)) for one in following])
+                self._commit(
+                    row, step, [(one.delivery_id, protocol.release(now)) for one in following]
+                )
             except RefusedError as refused:
                 if not protocol.is_ours(refused.row, token):
                     continue
-            self.journal.note("delivery.cancelled", user_id=user_id, delivery_id=delivery_id)
+            self.journal.note("delivery.cancelled", **ids(row))
             for one in following:
-                self.call(self.doorbells.ring, DeliveryBell(user_id, one, now))
+                self.call(self.doorbells.ring, DeliveryBell(user_id, one.delivery_id, now))
             return self._row(user_id, delivery_id).as_json(with_log=True)
         raise ConflictError(f"delivery {delivery_id} is being changed by others: try again")
 
@@ -118,9 +120,7 @@ class Rounds(Mover):
         except RefusedError as refused:
             if not protocol.is_ours(refused.row, token):
                 return False
-        self.journal.note(
-            "round.opened", user_id=row.user_id, delivery_id=row.delivery_id, round=row.round + 1
-        )
+        self.journal.note("round.opened", **ids(row), round=row.round + 1)
         self.call(self.doorbells.ring, DeliveryBell(row.user_id, row.delivery_id, now))
         return True
 

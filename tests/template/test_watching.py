@@ -1,0 +1,214 @@
+"""Alarms: each looks at a number that exists, and leads to a page that says what to do."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import pytest
+
+from dispatcher.adapters.metrics import METRICS, NAMESPACE
+from tests.declared import template
+from tests.documents import rows
+from tools.paths import ROOT
+
+DOCUMENT = "docs/operations.md"
+RESOURCES = template()["Resources"]
+ALARMS = {
+    name: resource["Properties"]
+    for name, resource in RESOURCES.items()
+    if resource["Type"] == "AWS::CloudWatch::Alarm"
+}
+OURS = {
+    (metric.name, tuple(names))
+    for several in METRICS.values()
+    for metric in several
+    for names in metric.dimensions
+}
+# What AWS publishes for what the stack has, by the dimensions that we know the values of.
+THEIRS = {
+    "AWS/SQS": (
+        ["QueueName"],
+        {
+            "ApproximateAgeOfOldestMessage",
+            "ApproximateNumberOfMessagesDelayed",
+            "ApproximateNumberOfMessagesVisible",
+            "NumberOfMessagesSent",
+        },
+    ),
+    "AWS/Lambda": (
+        ["FunctionName"],
+        {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"},
+    ),
+    "AWS/ApiGateway": (["ApiName", "Stage"], {"4XXError", "5XXError", "Count", "Latency"}),
+}
+# How each is to be called, once the intrinsic functions are written as Fn::Sub writes them.
+VALUES = {
+    "stack": r"\$\{AWS::StackName\}",
+    "integration_type": r"[A-Z]+",
+    "QueueName": r"\$\{(\w+)\.QueueName\}",
+    "FunctionName": r"\$\{(\w+)\}",
+    "ApiName": r"\$\{AWS::StackName\}",
+    "Stage": r"\$\{Stage\}",
+}
+
+
+class Looked(NamedTuple):
+    """A metric that is looked at."""
+
+    namespace: str
+    name: str
+    dimensions: dict[str, str]
+
+
+def written(value) -> str:
+    """Write a reference as it would stand within Fn::Sub."""
+    match value:
+        case {"Ref": name} | {"Fn::GetAtt": name}:
+            return f"${{{name}}}"
+    return value
+
+
+def looked_at(metric) -> Looked:
+    """Return the metric of an alarm, or of a part of it."""
+    dimensions = {one["Name"]: written(one["Value"]) for one in metric.get("Dimensions", ())}
+    return Looked(metric["Namespace"], metric["MetricName"], dimensions)
+
+
+def metrics_of(alarm) -> list[Looked]:
+    """Return all that an alarm looks at."""
+    if "MetricName" in alarm:
+        return [looked_at(alarm)]
+    return [
+        looked_at(one["MetricStat"]["Metric"]) for one in alarm["Metrics"] if "MetricStat" in one
+    ]
+
+
+def exists(metric: Looked) -> bool:
+    """Tell whether somebody publishes this metric by these dimensions."""
+    for name, value in metric.dimensions.items():
+        found = re.fullmatch(VALUES[name], value)
+        if not found or (found.groups() and found.group(1) not in RESOURCES):
+            return False
+    if metric.namespace == NAMESPACE:
+        return (metric.name, tuple(metric.dimensions)) in OURS
+    dimensions, names = THEIRS[metric.namespace]
+    return list(metric.dimensions) == dimensions and metric.name in names
+
+
+def sections() -> set[str]:
+    """Return the headings of the runbook's alarms."""
+    return set(re.findall(r"^### (\w+Alarm)$", (ROOT / DOCUMENT).read_text(), re.MULTILINE))
+
+
+def test_every_alarm_has_its_section_and_every_section_its_alarm():
+    """Whoever is woken finds what it means, how to look and what to do."""
+    assert sections() == set(ALARMS)
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+def test_a_section_says_what_an_alarm_means_how_to_look_and_what_to_do(alarm):
+    """In this order, however short."""
+    text = (ROOT / DOCUMENT).read_text().partition(f"\n### {alarm}\n")[2]
+    section = re.split(r"^##", text, maxsplit=1, flags=re.MULTILINE)[0]
+
+    words = re.findall(r"^\*\*(It means|Look|Look and do|Do):\*\*", section, re.MULTILINE)
+
+    assert words in (["It means", "Look", "Do"], ["It means", "Look and do"])
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+def test_an_alarm_leads_to_its_section(alarm):
+    """A sentence, and the link; GitHub makes the anchor of a heading so."""
+    description = ALARMS[alarm]["AlarmDescription"]["Fn::Sub"]
+
+    sentence, _, link = description.rpartition(" ")
+    assert link == f"${{RunbookUrl}}#{alarm.lower()}"
+    assert re.fullmatch(r"[A-Z].*\.", sentence)
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+def test_an_alarm_looks_at_metrics_that_exist(alarm):
+    """An alarm on a misspelt metric is an alarm that never rings."""
+    looked = metrics_of(ALARMS[alarm])
+
+    assert looked
+    assert [metric for metric in looked if not exists(metric)] == []
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+def test_an_alarm_tells_the_topic_if_there_is_one(alarm):
+    """When it goes on and when it goes off; without a topic it can be seen all the same."""
+    told = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
+
+    assert ALARMS[alarm]["AlarmActions"] == ALARMS[alarm]["OKActions"] == told
+    assert "Condition" not in RESOURCES[alarm]
+
+
+@pytest.mark.parametrize(
+    ("alarm", "when_silent"),
+    [
+        *(
+            (name, "notBreaching")
+            for name in ALARMS
+            if "Parked" not in name and "Sweeps" not in name
+        ),
+        ("ParkedMessagesAlarm", "ignore"),
+        ("SweepsMissingAlarm", "breaching"),
+    ],
+)
+def test_an_alarm_says_what_silence_means(alarm, when_silent):
+    """No traffic is no fault; no sweep is one; a parked message is still there."""
+    assert ALARMS[alarm]["TreatMissingData"] == when_silent
+
+
+def test_expressions_are_made_of_the_parts_beside_them():
+    """Each part is used, none is missing, and one alone decides."""
+    functions = {"DIFF", "FILL", "IF", "MAX", "METRICS", "SUM"}
+    for name, alarm in ALARMS.items():
+        parts = {one["Id"]: one for one in alarm.get("Metrics", ())}
+        expressions = [one["Expression"] for one in parts.values() if "Expression" in one]
+        used = set(re.findall(r"[A-Za-z_]+", " ".join(expressions))) - functions
+        decides = [one for one in parts.values() if one.get("ReturnData", True)]
+        if parts:
+            assert len(decides) == 1, name
+            together = any("METRICS()" in one for one in expressions)
+            expected = set(parts) - {decides[0]["Id"]}
+            assert used == (set() if together else expected), name
+
+
+def test_a_delivery_that_is_late_rings_within_minutes():
+    """By the sweep's own number; the sweeper meets a row again after 15 minutes at most."""
+    alarm = ALARMS["OldestDueAlarm"]
+
+    assert metrics_of(alarm) == [
+        Looked(NAMESPACE, "oldest_due_seconds", {"stack": "${AWS::StackName}"})
+    ]
+    assert (alarm["Statistic"], alarm["ComparisonOperator"]) == ("Maximum", "GreaterThanThreshold")
+    assert (alarm["Threshold"], alarm["Period"]) == (300, 300)
+    assert alarm["Period"] * alarm["EvaluationPeriods"] >= 900
+    assert alarm["DatapointsToAlarm"] == 1
+
+
+def test_every_metric_is_told():
+    """Name, event, and whether it is kept by integration."""
+    told = {
+        (name, event)
+        for cells in rows(DOCUMENT, "Metrics")
+        for name in re.findall(r"`(\w+)`", cells[0])
+        for event in re.findall(r"`([\w.]+)`", cells[1])
+    }
+    by_integration = {
+        name
+        for cells in rows(DOCUMENT, "Metrics")
+        for name in re.findall(r"`(\w+)`", cells[0])
+        if cells[2] == "yes"
+    }
+
+    counted = {(one.name, event) for event, several in METRICS.items() for one in several}
+    assert counted <= told
+    assert {name for name, _ in told} == {name for name, _ in counted}
+    assert {event for _, event in told} == set(METRICS)
+    assert by_integration == {
+        one.name for several in METRICS.values() for one in several if one.by_integration
+    }
