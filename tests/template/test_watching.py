@@ -1,8 +1,10 @@
-"""Alarms: each looks at a number that exists, and leads to a page that says what to do."""
+"""Alarms and dashboard: each looks at numbers that exist, and leads to a page that says more."""
 
 from __future__ import annotations
 
+import json
 import re
+from itertools import combinations
 from typing import NamedTuple
 
 import pytest
@@ -45,7 +47,6 @@ THEIRS = {
 # How each is to be called, once the intrinsic functions are written as Fn::Sub writes them.
 VALUES = {
     "stack": r"\$\{AWS::StackName\}",
-    "integration_type": r"[A-Z]+",
     "QueueName": r"\$\{(\w+)\.QueueName\}",
     "FunctionName": r"\$\{(\w+)\}",
     "ApiName": r"\$\{AWS::StackName\}",
@@ -188,6 +189,87 @@ def test_a_delivery_that_is_late_rings_within_minutes():
     assert (alarm["Threshold"], alarm["Period"]) == (300, 300)
     assert alarm["Period"] * alarm["EvaluationPeriods"] >= 900
     assert alarm["DatapointsToAlarm"] == 1
+
+
+# The dashboard ------------------------------------------------------------------------------------
+
+# References stand within JSON's texts, so the body is JSON before Fn::Sub fills them in, too.
+WIDGETS = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])["widgets"]
+GRAPHS = [one["properties"] for one in WIDGETS if one["type"] == "metric"]
+SEARCH = re.compile(
+    r"SEARCH\('\{(\w+),stack,integration_type\} "
+    r"stack=\"\$\{AWS::StackName\}\" MetricName=\"(\w+)\"', '(\w+)', 300\)"
+)
+
+
+def drawn(row) -> Looked:
+    """Return what one row of a widget draws."""
+    if isinstance(row[0], dict):
+        namespace, name, _ = SEARCH.fullmatch(row[0]["expression"]).groups()
+        assert (name, ("stack", "integration_type")) in OURS
+        return Looked(namespace, name, {"stack": "${AWS::StackName}"})
+    namespace, name, *pairs, _ = row
+    return Looked(namespace, name, dict(zip(pairs[::2], pairs[1::2], strict=True)))
+
+
+def statistic(row) -> str:
+    """Return what a row draws of its metric."""
+    if isinstance(row[0], dict):
+        return SEARCH.fullmatch(row[0]["expression"]).group(3)
+    return row[-1]["stat"]
+
+
+@pytest.mark.parametrize("graph", GRAPHS, ids=lambda one: one["title"])
+def test_a_widget_draws_metrics_that_exist(graph):
+    """A line that is always empty reads like a service that does nothing."""
+    rows_drawn = graph["metrics"]
+
+    assert rows_drawn
+    assert [row for row in rows_drawn if not exists(drawn(row))] == []
+    assert {statistic(row) for row in rows_drawn} <= {"Sum", "Maximum", "p50", "p95"}
+    assert graph["region"] == "${AWS::Region}"
+
+
+def test_every_number_of_ours_is_drawn():
+    """But the sweeps, which matter to their alarm alone, and what tells the same."""
+    names = {drawn(row).name for graph in GRAPHS for row in graph["metrics"]}
+
+    ours = {name for name, _ in OURS}
+    assert ours - names == {"parked", "whole_sweeps"}
+
+
+def test_every_alarm_is_shown():
+    """Those with a topic and those without."""
+    (shown,) = [one["properties"]["alarms"] for one in WIDGETS if one["type"] == "alarm"]
+
+    assert shown == [f"${{{name}.Arn}}" for name in ALARMS]
+
+
+def test_widgets_lie_side_by_side():
+    """24 columns, and none covers another."""
+    cells = [
+        {
+            (x, y)
+            for x in range(one["x"], one["x"] + one["width"])
+            for y in range(one["y"], one["y"] + one["height"])
+        }
+        for one in WIDGETS
+    ]
+
+    assert {x for cell in cells for x, _ in cell} == set(range(24))
+    assert [pair for pair in combinations(cells, 2) if pair[0] & pair[1]] == []
+
+
+def test_the_text_leads_into_the_runbook():
+    """To sections that are there."""
+    (text,) = [one["properties"]["markdown"] for one in WIDGETS if one["type"] == "text"]
+    headings = re.findall(r"^#+ (.+)$", (ROOT / DOCUMENT).read_text(), re.MULTILINE)
+    anchors = {heading.lower().replace(" ", "-") for heading in headings}
+
+    links = re.findall(r"\]\(([^)]*)\)", text)
+
+    assert links
+    assert set(links) <= {f"${{RunbookUrl}}#{anchor}" for anchor in anchors}
 
 
 def test_every_metric_is_told():
