@@ -84,6 +84,7 @@ RIGHTS = {
         ("dynamodb:GetItem", DELIVERIES),
         ("dynamodb:UpdateItem", DELIVERIES),
         ("sqs:SendMessage", "DeliveryQueue"),
+        ("events:PutEvents", "event-bus/OutcomeBusName"),
     },
     "RefuseRequestFunction": set(),
     "DeliverMessagesFunction": {
@@ -99,6 +100,7 @@ RIGHTS = {
         ("sqs:SendMessage", "DeadLetterQueue"),
         ("sqs:SendMessage", "ParkedQueue"),
         ("events:PutEvents", "ToolBus"),
+        ("events:PutEvents", "event-bus/OutcomeBusName"),
         *read_secret("SlackBotTokenSecret"),
         *read_secret("SmtpPasswordSecret"),
         *(
@@ -145,7 +147,11 @@ def test_every_statement_allows_and_none_asks_for_more(functions):
     ("name", "conditions"),
     [
         ("GetHealthFunction", ["HasSlack", "HasSes"]),
-        ("DeliverMessagesFunction", ["HasSlack", "HasSmtpPassword", "HasSes", "HasSms"]),
+        (
+            "DeliverMessagesFunction",
+            ["HasSlack", "HasSmtpPassword", "HasSes", "HasSms", "HasOutcomeBus"],
+        ),
+        ("CancelDeliveryFunction", ["HasOutcomeBus"]),
     ],
 )
 def test_what_nobody_configured_nobody_may_use(functions, name, conditions):

@@ -85,6 +85,8 @@ def test_what_one_function_alone_needs_is_its_own():
 
     assert {name: settings for name, settings in own.items() if settings} == {
         "GetHealthFunction": {"INTAKE_QUEUE_URL": {"Ref": "IntakeQueue"}},
+        "CancelDeliveryFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
+        "DeliverMessagesFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
     }
 
 
@@ -227,6 +229,7 @@ def test_a_default_is_within_the_limits_of_the_contract_or_unset(name, setting, 
         ("SmtpPasswordSecret", ["", "smtp", "/smtp/password"], ["a b", "x" * 201]),
         ("SmsEnabled", ["true", "false"], ["", "yes"]),
         ("SmsAllowedCountries", ["US", "US,CA,GB"], ["", "us", "USA", "US, CA", "US,"]),
+        ("OutcomeBusName", ["", "default", "agents-eu"], ["with space", "a/b", "x" * 65]),
         (
             "AlarmTopicArn",
             ["", "arn:aws:sns:eu-central-1:123456789012:alarms"],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from dispatcher.delivery import Item
+    from dispatcher.delivery import Delivery, Item
     from dispatcher.doorbells import Doorbell
     from dispatcher.integrations.integration import Address, Config
     from dispatcher.outcomes import Outcome
@@ -160,6 +160,13 @@ class Doorbells(Protocol):
 
     def park(self, body: str, *, reason: str, source: str) -> None:
         """Put a message that nobody can read aside for a person."""
+
+
+class Outcomes(Protocol):
+    """Whoever wants to hear how deliveries end."""
+
+    def tell(self, ended: Delivery) -> None:
+        """Tell of a delivery that has ended; ``UnavailableError`` if that may have failed."""
 
 
 class Journal(Protocol):

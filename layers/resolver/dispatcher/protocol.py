@@ -52,7 +52,6 @@ NO_TICKET = frozenset({"expired", "content_expired", "no_address", "not_configur
 """Failures that a fresh round cannot change."""
 
 UNKNOWN_OUTCOME = "unknown_outcome"
-FIRST_SUCCESS = "first_success"
 
 Key = tuple[str, str]
 """A row's ``user_id`` and ``sk``."""
@@ -79,6 +78,16 @@ class Change:
     set: Mapping[str, Any] = field(default_factory=dict)
     add: Mapping[str, int] = field(default_factory=dict)
     remove: tuple[str, ...] = ()
+
+
+def applied(row: Delivery, change: Change) -> Delivery:
+    """Return a row as a change leaves it that took effect."""
+    item = {**row.as_item(), **change.set}
+    for name, count in change.add.items():
+        item[name] = item.get(name, 0) + count
+    for name in change.remove:
+        item.pop(name, None)
+    return Delivery.of(item)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,7 +372,7 @@ def skip_sibling(now: float, ttl: float) -> Change:
     """End a sibling that is no longer needed: another one succeeded."""
     ending = Ending(
         status=Status.SKIPPED,
-        code=FIRST_SUCCESS,
+        code="first_success",
         message="another integration delivered the message",
     )
     return Change(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dispatcher.adapters.machine import LogJournal, SystemClock, SystemIdentities
     from dispatcher.adapters.sqs import SqsDoorbells
-    from dispatcher.ports import Channel, Deliveries, Overrides, Vault
+    from dispatcher.ports import Channel, Deliveries, Outcomes, Overrides, Vault
     from dispatcher.usecases.acceptance import Acceptance
     from dispatcher.usecases.configurations import Configurations
     from dispatcher.usecases.delivering import Worker
@@ -89,7 +89,7 @@ def rounds() -> Rounds:
     """Return what starts deliveries over and calls them off."""
     from dispatcher.usecases.rounds import Rounds
 
-    return Rounds(**_shared())
+    return Rounds(**_shared(), outcomes=_outcomes())
 
 
 @cache
@@ -100,6 +100,7 @@ def worker() -> Worker:
 
     return Worker(
         **_shared(),
+        outcomes=_outcomes(),
         vault=_vault(),
         channels=_channel,
         rounds=rounds(),
@@ -178,7 +179,7 @@ def reset() -> None:
     for made in (
         client, configurations, acceptance, intake, history, mailbox, rounds, worker, sweeper,
         health, clock, logger, journal,
-        _overrides, _deliveries, _doorbells, _vault, _identities, _channel,
+        _overrides, _deliveries, _doorbells, _vault, _outcomes, _identities, _channel,
     ):  # fmt: skip
         made.cache_clear()
 
@@ -240,6 +241,16 @@ def _doorbells() -> SqsDoorbells:
         parked=_needed("PARKED_QUEUE_URL"),
     )
     return SqsDoorbells(client("sqs"), queues)
+
+
+@cache
+def _outcomes() -> Outcomes | None:
+    from dispatcher.adapters.aws import client
+    from dispatcher.adapters.events import EventOutcomes
+
+    bus = os.environ.get("OUTCOME_BUS_NAME")
+    # Two tries: it is a hint, and a worker has better things to do than to insist on it.
+    return EventOutcomes(client("events", tries=2), bus) if bus else None
 
 
 @cache

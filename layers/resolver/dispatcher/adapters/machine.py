@@ -102,6 +102,7 @@ TROUBLE = frozenset(
         "doorbell.lost",
         "event.parked",
         "message.parked",
+        "outcome.untold",
         "record.failed",
         "record.lost",
         "row.broken",

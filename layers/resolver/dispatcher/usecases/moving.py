@@ -13,7 +13,15 @@ from dispatcher.protocol import key_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dispatcher.ports import Clock, Deliveries, Doorbells, Identities, Journal, Overrides
+    from dispatcher.ports import (
+        Clock,
+        Deliveries,
+        Doorbells,
+        Identities,
+        Journal,
+        Outcomes,
+        Overrides,
+    )
 
 
 class Ring(Protocol):
@@ -36,6 +44,8 @@ class Mover:
     clock: Clock
     identities: Identities
     journal: Journal
+    outcomes: Outcomes | None = None
+    """Nobody listens, unless the operator named a bus."""
 
     def ttl(self, since: float) -> float:
         """Return when a row may go that is kept from ``since`` on: the next whole second."""
@@ -52,6 +62,18 @@ class Mover:
                 else {"delivery_id": doorbell.delivery_id}
             )
             self.journal.note("doorbell.lost", user_id=doorbell.user_id, **named)
+
+    def tell(self, ended: Delivery) -> None:
+        """Tell whoever listens how a delivery ended: a hint that may be lost, once the row says it.
+
+        So it comes last, when nobody waits for anything any more.
+        """
+        if self.outcomes is None:
+            return
+        try:
+            self.outcomes.tell(ended)
+        except UnavailableError as error:
+            self.journal.note("outcome.untold", **ids(ended), reason=str(error))
 
     def waiting_after(self, row: Delivery) -> list[Delivery]:
         """Return the later siblings of a ``first_success`` request that wait now, in order.

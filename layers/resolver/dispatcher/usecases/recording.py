@@ -132,7 +132,7 @@ class Record:
             self._ring(row.delivery_id, due_at)
 
     def _finish(self, ending: Ending, change: Change) -> None:
-        """Write how a round ended, and for its siblings; then send the ticket that it owes."""
+        """Write how a round ended, and for its siblings; then do all that follows from it."""
         mover, row = self._mover, self._row
         # Who was skipped, and when each was released. All are told and rung for: of two writes the
         # first may have been the one that took effect, its answer lost; a doorbell for who still
@@ -144,8 +144,9 @@ class Record:
             later = mover.waiting_after(row)
             now = mover.clock.now()
             if ending.status == Status.SUCCESS:
-                skipped.update({one.delivery_id: one for one in later})
-                others = [(one, protocol.skip_sibling(now, mover.ttl(now))) for one in later]
+                skip = protocol.skip_sibling(now, mover.ttl(now))
+                skipped.update({one.delivery_id: protocol.applied(one, skip) for one in later})
+                others = [(one, skip) for one in later]
             else:
                 released.update({one.delivery_id: now for one in later[:1]})
                 others = [(one, protocol.release(now)) for one in later[:1]]
@@ -157,19 +158,17 @@ class Record:
 
         if not self._written(write):
             return
-        mover.journal.note(
-            "delivery.ended", **ids(row), status=ending.status, code=ending.code, round=row.round
-        )
-        for sibling in skipped.values():
+        ended = [protocol.applied(row, change), *skipped.values()]
+        for one in ended:
             mover.journal.note(
                 "delivery.ended",
-                **ids(sibling),
-                status=Status.SKIPPED,
-                code=protocol.FIRST_SUCCESS,
-                round=sibling.round,
+                **ids(one),
+                status=one.status,
+                code=one.error_code,
+                round=one.round,
             )
-        for one, due_at in released.items():
-            self._ring(one, due_at)
+        for delivery_id, due_at in released.items():
+            self._ring(delivery_id, due_at)
         if ending.owes_ticket:
             try:
                 send_owed_ticket(
@@ -178,6 +177,8 @@ class Record:
             except UnavailableError:
                 # Still owed, and the row says so: the sweeper sends it.
                 mover.journal.note("ticket.delayed", **ids(row))
+        for one in ended:
+            mover.tell(one)
 
     def _written(self, write: Callable[[], object]) -> bool:
         """Write again and again against faults while there is time.

@@ -84,7 +84,9 @@ class Rounds(Mover):
             self.journal.note("delivery.cancelled", **ids(row))
             for one in following:
                 self.call(self.doorbells.ring, DeliveryBell(user_id, one.delivery_id, now))
-            return self._row(user_id, delivery_id).as_json(with_log=True)
+            cancelled = protocol.applied(row, step)
+            self.tell(cancelled)
+            return cancelled.as_json(with_log=True)
         raise ConflictError(f"delivery {delivery_id} is being changed by others: try again")
 
     def _row(self, user_id: str, delivery_id: str) -> Delivery:
