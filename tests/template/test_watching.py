@@ -143,7 +143,18 @@ def test_an_alarm_tells_the_topic_if_there_is_one(alarm):
     told = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
 
     assert ALARMS[alarm]["AlarmActions"] == ALARMS[alarm]["OKActions"] == told
-    assert "Condition" not in RESOURCES[alarm]
+
+
+def test_only_what_the_local_cloud_refuses_is_missing_there():
+    """It takes no alarm on an expression; every other one is deployed and seen there, too."""
+    conditions = {name: RESOURCES[name].get("Condition") for name in ALARMS}
+
+    assert conditions == {
+        name: "HasMetricMath" if "Metrics" in alarm else None for name, alarm in ALARMS.items()
+    }
+    assert template()["Conditions"]["HasMetricMath"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "Stage"}, "local"]}]
+    }
 
 
 @pytest.mark.parametrize(
@@ -193,8 +204,22 @@ def test_a_delivery_that_is_late_rings_within_minutes():
 
 # The dashboard ------------------------------------------------------------------------------------
 
-# References stand within JSON's texts, so the body is JSON before Fn::Sub fills them in, too.
-WIDGETS = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])["widgets"]
+# References stand within JSON's texts, so the body is JSON before Fn::Sub fills them in, too; but
+# for the parts beside it.
+BODY, PARTS = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+ON_AWS = {name: part["Fn::If"][1]["Fn::Sub"] for name, part in PARTS.items()}
+IN_THE_LOCAL_CLOUD = {name: part["Fn::If"][2] for name, part in PARTS.items()}
+
+
+def widgets(parts):
+    """Return what the dashboard shows once its parts are filled in."""
+    body = BODY
+    for name, text in parts.items():
+        body = body.replace(f"${{{name}}}", text)
+    return json.loads(body)["widgets"]
+
+
+WIDGETS = widgets(ON_AWS)
 GRAPHS = [one["properties"] for one in WIDGETS if one["type"] == "metric"]
 SEARCH = re.compile(
     r"SEARCH\('\{(\w+),stack,integration_type\} "
@@ -239,10 +264,16 @@ def test_every_number_of_ours_is_drawn():
 
 
 def test_every_alarm_is_shown():
-    """Those with a topic and those without."""
-    (shown,) = [one["properties"]["alarms"] for one in WIDGETS if one["type"] == "alarm"]
+    """The local cloud lacks those that it refuses."""
+    on_aws, local = (
+        {arn for one in shown if one["type"] == "alarm" for arn in one["properties"]["alarms"]}
+        for shown in (WIDGETS, widgets(IN_THE_LOCAL_CLOUD))
+    )
 
-    assert shown == [f"${{{name}.Arn}}" for name in ALARMS]
+    assert on_aws == {f"${{{name}.Arn}}" for name in ALARMS}
+    assert on_aws - local == {
+        f"${{{name}.Arn}}" for name, alarm in ALARMS.items() if "Metrics" in alarm
+    }
 
 
 def test_widgets_lie_side_by_side():
