@@ -13,14 +13,9 @@ from tests.e2e.system import until
 from tools.local_cloud import STACK
 
 
-def lines(system, function):
-    """Return what a function has logged in JSON, one text for each line."""
-    return [line for line in system.log(function).splitlines() if line.startswith("{")]
-
-
 def about(system, function, delivery_id):
     """Return the lines of a function that name a delivery."""
-    return [line for line in lines(system, function) if delivery_id in line]
+    return [line for line in system.log_lines(function) if delivery_id in line]
 
 
 def test_the_log_of_a_delivery_publishes_its_metrics(system, user):
@@ -65,7 +60,9 @@ def test_a_sweep_publishes_how_late_the_latest_delivery_is(system):
     system.sweep()
 
     published = until(
-        lambda: [datum for line in lines(system, "SweepDeliveries") for datum in emf.metrics(line)]
+        lambda: [
+            datum for line in system.log_lines("SweepDeliveries") for datum in emf.metrics(line)
+        ]
     )
 
     assert {"oldest_due_seconds", "whole_sweeps"} <= {datum.name for datum in published}
@@ -81,7 +78,7 @@ def test_one_search_finds_the_way_of_a_message(system, user):
         named = [
             json.loads(line)
             for function in ("SendMessage", "DeliverMessages")
-            for line in lines(system, function)
+            for line in system.log_lines(function)
             if json.loads(line).get("request_id") == request_id
         ]
         return named if "delivery.ended" in {line["message"] for line in named} else None
