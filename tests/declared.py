@@ -40,9 +40,11 @@ def template() -> dict[str, Any]:
 
 def variables(function: str = "") -> dict[str, Any]:
     """Return the environment of one function; without a name, the one that all of them have."""
+    resource = template()["Resources"].get(function, {})
     common = template()["Globals"]["Function"]["Environment"]["Variables"]
-    own = template()["Resources"].get(function, {}).get("Properties", {}).get("Environment", {})
-    return {**common, **own.get("Variables", {})}
+    own = resource.get("Properties", {}).get("Environment", {}).get("Variables", {})
+    ignored = "Environment" in resource.get("IgnoreGlobals", ())
+    return own if ignored else {**common, **own}
 
 
 def functions() -> list[str]:

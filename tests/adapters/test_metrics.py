@@ -171,6 +171,15 @@ def test_parked_messages_are_counted(world, written):
     assert written.total() == {("parked",): 2}
 
 
+def test_callers_who_are_refused_and_those_who_cannot_be_checked_count_apart(written):
+    """The first is their own affair, the second shuts everybody out."""
+    written.journal.note("caller.refused", reason="the token has expired")
+    written.journal.note("caller.unchecked", error="UnavailableError")
+    written.journal.note("caller.known", caller="key:agent")
+
+    assert written.total() == {("callers_refused",): 1, ("callers_unchecked",): 1}
+
+
 def test_a_sweep_tells_how_late_the_latest_delivery_is(world, written):
     """The number that shows first that the service does not keep up."""
     world.send(request_id="r-1", integration_types=["TEST"])

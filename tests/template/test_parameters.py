@@ -78,16 +78,19 @@ def test_functions_learn_all_settings_from_the_template():
 
 
 def test_what_one_function_alone_needs_is_its_own():
-    """Room is scarce in what all have."""
+    """Room is scarce in what all have; the authorizer, and it alone, reads another list."""
     common = variables()
 
     own = {name: without(common, variables(name)) for name in functions()}
+    authorizer = own.pop("AuthorizeRequestFunction")
 
     assert {name: settings for name, settings in own.items() if settings} == {
         "GetHealthFunction": {"INTAKE_QUEUE_URL": {"Ref": "IntakeQueue"}},
         "CancelDeliveryFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "DeliverMessagesFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
     }
+    assert "AUTH_MODE" in authorizer
+    assert "DELIVERIES_TABLE" not in variables("AuthorizeRequestFunction")
 
 
 def without(some, more):
@@ -190,6 +193,16 @@ def test_a_default_is_within_the_limits_of_the_contract_or_unset(name, setting, 
         ("RetentionDays", ["1", "90", "3650"], ["0", "3651", "-1", "1.5"]),
         ("WorkerConcurrency", ["2", "1000"], ["1", "1001"]),
         ("IntakeBusName", ["default", "agents/eu-1"], ["", "with space", "arn:aws:x"]),
+        ("AuthMode", ["required", "none"], ["", "None", "off"]),
+        ("OidcIssuer", ["", "https://id.example.com/"], ["id.example.com", "https://a b"]),
+        ("OidcAudience", ["", "dispatcher", "api://1-2"], ["two words"]),
+        (
+            "OidcJwksUri",
+            ["", "https://id.example.com/keys", "http://127.0.0.1:9000/keys"],
+            ["http://id.example.com/keys", "http://127.0.0.1.example.com/", "file:///etc/passwd"],
+        ),
+        ("UserClaim", ["sub", "email", "https://example.com/user"], ["", "user id"]),
+        ("ApiKeysSecret", ["", "dispatcher/keys"], ["/dispatcher/keys", "a b", "x" * 81]),
         (
             "WebhookAllowedCidrs",
             ["", "127.0.0.0/8", "10.0.0.0/8,fd00::/8"],
@@ -253,11 +266,20 @@ def test_a_setting_refuses_nonsense(parameter, good, bad):
     assert taken == good
 
 
+TOKENS = {
+    "OidcIssuer": "https://id.example.com",
+    "OidcAudience": "dispatcher",
+    "OidcJwksUri": "https://id.example.com/keys",
+}
+
+
 def holds(condition, values):
     """Evaluate a rule's function over parameter values."""
     match condition:
         case {"Fn::Equals": [left, right]}:
             return holds(left, values) == holds(right, values)
+        case {"Fn::And": parts}:
+            return all(holds(part, values) for part in parts)
         case {"Fn::Not": [inner]}:
             return not holds(inner, values)
         case {"Fn::Contains": [members, member]}:
@@ -271,6 +293,12 @@ def holds(condition, values):
     ("values", "complaints"),
     [
         ({}, []),
+        ({"ApiKeysSecret": ""}, ["OidcIssuer or ApiKeysSecret"]),
+        ({"ApiKeysSecret": "", **TOKENS}, []),
+        ({"ApiKeysSecret": "", "AuthMode": "none"}, []),
+        ({"OidcIssuer": "https://id.example.com"}, ["OidcAudience", "OidcJwksUri"]),
+        ({"Stage": "prod", "AuthMode": "none"}, ["AuthMode"]),
+        ({"Stage": "dev", "AuthMode": "none"}, []),
         ({"Stage": "local", "WebhookAllowHttp": "true", "LogRetentionDays": "1"}, []),
         ({"Stage": "prod"}, []),
         ({"Stage": "prod", "WebhookAllowedCidrs": "10.0.0.0/8", "TestEnabled": "true"}, []),
@@ -289,6 +317,7 @@ def holds(condition, values):
 def test_a_careless_combination_is_refused(template, values, complaints):
     """CloudFormation checks the rules before anything is made; the local cloud does not."""
     rules = template["Rules"].values()
+    values = {"ApiKeysSecret": "dispatcher/keys"} | values
 
     said = [
         assertion["AssertDescription"]

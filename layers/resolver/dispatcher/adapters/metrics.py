@@ -68,6 +68,9 @@ def _whole(line: Mapping[str, Any]) -> int | None:
 
 
 METRICS: Mapping[str, tuple[Metric, ...]] = {
+    # Lambda counts a refusal as an error of the authorizer, too: its own numbers tell nothing.
+    "caller.refused": (Metric("callers_refused", COUNT, _once),),
+    "caller.unchecked": (Metric("callers_unchecked", COUNT, _once),),
     "message.accepted": (
         Metric("accepted", COUNT, _accepted),
         # One line for all deliveries of a message, so the integration is in the name: a line has

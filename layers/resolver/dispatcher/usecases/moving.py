@@ -83,12 +83,9 @@ class Mover:
         if not row.chain or row.waits or row.round > 1:
             return []
         later = row.chain[row.chain.index(row.delivery_id) + 1 :]
-        items = [self.deliveries.get(key_of(row.user_id, one)) for one in later]
-        return [
-            Delivery.of(item)
-            for item in items
-            if item and item["status"] == Status.PENDING and item.get("waits")
-        ]
+        rows = [self.deliveries.get(key_of(row.user_id, one)) for one in later]
+        siblings = [Delivery.of(item) for item in rows if item]
+        return [one for one in siblings if one.status == Status.PENDING and one.waits]
 
 
 def ids(row: Delivery) -> dict[str, object]:

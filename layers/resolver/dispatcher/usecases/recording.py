@@ -134,9 +134,9 @@ class Record:
     def _finish(self, ending: Ending, change: Change) -> None:
         """Write how a round ended, and for its siblings; then do all that follows from it."""
         mover, row = self._mover, self._row
-        # Who was skipped, and when each was released. All are told and rung for: of two writes the
-        # first may have been the one that took effect, its answer lost; a doorbell for who still
-        # waits does nothing.
+        # Who was skipped, and when each is due that was released. All are told and rung for: of two
+        # writes the first may have been the one that took effect, its answer lost; a doorbell for
+        # who still waits does nothing.
         skipped: dict[str, Delivery] = {}
         released: dict[str, float] = {}
 
@@ -148,8 +148,8 @@ class Record:
                 skipped.update({one.delivery_id: protocol.applied(one, skip) for one in later})
                 others = [(one, skip) for one in later]
             else:
-                released.update({one.delivery_id: now for one in later[:1]})
-                others = [(one, protocol.release(now)) for one in later[:1]]
+                others = [(one, protocol.release(one, now)) for one in later[:1]]
+                released.update({one.delivery_id: step.set["due_at"] for one, step in others})
             if not others:
                 mover.deliveries.apply(self._key, change)
                 return

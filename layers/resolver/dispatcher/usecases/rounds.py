@@ -73,17 +73,19 @@ class Rounds(Mover):
                 )
             now = self.clock.now()
             step = protocol.cancel(row, token, now=now, ttl=self.ttl(now))
-            following = self.waiting_after(row)[:1]
+            following = {
+                one.delivery_id: protocol.release(one, now) for one in self.waiting_after(row)[:1]
+            }
             try:
-                self._commit(
-                    row, step, [(one.delivery_id, protocol.release(now)) for one in following]
-                )
+                self._commit(row, step, list(following.items()))
             except RefusedError as refused:
                 if not protocol.is_ours(refused.row, token):
                     continue
             self.journal.note("delivery.cancelled", **ids(row))
-            for one in following:
-                self.call(self.doorbells.ring, DeliveryBell(user_id, one.delivery_id, now))
+            for one, release in following.items():
+                due_at = release.set["due_at"]
+                delay = protocol.delay_until(due_at, now)
+                self.call(self.doorbells.ring, DeliveryBell(user_id, one, due_at), delay=delay)
             cancelled = protocol.applied(row, step)
             self.tell(cancelled)
             return cancelled.as_json(with_log=True)
@@ -120,7 +122,7 @@ class Rounds(Mover):
         try:
             self._commit(row, step, siblings)
         except RefusedError as refused:
-            if not protocol.is_ours(refused.row, token):
+            if not protocol.has_opened(refused.row, token):
                 return False
         self.journal.note("round.opened", **ids(row), round=row.round + 1)
         self.call(self.doorbells.ring, DeliveryBell(row.user_id, row.delivery_id, now))
