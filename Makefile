@@ -14,7 +14,8 @@ PYTHON ?= $(shell for each in $(made_with) python3 python3.13 python3.12 python3
 # Settings that the tools read from the environment.
 PORT ?= 8080
 CLOUD_PORT ?= 4566
-export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN CHAOS_SEED CHAOS_DELIVERIES
+export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN FUNCTION SAM
+export CHAOS_SEED CHAOS_DELIVERIES
 
 bin := .venv/bin
 python := $(bin)/python
@@ -67,6 +68,10 @@ demo: setup ## Run the main job and tell what happens
 .PHONY: chaos
 chaos: setup faults ## Deliver 2,000 messages under faults and crashes; count what is lost (10 min)
 	@$(python) -m tools.chaos
+
+.PHONY: sam-local
+sam-local: setup ## Invoke every function by `sam local`, in containers (FUNCTION=name: one)
+	@$(python) -m tools.sam_local
 
 .PHONY: test
 test: check faults ## Check everything, then run every test
