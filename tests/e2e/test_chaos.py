@@ -12,10 +12,11 @@ SMALL = Plan(
     seed=20_261_123,
     deliveries=60,
     people=20,
+    most_retries=2,
     pace=20.0,
     callers=3,
     linger=3.0,
-    patience=120.0,
+    patience=240.0,
     hasten=True,
 )
 

@@ -25,6 +25,8 @@ class Plan:
     seed: int
     deliveries: int = 2000
     people: int = 50
+    most_retries: int = 5
+    """That anybody has asked for."""
     pace: float = 9.0
     """Messages a second."""
     callers: int = 8
@@ -64,7 +66,7 @@ def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
     """Do it, and tell how far it is."""
     with Stage(home, plan.seed, plan.crash_share) as stage:
         caller = traffic.Caller(api_url=stage.stack["api_url"], at_once=plan.callers)
-        people = traffic.population(plan.seed, plan.people)
+        people = traffic.population(plan.seed, plan.people, plan.most_retries)
         caller.settle(people, stage.receivers)
         messages = traffic.messages(plan.seed, people, plan.deliveries, plan.pace)
         say(f"{len(messages)} messages to {len(people)} people, under faults …")

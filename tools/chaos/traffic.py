@@ -94,7 +94,7 @@ class Caller:
         settings = [
             (person.user_id, body) for person in people for body in overrides(person, receivers)
         ]
-        with ThreadPoolExecutor(4) as pool:
+        with ThreadPoolExecutor(self.at_once) as pool:
             list(pool.map(lambda one: self._set(*one), settings))
 
     def send(self, messages: Sequence[Message]) -> None:
@@ -160,7 +160,7 @@ class Caller:
             return None
 
 
-def population(seed: int, count: int) -> list[Person]:
+def population(seed: int, count: int, most_retries: int) -> list[Person]:
     """Return the people: most of every kind, a few whose receiver is broken or leaves for good."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     people = []
@@ -168,7 +168,11 @@ def population(seed: int, count: int) -> list[Person]:
         temper = {3: "broken", 7: "leaving"}.get(number % 20, "mixed")
         rehearsal = REHEARSALS.get(number % 20)
         person = Person(
-            f"chaos-{number:02}", temper, chance.randint(0, 5), chance.randint(1, 3), rehearsal
+            f"chaos-{number:02}",
+            temper,
+            chance.randint(0, most_retries),
+            chance.randint(1, 3),
+            rehearsal,
         )
         people.append(person)
     return people
