@@ -74,13 +74,13 @@ def broken(found):
 
 
 def test_books_that_agree_break_nothing():
-    """Refused once, accepted after the delay: two tries, no duplicate, 0.4 s after it was due."""
+    """Refused once, accepted after the delay: two tries, no duplicate, 0.2 s after it was due."""
     found = reckon(written())
 
     assert broken(found) == {}
     assert (found.statuses, found.unpromised, found.lost) == ({"success": 1}, 0, 0)
     assert found.duplicates == {}
-    assert found.retries == Lateness(pytest.approx(0.4), pytest.approx(0.4))
+    assert found.retries == Lateness(pytest.approx(0.2), pytest.approx(0.2))
 
 
 def test_an_accepted_id_without_a_row_is_lost():
@@ -149,6 +149,7 @@ def test_an_api_that_shows_something_else_is_told(shown):
     ("first", "pages", "cause"),
     [
         (claim("a", 100.4, **UNRECORDED), {"deaths": {7: 101.0}}, Cause.CRASH),
+        (claim("a", 100.4, **UNRECORDED), {"deaths": {7: 100.5}}, Cause.CRASH),
         (claim("a", 100.4, records=4, recorded_at=None), {}, Cause.UNRECORDED),
         (claim("a", 100.4, **UNRECORDED), {}, Cause.STALL),
         (
@@ -164,7 +165,7 @@ def test_an_api_that_shows_something_else_is_told(shown):
     ],
 )
 def test_a_duplicate_is_put_down_to_its_cause(first, pages, cause):
-    """Each of the four events that the guarantee names."""
+    """Each of the four events that the guarantee names; a request outlives its sender."""
     found = reckon(twice(first, **pages))
 
     assert found.duplicates == {cause: 1}
@@ -178,7 +179,7 @@ def test_a_duplicate_is_put_down_to_its_cause(first, pages, cause):
         (claim("a", 100.4, lease_until=180.0, **UNRECORDED), {"deaths": {7: 90.0}}),
         (claim("a", 100.4, lease_until=180.0, **UNRECORDED), {"deaths": {8: 101.0}}),
     ],
-    ids=["recorded", "died before it sent", "somebody else died"],
+    ids=["recorded", "died before its claim", "somebody else died"],
 )
 def test_a_duplicate_without_an_event_is_told(first, pages):
     """Its outcome was recorded, or nothing had happened to its worker: it was sent again."""
@@ -302,3 +303,15 @@ def test_crashes_are_counted():
 
     assert found.crashes == {"after send": 1, "before claim": 1}
     assert found.crashes_between == 1
+
+
+def test_lateness_counts_from_when_the_next_claim_was_allowed():
+    """A retry from its due time, a take-over from the end of the lease."""
+    dead = claim("a", 100.0, **UNRECORDED)
+    arrivals = (arrival(100.6, Fate.UNREAD), arrival(170.2, Fate.REFUSED), arrival(175.3))
+    claims = (dead, claim("b", 170.0), claim("c", 175.0))
+
+    found = reckon(written(arrivals=arrivals, claims=claims, deaths={7: 100.6}))
+
+    assert found.takeovers == Lateness(10.0, 10.0)
+    assert found.retries == Lateness(pytest.approx(2.7), pytest.approx(2.7))

@@ -119,7 +119,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lateness:
-    """Seconds between the moment from which a try was allowed and its arrival."""
+    """Seconds between the moment from which a try was allowed and its claim."""
 
     median: float = 0.0
     worst: float = 0.0
@@ -190,7 +190,8 @@ def reckon(books: Books) -> Reckoning:
         _check_budget(row, trip, result)
         _check_claims(trip, result)
         _explain_duplicates(trip, row, books.deaths, result)
-        _check_times(trip, row, (retries, takeovers), result)
+        _check_times(trip, row, result)
+        _measure_lateness(trip, row, retries, takeovers)
         result.crashes_between += sum(
             trip.died_unrecorded(each, books.deaths) for each in trip.arrivals
         )
@@ -212,11 +213,11 @@ class Trip:
         return self.claims[index - 1] if index else None
 
     def died_unrecorded(self, arrival: Arrival, deaths: Mapping[int, float]) -> bool:
-        """Tell whether the sender ended after this request and before its record."""
+        """Tell whether the sender ended after its claim, its request on the way, unrecorded."""
         claim = self.claim_of(arrival)
         if claim is None or claim.recorded_at is not None:
             return False
-        return deaths.get(claim.pid, 0.0) >= arrival.at
+        return deaths.get(claim.pid, 0.0) >= claim.at
 
 
 def _trips(books: Books) -> dict[str, Trip]:
@@ -325,7 +326,8 @@ def _cause(
         return Cause.RECEIVER
     if claim.recorded_at is not None and claim.recorded_at < again.at:
         return None
-    if first.at <= deaths.get(claim.pid, 0.0) <= again.at:
+    # The request may have been on the way, and not looked at yet, when its sender died.
+    if claim.at <= deaths.get(claim.pid, 0.0) <= again.at:
         return Cause.CRASH
     if claim.records:
         return Cause.UNRECORDED
@@ -342,27 +344,38 @@ def _came_too_late(arrival: Arrival, row: Mapping[str, Any]) -> bool:
     return bool(tries) and tries[-1]["code"] == "timeout"
 
 
-def _check_times(
-    trip: Trip, row: Mapping[str, Any], late: tuple[list[float], list[float]], result: Reckoning
-) -> None:
+def _check_times(trip: Trip, row: Mapping[str, Any], result: Reckoning) -> None:
     """Hold each try against the end of the one before it."""
-    retries, takeovers = late
     for before, after in pairwise(trip.arrivals):
         claim = trip.claim_of(before)
-        if claim is None:
+        if claim is None or (claim.hastened and not claim.records):
             continue
-        if claim.records:
-            # Known to be written, or perhaps: its answer was lost, and then the worker died.
-            allowed = before.ended_at + max(row["retry_delay_seconds"], before.retry_after)
-            retries.append(after.at - allowed)
-        elif claim.hastened:
-            continue
-        else:
-            allowed = claim.lease_until
-            takeovers.append(after.at - allowed)
+        # A record that was tried may be written: its answer was lost, and then the worker died.
+        allowed = _due(before, row) if claim.records else claim.lease_until
         if after.at < allowed - ROUNDING:
             early = f"{allowed - after.at:.3f} s early"
             result.broken[EARLY].append(f"{trip.delivery_id}: {early}")
+
+
+def _measure_lateness(
+    trip: Trip, row: Mapping[str, Any], retries: list[float], takeovers: list[float]
+) -> None:
+    """Note how long after it was allowed the claim came that followed each request."""
+    for arrival in trip.arrivals:
+        claim = trip.claim_of(arrival)
+        following = [each for each in trip.claims if claim and each.at > claim.at]
+        if claim is None or not following:
+            continue
+        if claim.recorded_at is not None:
+            retries.append(following[0].at - _due(arrival, row))
+        elif not claim.records and not claim.hastened:
+            takeovers.append(following[0].at - claim.lease_until)
+
+
+def _due(arrival: Arrival, row: Mapping[str, Any]) -> float:
+    """Return when the try after this one may come."""
+    delay: float = max(row["retry_delay_seconds"], arrival.retry_after)
+    return arrival.ended_at + delay
 
 
 def hastened(claims: Sequence[Claim], tokens: frozenset[str]) -> list[Claim]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 PROC = Path("/proc")
 
+LOOKS = 3
+"""At who has a connection."""
+
 GLANCE = 0.2
 """Seconds between two looks at who is still alive."""
 
@@ -49,15 +52,9 @@ class Workers:
 
     def at(self, port: int) -> int | None:
         """Return the process that has a connection from this local port, if it is a worker."""
-        inode = _inode(port)
-        if inode is None:
-            return None
-        wanted = f"socket:[{inode}]"
-        for fresh in (False, True):
-            for pid in self._alive(fresh=fresh):
-                if wanted in _descriptors(pid):
-                    return pid
-        return None
+        # The kernel's list is read in pieces, so an entry may be missed.
+        found = (self._holder(port) for _ in range(LOOKS))
+        return next((pid for pid in found if pid is not None), None)
 
     def function(self, pid: int) -> str:
         """Return the name of the function that a worker runs, as deployed."""
@@ -76,6 +73,17 @@ class Workers:
     def is_dead(self, pid: int) -> bool:
         """Tell whether a worker has ended."""
         return pid in self.deaths
+
+    def _holder(self, port: int) -> int | None:
+        inode = _inode(port)
+        if inode is None:
+            return None
+        wanted = f"socket:[{inode}]"
+        for fresh in (False, True):
+            for pid in self._alive(fresh=fresh):
+                if wanted in _descriptors(pid):
+                    return pid
+        return None
 
     def _alive(self, *, fresh: bool) -> list[int]:
         if fresh:
