@@ -14,7 +14,7 @@ PYTHON ?= $(shell for each in $(made_with) python3 python3.13 python3.12 python3
 # Settings that the tools read from the environment.
 PORT ?= 8080
 CLOUD_PORT ?= 4566
-export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN FUNCTION SAM
+export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN FUNCTION SAM NAME SCOPES FOR
 export CHAOS_SEED CHAOS_DELIVERIES
 
 bin := .venv/bin
@@ -61,6 +61,10 @@ status: setup ## Show what runs, and where
 logs: setup ## Show all logs and follow them (FOLLOW=0: only the last lines)
 	@$(python) -m tools.cloud logs
 
+.PHONY: key
+key: setup ## Make a key for a service (NAME=… SCOPES="…" FOR=user)
+	@$(python) -m tools.api_key
+
 .PHONY: demo
 demo: setup ## Run the main job and tell what happens
 	@$(python) -m tools.demo
@@ -76,6 +80,10 @@ sam-local: setup ## Invoke every function by `sam local`, in containers (FUNCTIO
 .PHONY: test
 test: check faults ## Check everything, then run every test
 	@$(bin)/pytest -n 2 --dist loadfile --cov
+
+.PHONY: fuzz
+fuzz: setup ## Search for a broken promise of delivery, for about half an hour
+	@$(bin)/pytest tests/unit/usecases/test_promises.py --hypothesis-profile=long
 
 .PHONY: check
 check: lint types imports template hosts ## Everything that reads the code but does not run it
