@@ -79,7 +79,7 @@ ENVIRONMENTS = (
     Environment("cloud", LOCAL / "cloud"),
 )
 
-#: Made only on request: `make lock` needs one, the chaos suite the other.
+#: Made only on request: `make lock` needs one, `make chaos` and `make test` the other.
 EXTRAS = (
     Environment("lock", LOCAL / "lock"),
     Environment("faults", LOCAL / "faults"),
