@@ -30,12 +30,12 @@ from dispatcher.protocol import (
     within_reach,
 )
 from dispatcher.resolution import Effective, effective, merged, system_defaults
+from dispatcher.usecases.moving import Mover
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from dispatcher.delivery import Item
-    from dispatcher.ports import Clock, Deliveries, Doorbells, Identities, Journal, Overrides
     from dispatcher.resolution import Configuration
 
 NO_ADDRESS = "no_address"
@@ -50,18 +50,8 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Acceptance:
+class Acceptance(Mover):
     """The one way in for messages, from HTTP and from events."""
-
-    environ: Mapping[str, str]
-    retention: float
-    """Seconds that finished deliveries and their requests are kept."""
-    overrides: Overrides
-    deliveries: Deliveries
-    doorbells: Doorbells
-    clock: Clock
-    identities: Identities
-    journal: Journal
 
     def test(
         self, user_id: str, integration_type: str, idempotency_key: str | None = None
@@ -118,8 +108,12 @@ class Acceptance:
         stored = self._store(user_id, request_id, send, rows, answer, now)
         if stored is not answer:
             return Accepted(stored, replayed=True)
-        if rows:
-            self._ring(RequestBell(user_id, request_id), rows[0].due_at, now)
+        if rows and within_reach(rows[0].due_at, now):
+            self.call(
+                self.doorbells.ring,
+                RequestBell(user_id, request_id),
+                delay=delay_until(rows[0].due_at, now),
+            )
         self.journal.note(
             "message.accepted",
             user_id=user_id,
@@ -252,18 +246,7 @@ class Acceptance:
             for row in rows
         ]
         longest = sum(rounds) if send.mode == "first_success" else max(rounds, default=0.0)
-        return float(int(max(now, send.deliver_at or now) + self.retention + longest) + 1)
-
-    def _ring(self, doorbell: RequestBell, due_at: float, now: float) -> None:
-        if not within_reach(due_at, now):
-            return
-        try:
-            self.doorbells.ring(doorbell, delay=delay_until(due_at, now))
-        except UnavailableError:
-            # The rows are there: the sweeper rings within two minutes.
-            self.journal.note(
-                "doorbell.lost", user_id=doorbell.user_id, request_id=doorbell.request_id
-            )
+        return self.ttl(max(now, send.deliver_at or now) + longest)
 
 
 def _alike(request: Item, send: SendBody) -> bool:

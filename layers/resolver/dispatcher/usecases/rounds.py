@@ -8,32 +8,21 @@ from typing import TYPE_CHECKING, Any
 from dispatcher import protocol
 from dispatcher.delivery import Delivery, Status, kept
 from dispatcher.doorbells import DeliveryBell
-from dispatcher.errors import ConflictError, NotFoundError, RefusedError, UnavailableError
+from dispatcher.errors import ConflictError, NotFoundError, RefusedError
 from dispatcher.protocol import Change, Write, key_of
 from dispatcher.resolution import merged, system_defaults
+from dispatcher.usecases.moving import Mover
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from dispatcher.doorbells import Ticket
-    from dispatcher.ports import Clock, Deliveries, Doorbells, Identities, Journal, Overrides
 
 CANCEL_TRIES = 5
 """Times that a cancel is worked out anew because a sibling moved meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rounds:
+class Rounds(Mover):
     """Opens fresh rounds and ends pending deliveries on request."""
-
-    environ: Mapping[str, str]
-    retention: float
-    overrides: Overrides
-    deliveries: Deliveries
-    doorbells: Doorbells
-    clock: Clock
-    identities: Identities
-    journal: Journal
 
     def retry(self, user_id: str, delivery_id: str) -> dict[str, Any]:
         """Give a failed delivery a fresh round; ``ConflictError`` unless it has failed."""
@@ -83,8 +72,8 @@ class Rounds:
                     f"delivery {delivery_id} is being sent now: it can no longer be cancelled"
                 )
             now = self.clock.now()
-            step = protocol.cancel(row, token, now=now, ttl=float(int(now + self.retention) + 1))
-            following = self._next_waiting(row)
+            step = protocol.cancel(row, token, now=now, ttl=self.ttl(now))
+            following = self.waiting_after(row)[:1]
             try:
                 self._commit(row, step, [(one, protocol.release(now)) for one in following])
             except RefusedError as refused:
@@ -92,7 +81,7 @@ class Rounds:
                     continue
             self.journal.note("delivery.cancelled", user_id=user_id, delivery_id=delivery_id)
             for one in following:
-                self._ring(DeliveryBell(user_id, one, now))
+                self.call(self.doorbells.ring, DeliveryBell(user_id, one, now))
             return self._row(user_id, delivery_id).as_json(with_log=True)
         raise ConflictError(f"delivery {delivery_id} is being changed by others: try again")
 
@@ -132,7 +121,7 @@ class Rounds:
         self.journal.note(
             "round.opened", user_id=row.user_id, delivery_id=row.delivery_id, round=row.round + 1
         )
-        self._ring(DeliveryBell(row.user_id, row.delivery_id, now))
+        self.call(self.doorbells.ring, DeliveryBell(row.user_id, row.delivery_id, now))
         return True
 
     def _commit(self, row: Delivery, step: Change, others: list[tuple[str, Change]]) -> None:
@@ -146,22 +135,3 @@ class Rounds:
             )
         else:
             self.deliveries.apply(key, step)
-
-    def _next_waiting(self, row: Delivery) -> list[str]:
-        """Return the sibling that goes next once this one is out, as a list of one or none."""
-        if not row.chain or row.waits or row.round > 1:
-            return []
-        for one in row.chain[row.chain.index(row.delivery_id) + 1 :]:
-            item = self.deliveries.get(key_of(row.user_id, one))
-            if item and item["status"] == Status.PENDING and item.get("waits"):
-                return [one]
-        return []
-
-    def _ring(self, doorbell: DeliveryBell) -> None:
-        try:
-            self.doorbells.ring(doorbell)
-        except UnavailableError:
-            # The row says that it is due: the sweeper rings.
-            self.journal.note(
-                "doorbell.lost", user_id=doorbell.user_id, delivery_id=doorbell.delivery_id
-            )

@@ -15,7 +15,7 @@ from dispatcher.delivery import Status
 from dispatcher.doorbells import DeliveryBell, RequestBell
 from dispatcher.errors import RefusedError, UnavailableError
 from dispatcher.protocol import delay_until, key_of
-from dispatcher.usecases.delivering import send_owed_ticket
+from dispatcher.usecases.recording import send_owed_ticket
 
 if TYPE_CHECKING:
     from dispatcher.delivery import Item

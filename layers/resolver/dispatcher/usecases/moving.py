@@ -1,0 +1,70 @@
+"""What all use cases stand on that move deliveries along, and what they do alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from dispatcher.delivery import Status
+from dispatcher.doorbells import DeliveryBell, RequestBell
+from dispatcher.errors import UnavailableError
+from dispatcher.protocol import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dispatcher.delivery import Delivery
+    from dispatcher.ports import Clock, Deliveries, Doorbells, Identities, Journal, Overrides
+
+
+class Ring(Protocol):
+    """One of the ways to ring: ``Doorbells.ring`` or ``Doorbells.ring_retry``."""
+
+    def __call__(self, doorbell: RequestBell | DeliveryBell, *, delay: int) -> None:
+        """Ring after ``delay`` seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mover:
+    """Accepts, tries, ends or restarts deliveries."""
+
+    environ: Mapping[str, str]
+    retention: float
+    """Seconds that finished deliveries and their requests are kept."""
+    overrides: Overrides
+    deliveries: Deliveries
+    doorbells: Doorbells
+    clock: Clock
+    identities: Identities
+    journal: Journal
+
+    def ttl(self, since: float) -> float:
+        """Return when a row may go that is kept from ``since`` on: the next whole second."""
+        return float(int(since + self.retention) + 1)
+
+    def call(self, ring: Ring, doorbell: RequestBell | DeliveryBell, *, delay: int = 0) -> None:
+        """Ring for what the rows hold already: if the ring fails, the sweeper repairs it."""
+        try:
+            ring(doorbell, delay=delay)
+        except UnavailableError:
+            named = (
+                {"request_id": doorbell.request_id}
+                if isinstance(doorbell, RequestBell)
+                else {"delivery_id": doorbell.delivery_id}
+            )
+            self.journal.note("doorbell.lost", user_id=doorbell.user_id, **named)
+
+    def waiting_after(self, row: Delivery) -> list[str]:
+        """Return the later siblings of a ``first_success`` request that wait now, in order.
+
+        None after a row that waits itself, or in a later round: it holds nobody up.
+        """
+        if not row.chain or row.waits or row.round > 1:
+            return []
+        later = row.chain[row.chain.index(row.delivery_id) + 1 :]
+        rows = [(one, self.deliveries.get(key_of(row.user_id, one))) for one in later]
+        return [
+            one
+            for one, item in rows
+            if item and item["status"] == Status.PENDING and item.get("waits")
+        ]
