@@ -131,10 +131,13 @@ def test_no_notation_of_an_ipv6_address_is_a_host(host, port):
 PIECES = st.sampled_from([
     *("https://", "HTTPS://", "http://", "https:/", "https:", "//", "ftp://", "https:\\\\", "jar:"),
     *("hooks", "example", ".com", ".", "..", "-", "_", "xn--bcher-kva", "xn--", "a" * 63, "a" * 64),
-    *("127.0.0.1", "169.254.169.254", "[::1]", "0x7f", "1", "\uff10", "\u3002", "%2e", "%31", "%", "%zz"),
-    *("@", ":", ":443", ":8443", ":0", ":0443", ":65536", ":\u0664\u0664\u0663", ": 443", ":+443", ":4_43"),
+    *("127.0.0.1", "169.254.169.254", "[::1]", "0x7f", "1", "\uff10", "\u3002"),
+    *("%2e", "%31", "%", "%zz"),
+    *("@", ":", ":443", ":8443", ":0", ":0443", ":65536", ":\u0664\u0664\u0663"),
+    *(": 443", ":+443", ":4_43"),
     *("/", "\\", "?", "#", ";", "&", "=", "[", "]", "{", "|", "^", '"', "<", "`", "~", "!", "$"),
-    *("\t", "\r\n", "\n", " ", "\x00", "\x7f", "\u00a0", "\u200b", "\u2028", "\ufeff", "\u00e9", "\u017f"),
+    *("\t", "\r\n", "\n", " ", "\x00", "\x7f", "\u00a0", "\u200b", "\u2028", "\ufeff"),
+    *("\u00e9", "\u017f"),
 ])  # fmt: skip
 
 
@@ -190,7 +193,8 @@ def test_one_character_that_has_no_place_refuses_all(text, place):
 
 @pytest.mark.parametrize("scheme", [
     *("http", "ftp", "file", "gopher", "dict", "ldap", "jar", "data", "javascript", "ws", "wss"),
-    *("unix", "http+unix", "https+unix", "netdoc", "s3", "sftp", "tftp", "view-source", "http\u017f"),
+    *("unix", "http+unix", "https+unix", "netdoc", "s3", "sftp", "tftp", "view-source"),
+    "http\u017f",
 ])  # fmt: skip
 def test_other_schemes(scheme):
     """There is https, and nothing else."""
@@ -203,7 +207,8 @@ def test_other_schemes(scheme):
 
 @pytest.mark.parametrize("port", [
     *("0", "00443", "0443", "1", "22", "80", "444", "8080", "65536", "99999", "443443", "-443"),
-    *("+443", "443 ", " 443", "4_43", "0x1bb", "\u0664\u0664\u0663", "\uff14\uff14\uff13", "443.", "443.0", "4e2", "443:443"),
+    *("+443", "443 ", " 443", "4_43", "0x1bb", "\u0664\u0664\u0663", "\uff14\uff14\uff13"),
+    *("443.", "443.0", "4e2", "443:443"),
 ])  # fmt: skip
 def test_other_ports(port):
     """A port is 443 or 8443, written as a number and in no other way."""
