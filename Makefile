@@ -64,7 +64,7 @@ test: check ## Check everything, then run every test
 	@$(bin)/pytest -n 2 --dist loadfile --cov
 
 .PHONY: check
-check: lint types imports template hosts ## Everything that reads the code but does not run it
+check: lint types imports template hosts secrets ## Everything that reads the code but does not run it
 
 .PHONY: lint
 lint: setup ## Check style and format
@@ -87,6 +87,17 @@ template: setup ## Check template.yaml
 .PHONY: hosts
 hosts: setup ## Check that no file names a package registry's host
 	@$(python) -m tools.registry_hosts
+
+.PHONY: secrets
+secrets: setup ## Check that no file holds a secret
+	@$(python) -m tools.secret_scan
+
+.PHONY: audit
+audit: setup ## Compare the locks with the published advisories (needs the network)
+	@"$(PYTHON)" -m tools.bootstrap audit
+	@for lock in requirements/*.lock layers/*/requirements.lock; do echo "audit: $$lock"; \
+	  .local/audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes \
+	  --requirement "$$lock"; done
 
 .PHONY: format
 format: setup ## Format the code, and mend what can be mended

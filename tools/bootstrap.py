@@ -80,10 +80,11 @@ ENVIRONMENTS = (
     Environment("cloud", LOCAL / "cloud"),
 )
 
-#: Made only on request: `make lock` needs one, the chaos suite the other.
+#: Made only on request: `make lock` and `make audit` need one each, the chaos suite the third.
 EXTRAS = (
     Environment("lock", LOCAL / "lock"),
     Environment("faults", LOCAL / "faults"),
+    Environment("audit", LOCAL / "audit"),
 )
 
 

@@ -6,14 +6,13 @@ import base64
 import json
 from urllib.parse import quote
 
-import boto3
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dispatcher.identifiers import USER_ID
 from dispatcher.routes import ROUTES
-from tests.functions.service import TABLES, running, sample
+from tests.functions.service import running, sample
 
 SEND, CREATE, CHANGE = "send_message", "create_override", "update_override"
 shared_service = settings(
@@ -30,23 +29,14 @@ def service(session):
         yield service
 
 
-def counts():
-    """Return how many rows each table holds."""
-    dynamodb = boto3.client("dynamodb")
-    return [dynamodb.scan(TableName=table)["Count"] for table in TABLES]
-
-
 def refused(service, function, **changes):
     """Send the sample event with changes; return the status of a refusal that left nothing."""
-    before = counts()
     response = service.invoke(function, {**sample(function), **changes})
-    called = list(service.called)
     body = json.loads(response["body"])
-    assert counts() == before
     assert response["headers"]["Content-Type"] == "application/problem+json"
     assert body["status"] == response["statusCode"]
-    # What was refused wrote nothing; a send's own times are checked once its replay was looked for.
-    assert called in ([], [("dynamodb:GetItem", "DeliveriesTable")])
+    # Nothing was called, so nothing written; a send looks for its replay before it reads the clock.
+    assert service.called in ([], [("dynamodb:GetItem", "DeliveriesTable")])
     return response["statusCode"]
 
 

@@ -298,7 +298,8 @@ class WebhookSecrets:
 
     def issue(self, random: Callable[[int], bytes]) -> Config:
         """Make a signing secret in the form of Standard Webhooks."""
-        return {"signing_secret": "whsec_" + base64.b64encode(random(32)).decode()}
+        key = base64.b64encode(random(32)).decode()
+        return {"signing_secret": f"whsec_{key}"}
 
     def rotate(self, issued: Config, random: Callable[[int], bytes], now: float) -> Config:
         """Make another signing secret; both sign for a day, so that receivers can follow."""
