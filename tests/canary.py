@@ -8,6 +8,8 @@ import json
 import quopri
 from urllib.parse import quote, quote_plus
 
+from boto3.dynamodb.types import Binary
+
 
 class Canary:
     """A text that stands nowhere else, in every form that it could be written down in."""
@@ -55,8 +57,8 @@ def within_base64(secret: bytes) -> list[bytes]:
 
 def parts(thing: object) -> list[bytes]:
     """Take a thing apart into what can be searched."""
-    if isinstance(thing, bytes | bytearray):
-        return [bytes(thing)]
+    if isinstance(thing, bytes | bytearray | Binary):
+        return [bytes(thing.value if isinstance(thing, Binary) else thing)]
     if isinstance(thing, str):
         return [thing.encode(errors="surrogatepass")]
     if isinstance(thing, dict):

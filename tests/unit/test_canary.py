@@ -7,6 +7,7 @@ import json
 from urllib.parse import quote
 
 import pytest
+from boto3.dynamodb.types import Binary
 
 from tests.canary import Canary
 
@@ -32,6 +33,7 @@ CANARY = Canary("secret", SECRET)
         ),
         base64.urlsafe_b64encode(f"user:{SECRET}".encode()),
         SECRET.encode().hex(),
+        {"sealed": [Binary(b"\xff" + SECRET.encode())]},
         ValueError(f"cannot send {SECRET}"),
         SECRET.lower(),
     ],
