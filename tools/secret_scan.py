@@ -22,7 +22,7 @@ FORMS = (
     *("OpenAIDetector", "PrivateKeyDetector", "PypiTokenDetector", "SendGridDetector"),
     *("SlackDetector", "SquareOAuthDetector", "StripeDetector", "TwilioKeyDetector"),
 )
-SHIPS = ("cli/", "functions/", "layers/", "samconfig.toml")
+SHIPS = ("functions/", "layers/", "samconfig.toml")
 FILTERS = (
     "allowlist.is_line_allowlisted",
     "heuristic.is_indirect_reference",
