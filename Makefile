@@ -86,7 +86,7 @@ fuzz: setup ## Search for a broken promise of delivery, for about half an hour
 	@$(bin)/pytest tests/unit/usecases/test_promises.py --hypothesis-profile=long
 
 .PHONY: check
-check: lint types imports template hosts ## Everything that reads the code but does not run it
+check: lint types imports template hosts secrets ## Everything that reads the code but does not run it
 
 .PHONY: lint
 lint: setup ## Check style and format
@@ -109,6 +109,17 @@ template: setup ## Check template.yaml
 .PHONY: hosts
 hosts: setup ## Check that no file names a package registry's host
 	@$(python) -m tools.registry_hosts
+
+.PHONY: secrets
+secrets: setup ## Check that no file holds a secret
+	@$(python) -m tools.secret_scan
+
+.PHONY: audit
+audit: setup ## Compare the locks with the published advisories (needs the network)
+	@"$(PYTHON)" -m tools.bootstrap audit
+	@for lock in requirements/*.lock layers/*/requirements.lock; do echo "audit: $$lock"; \
+	  .local/audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes \
+	  --requirement "$$lock"; done
 
 .PHONY: format
 format: setup ## Format the code, and mend what can be mended

@@ -79,10 +79,11 @@ ENVIRONMENTS = (
     Environment("cloud", LOCAL / "cloud"),
 )
 
-#: Made only on request: `make lock` needs one, `make chaos` and `make test` the other.
+#: Made only on request: `make lock`, `make audit`, and `make chaos` with `make test` need one each.
 EXTRAS = (
     Environment("lock", LOCAL / "lock"),
     Environment("faults", LOCAL / "faults"),
+    Environment("audit", LOCAL / "audit"),
 )
 
 

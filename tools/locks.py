@@ -22,6 +22,7 @@ SOURCES = {
     "requirements/sam.lock": ["requirements/sam.txt"],
     "requirements/cloud.lock": ["requirements/cloud.txt"],
     "requirements/faults.lock": ["requirements/faults.txt"],
+    "requirements/audit.lock": ["requirements/audit.txt"],
     DEV_LOCK: [
         "requirements/dev.txt",
         "cli/pyproject.toml",

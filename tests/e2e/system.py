@@ -125,7 +125,10 @@ class System:
 
     def messages(self, queue: str) -> list[dict[str, Any]]:
         """Return all messages of a queue, named as in the outputs, without receiving them."""
-        url = self.stack[f"{queue}QueueUrl"]
+        return self.messages_at(self.stack[f"{queue}QueueUrl"])
+
+    def messages_at(self, url: str) -> list[dict[str, Any]]:
+        """Return all messages of any queue of the cloud, by its URL."""
         look = f"{self.stack['endpoint_url']}/_ministack/sqs/messages"
         shown = self._plain.get(look, params={"QueueUrl": url}, timeout=10)
         return [

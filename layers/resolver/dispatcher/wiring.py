@@ -189,8 +189,12 @@ def clock() -> SystemClock:
 @cache
 def logger() -> Logger:
     """Return the structured log."""
+    import logging
+
     from aws_lambda_powertools import Logger
 
+    # What logging says of a line that it cannot write quotes the error being handled, secrets too.
+    logging.raiseExceptions = False
     # Without "location": it would always name the journal. Every level: the journal chooses.
     return Logger(level="DEBUG", utc=True, use_rfc3339=True, location=None)
 

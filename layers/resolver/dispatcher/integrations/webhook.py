@@ -75,6 +75,7 @@ _URL = re.compile(
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_MARK = re.compile(r"[^a-z0-9]")
 _VALUE = re.compile(r"(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?")
 
 
@@ -211,8 +212,8 @@ def written_headers(value: dict[str, str], _environ: Mapping[str, str]) -> dict[
 
 
 def _header_problem(name: str, content: str) -> str | None:
-    # Servers behind CGI and its heirs read "_" and "-" as one.
-    plain = name.lower().replace("_", "-")
+    # Servers behind CGI and its heirs read "-" as "_", and some of them every other mark too.
+    plain = _MARK.sub("-", name.lower())
     if not _TOKEN.fullmatch(name) or len(name) > LONGEST_HEADER_NAME:
         return f"is no name: write 1-{LONGEST_HEADER_NAME} letters, digits and marks of RFC 9110"
     if plain in RESERVED_HEADERS or plain.startswith(RESERVED_PREFIXES):
@@ -297,7 +298,8 @@ class WebhookSecrets:
 
     def issue(self, random: Callable[[int], bytes]) -> Config:
         """Make a signing secret in the form of Standard Webhooks."""
-        return {"signing_secret": "whsec_" + base64.b64encode(random(32)).decode()}
+        key = base64.b64encode(random(32)).decode()
+        return {"signing_secret": f"whsec_{key}"}
 
     def rotate(self, issued: Config, random: Callable[[int], bytes], now: float) -> Config:
         """Make another signing secret; both sign for a day, so that receivers can follow."""
