@@ -64,7 +64,7 @@ test: check ## Check everything, then run every test
 	@$(bin)/pytest -n 2 --dist loadfile --cov
 
 .PHONY: check
-check: lint types imports template hosts ## Everything that reads the code but does not run it
+check: lint types imports template document hosts ## Everything that reads the code but does not run it
 
 .PHONY: lint
 lint: setup ## Check style and format
@@ -84,6 +84,10 @@ template: setup ## Check template.yaml
 	@$(bin)/cfn-lint template.yaml
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .local/sam/bin/sam validate --lint >/dev/null
 
+.PHONY: document
+document: setup ## Check that docs/openapi.json is what the code says
+	@$(python) -m tools.api_document --check
+
 .PHONY: hosts
 hosts: setup ## Check that no file names a package registry's host
 	@$(python) -m tools.registry_hosts
@@ -92,6 +96,10 @@ hosts: setup ## Check that no file names a package registry's host
 format: setup ## Format the code, and mend what can be mended
 	@$(bin)/ruff check --fix --quiet || true
 	@$(bin)/ruff format --quiet
+
+.PHONY: openapi
+openapi: setup ## Write docs/openapi.json from the code
+	@$(python) -m tools.api_document
 
 .PHONY: lock
 lock: setup ## Renew every lock after a change of requirements (UPGRADE=1: newest versions)

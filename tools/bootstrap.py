@@ -73,11 +73,13 @@ def packaging() -> str:
     return json.dumps(parts, sort_keys=True)
 
 
-#: SAM and the local cloud pin versions of boto3 of their own, so each lives alone.
+#: SAM and the local cloud pin versions of boto3 of their own, and schemathesis would plug itself
+#: into every run of pytest, so each lives alone.
 ENVIRONMENTS = (
     Environment("dev", ROOT / ".venv", editable=True),
     Environment("sam", LOCAL / "sam"),
     Environment("cloud", LOCAL / "cloud"),
+    Environment("fuzz", LOCAL / "fuzz"),
 )
 
 #: Made only on request: `make lock` needs one, the chaos suite the other.

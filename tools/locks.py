@@ -20,6 +20,7 @@ SOURCES = {
     "requirements/sam.lock": ["requirements/sam.txt"],
     "requirements/cloud.lock": ["requirements/cloud.txt"],
     "requirements/faults.lock": ["requirements/faults.txt"],
+    "requirements/fuzz.lock": ["requirements/fuzz.txt"],
     DEV_LOCK: ["requirements/dev.txt", *(f"layers/{name}/requirements.txt" for name in LAYERS)],
     **{f"layers/{name}/requirements.lock": [f"layers/{name}/requirements.txt"] for name in LAYERS},
 }

@@ -19,12 +19,15 @@ from moto.core.botocore_stubber import BotocoreStubber
 
 from dispatcher import wiring
 from dispatcher.doorbells import decode
+from dispatcher.routes import ROUTES
+from tests.contract import breaches
 from tests.declared import create_table, template
 from tests.template.rights import granted_to
 
 EVENTS = Path(__file__).parents[2] / "events"
 QUEUES = ("DeliveryQueue", "RetryQueue", "DeadLetterQueue", "IntakeQueue", "ParkedQueue")
 TABLES = ("OverridesTable", "DeliveriesTable")
+ROUTED = {route.function for route in ROUTES}
 
 
 class Context:
@@ -77,6 +80,9 @@ class Service:
         answer = handler(event, Context())
         json.dumps(answer)
         assert set(self.called) <= granted_to(function)
+        if function in ROUTED:
+            told = answer["statusCode"], answer["headers"], answer["body"]
+            assert [*breaches(function, *told)] == []
         return answer
 
     def ask(self, function: str, body: Any = None, **parts: Any) -> tuple[int, Any]:

@@ -17,6 +17,8 @@ class Route(NamedTuple):
 
 ROUTES = (
     Route("GET", "/health", "get_health"),
+    Route("GET", "/openapi.json", "get_openapi"),
+    Route("GET", "/docs", "get_docs"),
     Route("GET", "/api/v1/integration-defaults", "get_integration_defaults"),
     Route("GET", f"{_USER}/integration-defaults", "get_effective_configuration"),
     Route("POST", f"{_USER}/integration-defaults/reset", "reset_overrides"),

@@ -20,6 +20,14 @@ _EMAIL = re.compile(
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 )
 
+EMAIL = {"format": "email"}
+"""As JSON Schema says it."""
+
+
+def whole(pattern: str) -> dict[str, str]:
+    """Say in JSON Schema that a pattern matches the whole text."""
+    return {"pattern": f"^{pattern}$"}
+
 
 def email_address(value: str, _environ: Mapping[str, str]) -> str:
     """Accept one plain address.
