@@ -14,7 +14,7 @@ PYTHON ?= $(shell for each in $(made_with) python3 python3.13 python3.12 python3
 # Settings that the tools read from the environment.
 PORT ?= 8080
 CLOUD_PORT ?= 4566
-export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN
+export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN CASES SEED CREDENTIALS
 
 bin := .venv/bin
 python := $(bin)/python
@@ -100,6 +100,15 @@ format: setup ## Format the code, and mend what can be mended
 .PHONY: openapi
 openapi: setup ## Write docs/openapi.json from the code
 	@$(python) -m tools.api_document
+
+.PHONY: fuzz
+fuzz: setup ## Ask the running API generated questions (CASES=5000 SEED=1)
+	@$(python) -m tools.fuzz
+
+.PHONY: screenshots
+screenshots: setup ## Try /docs of the running service in Chromium, and keep its pictures
+	@"$(PYTHON)" -m tools.bootstrap browser
+	@.local/browser/bin/python -m tools.screenshots
 
 .PHONY: lock
 lock: setup ## Renew every lock after a change of requirements (UPGRADE=1: newest versions)

@@ -82,10 +82,11 @@ ENVIRONMENTS = (
     Environment("fuzz", LOCAL / "fuzz"),
 )
 
-#: Made only on request: `make lock` needs one, the chaos suite the other.
+#: Made only on request: by `make lock`, the chaos suite, `make screenshots`.
 EXTRAS = (
     Environment("lock", LOCAL / "lock"),
     Environment("faults", LOCAL / "faults"),
+    Environment("browser", LOCAL / "browser"),
 )
 
 

@@ -21,6 +21,7 @@ SOURCES = {
     "requirements/cloud.lock": ["requirements/cloud.txt"],
     "requirements/faults.lock": ["requirements/faults.txt"],
     "requirements/fuzz.lock": ["requirements/fuzz.txt"],
+    "requirements/browser.lock": ["requirements/browser.txt"],
     DEV_LOCK: ["requirements/dev.txt", *(f"layers/{name}/requirements.txt" for name in LAYERS)],
     **{f"layers/{name}/requirements.lock": [f"layers/{name}/requirements.txt"] for name in LAYERS},
 }

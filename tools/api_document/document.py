@@ -92,7 +92,7 @@ def document() -> Json:
     """Return the document."""
     responses = problems.responses()
     paths: dict[str, Json] = {}
-    for route in ROUTES:
+    for route in sorted(ROUTES, key=lambda route: [*OPERATIONS].index(route.function)):
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, responses)
     return {
         "openapi": "3.1.0",

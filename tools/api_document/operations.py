@@ -181,51 +181,154 @@ _HEALTH = {
     "timestamp": TIME,
 }
 
-#: By the folder of the function that answers.
+#: By the folder of the function that answers, in the order in which they are best read.
 OPERATIONS: dict[str, Operation] = {
-    "get_health": Operation(
-        tag="Service",
-        more="Nobody needs a credential to ask. What it tells may be a minute old.",
+    "send_message": Operation(
+        tag="Messages",
+        more=(
+            "It is delivered over every integration that is enabled for the user, in order of "
+            "priority, and retried as the user's settings say. With a `request_id` (or the header "
+            "`Idempotency-Key`) it is safe to send again."
+        ),
+        body="SendBody",
+        parameters=(_IDEMPOTENCY_KEY,),
+        examples={
+            "short": Example(
+                says="Just a text", body={"content": "Your laptop is ready for pick-up."}
+            ),
+            "safe_to_repeat": Example(
+                says="With a name of the caller's own and variables",
+                body={
+                    "request_id": "laptop-42-ready",
+                    "session_id": "session-7",
+                    "agent_id": "it-agent",
+                    "subject": "Ticket $ticket",
+                    "content": "Hello **$name**, your laptop is ready.",
+                    "template_variables": {"name": "John", "ticket": 42},
+                },
+            ),
+            "one_of_two": Example(
+                says="Over the first of two integrations that works",
+                body={
+                    "content": "The build is broken.",
+                    "integration_types": ["TEST", "CLI"],
+                    "mode": "first_success",
+                },
+            ),
+            "addressed": Example(
+                says="With addresses for this message",
+                body={
+                    "content": "Welcome on board!",
+                    "recipient": {
+                        "email": "john.doe@company.com",
+                        "phone_number": "+14155552671",
+                        "slack_user_id": "U024BE7LH",
+                    },
+                },
+            ),
+        },
         answers=(
             Answer(
-                status=200,
-                says="The service works; `degraded` names integrations that do not.",
-                schema="Health",
-                example=_HEALTH,
-            ),
-            Answer(
-                status=503,
-                says="Nothing can be accepted or delivered.",
-                schema="Health",
-                example=_HEALTH | {"status": "unhealthy", "detail": "cannot reach DeliveryQueue"},
-                headers=("Retry-After",),
+                status=202,
+                says="The message is stored and will be delivered.",
+                schema="Accepted",
+                example=_ACCEPTED,
+                headers=("Location", "Idempotency-Replayed"),
             ),
         ),
     ),
-    "get_openapi": Operation(
-        tag="Service",
-        more="Where the operator keeps the documentation private, it is not there.",
+    "test_integration": Operation(
+        tag="Messages",
+        more="The message says that it is a test. It uses the user's effective settings.",
+        path={"integration_type": "TEST"},
+        parameters=(_IDEMPOTENCY_KEY,),
         answers=(
             Answer(
-                status=200,
-                says="An OpenAPI 3.1 document.",
-                schema="OpenApi",
-                example={"openapi": "3.1.0", "info": {}, "paths": {}},
+                status=202,
+                says="The test message will be delivered.",
+                schema="Accepted",
+                example=_ACCEPTED,
+                headers=("Location", "Idempotency-Replayed"),
             ),
         ),
     ),
-    "get_docs": Operation(
-        tag="Service",
-        more="Where the operator keeps the documentation private, it is not there.",
+    "list_deliveries": Operation(
+        tag="Deliveries",
+        more=(
+            "An accepted delivery is there at once. Page on with `cursor`; `offset` is for jumping "
+            "to a page, and costs more the deeper it is."
+        ),
+        parameters=(
+            _LIMIT,
+            _number("offset", "How many to skip; not with `cursor`.", history.OFFSET),
+            Parameter(
+                name="cursor", description="The `next_cursor` of the page before.", schema=_CURSOR
+            ),
+            Parameter(
+                name="status",
+                description="Only those that stand so.",
+                schema={"type": "string", "enum": [str(one) for one in Status]},
+            ),
+            Parameter(
+                name="integration_type",
+                description="Only those over this integration.",
+                schema={"type": "string", "enum": [*catalogue()]},
+            ),
+            Parameter(
+                name="request_id", description="Only those of this request.", schema=_REQUEST_ID
+            ),
+        ),
         answers=(
             Answer(
                 status=200,
-                says="An HTML page that needs nothing from any other host.",
-                schema="Page",
-                example="<!DOCTYPE html>…",
-                content_type="text/html; charset=utf-8",
+                says="A page of deliveries.",
+                schema="Deliveries",
+                example={
+                    "user_id": USER,
+                    "deliveries": [_DELIVERY],
+                    "limit": 50,
+                    "offset": 0,
+                    "next_cursor": None,
+                },
             ),
         ),
+    ),
+    "get_delivery": Operation(
+        tag="Deliveries",
+        answers=(
+            Answer(
+                status=200,
+                says="The delivery with its attempts.",
+                schema="DetailedDelivery",
+                example=_DELIVERY | {"attempt_log": [_ATTEMPT]},
+            ),
+        ),
+    ),
+    "cancel_delivery": Operation(
+        tag="Deliveries",
+        more="Only a delivery that is pending, and that no worker has taken yet, can be cancelled.",
+        answers=(
+            Answer(
+                status=200,
+                says="The delivery, which will not be made.",
+                schema="DetailedDelivery",
+                example=_CANCELLED,
+            ),
+        ),
+        conflict=True,
+    ),
+    "retry_delivery": Operation(
+        tag="Deliveries",
+        more="Only a delivery that has failed can be retried.",
+        answers=(
+            Answer(
+                status=202,
+                says="The delivery is tried again.",
+                schema="OpenedRound",
+                example={"delivery_id": DELIVERY_ID, "round": 2, "status": "pending"},
+            ),
+        ),
+        conflict=True,
     ),
     "get_integration_defaults": Operation(
         tag="Configuration",
@@ -393,21 +496,6 @@ OPERATIONS: dict[str, Operation] = {
         tag="Configuration",
         answers=(Answer(status=204, says="The override is gone; the default holds again."),),
     ),
-    "test_integration": Operation(
-        tag="Messages",
-        more="The message says that it is a test. It uses the user's effective settings.",
-        path={"integration_type": "TEST"},
-        parameters=(_IDEMPOTENCY_KEY,),
-        answers=(
-            Answer(
-                status=202,
-                says="The test message will be delivered.",
-                schema="Accepted",
-                example=_ACCEPTED,
-                headers=("Location", "Idempotency-Replayed"),
-            ),
-        ),
-    ),
     "rotate_secret": Operation(
         tag="Configuration",
         more="For 24 hours requests are signed with both secrets, so that the receiver can follow.",
@@ -422,138 +510,6 @@ OPERATIONS: dict[str, Operation] = {
                     "signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
                     "previous_valid_until": "2026-11-24T09:30:00.000Z",
                 },
-            ),
-        ),
-        conflict=True,
-    ),
-    "send_message": Operation(
-        tag="Messages",
-        more=(
-            "It is delivered over every integration that is enabled for the user, in order of "
-            "priority, and retried as the user's settings say. With a `request_id` (or the header "
-            "`Idempotency-Key`) it is safe to send again."
-        ),
-        body="SendBody",
-        parameters=(_IDEMPOTENCY_KEY,),
-        examples={
-            "short": Example(
-                says="Just a text", body={"content": "Your laptop is ready for pick-up."}
-            ),
-            "safe_to_repeat": Example(
-                says="With a name of the caller's own and variables",
-                body={
-                    "request_id": "laptop-42-ready",
-                    "session_id": "session-7",
-                    "agent_id": "it-agent",
-                    "subject": "Ticket $ticket",
-                    "content": "Hello **$name**, your laptop is ready.",
-                    "template_variables": {"name": "John", "ticket": 42},
-                },
-            ),
-            "one_of_two": Example(
-                says="Over the first of two integrations that works",
-                body={
-                    "content": "The build is broken.",
-                    "integration_types": ["TEST", "CLI"],
-                    "mode": "first_success",
-                },
-            ),
-            "addressed": Example(
-                says="With addresses for this message",
-                body={
-                    "content": "Welcome on board!",
-                    "recipient": {
-                        "email": "john.doe@company.com",
-                        "phone_number": "+14155552671",
-                        "slack_user_id": "U024BE7LH",
-                    },
-                },
-            ),
-        },
-        answers=(
-            Answer(
-                status=202,
-                says="The message is stored and will be delivered.",
-                schema="Accepted",
-                example=_ACCEPTED,
-                headers=("Location", "Idempotency-Replayed"),
-            ),
-        ),
-    ),
-    "list_deliveries": Operation(
-        tag="Deliveries",
-        more=(
-            "An accepted delivery is there at once. Page on with `cursor`; `offset` is for jumping "
-            "to a page, and costs more the deeper it is."
-        ),
-        parameters=(
-            _LIMIT,
-            _number("offset", "How many to skip; not with `cursor`.", history.OFFSET),
-            Parameter(
-                name="cursor", description="The `next_cursor` of the page before.", schema=_CURSOR
-            ),
-            Parameter(
-                name="status",
-                description="Only those that stand so.",
-                schema={"type": "string", "enum": [str(one) for one in Status]},
-            ),
-            Parameter(
-                name="integration_type",
-                description="Only those over this integration.",
-                schema={"type": "string", "enum": [*catalogue()]},
-            ),
-            Parameter(
-                name="request_id", description="Only those of this request.", schema=_REQUEST_ID
-            ),
-        ),
-        answers=(
-            Answer(
-                status=200,
-                says="A page of deliveries.",
-                schema="Deliveries",
-                example={
-                    "user_id": USER,
-                    "deliveries": [_DELIVERY],
-                    "limit": 50,
-                    "offset": 0,
-                    "next_cursor": None,
-                },
-            ),
-        ),
-    ),
-    "get_delivery": Operation(
-        tag="Deliveries",
-        answers=(
-            Answer(
-                status=200,
-                says="The delivery with its attempts.",
-                schema="DetailedDelivery",
-                example=_DELIVERY | {"attempt_log": [_ATTEMPT]},
-            ),
-        ),
-    ),
-    "retry_delivery": Operation(
-        tag="Deliveries",
-        more="Only a delivery that has failed can be retried.",
-        answers=(
-            Answer(
-                status=202,
-                says="The delivery is tried again.",
-                schema="OpenedRound",
-                example={"delivery_id": DELIVERY_ID, "round": 2, "status": "pending"},
-            ),
-        ),
-        conflict=True,
-    ),
-    "cancel_delivery": Operation(
-        tag="Deliveries",
-        more="Only a delivery that is pending, and that no worker has taken yet, can be cancelled.",
-        answers=(
-            Answer(
-                status=200,
-                says="The delivery, which will not be made.",
-                schema="DetailedDelivery",
-                example=_CANCELLED,
             ),
         ),
         conflict=True,
@@ -606,5 +562,49 @@ OPERATIONS: dict[str, Operation] = {
     "delete_message": Operation(
         tag="Mailbox",
         answers=(Answer(status=204, says="The message has left the mailbox."),),
+    ),
+    "get_health": Operation(
+        tag="Service",
+        more="Nobody needs a credential to ask. What it tells may be a minute old.",
+        answers=(
+            Answer(
+                status=200,
+                says="The service works; `degraded` names integrations that do not.",
+                schema="Health",
+                example=_HEALTH,
+            ),
+            Answer(
+                status=503,
+                says="Nothing can be accepted or delivered.",
+                schema="Health",
+                example=_HEALTH | {"status": "unhealthy", "detail": "cannot reach DeliveryQueue"},
+                headers=("Retry-After",),
+            ),
+        ),
+    ),
+    "get_openapi": Operation(
+        tag="Service",
+        more="Where the operator keeps the documentation private, it is not there.",
+        answers=(
+            Answer(
+                status=200,
+                says="An OpenAPI 3.1 document.",
+                schema="OpenApi",
+                example={"openapi": "3.1.0", "info": {}, "paths": {}},
+            ),
+        ),
+    ),
+    "get_docs": Operation(
+        tag="Service",
+        more="Where the operator keeps the documentation private, it is not there.",
+        answers=(
+            Answer(
+                status=200,
+                says="An HTML page that needs nothing from any other host.",
+                schema="Page",
+                example="<!DOCTYPE html>…",
+                content_type="text/html; charset=utf-8",
+            ),
+        ),
     ),
 }

@@ -186,7 +186,7 @@ class RecipientBody(_Strict):
     # By module: inside a class pydantic takes a bare name for the field of that name.
     email: Annotated[str, Check(rules.email_address, rules.EMAIL)] | None = None
     """For EMAIL, and for SLACK to look the user up by."""
-    phone_number: Annotated[str, Check(rules.phone_number, whole(rules.E164.pattern))] | None = None
+    phone_number: Annotated[str, Check(rules.phone_number, rules.PHONE_NUMBER)] | None = None
     """For SMS: a valid number in E.164 form."""
     slack_user_id: Annotated[str, Check(slack.slack_user_id, whole(slack.SLACK_USER_ID))] | None = (
         None

@@ -20,8 +20,9 @@ _EMAIL = re.compile(
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 )
 
+# As JSON Schema says it; the second format is our own name for what no standard format means.
 EMAIL = {"format": "email"}
-"""As JSON Schema says it."""
+PHONE_NUMBER = {"format": "phone-number", "pattern": f"^{E164.pattern}$"}
 
 
 def whole(pattern: str) -> dict[str, str]:

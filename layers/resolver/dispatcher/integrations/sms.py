@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from dispatcher.errors import BrokenSettingError
 from dispatcher.integrations.integration import Address, Check, Config, Integration, Recipient
-from dispatcher.integrations.rules import E164, matching, phone_number, whole
+from dispatcher.integrations.rules import PHONE_NUMBER, matching, phone_number, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +60,7 @@ def reachable_number(value: str, environ: Mapping[str, str]) -> str:
 class SmsConfig(TypedDict, total=False):
     """What an SMS override may set."""
 
-    phone_number: Annotated[str, Check(reachable_number, whole(E164.pattern))]
+    phone_number: Annotated[str, Check(reachable_number, PHONE_NUMBER)]
     """A valid number in E.164 form, of an allowed country and not charged at a premium."""
     sender_id: Annotated[str, Check(sender_id, whole(SENDER_ID))]
     """What phones show as the sender, in countries that allow it."""
