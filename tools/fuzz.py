@@ -61,8 +61,9 @@ def fuzz(
     ]
     done = subprocess.run(
         command,
-        cwd=ROOT,
-        env={**os.environ, "NO_PROXY": "*", "COLUMNS": "100"},
+        # It keeps a cache where it stands.
+        cwd=home,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "*", "COLUMNS": "100"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
