@@ -14,7 +14,7 @@ PYTHON ?= $(shell for each in $(made_with) python3 python3.13 python3.12 python3
 # Settings that the tools read from the environment.
 PORT ?= 8080
 CLOUD_PORT ?= 4566
-export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN CASES SEED CREDENTIALS
+export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN FUNCTION SAM CASES SEED CREDENTIALS
 
 bin := .venv/bin
 python := $(bin)/python
@@ -58,6 +58,10 @@ logs: setup ## Show all logs and follow them (FOLLOW=0: only the last lines)
 .PHONY: demo
 demo: setup ## Run the main job and tell what happens
 	@$(python) -m tools.demo
+
+.PHONY: sam-local
+sam-local: setup ## Invoke every function by `sam local`, in containers (FUNCTION=name: one)
+	@$(python) -m tools.sam_local
 
 .PHONY: test
 test: check ## Check everything, then run every test

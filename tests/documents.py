@@ -6,6 +6,7 @@ The word after a fence says what its block is; a second one says how it is teste
   command of the block must get; without one, all must succeed.
 - ``bash make``: starts or builds something; only the names of its targets are looked up.
 - ``bash aws``: needs an account; its parameters and environments are looked up.
+- ``bash docker``: needs a container engine; run where there is one.
 - ``json`` right after a ``bash`` block: the answer. ``…`` in a text stands for any characters, and
   ``"…": "…"`` in an object for more members.
 - ``python``: imported, and called by a test that knows it.

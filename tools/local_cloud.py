@@ -90,6 +90,11 @@ class LocalCloud:
         """Return the process of the proxy."""
         return Background("proxy", self.home)
 
+    @property
+    def door(self) -> Background:
+        """Return the process that lets containers in, if `make sam-local` started one."""
+        return Background("containers", self.home)
+
     @cached_property
     def session(self) -> boto3.Session:
         """Return the administrator's session; its clients talk to this cloud alone."""
@@ -139,7 +144,8 @@ class LocalCloud:
 
     def stop(self) -> list[str]:
         """Stop what runs, keeping all data; return what was stopped."""
-        stopped = [each.name for each in (self.proxy, self.cloud) if each.stop()]
+        parts = (self.door, self.proxy, self.cloud)
+        stopped = [each.name for each in parts if each.stop()]
         self._drop_scratch()
         self.stack_file.unlink(missing_ok=True)
         return stopped

@@ -33,7 +33,7 @@ def test_every_block_has_a_meaning():
         where = f"{block.document}:{block.line}"
         assert block.language in {"bash", "json", "mermaid", "python", "text"}, where
         if block.language == "bash":
-            known = block.mark in {None, "make", "aws"} or block.mark.isdecimal()
+            known = block.mark in {None, "make", "aws", "docker"} or block.mark.isdecimal()
             assert known, where
         else:
             assert block.mark is None, where
@@ -42,7 +42,7 @@ def test_every_block_has_a_meaning():
 def test_every_make_target_exists():
     """Named in a block or within a sentence."""
     text = "\n".join(path.read_text() for path in documents())
-    targets = set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE))
+    targets = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
 
     assert targets >= {"demo", "test", "up"}
     for target in sorted(targets):

@@ -1,0 +1,58 @@
+"""The template that `sam local` works from."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from tests.declared import template
+from tools.paths import BUILD, ROOT
+from tools.sam_local import derived, folders
+
+PARAMETERS = {"Stage": "local", "Runtime": "python3.12"}
+
+
+@pytest.fixture(scope="module")
+def settled():
+    """Derive from the source: what the build changes in it are the folders of the code."""
+    environments = {logical_id: {"WHO": logical_id} for logical_id in folders()}
+    source = yaml.safe_load(json.dumps(template()))
+    return derived(source, parameters=PARAMETERS, environments=environments)
+
+
+def test_each_function_goes_by_the_name_of_its_folder(settled):
+    """So that a function and its sample event have one name; no two functions share it."""
+    names = {
+        resource["Properties"]["FunctionName"]
+        for resource in settled["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+    assert names == {path.stem for path in (ROOT / "events").glob("*.json")}
+
+
+def test_references_are_settled_and_code_is_found_from_anywhere(settled):
+    """`sam local` would put a resource's own name where we need an address."""
+    sender = settled["Resources"]["SendMessageFunction"]["Properties"]
+
+    assert sender["Environment"] == {"Variables": {"WHO": "SendMessageFunction"}}
+    assert sender["CodeUri"] == str(BUILD / "functions/send_message")
+    assert settled["Parameters"]["Runtime"]["Default"] == "python3.12"
+    assert "Environment" not in settled["Globals"]["Function"]
+
+
+def test_a_named_verb_has_no_rival(settled):
+    """SAM's own server would hand everything to whoever takes ANY."""
+    methods = {
+        (event["Properties"]["Path"], event["Properties"]["Method"])
+        for resource in settled["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+        for event in resource["Properties"].get("Events", {}).values()
+        if event["Type"] == "Api"
+    }
+
+    assert ("/health", "GET") in methods
+    assert ("/{proxy+}", "DELETE") in methods
+    assert "ANY" not in {method for _, method in methods}
