@@ -65,4 +65,4 @@ def test_with_credentials_nothing_is_left_out(program, tmp_path):
     assert "--exclude-checks" not in arguments.read_text()
     assert settings["auth"] == {"wfc": {"path": str(users), "peers": ["ada", "grace"]}}
     assert settings["parameters"] == {"path.user_id": "ada"}
-    assert settings["hooks"] == "tools.fuzz_formats"
+    assert settings["hooks"] == "tools.fuzz_hooks"
