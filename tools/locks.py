@@ -12,9 +12,11 @@ import sys
 from tools.paths import LOCAL, ROOT
 
 DEV_LOCK = "requirements/dev.lock"
-LAYERS = ("resolver", "channels")
 
-#: Lock file → what it is made from; the layers' last, because they follow the versions of dev.
+#: What ships; the lock of each lies beside its requirements.
+SHIPPED = ("layers/resolver", "layers/channels", "functions/authorize_request")
+
+#: Lock file → what it is made from; what ships last, because it follows the versions of dev.
 SOURCES = {
     "requirements/lock.lock": ["requirements/lock.txt"],
     "requirements/sam.lock": ["requirements/sam.txt"],
@@ -22,8 +24,8 @@ SOURCES = {
     "requirements/faults.lock": ["requirements/faults.txt"],
     "requirements/fuzz.lock": ["requirements/fuzz.txt"],
     "requirements/browser.lock": ["requirements/browser.txt"],
-    DEV_LOCK: ["requirements/dev.txt", *(f"layers/{name}/requirements.txt" for name in LAYERS)],
-    **{f"layers/{name}/requirements.lock": [f"layers/{name}/requirements.txt"] for name in LAYERS},
+    DEV_LOCK: ["requirements/dev.txt", *(f"{folder}/requirements.txt" for folder in SHIPPED)],
+    **{f"{folder}/requirements.lock": [f"{folder}/requirements.txt"] for folder in SHIPPED},
 }
 
 
@@ -34,8 +36,8 @@ def main(options: list[str]) -> int:
     """
     for lock, sources in SOURCES.items():
         print(f"lock: {lock}", flush=True)
-        # What ships is what was tested: a layer gets no version that dev does not have.
-        constraints = ["--constraint", DEV_LOCK] if lock.startswith("layers/") else []
+        # What ships is what was tested: it gets no version that dev does not have.
+        constraints = [] if lock.startswith("requirements/") else ["--constraint", DEV_LOCK]
         command = [
             *(str(LOCAL / "lock" / "bin" / "uv"), "pip", "compile", "--quiet"),
             *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-strip-extras"),

@@ -63,6 +63,10 @@ HEADERS: Json = {
         "description": "`true` if this repeats the answer to an earlier request.",
         "schema": {"type": "string", "enum": ["true"]},
     },
+    "WWW-Authenticate": {
+        "description": "How to say who you are.",
+        "schema": {"type": "string"},
+    },
     "Retry-After": {
         "description": "Seconds after which it is worth trying again.",
         "schema": {"type": "integer"},
@@ -157,20 +161,8 @@ def _operation(route: Route, responses: Mapping[int, tuple[str, Json]]) -> Json:
         # Said in two ways: by the function, and by what stands before it.
         answered[status]["content"] |= responses[int(status)][1]["content"]
     made["responses"] = dict(sorted((refused | answered).items()))
-    made["security"] = [{name: [route_scope(route)]} for name in SECURITY_SCHEMES]
-    if route_scope(route) is None:
-        made["security"] = []
+    made["security"] = [{name: [route.scope]} for name in SECURITY_SCHEMES if route.scope]
     return made
-
-
-def route_scope(route: Route) -> str | None:
-    """Return the scope that a caller needs; ``None``: nobody is asked."""
-    if not route.path.startswith("/api/"):
-        return None
-    if route.method == "GET":
-        return "dispatch:read"
-    sends = "/deliveries" in route.path or route.path.endswith("/test")
-    return "dispatch:send" if sends else "dispatch:write"
 
 
 def _parameters(route: Route, known: Operation) -> Iterator[Json]:
@@ -215,11 +207,11 @@ def _answer(answer: Answer) -> Json:
 def _refusals(route: Route, known: Operation) -> list[int]:
     """Return the statuses with which an operation refuses, as its parts imply."""
     named = set(re.findall(r"{(\w+)}", route.path))
-    private = not route.path.startswith("/api/") and route.function != "get_health"
+    private = route.function in {"get_openapi", "get_docs"}
     reasons = {
         400: True,
-        401: route_scope(route) is not None,
-        403: route_scope(route) is not None,
+        401: route.scope is not None,
+        403: route.scope is not None,
         404: private or bool(named - {"user_id"}),
         409: known.conflict,
         413: known.body is not None,

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 PROBLEM_TYPE = "urn:integration-dispatcher:problem:"
 INSTANCE = "urn:uuid:5f0c1d2e-3a4b-4c5d-8e6f-1a2b3c4d5e60"
 
+HEADERS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+
 # Details for examples, where the edge says something else each time.
 DETAILS = {
     "unreadable-body": "The body is not valid JSON: line 1, column 1: Expecting value.",
+    "forbidden": "Another user's affairs take the scope dispatch:admin.",
     "not-found": "user john.doe has no EMAIL override: create one with POST",
     "conflict": "user john.doe has an override of EMAIL already: change it with PUT, or DELETE it "
     "first",
@@ -51,8 +54,8 @@ def responses() -> dict[int, tuple[str, Json]]:
                 }
             },
         }
-        if status in {429, 503}:
-            response["headers"] = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}
+        if name := HEADERS.get(status):
+            response["headers"] = {name: {"$ref": f"#/components/headers/{name}"}}
         made[status] = ("".join(part.capitalize() for part in first.split("-")), response)
     return made
 
