@@ -6,8 +6,8 @@ objects; the name of an entry is the user's id:
 
     {"auth": [{"name": "ada", "fixedHeaders": [{"name": "Authorization", "value": "Bearer …"}]}]}
 
-Then it is also tried whether a route answers without credentials, and whether one user reads what
-another one made.
+Then it is also tried whether a route answers without credentials, and whether another user may do
+what the first one may with his own.
 """
 
 from __future__ import annotations
@@ -63,7 +63,13 @@ def fuzz(
         command,
         # It keeps a cache where it stands.
         cwd=home,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "*", "COLUMNS": "100"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "NO_PROXY": "*",
+            "COLUMNS": "100",
+            "CREDENTIALS": str(credentials.resolve()) if credentials else "",
+        },
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
