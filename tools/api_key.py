@@ -22,6 +22,8 @@ PREFIX = "disp_"
 
 def made(name: str, scopes: list[str], user: str) -> tuple[str, dict[str, object]]:
     """Return a new key and the entry that lets it in; ``user`` may be empty."""
+    if not name or not scopes:
+        raise ToolFailure("say NAME=… and SCOPES=…, and FOR=… a user or '*' for all of them")
     key = PREFIX + secrets.token_urlsafe(32)
     entry: dict[str, object] = {
         "sha256": hashlib.sha256(key.encode()).hexdigest(),
@@ -40,8 +42,6 @@ def main() -> int:
     """Read what is wanted from the environment, as make hands it on, and print what was made."""
     name, scopes, user = (os.environ.get(one, "") for one in ("NAME", "SCOPES", "FOR"))
     try:
-        if not name or not scopes:
-            raise ToolFailure("say NAME=… and SCOPES=…, and FOR=… a user or '*' for all of them")
         key, entry = made(name, scopes.split(), user)
     except ToolFailure as failure:
         print(f"error: {failure}", file=sys.stderr)

@@ -6,8 +6,9 @@ import hashlib
 import json
 import re
 import threading
+from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -86,12 +87,17 @@ class Service:
 
     called: list[tuple[str, str]]
     """The rights that the last invocation made use of."""
+    used: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    """The same of all invocations, by function."""
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         """Call a handler as Lambda would; fail if it did what its function may not."""
         self.called.clear()
         handler = import_module(f"functions.{function}.app").handler
-        answer = handler(event, Context())
+        try:
+            answer = handler(event, Context())
+        finally:
+            self.used[function] |= set(self.called)
         json.dumps(answer)
         assert set(self.called) <= granted_to(function)
         if function in ROUTED:

@@ -121,6 +121,39 @@ def test_what_only_reads_does_without_pydantic(run, builder):
     assert loaded == ["boto3"]
 
 
+@pytest.mark.parametrize(
+    ("header", "loaded"),
+    [({"x-api-key": ["k"]}, ["boto3"]), ({"authorization": ["Bearer e30.e30.e30"]}, ["jwt"])],
+)
+def test_the_authorizer_loads_what_one_kind_of_credential_takes(run, header, loaded):
+    """It is on the way of every request: a cold start has nothing to spare."""
+    environment = ENVIRONMENT | {
+        "AUTH_MODE": "required",
+        "USER_CLAIM": "sub",
+        "OIDC_ISSUER": "https://id.example.com",
+        "OIDC_AUDIENCE": "dispatcher",
+        "OIDC_JWKS_URI": "http://127.0.0.1:1/",
+        "API_KEYS_SECRET": "dispatcher/keys",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+    }
+    event = {"methodArn": "arn/stage/GET/", "multiValueHeaders": header}
+
+    found = run(
+        "authorize_request",
+        "import json, app\n"
+        "try:\n"
+        f"    app.handler({event}, None)\n"
+        "except Exception as error:\n"
+        "    assert type(error).__name__ in ('UnauthorizedError', 'UncheckedError')\n"
+        f"print(json.dumps([name for name in {HEAVY} if name in sys.modules]))",
+        environment,
+    )
+
+    assert found == loaded
+
+
 def test_a_function_answers_from_its_artifacts(run):
     """Here one that needs no AWS."""
     event = ROOT / "events" / "get_integration_defaults.json"

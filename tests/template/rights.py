@@ -38,6 +38,30 @@ def granted_to(folder: str) -> set[tuple[str, str]]:
     return granted(template()["Resources"][logical_id(folder)]["Properties"])
 
 
+POLLED = {"deliver_messages": ("DeliveryQueue", "RetryQueue"), "accept_events": ("IntakeQueue",)}
+"""The queues from which Lambda itself takes messages, in a function's name."""
+
+
+def lambdas_own(folder: str) -> set[tuple[str, str]]:
+    """Return the rights that Lambda polls with; no code of ours makes use of them."""
+    return {
+        (f"sqs:{action}", queue)
+        for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+        for queue in POLLED.get(folder, ())
+    }
+
+
+def unconditional(folder: str) -> set[tuple[str, str]]:
+    """Return the rights that the function of a folder has whatever is configured."""
+    policies = template()["Resources"][logical_id(folder)]["Properties"].get("Policies", ())
+    always = [
+        {**policy, "Statement": [one for one in policy["Statement"] if "Fn::If" not in one]}
+        for policy in policies
+        if "Fn::If" not in policy
+    ]
+    return granted({"Policies": always})
+
+
 def _met(part: dict[str, Any]) -> dict[str, Any]:
     """Return what is there when its condition holds."""
     met: dict[str, Any] = part["Fn::If"][1] if "Fn::If" in part else part

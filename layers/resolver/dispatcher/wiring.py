@@ -229,32 +229,38 @@ def _shared() -> _Shared:
     }
 
 
-def _tokens() -> Tokens | None:
+def _tokens() -> Callable[[], Tokens] | None:
     if not os.environ.get("OIDC_ISSUER"):
         return None
-    from dispatcher.adapters.oidc import OidcTokens
-
     uri = _needed("OIDC_JWKS_URI")
     # The tests' own issuer: it is on this machine, where nobody is in between.
     here = os.environ.get("STAGE") == "local" and re.match(r"http://127\.0\.0\.1:\d+/", uri)
     if not (uri.startswith("https://") or here):
         raise BrokenSettingError("OIDC_JWKS_URI", "must begin with https://")
-    return OidcTokens(
-        issuer=_needed("OIDC_ISSUER"),
-        audience=_needed("OIDC_AUDIENCE"),
-        jwks_uri=uri,
-        clock=clock(),
-    )
+    issuer, audience = _needed("OIDC_ISSUER"), _needed("OIDC_AUDIENCE")
+
+    @cache
+    def made() -> Tokens:
+        from dispatcher.adapters.oidc import OidcTokens
+
+        return OidcTokens(issuer=issuer, audience=audience, jwks_uri=uri, clock=clock())
+
+    return made
 
 
-def _api_keys() -> ApiKeys | None:
+def _api_keys() -> Callable[[], ApiKeys] | None:
     name = os.environ.get("API_KEYS_SECRET")
     if not name:
         return None
-    from dispatcher.adapters.api_keys import SecretApiKeys
-    from dispatcher.adapters.aws import client
 
-    return SecretApiKeys(lambda: client("secretsmanager"), name, clock())
+    @cache
+    def made() -> ApiKeys:
+        from dispatcher.adapters.api_keys import SecretApiKeys
+        from dispatcher.adapters.aws import client
+
+        return SecretApiKeys(lambda: client("secretsmanager"), name, clock())
+
+    return made
 
 
 @cache

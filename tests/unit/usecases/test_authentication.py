@@ -79,7 +79,7 @@ def keys():
 @pytest.fixture
 def door(tokens, keys, clock):
     """What is under test, with both kinds of credentials."""
-    return Authentication(tokens=tokens, keys=keys, user_claim="sub", clock=clock)
+    return Authentication(tokens=lambda: tokens, keys=lambda: keys, user_claim="sub", clock=clock)
 
 
 def test_a_bearer_of_a_token_is_its_user_with_its_scopes(door):
@@ -143,8 +143,8 @@ def test_what_does_not_prove_one_caller_proves_none(door, authorizations, api_ke
 
 def test_what_is_not_configured_is_not_taken(tokens, keys, clock):
     """However good it may be."""
-    tokens_only = Authentication(tokens=tokens, keys=None, user_claim="sub", clock=clock)
-    keys_only = Authentication(tokens=None, keys=keys, user_claim="sub", clock=clock)
+    tokens_only = Authentication(tokens=lambda: tokens, keys=None, user_claim="sub", clock=clock)
+    keys_only = Authentication(tokens=None, keys=lambda: keys, user_claim="sub", clock=clock)
 
     with pytest.raises(UnauthenticatedError, match="keys are not taken here"):
         tokens_only.caller([], ["k-billing"])
@@ -176,7 +176,7 @@ def test_a_claim_that_no_user_can_be_called_by_makes_nobody(door, tokens, said, 
 def test_the_claim_of_the_user_is_configured(tokens, clock):
     """Some issuers' sub is a number that nobody here knows."""
     tokens.known["d.e.f"] = {"exp": NOW + 60, "sub": "4711", "email": "john@example.com"}
-    door = Authentication(tokens=tokens, keys=None, user_claim="email", clock=clock)
+    door = Authentication(tokens=lambda: tokens, keys=None, user_claim="email", clock=clock)
 
     assert door.caller(["Bearer d.e.f"], []).user == "john@example.com"
 
@@ -251,7 +251,7 @@ def test_a_key_that_cannot_be_looked_up_is_no_strangers(tokens, clock):
         def all(self, **_):
             raise UnavailableError("GetSecretValue failed: ThrottlingException")
 
-    door = Authentication(tokens=tokens, keys=Unreachable(), user_claim="sub", clock=clock)
+    door = Authentication(tokens=lambda: tokens, keys=Unreachable, user_claim="sub", clock=clock)
 
     with pytest.raises(UnavailableError):
         door.caller([], ["k-billing"])

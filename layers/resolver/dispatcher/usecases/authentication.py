@@ -13,7 +13,7 @@ from dispatcher.errors import UnauthenticatedError
 from dispatcher.identifiers import USER_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dispatcher.ports import ApiKeys, Clock, Tokens
 
@@ -43,10 +43,13 @@ class Open:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authentication:
-    """Demands one credential, of a kind that is configured."""
+    """Demands one credential, of a kind that is configured.
 
-    tokens: Tokens | None
-    keys: ApiKeys | None
+    What verifies the other kind is not even made: a cold start has nothing to spare.
+    """
+
+    tokens: Callable[[], Tokens] | None
+    keys: Callable[[], ApiKeys] | None
     user_claim: str
     clock: Clock
     _verified: dict[bytes, tuple[Caller, float]] = field(default_factory=dict)
@@ -77,7 +80,7 @@ class Authentication:
         caller, until = self._verified.get(digest, (None, 0.0))
         if caller is not None and self.clock.now() < until:
             return caller
-        claims = self.tokens.claims(found[1])
+        claims = self.tokens().claims(found[1])
         caller = _person(claims, self.user_claim)
         self._keep(digest, caller, min(self.clock.now() + KEPT, float(claims["exp"])))
         return caller
@@ -99,7 +102,7 @@ class Authentication:
             # All are compared, each in constant time: how long it takes says nothing.
             same = [
                 one
-                for one in self.keys.all(anew=anew)
+                for one in self.keys().all(anew=anew)
                 if hmac.compare_digest(one.sha256.encode(), digest.encode())
             ]
             if same:
