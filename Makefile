@@ -71,6 +71,10 @@ sam-local: setup ## Invoke every function by `sam local`, in containers (FUNCTIO
 test: check ## Check everything, then run every test
 	@$(bin)/pytest -n 2 --dist loadfile --cov
 
+.PHONY: fuzz
+fuzz: setup ## Search for a broken promise of delivery, for about half an hour
+	@$(bin)/pytest tests/unit/usecases/test_promises.py --hypothesis-profile=long
+
 .PHONY: check
 check: lint types imports template document hosts ## Everything that reads the code but does not run it
 
@@ -109,8 +113,8 @@ format: setup ## Format the code, and mend what can be mended
 openapi: setup ## Write docs/openapi.json from the code
 	@$(python) -m tools.api_document
 
-.PHONY: fuzz
-fuzz: setup ## Ask the running API generated questions (CASES=5000 SEED=1)
+.PHONY: fuzz-api
+fuzz-api: setup ## Ask the running API generated questions (CASES=5000 SEED=1)
 	@$(python) -m tools.fuzz
 
 .PHONY: screenshots

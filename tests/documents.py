@@ -9,6 +9,7 @@ The word after a fence says what its block is; a second one says how it is teste
 - ``bash docker``: needs a container engine; run where there is one.
 - ``json`` right after a ``bash`` block: the answer. ``…`` in a text stands for any characters, and
   ``"…": "…"`` in an object for more members.
+- ``text`` right after a ``bash`` block without ``curl``: what it prints, ``…`` again for the rest.
 - ``python``: imported, and called by a test that knows it.
 """
 
@@ -67,10 +68,15 @@ def differences(shown: object, came: object, where: str = "") -> Iterator[str]:
         yield f"{where} shows {shown!r}, {came!r} came"
 
 
+def reads_as(shown: str, came: str) -> bool:
+    """Tell whether a text is the one that a document shows."""
+    pattern = ".*".join(map(re.escape, shown.split(REST)))
+    return re.fullmatch(pattern, came, re.DOTALL) is not None
+
+
 def _same(shown: object, came: object) -> bool:
     if isinstance(shown, str) and isinstance(came, str):
-        pattern = ".*".join(map(re.escape, shown.split(REST)))
-        return re.fullmatch(pattern, came, re.DOTALL) is not None
+        return reads_as(shown, came)
     # 1 is not true, and 5.0 not 5, to whoever reads JSON.
     return type(shown) is type(came) and shown == came
 

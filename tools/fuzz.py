@@ -1,8 +1,8 @@
 """Ask the running API thousands of generated questions, and hold each answer to its document.
 
-`make fuzz` does it, with schemathesis. Where the service asks for credentials, CREDENTIALS names a
-file in the format of Web Fuzzing Commons, whose entries are users that must not see each other's
-objects; the name of an entry is the user's id:
+`make fuzz-api` does it, with schemathesis. Where the service asks for credentials, CREDENTIALS
+names a file in the format of Web Fuzzing Commons, whose entries are users that must not see each
+other's objects; the name of an entry is the user's id:
 
     {"auth": [{"name": "ada", "fixedHeaders": [{"name": "Authorization", "value": "Bearer …"}]}]}
 

@@ -24,7 +24,11 @@ SOURCES = {
     "requirements/faults.lock": ["requirements/faults.txt"],
     "requirements/fuzz.lock": ["requirements/fuzz.txt"],
     "requirements/browser.lock": ["requirements/browser.txt"],
-    DEV_LOCK: ["requirements/dev.txt", *(f"{folder}/requirements.txt" for folder in SHIPPED)],
+    DEV_LOCK: [
+        "requirements/dev.txt",
+        "cli/pyproject.toml",
+        *(f"{folder}/requirements.txt" for folder in SHIPPED),
+    ],
     **{f"{folder}/requirements.lock": [f"{folder}/requirements.txt"] for folder in SHIPPED},
 }
 

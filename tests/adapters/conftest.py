@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import boto3
 import pytest
 from moto import mock_aws
@@ -27,3 +29,15 @@ def dynamodb(aws):
     for table in ("OverridesTable", "DeliveriesTable"):
         create_table(client, table)
     return client
+
+
+@pytest.fixture
+def asked(dynamodb):
+    """What the client sends from now on: each operation with its body."""
+    sent: list[tuple[str, dict]] = []
+
+    def seen(model, params, **_):
+        sent.append((model.name, json.loads(params["body"])))
+
+    dynamodb.meta.events.register("before-call", seen)
+    return sent

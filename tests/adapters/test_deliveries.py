@@ -178,8 +178,8 @@ def test_a_transaction_does_all_or_nothing(table):
     with pytest.raises(RefusedError) as refused:
         table.commit(
             [
-                Write(key_of("ada", first.delivery_id), release(NOW)),
-                Write(key_of("ada", second.delivery_id), release(NOW)),
+                Write(key_of("ada", first.delivery_id), release(first, NOW)),
+                Write(key_of("ada", second.delivery_id), release(second, NOW)),
                 Write(key_of("ada", third.delivery_id), WITHOUT_SUCCESS),
             ]
         )
@@ -354,6 +354,37 @@ def test_a_transaction_in_conflict_is_tried_again(stubbed):
 
     stubber.assert_no_pending_responses()
     assert pauses == [0.02, 0.04]
+
+
+def test_a_refused_condition_beside_a_conflict_is_a_refusal(stubbed):
+    """Waiting for the conflict would change nothing: the condition is told at once."""
+    table, stubber, pauses = stubbed
+    stubber.add_client_error(**cancelled("None", "ConditionalCheckFailed", "TransactionConflict"))
+
+    with pytest.raises(RefusedError) as refused:
+        table.commit(WRITE * 3)
+
+    assert (refused.value.rows, pauses) == ({1: None}, [])
+
+
+def test_a_row_is_read_consistently(dynamodb, asked):
+    """A read that lags would take a written row for missing; moto never lags, so look at the call.
+
+    Only the index cannot be read like that.
+    """
+    table = DeliveryTable(dynamodb, "DeliveriesTable", token=FakeIdentities().token)
+
+    table.get(("ada", "DELIVERY#1"))
+    listing(table, limit=1)
+    table.skip("ada", "DELIVERY#", 1)
+    list(table.due(1, NOW))
+
+    assert [(name, one.get("ConsistentRead")) for name, one in asked] == [
+        ("GetItem", True),
+        ("Query", True),
+        ("Query", True),
+        ("Query", None),
+    ]
 
 
 def test_a_change_in_conflict_is_tried_again(stubbed):

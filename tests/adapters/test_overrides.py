@@ -41,6 +41,13 @@ def test_a_user_without_overrides_has_an_empty_set(table):
     assert found == UserOverrides({}, 0)
 
 
+def test_overrides_are_read_consistently(dynamodb, asked):
+    """An opt-out holds from the moment it was answered; moto never lags, so look at the call."""
+    OverrideTable(dynamodb, "OverridesTable").get("ada")
+
+    assert [(name, one.get("ConsistentRead")) for name, one in asked] == [("GetItem", True)]
+
+
 def test_overrides_come_back_as_they_were_created(table):
     """Every field survives, one override beside the other, and another user sees none."""
     table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")

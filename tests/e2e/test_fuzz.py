@@ -59,7 +59,7 @@ def credentials(issuer, tmp_path):
 def test_the_api_keeps_to_its_document(guarded, credentials, tmp_path):
     """No 5xx, no undocumented answer, nobody let in who should not be.
 
-    `make fuzz` asks thousands; here some hundreds, always the same.
+    `make fuzz-api` asks thousands; here some hundreds, always the same.
     """
     verdict = fuzz(
         guarded,

@@ -53,6 +53,7 @@ FULL = Delivery(
     rings=2,
     owner="w-1",
     last_owner="w-0",
+    opened_by="p-0",
     lease_until=NOW + 60,
     forced=True,
     waits=True,

@@ -379,15 +379,33 @@ def test_a_refused_record_was_ours_where_the_row_names_us_last(row, ours):
     assert protocol.is_ours(row, "me") is ours
 
 
+@pytest.mark.parametrize(
+    ("row", "ours"),
+    [(None, False), ({"last_owner": "me"}, False), ({"opened_by": "me", "round": 3}, True)],
+)
+def test_a_refused_round_was_ours_where_the_row_names_who_opened_it(row, ours):
+    """Whoever wrote the row since."""
+    assert protocol.has_opened(row, "me") is ours
+
+
 # Siblings, tickets, rounds ------------------------------------------------------------------------
 
 WAITS = (equals("status", "pending"), present("waits"))
 
 
-def test_release():
-    """The next sibling goes at once, and the sweeper looks after it."""
-    assert protocol.release(NOW) == Change(
-        when=WAITS, set={"due_at": NOW, "sweep_at": NOW + 60}, remove=("waits",)
+@pytest.mark.parametrize(
+    ("ahead", "due", "watched"), [(-5, 0, 60), (45, 45, 105), (900, 900, 960), (901, 901, 1)]
+)
+def test_release(ahead, due, watched):
+    """The next sibling goes at once, but not before ``deliver_at``; the sweeper looks after it."""
+    sibling = dataclasses.replace(ROW, due_at=NOW + ahead)
+
+    change = protocol.release(sibling, NOW)
+
+    assert change == Change(
+        when=WAITS,
+        set={"due_at": NOW + due, "sweep_at": NOW + watched},
+        remove=("waits",),
     )
 
 
@@ -442,7 +460,7 @@ def test_new_round():
             "retry_delay_seconds": 11,
             "due_at": NOW,
             "sweep_at": NOW + 60,
-            "last_owner": "me",
+            "opened_by": "me",
         },
         remove=(
             "ttl",

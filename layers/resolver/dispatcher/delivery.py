@@ -42,7 +42,8 @@ class Delivery:
     counts the claims of this round and ``unknown`` those of them that left no record; ``owner`` and
     ``lease_until`` are there while a worker has it; ``sweep_at`` while anything is owed; ``waits``
     while a sibling of a ``first_success`` request goes first; ``chain`` names all siblings in
-    order.
+    order. ``last_owner`` is the token of who wrote the last record, ``opened_by`` of who opened
+    the round: by these a writer whose answer was lost knows its own write.
     """
 
     user_id: str
@@ -74,6 +75,7 @@ class Delivery:
     rings: int = 0
     owner: str | None = None
     last_owner: str | None = None
+    opened_by: str | None = None
     lease_until: float | None = None
     forced: bool = False
     waits: bool = False

@@ -353,9 +353,14 @@ def retry_due(end: float, delay: float, after: float | None) -> float:
 STILL_WAITS = (equals("status", Status.PENDING), present("waits"))
 
 
-def release(now: float) -> Change:
-    """Let the next sibling go."""
-    return Change(when=STILL_WAITS, set={"due_at": now, "sweep_at": now + 60}, remove=("waits",))
+def release(sibling: Delivery, now: float) -> Change:
+    """Let the next sibling go: now, but not before the message's ``deliver_at``."""
+    due_at = max(now, sibling.due_at)
+    return Change(
+        when=STILL_WAITS,
+        set={"due_at": due_at, "sweep_at": watch_from(due_at, now)},
+        remove=("waits",),
+    )
 
 
 def skip_sibling(now: float, ttl: float) -> Change:
@@ -405,7 +410,7 @@ def new_round(
             "retry_delay_seconds": retry_delay_seconds,
             "due_at": now,
             "sweep_at": now + 60,
-            "last_owner": token,
+            "opened_by": token,
         },
         remove=(
             "ttl",
@@ -418,6 +423,14 @@ def new_round(
             "error_message",
         ),
     )
+
+
+def has_opened(row: Item | None, token: str) -> bool:
+    """Tell whether a refused new round was our own write, whose answer was lost.
+
+    Whatever became of the round since: a worker may have recorded a try of it meanwhile.
+    """
+    return row is not None and bool(row.get("opened_by") == token)
 
 
 def cancel(row: Delivery, token: str, *, now: float, ttl: float) -> Change:

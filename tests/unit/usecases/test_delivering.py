@@ -18,7 +18,7 @@ from dispatcher.integrations.integration import Address
 from dispatcher.outcomes import Delivered, Permanent, Retry
 from dispatcher.ports import Message
 from dispatcher.resolution import Override, Secrets, UserOverrides
-from tests.fakes import Faulty
+from tests.fakes import FakeClock, Faulty
 from tests.world import HOOK, USER, World
 
 DAY = 86_400
@@ -58,6 +58,15 @@ def slowly(world, seconds: float, outcome=None):
         return outcome or Delivered()
 
     return happen
+
+
+class SlowClock(FakeClock):
+    """Goes on by a fifth of a second with every look."""
+
+    def now(self):
+        """Tell the time after the look."""
+        self.advance(0.2)
+        return super().now()
 
 
 def faults(*fates: str, method: str = "apply"):
@@ -300,6 +309,52 @@ def test_a_doorbell_for_nothing_is_acknowledged(world, doorbell):
     assert (world.doorbells.rung, world.doorbells.parked) == ([], [])
 
 
+def test_two_second_tries_are_never_at_stake_together(world):
+    """One of them may be what kills the process: the other one is not even claimed beside it."""
+    world.webhook()
+    first, second = send(world, "WEBHOOK", "TEST")
+    for one in (first, second):
+        world.another_claims(one)
+    world.clock.advance(61)
+    met, sent = threading.Event(), threading.Event()
+    raced = Faulty(world.deliveries, lambda _: met.set() or "", "apply")
+    beside: list[tuple[bool, str]] = []
+
+    def answer_the_other():
+        world.worker.answer(encode(bell(world, second)), "q", lambda: 100.0)
+        sent.set()
+
+    def during_the_first():
+        met.clear()
+        thread = threading.Thread(target=answer_the_other)
+        thread.start()
+        assert met.wait(10)
+        beside.append((sent.wait(0.2), world.row(second).owner))
+        return Delivered()
+
+    rehearse(world, during_the_first, name="WEBHOOK")
+    world.worker = dataclasses.replace(world.worker, deliveries=raced)
+
+    world.answer(bell(world, first))
+
+    assert sent.wait(10)
+    assert beside == [(False, "another")]
+    assert statuses(world, [first, second]) == [("success", None), ("success", None)]
+
+
+def test_a_second_try_that_waited_too_long_for_its_turn_is_rung_for(world):
+    """Its claim stays as it was seen."""
+    (only,) = send(world)
+    world.another_claims(only)
+    world.clock.advance(61)
+    before, left = world.row(only), iter([30.0, 29.9])
+
+    world.worker.answer(encode(bell(world, only)), "q", lambda: next(left))
+
+    assert (world.row(only), sends(world)) == (before, 0)
+    assert world.doorbells.rung == [("retry", bell(world, only), 0)]
+
+
 # Early and late -----------------------------------------------------------------------------------
 
 
@@ -317,6 +372,20 @@ def test_an_early_request_doorbell_is_rung_again_for_the_rest(world, ahead, dela
 
     assert world.doorbells.rung == ([] if delay is None else [("delivery", BELL, delay)])
     assert (sends(world, "WEBHOOK"), sends(world)) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", ["request", "delivery"])
+def test_an_early_doorbell_whose_time_comes_meanwhile_is_rung_again_in_a_second(world, kind):
+    """A ring without a delay could come back before the clock of another worker says so."""
+    (only,) = send(world)
+    world.put(only, due_at=world.clock.now() + 0.3)
+    doorbell = BELL if kind == "request" else bell(world, only)
+    slow = SlowClock(world.clock.seconds)
+
+    dataclasses.replace(world.worker, clock=slow).answer(encode(doorbell), "q", lambda: 100.0)
+
+    assert [(rung, delay) for _, rung, delay in world.doorbells.rung] == [(doorbell, 1)]
+    assert sends(world) == 0
 
 
 @pytest.mark.parametrize(("ahead", "delay"), [(0.3, 1), (29.9, 30), (900, 900), (5000, 900)])

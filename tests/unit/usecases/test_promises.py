@@ -1,246 +1,450 @@
-"""The promises of delivery under random faults, in virtual time.
+"""The promises of delivery under faults, in every order that Hypothesis can think of.
 
-Queues double, delay and shuffle; tables and queues throttle, or lose an answer after the effect;
-workers crash or stall in a send and meet each other there; people cancel, retry and redrive. The
-sweeper runs each minute. ``docs/architecture.md`` tells the protocol that holds all this.
+A state machine drives the real use cases over tables and queues in memory. Whoever acts stands
+still at every call of a port: there others come between, AWS throttles, loses an answer after the
+effect or is called again by its SDK, processes die, and time goes on. ``tests/promises.py`` holds
+what was promised after every step; ``docs/architecture.md`` tells the protocol.
+
+``make fuzz`` searches for longer.
 """
 
 from __future__ import annotations
 
-import heapq
 import itertools
-import random
-from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from dispatcher.delivery import Delivery
-from dispatcher.doorbells import Ticket, encode
-from dispatcher.errors import ConflictError, UnavailableError
-from dispatcher.outcomes import Delivered, Permanent, Retry
-from dispatcher.protocol import NO_TICKET
-from tests.fakes import Faulty
-from tests.world import USER, World
+from dispatcher.delivery import Status, rfc3339
+from dispatcher.doorbells import encode
+from dispatcher.errors import ConflictError, InvalidInputError, UnavailableError
+from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
+from dispatcher.protocol import shard_of
+from dispatcher.usecases.sweeping import LONGEST_SWEEP
+from tests.promises import SKEW, Books
+from tests.steps import Actor, CrashError, Gate, SkewedClock, acting
+from tests.world import HOOK, USER, World
 
-CALLS = ("get", "apply", "commit", "ring", "ring_retry", "leave_ticket", "open")
-VISIBILITY = 720
-INVOCATION = 120
-HOUR = 3600
-
-
-class CrashError(BaseException):
-    """The process of a worker ended here."""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
-class Cloud:
-    """One random scenario."""
+INVOCATION = 120.0
+VISIBILITY = 720.0
+RECEIVES = 10
+"""Times that a message is received before its queue gives it up."""
 
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        self.world = World(wrap=lambda port: Faulty(port, self.fate, *CALLS))
-        self.begin = self.world.clock.now()
-        self.faults_end = self.begin + self.random.choice([0, 600, 2 * HOUR])
-        self.rate = self.random.choice([0.05, 0.3])
-        self.crash_rate = self.random.choice([0.0, 0.03, 0.15])
-        self.stall_rate = self.random.choice([0.0, 0.0, 0.1])
-        self.queue: list[tuple[float, int, object]] = []
-        self.count = itertools.count()
-        self.depth = 0
-        self.sends = defaultdict(list)
-        self.firsts = defaultdict(list)
-        self.excused = Counter()
-        self.tickets: set[Ticket] = set()
-        self.broken: list[str] = []
-        self.ids: list[str] = []
-        for name in ("TEST", "WEBHOOK"):
-            self.world.channels[name] = self
-            self.world.override(
-                name,
-                enabled=True,
-                priority=self.random.randint(1, 3),
-                retry_count=self.random.choice([0, 1, 3]),
-                retry_delay_seconds=self.random.choice([1, 30, 900, 901, HOUR]),
-                config={"url": "https://hooks.example.com/x"} if name == "WEBHOOK" else {},
-            )
-        self.world.override("SMS", enabled=True, config={"phone_number": "+14155552671"})
+MOST_ROUNDS_OF_REST = 3000
+"""Steps after which what still goes on is taken to go on for ever."""
 
-    # The world ------------------------------------------------------------------------------------
+OUTCOMES: dict[str, Outcome] = {
+    "takes it": Delivered({"id": 1}),
+    "is busy": Retry("http_503", "busy"),
+    "asks for time": Retry("http_429", "slow down", after=1000.0),
+    "was cut after reading": Retry("connection", "reset"),
+    "refuses": Permanent("http_404", "no"),
+    "is gone": Permanent("http_410", "gone", gone=True),
+}
 
-    @property
-    def faulty(self) -> bool:
-        """Tell whether things still go wrong."""
-        return self.world.clock.now() < self.faults_end
+TYPES = ("TEST", "WEBHOOK", "SMS")
+CONFIGS = {"TEST": {}, "WEBHOOK": HOOK, "SMS": {"phone_number": "+14155552671"}}
 
-    def fate(self, _name: str) -> str:
-        """Say what becomes of a call, and how long it takes."""
-        if not self.faulty or self.random.random() > self.rate:
-            return ""
-        fate = self.random.choice(["throttled", "lost", "repeated"])
-        self.world.clock.advance({"throttled": 0.7, "lost": 9.0, "repeated": 3.0}[fate])
-        return fate
+MOST_MESSAGES = 3
+MOST_CANCELS = 1
+"""Calls to cancel in a run: what is called off early teaches little."""
 
-    def hold(self, promise: bool, broken: str) -> None:  # noqa: FBT001 - the promise itself
-        """Note a broken promise: raised here, it would be taken for a failed attempt."""
-        if not promise:
-            self.broken.append(broken)
+FAULTS = ("throttled", "lost", "repeated", "slow", "crash", "crash after")
+
+
+class Script(NamedTuple):
+    """How somebody goes on: which stops meet a fault, and where it stays, if anywhere."""
+
+    faults: Mapping[int, str]
+    stays: int | None
+
+
+scripts = st.builds(
+    Script,
+    st.dictionaries(st.integers(0, 12), st.sampled_from(FAULTS), max_size=3),
+    st.none() | st.integers(0, 12),
+)
+TO_THE_END = Script({}, None)
+skews = st.sampled_from([0.0, SKEW, -SKEW])
+picks = st.integers(0, 5)
+wishes = st.fixed_dictionaries(
+    {
+        "types": st.lists(st.sampled_from(TYPES), min_size=1, unique=True),
+        "mode": st.sampled_from(["all", "first_success"]),
+        "ahead": st.sampled_from([0, 0, 45, 2000]),
+        "lasts": st.sampled_from([None, None, None, None, None, 100, 1500]),
+    }
+)
+manners = st.sampled_from(["takes it", "is busy", *OUTCOMES])
+CHANGES = ("enable", "enable", "disable", "delete", "purge", *OUTCOMES)
+policies = st.fixed_dictionaries(
+    {
+        "priority": st.integers(1, 3),
+        "retry_count": st.sampled_from([1, 0, 3]),
+        "retry_delay_seconds": st.sampled_from([30, 1, 900, 901, 3600]),
+    }
+)
+
+
+@dataclass(eq=False)
+class Sent:
+    """A message in a queue."""
+
+    body: str
+    visible_at: float
+    received: int = 0
+
+
+class Receiver:
+    """Takes every message of one integration as it was told to, and writes it down."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self.manner = "takes it"
 
     def deliver(self, message):
-        """Be the receiver: hold the promises that hold at a send, then come to something."""
-        row = self.world.row(message.delivery_id)
-        now, key = self.world.clock.now(), (message.delivery_id, message.round)
-        self.hold(row.status == "pending", "sent after its end")
-        self.hold(now >= row.due_at, "sent before it was due")
-        ends = [end for end, outcome in self.sends[key] if isinstance(outcome, Retry)]
-        if ends and not self.excused[key]:
-            self.hold(now >= ends[-1] + row.retry_delay_seconds, "sent before its delay was over")
-        if message.round == 1 and not self.sends[key]:
-            self.firsts[message.request_id].append(message.delivery_id)
-        if self.random.random() < 0.1:
-            self.something_else()
-        self.world.clock.advance(self.random.choice([0.2, 2.0, 10.0]))
-        outcome = self.random.choice(
-            [Delivered(), Delivered(), Retry("http_503", "busy"), Permanent("http_404", "no")]
-        )
-        self.sends[key].append((self.world.clock.now(), outcome))
-        if self.faulty and self.random.random() < self.stall_rate:
-            self.excused[key] += 1
-            self.world.clock.advance(self.random.uniform(70, 800))
-            self.something_else()
-        if self.faulty and self.random.random() < self.crash_rate:
-            self.excused[key] += 1
-            raise CrashError
+        """Be reached, take a while, come to something."""
+        fate = acting().stop("before send")
+        outcome = OUTCOMES[self.manner]
+        claim = self._books.sent(message.delivery_id)
+        self._books.clock.advance(0.5)
+        if fate == "slow":
+            acting().stop("in the send")
+        self._books.came_to(claim, outcome)
+        if fate == "crash after":
+            raise CrashError("after send")
         return outcome
 
-    def something_else(self) -> None:
-        """Let others act in the middle of a send."""
-        if self.depth < 2:
-            self.depth += 1
-            self.random.choice([self.person, self.world.sweeper.sweep, self.work])()
-            self.depth -= 1
+
+class Dispatching(RuleBasedStateMachine):
+    """Everything that can happen to a user's messages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        world = World(SMS_ENABLED="true")
+        self.world = world
+        self.clock = SkewedClock()
+        self.books = Books(self.clock, world.deliveries)
+        table = ("get", "apply", "commit", "due")
+        shared = {
+            "clock": self.clock,
+            "deliveries": Gate(world.deliveries, self.clock, *table, seen=self.books.table),
+            "doorbells": Gate(
+                world.doorbells,
+                self.clock,
+                *("ring", "ring_retry", "leave_ticket"),
+                seen=self.books.queue,
+            ),
+        }
+        more = {**shared, "overrides": Gate(world.overrides, self.clock, "get", "replace")}
+        self.receivers = {name: Receiver(self.books) for name in TYPES}
+        self.acceptance = replace(world.acceptance, **more)
+        self.rounds = replace(world.rounds, **more)
+        self.sweeper = replace(world.sweeper, **shared)
+        self.worker = replace(
+            world.worker, **more, rounds=self.rounds, channels=self.receivers.__getitem__
+        )
+        self.messages: list[Sent] = []
+        self.dead_letters: list[str] = []
+        self.bodies: dict[str, dict[str, Any]] = {}
+        self.actors: list[Actor] = []
+        self.in_hand: dict[Actor, tuple[Sent, list[Actor]]] = {}
+        self.asked: dict[Actor, str] = {}
+        self.cancels = 0
+        self.sound = True
 
     # What happens ---------------------------------------------------------------------------------
 
-    def accept(self, number: int) -> None:
-        """Ask until there is an answer, and now and then once more."""
-        ahead = self.random.choice([None, None, 45, 2000])
-        body = {
-            "request_id": f"r-{number}",
-            "content": "x",
-            "mode": self.random.choice(["all", "first_success"]),
-            "integration_types": self.random.choice(
-                [["TEST"], ["TEST", "WEBHOOK"], ["SMS", "TEST", "WEBHOOK"]]
-            ),
-        }
-        if ahead:
-            body["deliver_at"] = f"2027-01-15T{8 + ahead // HOUR:02}:{ahead % HOUR // 60:02}:00Z"
-        answers = []
-        while not answers or self.random.random() < 0.3:
-            try:
-                answers.append(self.world.acceptance.accept(USER, body).answer)
-            except UnavailableError:
-                continue
-        assert all(answer == answers[0] for answer in answers)
-        self.ids += [one["delivery_id"] for one in answers[0]["deliveries"]]
+    @initialize(
+        settings=st.lists(policies, min_size=3, max_size=3),
+        manners=st.lists(manners, min_size=3, max_size=3),
+        wish=wishes,
+    )
+    def begin(self, settings, manners, wish):
+        """The user has an override for each integration, each receiver a manner: one message."""
+        for name, policy, manner in zip(TYPES, settings, manners, strict=True):
+            self._override(name, "enable", policy)
+            self._behave(name, manner)
+        self._write(wish)
+        self._ask("r-0", 0.0, TO_THE_END)
 
-    def person(self) -> None:
-        """Cancel, retry or redrive."""
-        delivery_id = self.random.choice(self.ids)
-        try:
-            match self.random.randrange(3):
-                case 0:
-                    self.world.rounds.cancel(USER, delivery_id)
-                case 1:
-                    self.world.rounds.retry(USER, delivery_id)
-                case 2 if self.tickets:
-                    self.put(0, self.random.choice(sorted(self.tickets, key=repr)))
-        except (ConflictError, UnavailableError):
-            pass
+    @rule(pick=picks, wish=wishes, skew=skews, script=scripts)
+    def send(self, pick, wish, skew, script):
+        """Somebody sends a message, or one of those before once more."""
+        if pick >= len(self.bodies) and len(self.bodies) < MOST_MESSAGES:
+            self._write(wish)
+        self._ask(list(self.bodies)[min(pick, len(self.bodies) - 1)], skew, script)
 
-    def put(self, delay: float, doorbell: object) -> None:
-        """Queue a message, late by a moment or by a while, once or twice."""
-        for _ in range(self.random.choice([1, 1, 1, 2])):
-            late = self.random.choice([0.0, 0.1, 20.0])
-            due = self.world.clock.now() + delay + late
-            heapq.heappush(self.queue, (due, next(self.count), doorbell))
+    @precondition(lambda self: self._visible())
+    @rule(
+        pick=picks,
+        more=st.sampled_from([0, 0, 1, 2]),
+        doubled=st.booleans(),
+        skew=skews,
+        script=scripts,
+    )
+    def receive(self, pick, more, doubled, skew, script):
+        """A worker is given some messages, in any order, and SQS may deliver them again."""
+        messages = self._visible()
+        first = pick % len(messages)
+        batch = messages[first : first + 1 + more]
+        if doubled:
+            self.messages += [replace(one) for one in batch]
+        for actor in self._receive(batch, skew):
+            self._play(actor, script)
 
-    def collect(self) -> None:
-        """Move what was rung into the queue; lose some of it while things go wrong."""
-        for name, doorbell, delay in self.world.doorbells.taken():
-            if name == "dead_letter":
-                self.tickets.add(doorbell)
-            elif not (self.faulty and self.random.random() < 0.1):
-                self.put(delay, doorbell)
+    @precondition(lambda self: self._visible())
+    @rule(
+        pick=picks,
+        stop=st.integers(0, 10),
+        fate=st.sampled_from(["crash", "crash after", "lost", ""]),
+        seconds=st.sampled_from([61.0, 45.0, 721.0]),
+        skew=skews,
+    )
+    def strand(self, pick, stop, fate, seconds, skew):
+        """A worker dies or stalls for so long that the others go on without it."""
+        messages = self._visible()
+        (actor,) = self._receive([messages[pick % len(messages)]], skew)
+        self._play(actor, Script({stop: fate}, stop + (fate != "")))
+        self.clock.advance(seconds)
+        self._work_off()
 
-    def work(self) -> None:
-        """Answer the doorbell that is due; what fails or crashes comes back later."""
-        self.collect()
-        if not self.queue or self.queue[0][0] > self.world.clock.now():
-            return
-        _, _, doorbell = heapq.heappop(self.queue)
-        end = self.world.clock.now() + INVOCATION
-        worker, clock = self.world.worker, self.world.clock
-        try:
-            worker.answer(encode(doorbell), "DeliveryQueue", lambda: end - clock.now())
-        except (UnavailableError, CrashError):
-            due = self.world.clock.now() + VISIBILITY
-            heapq.heappush(self.queue, (due, next(self.count), doorbell))
-        self.collect()
+    @precondition(lambda self: self._due(SKEW))
+    @rule(skew=skews, script=scripts)
+    def sweep(self, skew, script):
+        """The sweeper comes to the user's shard, whoever is there."""
+        self._play(self._sweeping(skew), script)
 
-    def run(self) -> None:
-        """Go on until nothing is owed, or for so long that something must be wrong."""
-        for number in range(self.random.choice([1, 3, 6])):
-            self.accept(number)
-        minute = self.begin
-        while self.world.clock.now() < self.begin + 30 * HOUR:
-            self.collect()
-            next_bell = self.queue[0][0] if self.queue else minute
-            self.world.clock.seconds = max(self.world.clock.seconds, min(next_bell, minute))
-            if self.world.clock.now() >= minute:
-                self.world.sweeper.sweep()
-                minute = self.world.clock.now() + 60
-                if self.faulty and self.random.random() < 0.2:
-                    self.person()
-            self.work()
-            if not self.faulty and not self.owed():
+    @precondition(lambda self: self.actors)
+    @rule(pick=picks, script=scripts)
+    def go_on(self, pick, script):
+        """Somebody who stood still goes on, or dies there with all that the process had in hand."""
+        self._play(self.actors[pick % len(self.actors)], script)
+
+    @precondition(lambda self: self._standing(Status.FAILED))
+    @rule(pick=picks, skew=skews, script=scripts)
+    def retry(self, pick, skew, script):
+        """A person asks for a fresh round of what has failed."""
+        self._change(self.rounds.retry, pick, Status.FAILED, skew, script)
+
+    @precondition(lambda self: self.cancels < MOST_CANCELS and self._standing(Status.PENDING))
+    @rule(pick=picks, skew=skews, script=scripts)
+    def cancel(self, pick, skew, script):
+        """A person calls a delivery off."""
+        self.cancels += 1
+        self._change(self.rounds.cancel, pick, Status.PENDING, skew, script)
+
+    @precondition(lambda self: self.dead_letters)
+    @rule(pick=picks, kept=st.booleans())
+    def redrive(self, pick, kept):
+        """An operator moves a dead letter to the queue of deliveries."""
+        index = pick % len(self.dead_letters)
+        body = self.dead_letters[index] if kept else self.dead_letters.pop(index)
+        self.messages.append(Sent(body, self.clock.seconds))
+
+    @rule(name=st.sampled_from(TYPES), change=st.sampled_from(CHANGES), policy=policies)
+    def change(self, name, change, policy):
+        """The user changes an override, its receiver its manner, or an operator purges queues."""
+        if change in OUTCOMES:
+            self._behave(name, change)
+        elif change == "purge":
+            self.messages.clear()
+        else:
+            self._override(name, change, policy)
+
+    @rule(
+        seconds=st.sampled_from([0.0, 0.0, 0.0, 5.0, 20.0, 40.0, 61.0, 721.0]), busy=st.booleans()
+    )
+    def wait(self, seconds, busy):
+        """Time goes on, for those too who stand still; with 0 until there is something to do.
+
+        Others may work meanwhile, and all goes well with them.
+        """
+        if seconds:
+            self.clock.advance(seconds)
+        else:
+            self.clock.seconds = max(self.clock.seconds, min(self._coming(), default=0.0))
+        if busy:
+            self._work_off()
+
+    # How it happens -------------------------------------------------------------------------------
+
+    def _behave(self, name: str, manner: str) -> None:
+        uncertain = name == "SMS" and manner == "was cut after reading"
+        self.receivers[name].manner = "refuses" if uncertain else manner
+
+    def _override(self, name: str, change: str, policy: dict[str, int]) -> None:
+        stored = self.world.overrides.get(USER).by_type
+        if change == "delete":
+            if name not in stored:
                 return
+            self.world.overrides.delete(USER, name, token="a person")
+        else:
+            settings = {"enabled": change == "enable", "config": CONFIGS[name], **policy}
+            self.world.override(name, **settings)
+        # Without an override TEST is on, the others are not.
+        if change == "enable" or (change == "delete" and name == "TEST"):
+            self.books.off_since.pop(name, None)
+        else:
+            self.books.off_since.setdefault(name, self.clock.seconds)
 
-    def rows(self) -> list[Delivery]:
-        """Return all deliveries that were written."""
-        return [
-            Delivery.of(row)
-            for key, row in self.world.deliveries.rows.items()
-            if key[1].startswith("DELIVERY#")
-        ]
+    def _write(self, wish: dict[str, Any]) -> None:
+        request_id = f"r-{len(self.bodies)}"
+        begin = self.clock.seconds + wish["ahead"]
+        self.bodies[request_id] = {
+            "request_id": request_id,
+            "content": "x",
+            "mode": wish["mode"],
+            "integration_types": wish["types"],
+            **({"deliver_at": rfc3339(begin)} if wish["ahead"] else {}),
+            **({"expires_at": rfc3339(begin + wish["lasts"])} if wish["lasts"] else {}),
+        }
 
-    def owed(self) -> bool:
-        """Tell whether anything is pending, or a ticket owed."""
-        return any(row.status == "pending" or row.sweep_at is not None for row in self.rows())
+    def _ask(self, request_id: str, skew: float, script: Script) -> None:
+        body = self.bodies[request_id]
+        accept = self.acceptance.accept
+        actor = self._start(f"send {request_id}", lambda: accept(USER, body), skew)
+        self.asked[actor] = request_id
+        self._play(actor, script)
+
+    def _start(
+        self, name: str, work: Callable[[], Any], skew: float, until: float = float("inf")
+    ) -> Actor:
+        actor = Actor(name, work, skew=skew, until=until)
+        self.actors.append(actor)
+        return actor
+
+    def _change(self, call, pick: int, status: Status, skew: float, script: Script) -> None:
+        candidates = self._standing(status)
+        delivery_id = candidates[pick % len(candidates)]
+        actor = self._start(f"{call.__name__} {delivery_id}", lambda: call(USER, delivery_id), skew)
+        self._play(actor, script)
+
+    def _standing(self, status: Status) -> list[str]:
+        return [row.delivery_id for row in self.books.rows() if row.status == status]
+
+    def _sweeping(self, skew: float) -> Actor:
+        until = self.clock.monotonic() + LONGEST_SWEEP
+        sweep = self.sweeper._sweep_shard
+        return self._start("sweep", lambda: sweep(shard_of(USER), until), skew)
+
+    def _receive(self, batch: list[Sent], skew: float) -> list[Actor]:
+        until = self.clock.seconds + INVOCATION
+        mates: list[Actor] = []
+        for message in batch:
+            message.visible_at = self.clock.seconds + VISIBILITY
+            message.received += 1
+            body = message.body
+            mates.append(
+                self._start(f"worker on {body}", self._answering(body, until), skew, until)
+            )
+            self.in_hand[mates[-1]] = (message, mates)
+        return mates
+
+    def _answering(self, body: str, until: float) -> Callable[[], None]:
+        # A worker of its own: whoever stands still would keep its process's second tries waiting.
+        worker = replace(self.worker)
+        return lambda: worker.answer(body, "DeliveryQueue", lambda: until - self.clock.seconds)
+
+    def _play(self, actor: Actor, script: Script) -> None:
+        """Let somebody go on by a script."""
+        for stop in itertools.count():
+            if actor.done or stop == script.stays:
+                break
+            actor.go_on(script.faults.get(stop, ""))
+        if actor.done:
+            self._ended(actor)
+        self._collect()
+        self._hold()
+
+    def _ended(self, actor: Actor) -> None:
+        if actor not in self.actors:
+            return
+        self.actors.remove(actor)
+        self.books.ended.append(actor)
+        expected = ConflictError | UnavailableError
+        if actor in self.asked:
+            # A message whose times have passed may be refused, if nobody had accepted it.
+            expected |= InvalidInputError
+        if actor.error and not isinstance(actor.error, expected):
+            raise actor.error
+        request_id = self.asked.pop(actor, None)
+        if request_id and actor.result:
+            self.books.answers[request_id].append(actor.result.answer)
+        message, mates = self.in_hand.pop(actor, (None, []))
+        if message and not (actor.error or actor.crashed) and message in self.messages:
+            self.messages.remove(message)
+        if actor.crashed:
+            for mate in mates:
+                if not mate.done:
+                    mate.go_on("crash")
+                    self._ended(mate)
+
+    def _collect(self) -> None:
+        """Move what was rung into the queues; give up what was received too often."""
+        for queue, doorbell, delay in self.world.doorbells.taken():
+            if queue == "dead_letter":
+                self.dead_letters.append(encode(doorbell))
+            else:
+                self.messages.append(Sent(encode(doorbell), self.clock.seconds + delay))
+        for message in [one for one in self.messages if one.received >= RECEIVES]:
+            if message.visible_at <= self.clock.seconds:
+                self.messages.remove(message)
+                self.dead_letters.append(message.body)
+
+    def _visible(self) -> list[Sent]:
+        return [one for one in self.messages if one.visible_at <= self.clock.seconds]
+
+    def _due(self, ahead: float = 0.0) -> bool:
+        now = self.clock.seconds + ahead
+        return any(row.sweep_at is not None and row.sweep_at <= now for row in self.books.rows())
+
+    def _coming(self) -> list[float]:
+        """Return when something is to be done next: messages, and what the sweeper looks after."""
+        watched = [row.sweep_at for row in self.books.rows() if row.sweep_at is not None]
+        return [one.visible_at for one in self.messages] + watched
+
+    def _hold(self) -> None:
+        self.sound = False
+        self.books.hold()
+        self.sound = True
+
+    # How it ends ----------------------------------------------------------------------------------
+
+    def teardown(self):
+        """Let time go on without faults: all comes to an end, and nothing stays owed."""
+        try:
+            if self.sound:
+                self._rest()
+        finally:
+            for actor in list(self.actors):
+                if not actor.done:
+                    actor.go_on("crash")
+
+    def _work_off(self) -> None:
+        if self._due():
+            self._play(self._sweeping(0.0), TO_THE_END)
+        for message in self._visible():
+            if message in self.messages:
+                for actor in self._receive([message], 0.0):
+                    self._play(actor, TO_THE_END)
+
+    def _rest(self) -> None:
+        while self.actors:
+            self._play(self.actors[0], TO_THE_END)
+        for _ in range(MOST_ROUNDS_OF_REST):
+            self._work_off()
+            coming = self._coming()
+            if not coming:
+                break
+            self.clock.seconds = max(self.clock.seconds, min(coming))
+        self.books.hold_at_rest()
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_the_promises_hold_under_faults(seed):
-    """Nothing is lost, the budget holds, nobody overtakes, tickets are never missing."""
-    cloud = Cloud(seed)
-
-    cloud.run()
-
-    rows = {row.delivery_id: row for row in cloud.rows()}
-    assert cloud.broken == []
-    assert set(cloud.ids) <= set(rows)
-    assert {row.status for row in rows.values()} <= {"success", "failed", "skipped"}
-    for row in rows.values():
-        assert (row.owner, row.sweep_at, row.ticket_owed, row.waits) == (None, None, False, False)
-        assert row.attempts <= row.max_attempts
-        assert row.tries <= row.max_attempts + 3
-        owes = row.status == "failed" and row.error_code not in NO_TICKET
-        assert not owes or Ticket(USER, row.delivery_id, row.round + 1) in cloud.tickets
-    for key, sends in cloud.sends.items():
-        assert len(sends) <= rows[key[0]].max_attempts + 3
-        successes = sum(isinstance(outcome, Delivered) for _, outcome in sends)
-        assert successes <= 1 + cloud.excused[key]
-    for delivered in cloud.firsts.values() if not cloud.stall_rate else ():
-        assert delivered == sorted(delivered), "a lower priority overtook a first try"
-    chains = defaultdict(list)
-    for row in rows.values():
-        chains[row.chain or row.delivery_id].append(row.status)
-    assert all(statuses.count("success") <= 1 for statuses in chains.values())
+TestDispatching = Dispatching.TestCase

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import pytest
 
+from dispatcher.delivery import rfc3339
 from dispatcher.doorbells import DeliveryBell, RequestBell, Ticket
 from dispatcher.errors import BrokenSettingError, ConflictError, NotFoundError, UnavailableError
-from dispatcher.outcomes import Delivered, Permanent
-from tests.fakes import Faulty
+from dispatcher.outcomes import Delivered, Permanent, Retry
+from tests.fakes import Faulty, MemoryDeliveries
 from tests.world import USER, World
 
 BELL = RequestBell(USER, "r-1")
@@ -80,7 +82,7 @@ def test_a_failed_delivery_gets_a_fresh_round(world):
         ttl=None,
         error_code=None,
         error_message=None,
-        last_owner=row.last_owner,
+        opened_by=row.opened_by,
     )
     assert world.doorbells.rung == [("delivery", DeliveryBell(USER, only, now), 0)]
     assert world.journal.lines[-1] == (
@@ -153,7 +155,7 @@ def test_a_round_that_somebody_else_opened_is_a_conflict():
 
 @pytest.mark.parametrize("call", ["retry", "redeem"])
 def test_a_round_whose_answer_was_lost_is_ours(call):
-    """The refusal names us last: go on, and ring."""
+    """The refusal names who opened it: go on, and ring."""
     world = World()
     only = failed(world)
     lossy = Faulty(world.deliveries, lambda _: "repeated", "apply")
@@ -165,6 +167,28 @@ def test_a_round_whose_answer_was_lost_is_ours(call):
         assert rounds.redeem(Ticket(USER, only, 2)) is True
 
     assert (world.row(only).round, len(world.doorbells.rung)) == (2, 1)
+
+
+def test_a_round_that_ran_before_its_lost_answer_was_noticed_is_ours():
+    """Others wrote the row between our call and its repetition; who opened the round stands."""
+    world = World()
+    only = failed(world)
+
+    class Lossy(MemoryDeliveries):
+        """Repeats a call whose answer was lost, a whole attempt later."""
+
+        def apply(self, key, change):
+            super().apply(key, change)
+            world.channels["TEST"].outcomes.append(Retry("http_503", "busy"))
+            world.answer(DeliveryBell(USER, only, world.clock.now()))
+            return super().apply(key, change)
+
+    lossy = Lossy()
+    lossy.rows = world.deliveries.rows
+    answer = dataclasses.replace(world.rounds, deliveries=lossy).retry(USER, only)
+
+    assert answer["round"] == 2
+    assert (world.row(only).round, world.row(only).attempts) == (2, 1)
 
 
 def test_a_ring_that_fails_is_the_sweepers(world):
@@ -218,6 +242,28 @@ def test_a_ticket_for_what_has_not_failed_does_nothing(world, status):
     assert world.rounds.redeem(Ticket(USER, only, 2)) is True
 
     assert (world.row(only), world.doorbells.rung) == (before, [])
+
+
+@pytest.mark.parametrize("order", sorted(set(itertools.permutations(["ticket", "retry"] * 2))))
+def test_redriving_and_retrying_twice_each_open_one_round(world, order):
+    """Whoever comes first opens it; the others change nothing."""
+    only = failed(world)
+    ticket = Ticket(USER, only, 2)
+    refused = 0
+
+    for one in order:
+        if one == "ticket":
+            world.answer(ticket)
+        else:
+            try:
+                world.rounds.retry(USER, only)
+            except ConflictError:
+                refused += 1
+
+    row = world.row(only)
+    assert (row.round, row.status, row.tries) == (2, "pending", 0)
+    assert refused == (1 if order[0] == "retry" else 2)
+    assert world.doorbells.rung == [("delivery", DeliveryBell(USER, only, row.due_at), 0)]
 
 
 def test_an_old_ticket_does_nothing(world):
@@ -417,6 +463,19 @@ def test_calling_off_the_first_of_a_chain_releases_the_next(world):
     assert world.row(ids[1]).status == "success"
 
 
+@pytest.mark.parametrize(("ahead", "delay"), [(45, 45), (3600, 900)])
+def test_calling_off_the_first_of_a_chain_before_its_time_makes_nobody_early(world, ahead, delay):
+    """The next is due when the message is: at ``deliver_at``."""
+    world.webhook()
+    due_at = world.clock.now() + ahead
+    first, second = send(world, "WEBHOOK", "TEST", mode="first_success", deliver_at=rfc3339(due_at))
+
+    world.rounds.cancel(USER, first)
+
+    assert (world.row(second).waits, world.row(second).due_at) == (False, due_at)
+    assert world.doorbells.rung == [("delivery", DeliveryBell(USER, second, due_at), delay)]
+
+
 def test_calling_off_one_that_waits_releases_nobody(world):
     """Its turn had not come."""
     world.override("SMS", enabled=True, config={"phone_number": "+14155552671"})
@@ -453,6 +512,18 @@ def test_calling_off_in_a_later_round_releases_nobody(world):
     world.rounds.cancel(USER, ids[0])
 
     assert (world.row(ids[1]), world.doorbells.rung) == (before, [])
+
+
+def test_the_end_of_a_later_round_looks_at_no_sibling(world):
+    """A fresh round begins only where none waits: there is nobody to read."""
+    ids = chain(world, NO, NO)
+    world.rounds.retry(USER, ids[0])
+    reads = []
+    counted = Faulty(world.deliveries, reads.append, "get")
+
+    waiting = dataclasses.replace(world.rounds, deliveries=counted).waiting_after(world.row(ids[0]))
+
+    assert (waiting, reads) == ([], [])
 
 
 def test_a_sibling_that_moved_meanwhile_is_read_again():

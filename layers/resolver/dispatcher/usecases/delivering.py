@@ -7,8 +7,9 @@ again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from dispatcher import protocol
@@ -57,6 +58,12 @@ class Worker(Mover):
     channels: Callable[[str], Channel]
     rounds: Rounds
     watchdog: Watchdog
+    alone: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
+    """Held while a try is repeated that left no record.
+
+    It may be what ended its process, and ends this one too. Tries whose record was lost only beside
+    it are not even claimed meanwhile, so it costs them no second one.
+    """
 
     def answer(self, body: str, source: str, remaining: Callable[[], float]) -> None:
         """Answer one message; ``remaining`` gives the seconds left of the invocation.
@@ -148,13 +155,16 @@ class Visit:
             if refusal is Refusal.LIVE and stored:
                 return Met.LIVE, Delivery.of(stored)
             if refusal is Refusal.LAPSED and stored:
-                return self._take_over(Delivery.of(stored))
+                with worker.alone:
+                    return self._take_over(Delivery.of(stored))
             if refusal is not Refusal.MINE or not stored:
                 return Met.DONE, None
             row = Delivery.of(stored)
         return self._serve(row, token, claimed_at), row
 
-    def _take_over(self, lost: Delivery) -> tuple[Met, Delivery]:
+    def _take_over(self, lost: Delivery) -> tuple[Met, Delivery | None]:
+        if self._remaining() < TIME_TO_CLAIM:
+            return Met.OUT_OF_TIME, None
         worker = self._worker
         token = worker.identities.token()
         resend = catalogue()[lost.integration_type].resend_unknown

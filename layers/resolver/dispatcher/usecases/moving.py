@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from dispatcher.delivery import Status
+from dispatcher.delivery import Delivery, Status
 from dispatcher.doorbells import DeliveryBell, RequestBell
 from dispatcher.errors import UnavailableError
 from dispatcher.protocol import key_of
@@ -13,7 +13,6 @@ from dispatcher.protocol import key_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dispatcher.delivery import Delivery
     from dispatcher.ports import Clock, Deliveries, Doorbells, Identities, Journal, Overrides
 
 
@@ -54,7 +53,7 @@ class Mover:
             )
             self.journal.note("doorbell.lost", user_id=doorbell.user_id, **named)
 
-    def waiting_after(self, row: Delivery) -> list[str]:
+    def waiting_after(self, row: Delivery) -> list[Delivery]:
         """Return the later siblings of a ``first_success`` request that wait now, in order.
 
         None after a row that waits itself, or in a later round: it holds nobody up.
@@ -62,9 +61,6 @@ class Mover:
         if not row.chain or row.waits or row.round > 1:
             return []
         later = row.chain[row.chain.index(row.delivery_id) + 1 :]
-        rows = [(one, self.deliveries.get(key_of(row.user_id, one))) for one in later]
-        return [
-            one
-            for one, item in rows
-            if item and item["status"] == Status.PENDING and item.get("waits")
-        ]
+        rows = [self.deliveries.get(key_of(row.user_id, one)) for one in later]
+        siblings = [Delivery.of(item) for item in rows if item]
+        return [one for one in siblings if one.status == Status.PENDING and one.waits]

@@ -132,8 +132,9 @@ class Record:
     def _finish(self, ending: Ending, change: Change) -> None:
         """Write how a round ended, and for its siblings; then send the ticket that it owes."""
         mover, row = self._mover, self._row
-        # When each was released. All are rung for: of two writes the first may have been the one
-        # that took effect, its answer lost; a doorbell for who still waits does nothing.
+        # When each is due that was released. All are rung for: of two writes the first may have
+        # been the one that took effect, its answer lost; a doorbell for who still waits does
+        # nothing.
         released: dict[str, float] = {}
 
         def write() -> None:
@@ -142,12 +143,12 @@ class Record:
             if ending.status == Status.SUCCESS:
                 others = [(one, protocol.skip_sibling(now, mover.ttl(now))) for one in later]
             else:
-                released.update(dict.fromkeys(later[:1], now))
-                others = [(one, protocol.release(now)) for one in later[:1]]
+                others = [(one, protocol.release(one, now)) for one in later[:1]]
+                released.update({one.delivery_id: step.set["due_at"] for one, step in others})
             if not others:
                 mover.deliveries.apply(self._key, change)
                 return
-            siblings = [Write(key_of(row.user_id, one), step) for one, step in others]
+            siblings = [Write(key_of(row.user_id, one.delivery_id), step) for one, step in others]
             mover.deliveries.commit([Write(self._key, change), *siblings])
 
         if not self._written(write):

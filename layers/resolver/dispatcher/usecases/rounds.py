@@ -73,15 +73,19 @@ class Rounds(Mover):
                 )
             now = self.clock.now()
             step = protocol.cancel(row, token, now=now, ttl=self.ttl(now))
-            following = self.waiting_after(row)[:1]
+            following = {
+                one.delivery_id: protocol.release(one, now) for one in self.waiting_after(row)[:1]
+            }
             try:
-                self._commit(row, step, [(one, protocol.release(now)) for one in following])
+                self._commit(row, step, list(following.items()))
             except RefusedError as refused:
                 if not protocol.is_ours(refused.row, token):
                     continue
             self.journal.note("delivery.cancelled", user_id=user_id, delivery_id=delivery_id)
-            for one in following:
-                self.call(self.doorbells.ring, DeliveryBell(user_id, one, now))
+            for one, release in following.items():
+                due_at = release.set["due_at"]
+                delay = protocol.delay_until(due_at, now)
+                self.call(self.doorbells.ring, DeliveryBell(user_id, one, due_at), delay=delay)
             return self._row(user_id, delivery_id).as_json(with_log=True)
         raise ConflictError(f"delivery {delivery_id} is being changed by others: try again")
 
@@ -116,7 +120,7 @@ class Rounds(Mover):
         try:
             self._commit(row, step, siblings)
         except RefusedError as refused:
-            if not protocol.is_ours(refused.row, token):
+            if not protocol.has_opened(refused.row, token):
                 return False
         self.journal.note(
             "round.opened", user_id=row.user_id, delivery_id=row.delivery_id, round=row.round + 1
