@@ -42,6 +42,7 @@ def look(page: Page, url: str) -> None:
     answer = operation.locator(".live-responses-table .response-col_status").last
     expect(answer).to_contain_text("202")
     assert sent.value.headers["authorization"] == "Bearer a-token-of-the-issuer"  # noqa: S101 - a check
+    page.set_viewport_size({"width": 1280, "height": 1960})
     operation.evaluate("one => one.scrollIntoView()")
     page.screenshot(path=IMAGES / "try-it-out.png")
 

@@ -132,8 +132,13 @@ def sweeper() -> Sweeper:
     """Return what rings for everything that is owed."""
     from dispatcher.usecases.sweeping import Sweeper
 
+    # One that waits for AWS leaves the processor idle; with eight, one shard alone keeps it busy.
     return Sweeper(
-        deliveries=_deliveries(), doorbells=_doorbells(), clock=clock(), journal=journal()
+        deliveries=_deliveries(),
+        doorbells=_doorbells(),
+        clock=clock(),
+        journal=journal(),
+        threads=8,
     )
 
 
