@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 DOCUMENT: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text())
 
-#: Every answer has these, and some what HTTP itself adds: they are not told of each operation.
+#: Every answer has these, or what stands before the service adds them: no operation tells of them.
 UNTOLD = {
     "cache-control", "connection", "content-length", "content-security-policy", "content-type",
-    "date", "server", "via", "x-content-type-options",
+    "date", "server", "transfer-encoding", "via", "x-amz-apigw-id", "x-amz-request-id",
+    "x-amzn-requestid", "x-content-type-options",
 }  # fmt: skip
 
 

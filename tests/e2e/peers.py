@@ -35,7 +35,8 @@ class ApiSession(requests.Session):
         """Send a request to a path of the API; fail if the document does not tell of the answer."""
         answer = super().request(method, self.api_url + url, **{"timeout": ANSWER_WITHIN} | options)
         if function := function_of(method, url):
-            assert [*breaches(function, answer.status_code, answer.headers, answer.text)] == []
+            wrong = [*breaches(function, answer.status_code, answer.headers, answer.text)]
+            assert not wrong, wrong
         return answer
 
 
