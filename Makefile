@@ -15,7 +15,7 @@ PYTHON ?= $(shell for each in $(made_with) python3 python3.13 python3.12 python3
 PORT ?= 8080
 CLOUD_PORT ?= 4566
 export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN FUNCTION SAM NAME SCOPES FOR
-export CHAOS_SEED CHAOS_DELIVERIES
+export CHAOS_SEED CHAOS_DELIVERIES CASES SEED CREDENTIALS
 
 bin := .venv/bin
 python := $(bin)/python
@@ -86,7 +86,7 @@ fuzz: setup ## Search for a broken promise of delivery, for about half an hour
 	@$(bin)/pytest tests/unit/usecases/test_promises.py --hypothesis-profile=long
 
 .PHONY: check
-check: lint types imports template hosts secrets ## Everything that reads the code but does not run it
+check: lint types imports template document hosts secrets ## Everything that reads the code but does not run it
 
 .PHONY: lint
 lint: setup ## Check style and format
@@ -105,6 +105,10 @@ imports: setup ## Check that imports point down
 template: setup ## Check template.yaml
 	@$(bin)/cfn-lint template.yaml
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .local/sam/bin/sam validate --lint >/dev/null
+
+.PHONY: document
+document: setup ## Check that docs/openapi.json is what the code says
+	@$(python) -m tools.api_document --check
 
 .PHONY: hosts
 hosts: setup ## Check that no file names a package registry's host
@@ -125,6 +129,19 @@ audit: setup ## Compare the locks with the published advisories (needs the netwo
 format: setup ## Format the code, and mend what can be mended
 	@$(bin)/ruff check --fix --quiet || true
 	@$(bin)/ruff format --quiet
+
+.PHONY: openapi
+openapi: setup ## Write docs/openapi.json from the code
+	@$(python) -m tools.api_document
+
+.PHONY: fuzz-api
+fuzz-api: setup ## Ask the running API generated questions (CASES=5000 SEED=1)
+	@$(python) -m tools.fuzz
+
+.PHONY: screenshots
+screenshots: setup ## Try /docs of the running service in Chromium, and keep its pictures
+	@"$(PYTHON)" -m tools.bootstrap browser
+	@.local/browser/bin/python -m tools.screenshots
 
 .PHONY: lock
 lock: setup ## Renew every lock after a change of requirements (UPGRADE=1: newest versions)

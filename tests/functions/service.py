@@ -22,12 +22,15 @@ from moto.core.botocore_stubber import BotocoreStubber
 from dispatcher import wiring
 from dispatcher.access import ADMIN, READ, SEND, Caller
 from dispatcher.doorbells import decode
+from dispatcher.routes import ROUTES
+from tests.contract import breaches
 from tests.declared import create_table, functions, template, variables
 from tests.template.rights import granted_to
 
 EVENTS = Path(__file__).parents[2] / "events"
 QUEUES = ("DeliveryQueue", "RetryQueue", "DeadLetterQueue", "IntakeQueue", "ParkedQueue")
 TABLES = ("OverridesTable", "DeliveriesTable")
+ROUTED = {route.function for route in ROUTES}
 
 
 OPERATOR = Caller("key:operator", "", frozenset({ADMIN}))
@@ -99,6 +102,10 @@ class Service:
             self.used[function] |= set(self.called)
         json.dumps(answer)
         assert set(self.called) <= granted_to(function)
+        if function in ROUTED:
+            told = answer["statusCode"], answer["headers"], answer["body"]
+            wrong = [*breaches(function, *told)]
+            assert not wrong, wrong
         return answer
 
     def ask(self, function: str, body: Any = None, **parts: Any) -> tuple[int, Any]:

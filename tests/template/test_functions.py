@@ -49,6 +49,8 @@ RIGHTS = {
         ("dynamodb:GetItem", DELIVERIES),
         *(("sqs:GetQueueAttributes", queue) for queue in QUEUES),
     },
+    "GetOpenapiFunction": set(),
+    "GetDocsFunction": set(),
     "GetIntegrationDefaultsFunction": set(),
     "GetEffectiveConfigurationFunction": {("dynamodb:GetItem", OVERRIDES)},
     "ResetOverridesFunction": {("dynamodb:DeleteItem", OVERRIDES)},

@@ -55,6 +55,7 @@ def test_functions_learn_all_settings_from_the_template():
         "TOOL_BUS_NAME": {"Ref": "ToolBus"},
         "KEY_ARN": {"Fn::GetAtt": "Key.Arn"},
         "RETENTION_DAYS": {"Ref": "RetentionDays"},
+        "PUBLIC_DOCS": {"Ref": "PublicDocs"},
         "TEST_ENABLED": {"Ref": "TestEnabled"},
         "WEBHOOK_ALLOWED_CIDRS": {"Ref": "WebhookAllowedCidrs"},
         "WEBHOOK_ALLOW_HTTP": {"Ref": "WebhookAllowHttp"},

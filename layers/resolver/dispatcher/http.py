@@ -90,10 +90,13 @@ PROBLEMS = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler answers; a body of ``None`` is an empty one."""
+    """What a handler answers.
+
+    A body of ``None`` is an empty one. Text goes out as it is; its type is among the headers.
+    """
 
     status: int
-    body: Mapping[str, object] | None = None
+    body: Mapping[str, object] | str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -289,13 +292,18 @@ def _response(answer: Answer) -> dict[str, Any]:
         headers["Content-Type"] = "application/json"
     if answer.status == 503:
         headers["Retry-After"] = str(RETRY_AFTER)
-    text = json.dumps(answer.body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return {
         "statusCode": answer.status,
         "headers": headers | dict(answer.headers),
-        "body": "" if answer.body is None else text,
+        "body": _text(answer.body),
         "isBase64Encoded": False,
     }
+
+
+def _text(body: Mapping[str, object] | str | None) -> str:
+    if body is None or isinstance(body, str):
+        return body or ""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _loggable(request: Request, name: str) -> str | None:

@@ -365,6 +365,11 @@ def _module(integration_type: str) -> ModuleType:
 # Settings -----------------------------------------------------------------------------------------
 
 
+def docs_are_public() -> bool:
+    """Tell whether anybody may read what the API is."""
+    return _needed("PUBLIC_DOCS") == "true"
+
+
 def _needed(variable: str) -> str:
     value = os.environ.get(variable, "")
     if not value:

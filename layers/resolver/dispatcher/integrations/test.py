@@ -46,9 +46,12 @@ class TestConfig(TypedDict, total=False):
     How the first ``fail_attempts`` tries of a round fail (all, where it is not set).
     """
 
-    fail_attempts: Annotated[int, Check(between(0, 25))]
+    fail_attempts: Annotated[int, Check(between(0, 25), {"minimum": 0, "maximum": 25})]
+    """How many tries of a round fail before one succeeds; without it, all do."""
     failure: Annotated[Literal["transient", "permanent", "crash"], Check(failure)]
-    latency_ms: Annotated[int, Check(between(0, 60_000))]
+    """How they fail: such that a retry may help, such that none does, or with a dying worker."""
+    latency_ms: Annotated[int, Check(between(0, 60_000), {"minimum": 0, "maximum": 60_000})]
+    """Milliseconds that every try takes."""
 
 
 def configured(environ: Mapping[str, str]) -> bool:

@@ -31,6 +31,7 @@ from dispatcher.integrations.integration import (
     Integration,
     Recipient,
 )
+from dispatcher.integrations.rules import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -77,6 +78,17 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MARK = re.compile(r"[^a-z0-9]")
 _VALUE = re.compile(r"(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?")
+
+URL_SCHEMA = {"format": "uri", "pattern": "^https?://", "maxLength": LONGEST_URL}
+HEADERS_SCHEMA = {
+    "maxProperties": MOST_HEADERS,
+    "propertyNames": {**whole(_TOKEN.pattern), "maxLength": LONGEST_HEADER_NAME},
+    "additionalProperties": {
+        "type": "string",
+        **whole(_VALUE.pattern),
+        "maxLength": LONGEST_HEADER_VALUE,
+    },
+}
 
 
 class Url(NamedTuple):
@@ -229,10 +241,20 @@ def _header_problem(name: str, content: str) -> str | None:
 class WebhookConfig(TypedDict, total=False):
     """What a WEBHOOK override may set."""
 
-    url: Annotated[str, Check(written_url)]
-    method: Annotated[str, Check(written_method)]
-    headers: Annotated[dict[str, str], Check(written_headers)]
+    url: Annotated[str, Check(written_url, URL_SCHEMA)]
+    """Where the request goes: https, a host name of the public internet, port 443 or 8443.
+
+    The values in its query are read back as `***`; sent again, `***` keeps the stored value.
+    """
+    method: Annotated[str, Check(written_method, {"enum": [*METHODS]})]
+    """The request's method, POST where it is not set."""
+    headers: Annotated[dict[str, str], Check(written_headers, HEADERS_SCHEMA)]
+    """Headers to send along, such as an authorization of the receiver's own.
+
+    Values are kept encrypted and read back as `***`; sent again, `***` keeps the stored value.
+    """
     include_agent_info: bool
+    """Whether the request names the agent that sent the message."""
 
 
 class WebhookSecrets:
