@@ -44,7 +44,8 @@ def found_in(names: list[str], plugins: tuple[str, ...]) -> list[tuple[str, int,
         return [
             (name, one.line_number, one.type)
             for name in names
-            if (ROOT / name).is_file()
+            # A link's file is looked at where it lies.
+            if (ROOT / name).is_file() and not (ROOT / name).is_symlink()
             for one in scan_file(str(ROOT / name))
         ]
 

@@ -249,7 +249,7 @@ class Handler:
             caller=request.caller.name or None,
             user_id=_loggable(request, "user_id"),
             delivery_id=_loggable(request, "delivery_id"),
-            request_id=(answer.body or {}).get("request_id"),
+            request_id=answer.body.get("request_id") if isinstance(answer.body, dict) else None,
             **told,
         )
         return _response(answer)
