@@ -100,7 +100,7 @@ def test_transactions():
         ]
     )
     committed = read(*wire.sent)
-    table(wire).commit([Write(KEY, ended), Write(KEY, protocol.release(101.0))])
+    table(wire).commit([Write(KEY, ended), Write(KEY, protocol.release(ROW, 101.0))])
     recorded = read(*wire.sent)
 
     assert committed == Call(Step.COMMIT, "0190-1", names={"0190-1": "r-1 WEBHOOK"})

@@ -113,7 +113,7 @@ class Cause(StrEnum):
 
     CRASH = "crash between send and record"
     UNRECORDED = "record not written"
-    STALL = "lease outlived"
+    STALL = "lease outlived, worker not seen to die"
     RECEIVER = "receiver's answer did not arrive"
 
 

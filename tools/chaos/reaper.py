@@ -47,7 +47,9 @@ class Reaper:
     def claims(self) -> list[Claim]:
         """Return all claims that were granted."""
         with self._lock:
-            return list(self._claims.values())
+            return [
+                replace(claim, pid=self.claimants[token]) for token, claim in self._claims.items()
+            ]
 
     def introduce(self, call: Call) -> None:
         """Learn what deliveries are called in every run: their ids are never the same."""
@@ -68,8 +70,7 @@ class Reaper:
 
         def sender() -> int | None:
             with self._lock:
-                claim = self._claims.get(self._latest.get(delivery_id, ""))
-            return claim.pid if claim else None
+                return self.claimants.get(self._latest.get(delivery_id, ""))
 
         return self._strikes(step, delivery_id, sender, MORTAL[Step.CLAIM])
 
@@ -94,7 +95,8 @@ class Reaper:
     def claiming(self, call: Call, pid: int | None) -> None:
         """Note who tries to claim: the answer may be lost, and then it dies."""
         with self._lock:
-            self.claimants[call.token] = pid or 0
+            # Where a worker gave up waiting, its connection tells nothing: its next one does.
+            self.claimants[call.token] = pid or self.claimants.get(call.token, 0)
 
     def granted(self, call: Call, at: float) -> None:
         """Note a claim."""

@@ -35,7 +35,7 @@ class Plan:
     """Of the deliveries, at each step."""
     linger: float = 75.0
     """Seconds that faults go on after the last message: beyond the first leases' end."""
-    patience: float = 480.0
+    patience: float = 900.0
     """Seconds for everything to come to its end after that."""
     hasten: bool = False
     """Whether dead workers' leases and the sweeper's minute are cut short instead of waited for."""

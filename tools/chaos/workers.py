@@ -90,8 +90,9 @@ class Workers:
             for child in self._cloud.children():
                 if child.pid not in self._functions:
                     with suppress(psutil.Error):
-                        environment = child.environ()
-                        self._functions[child.pid] = environment["AWS_LAMBDA_FUNCTION_NAME"]
+                        # It is missing for the moment between fork and exec.
+                        if name := child.environ().get("AWS_LAMBDA_FUNCTION_NAME"):
+                            self._functions[child.pid] = name
         return [pid for pid in list(self._functions) if pid not in self.deaths]
 
     def _look(self) -> None:
