@@ -15,6 +15,7 @@ PYTHON ?= $(shell for each in $(made_with) python3 python3.13 python3.12 python3
 PORT ?= 8080
 CLOUD_PORT ?= 4566
 export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN FUNCTION SAM CASES SEED CREDENTIALS NAME SCOPES FOR
+export CHAOS_SEED CHAOS_DELIVERIES
 
 bin := .venv/bin
 python := $(bin)/python
@@ -26,6 +27,7 @@ help: ## List the commands
 	@echo
 	@echo '  PORT=8080 CLOUD_PORT=4566   where the service and the local AWS answer'
 	@echo '  PARAMETERS="Key=Value …"    template parameters for make up'
+	@echo '  CHAOS_SEED=7 CHAOS_DELIVERIES=500  what make chaos sends'
 	@echo '  PYTHON=/path/to/python3.13  the Python that builds and runs everything (3.11 to 3.14)'
 
 .PHONY: setup
@@ -34,6 +36,10 @@ setup: ## Create .venv and .local/ from the locks (every command does)
 	  echo 'Python 3.11 to 3.14 is needed. Install one (on Debian 12: apt-get install python3),' >&2; \
 	  echo 'or name it: make PYTHON=/path/to/python3.13' >&2; exit 1; }
 	@"$(PYTHON)" -m tools.bootstrap
+
+.PHONY: faults
+faults: ## Create .local/faults, which makes AWS faulty for chaos and test
+	@"$(PYTHON)" -m tools.bootstrap faults
 
 .PHONY: build
 build: setup ## Build functions and layers with sam into .aws-sam/build
@@ -63,12 +69,16 @@ key: setup ## Make a key for a service (NAME=… SCOPES="…" FOR=user)
 demo: setup ## Run the main job and tell what happens
 	@$(python) -m tools.demo
 
+.PHONY: chaos
+chaos: setup faults ## Deliver 2,000 messages under faults and crashes; count what is lost (10 min)
+	@$(python) -m tools.chaos
+
 .PHONY: sam-local
 sam-local: setup ## Invoke every function by `sam local`, in containers (FUNCTION=name: one)
 	@$(python) -m tools.sam_local
 
 .PHONY: test
-test: check ## Check everything, then run every test
+test: check faults ## Check everything, then run every test
 	@$(bin)/pytest -n 2 --dist loadfile --cov
 
 .PHONY: fuzz

@@ -81,7 +81,7 @@ ENVIRONMENTS = (
     Environment("fuzz", LOCAL / "fuzz"),
 )
 
-#: Made only on request: by `make lock`, the chaos suite, `make screenshots`.
+#: Made only on request: by `make lock`, by `make chaos` and `make test`, by `make screenshots`.
 EXTRAS = (
     Environment("lock", LOCAL / "lock"),
     Environment("faults", LOCAL / "faults"),

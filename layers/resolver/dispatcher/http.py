@@ -223,11 +223,13 @@ class Handler:
     scope: str | None
     respond: Callable[[Request], Answer]
 
-    def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    def __call__(self, event: Mapping[str, Any], context: object) -> dict[str, Any]:
         """Answer an event of API Gateway, whatever happens, and log one line about it."""
         started = time.monotonic()
         request = Request(event)
-        request_id = request.id
+        instance = request.id
+        journal = wiring.journal()
+        journal.begin(context, api_request_id=instance)
         told: dict[str, object] = {}
         try:
             # Before anything is read: whoever may not ask learns nothing, not even by the time.
@@ -235,18 +237,19 @@ class Handler:
             access.require(request.caller, self.scope, owner)
             answer = self.respond(request)
         except Exception as error:  # noqa: BLE001 - the edge: every error gets an answer
-            answer = _problem(error, f"urn:uuid:{request_id}")
+            answer = _problem(error, f"urn:uuid:{instance}")
             # Of a caller's mistake no more: a pointer may hold a name from the body.
             told = described(error) if answer.status >= 500 else {"error": type(error).__name__}
-        wiring.journal().note(
+        journal.note(
             "request.answered",
             method=event.get("httpMethod"),
             route=self.path,
             status=answer.status,
             duration_ms=round((time.monotonic() - started) * 1000, 1),
             caller=request.caller.name or None,
-            user_id=_loggable_user(request),
-            api_request_id=request_id,
+            user_id=_loggable(request, "user_id"),
+            delivery_id=_loggable(request, "delivery_id"),
+            request_id=answer.body.get("request_id") if isinstance(answer.body, dict) else None,
             **told,
         )
         return _response(answer)
@@ -303,8 +306,10 @@ def _text(body: Mapping[str, object] | str | None) -> str:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _loggable_user(request: Request) -> str | None:
+def _loggable(request: Request, name: str) -> str | None:
+    """Return a part of the path, unless it is not there or not what it should be."""
     try:
-        return request.user_id
-    except InvalidInputError:
+        value: str = getattr(request, name)
+    except RejectedError:
         return None
+    return value
