@@ -65,5 +65,6 @@ def _values(event: Mapping[str, Any], name: str) -> list[str]:
 def _whole_stage(method_arn: str) -> str:
     # Not the ARN itself: the path in it is the caller's, and may hold what policies read as a
     # pattern or a variable. The answer counts for this request alone.
-    api, stage = method_arn.split("/")[:2]
-    return f"{api}/{stage}/*"
+    api, stage, path = method_arn.split("/", 2)
+    # The local cloud decodes the path, and its * ends with the line: one for each.
+    return f"{api}/{stage}/" + "\n".join("*" for _ in path.split("\n"))
