@@ -80,10 +80,11 @@ ENVIRONMENTS = (
     Environment("cloud", LOCAL / "cloud"),
 )
 
-#: Made only on request: `make lock` needs one, the chaos suite the other.
+#: Made only on request: by `make lock`, by the chaos suite and by `make bench`.
 EXTRAS = (
     Environment("lock", LOCAL / "lock"),
     Environment("faults", LOCAL / "faults"),
+    Environment("bench", LOCAL / "bench"),
 )
 
 

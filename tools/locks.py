@@ -12,15 +12,17 @@ import sys
 from tools.paths import LOCAL, ROOT
 
 DEV_LOCK = "requirements/dev.lock"
+BENCH_LOCK = "requirements/bench.lock"
 LAYERS = ("resolver", "channels")
 
-#: Lock file → what it is made from; the layers' last, because they follow the versions of dev.
+#: Lock file → what it is made from; last those that follow the versions of dev.
 SOURCES = {
     "requirements/lock.lock": ["requirements/lock.txt"],
     "requirements/sam.lock": ["requirements/sam.txt"],
     "requirements/cloud.lock": ["requirements/cloud.txt"],
     "requirements/faults.lock": ["requirements/faults.txt"],
     DEV_LOCK: ["requirements/dev.txt", *(f"layers/{name}/requirements.txt" for name in LAYERS)],
+    BENCH_LOCK: ["requirements/bench.txt"],
     **{f"layers/{name}/requirements.lock": [f"layers/{name}/requirements.txt"] for name in LAYERS},
 }
 
@@ -32,8 +34,10 @@ def main(options: list[str]) -> int:
     """
     for lock, sources in SOURCES.items():
         print(f"lock: {lock}", flush=True)
-        # What ships is what was tested: a layer gets no version that dev does not have.
-        constraints = ["--constraint", DEV_LOCK] if lock.startswith("layers/") else []
+        # What ships is what was tested: a layer gets no version that dev does not have. And a
+        # comparison is one of equal versions.
+        follows = lock == BENCH_LOCK or lock.startswith("layers/")
+        constraints = ["--constraint", DEV_LOCK] if follows else []
         command = [
             *(str(LOCAL / "lock" / "bin" / "uv"), "pip", "compile", "--quiet"),
             *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-strip-extras"),
