@@ -14,7 +14,7 @@ PYTHON ?= $(shell for each in $(made_with) python3 python3.13 python3.12 python3
 # Settings that the tools read from the environment.
 PORT ?= 8080
 CLOUD_PORT ?= 4566
-export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN FUNCTION SAM
+export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN FUNCTION SAM NAME SCOPES FOR
 
 bin := .venv/bin
 python := $(bin)/python
@@ -54,6 +54,10 @@ status: setup ## Show what runs, and where
 .PHONY: logs
 logs: setup ## Show all logs and follow them (FOLLOW=0: only the last lines)
 	@$(python) -m tools.cloud logs
+
+.PHONY: key
+key: setup ## Make a key for a service (NAME=… SCOPES="…" FOR=user)
+	@$(python) -m tools.api_key
 
 .PHONY: demo
 demo: setup ## Run the main job and tell what happens

@@ -1,5 +1,5 @@
-# How a layer is built; each layer's Makefile includes this. SAM runs it with ARTIFACTS_DIR set, in
-# a scratch copy of the layer's folder.
+# How a layer is built; each layer's Makefile includes this, and that of a function with libraries of
+# its own. SAM runs it with ARTIFACTS_DIR set, in a scratch copy of the folder.
 #
 # Python's bytecode ships with the source, or every cold start would compile it again. So the
 # interpreter that builds must be the one of the function's runtime. `make build` passes both of
@@ -8,8 +8,10 @@ LAYER_PYTHON ?= python3.13
 LAYER_ARCHITECTURE ?= arm64
 
 machine := $(if $(filter arm64,$(LAYER_ARCHITECTURE)),aarch64,x86_64)
-platforms := $(foreach tag,manylinux_2_28 manylinux_2_17 manylinux2014,--platform $(tag)_$(machine))
-target := $(ARTIFACTS_DIR)/python
+# pip takes the wheel of the first that a library has one for: the oldest runs everywhere.
+platforms := $(foreach tag,manylinux2014 manylinux_2_17 manylinux_2_28,--platform $(tag)_$(machine))
+target ?= $(ARTIFACTS_DIR)/python
+deployed ?= /opt
 
 # In turn: the libraries, from wheels for AWS's system library (glibc 2.34, Python 3.11: 2.26); minus
 # what pip noted about this installation and scripts that name this machine's Python; our package.
@@ -30,5 +32,5 @@ define build_layer
 	find "$(target)" -name __pycache__ -prune -exec rm -rf {} +
 	chmod -R u=rwX,go=rX "$(target)"
 	PYTHONHASHSEED=0 "$(LAYER_PYTHON)" -m compileall -q --invalidation-mode unchecked-hash \
-	  -s "$(ARTIFACTS_DIR)" -p /opt "$(target)"
+	  -s "$(ARTIFACTS_DIR)" -p $(deployed) "$(target)"
 endef

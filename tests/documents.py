@@ -6,9 +6,11 @@ The word after a fence says what its block is; a second one says how it is teste
   command of the block must get; without one, all must succeed.
 - ``bash make``: starts or builds something; only the names of its targets are looked up.
 - ``bash aws``: needs an account; its parameters and environments are looked up.
+- ``bash cli``: the AWS CLI's; run against the suite's own cloud, with a stand-in for ``aws``.
 - ``bash docker``: needs a container engine; run where there is one.
 - ``json`` right after a ``bash`` block: the answer. ``…`` in a text stands for any characters, and
   ``"…": "…"`` in an object for more members.
+- ``text`` right after a ``bash`` block without ``curl``: what it prints, ``…`` again for the rest.
 - ``python``: imported, and called by a test that knows it.
 """
 
@@ -67,12 +69,26 @@ def differences(shown: object, came: object, where: str = "") -> Iterator[str]:
         yield f"{where} shows {shown!r}, {came!r} came"
 
 
+def reads_as(shown: str, came: str) -> bool:
+    """Tell whether a text is the one that a document shows."""
+    pattern = ".*".join(map(re.escape, shown.split(REST)))
+    return re.fullmatch(pattern, came, re.DOTALL) is not None
+
+
 def _same(shown: object, came: object) -> bool:
     if isinstance(shown, str) and isinstance(came, str):
-        pattern = ".*".join(map(re.escape, shown.split(REST)))
-        return re.fullmatch(pattern, came, re.DOTALL) is not None
+        return reads_as(shown, came)
     # 1 is not true, and 5.0 not 5, to whoever reads JSON.
     return type(shown) is type(came) and shown == came
+
+
+def runbook(heading: str) -> str:
+    """Return the commands of the AWS CLI under one heading of the operators' document."""
+    text = (ROOT / "docs" / "operations.md").read_text()
+    section = re.split("^#+ ", text.partition(f"# {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)
+    found = [body for language, mark, body in _FENCE.findall(section[0]) if mark == "cli"]
+    assert found, f"there are no commands under {heading!r}"
+    return "".join(found)
 
 
 def rows(document: str, heading: str) -> list[list[str]]:

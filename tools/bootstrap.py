@@ -35,7 +35,7 @@ class Environment:
 
     name: str
     folder: Path
-    editable: bool = False
+    editable: tuple[Path, ...] = ()
 
     @property
     def lock(self) -> Path:
@@ -55,8 +55,7 @@ class Environment:
     def recipe(self) -> str:
         """Describe what the environment would be made from now."""
         ingredients = [self.lock.read_bytes(), str(sys.version_info[:2]).encode()]
-        if self.editable:
-            ingredients.append(packaging().encode())
+        ingredients += [packaging(project).encode() for project in self.editable]
         return hashlib.sha256(b"\0".join(ingredients)).hexdigest()
 
     def is_current(self) -> bool:
@@ -66,16 +65,16 @@ class Environment:
         )
 
 
-def packaging() -> str:
-    """Return what an editable install reads of pyproject.toml."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+def packaging(folder: Path) -> str:
+    """Return what an editable install reads of a folder's pyproject.toml."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text())
     parts = (project["build-system"], project["project"], project["tool"]["setuptools"])
     return json.dumps(parts, sort_keys=True)
 
 
 #: SAM and the local cloud pin versions of boto3 of their own, so each lives alone.
 ENVIRONMENTS = (
-    Environment("dev", ROOT / ".venv", editable=True),
+    Environment("dev", ROOT / ".venv", editable=(ROOT, ROOT / "cli")),
     Environment("sam", LOCAL / "sam"),
     Environment("cloud", LOCAL / "cloud"),
 )
@@ -154,7 +153,8 @@ def make(environment: Environment) -> None:
     if environment.editable:
         # Everything it needs is there already, setuptools included: this reaches no network.
         offline = ["--no-index", "--no-deps", "--no-build-isolation"]
-        run(environment, [*pip, "install", *offline, "--editable", str(ROOT)])
+        editable = [word for folder in environment.editable for word in ("--editable", str(folder))]
+        run(environment, [*pip, "install", *offline, *editable])
     environment.stamp.write_text(environment.recipe())
     say(f"{environment.name}: ready after {time.monotonic() - began:.0f} s")
 

@@ -13,17 +13,23 @@ from tools.paths import LOCAL, ROOT
 
 DEV_LOCK = "requirements/dev.lock"
 BENCH_LOCK = "requirements/bench.lock"
-LAYERS = ("resolver", "channels")
 
-#: Lock file → what it is made from; last those that follow the versions of dev.
+#: What ships; the lock of each lies beside its requirements.
+SHIPPED = ("layers/resolver", "layers/channels", "functions/authorize_request")
+
+#: Lock file → what it is made from; last what follows the versions of dev.
 SOURCES = {
     "requirements/lock.lock": ["requirements/lock.txt"],
     "requirements/sam.lock": ["requirements/sam.txt"],
     "requirements/cloud.lock": ["requirements/cloud.txt"],
     "requirements/faults.lock": ["requirements/faults.txt"],
-    DEV_LOCK: ["requirements/dev.txt", *(f"layers/{name}/requirements.txt" for name in LAYERS)],
+    DEV_LOCK: [
+        "requirements/dev.txt",
+        "cli/pyproject.toml",
+        *(f"{folder}/requirements.txt" for folder in SHIPPED),
+    ],
     BENCH_LOCK: ["requirements/bench.txt"],
-    **{f"layers/{name}/requirements.lock": [f"layers/{name}/requirements.txt"] for name in LAYERS},
+    **{f"{folder}/requirements.lock": [f"{folder}/requirements.txt"] for folder in SHIPPED},
 }
 
 
@@ -34,9 +40,9 @@ def main(options: list[str]) -> int:
     """
     for lock, sources in SOURCES.items():
         print(f"lock: {lock}", flush=True)
-        # What ships is what was tested: a layer gets no version that dev does not have. And a
-        # comparison is one of equal versions.
-        follows = lock == BENCH_LOCK or lock.startswith("layers/")
+        # What ships is what was tested: it gets no version that dev does not have. And what we are
+        # compared with has the same versions.
+        follows = lock == BENCH_LOCK or not lock.startswith("requirements/")
         constraints = ["--constraint", DEV_LOCK] if follows else []
         command = [
             *(str(LOCAL / "lock" / "bin" / "uv"), "pip", "compile", "--quiet"),

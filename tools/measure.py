@@ -52,9 +52,9 @@ def measure(api_url: str, count: int) -> Figures:
     return Figures(latency(answered), latency(delivered))
 
 
-def wait_for(url: str) -> dict[str, Any]:
+def wait_for(url: str, patience: float = PATIENCE) -> dict[str, Any]:
     """Return a delivery once it has succeeded."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         delivery = ask("GET", url)
         if delivery["status"] == "success":

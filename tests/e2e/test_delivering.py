@@ -188,24 +188,44 @@ def failed(system, receiver, user):
     return user, delivery_id
 
 
-def redrive(system, ticket):
-    """Move a ticket to the delivery queue, as the SQS console does."""
-    system.ring("Delivery", ticket)
+def redrive(system, delivery_id):
+    """Move a delivery's tickets to the delivery queue, as the console's redrive does.
+
+    The local cloud has no StartMessageMoveTask. Return how many there were.
+    """
+    source, target = (system.stack[f"{name}QueueUrl"] for name in ("DeadLetter", "Delivery"))
+    moved = 0
+    while tickets(system, delivery_id):
+        found = system.sqs.receive_message(
+            QueueUrl=source, MaxNumberOfMessages=10, VisibilityTimeout=1
+        )
+        for message in found.get("Messages", []):
+            if delivery_id in message["Body"]:
+                system.sqs.send_message(QueueUrl=target, MessageBody=message["Body"])
+                system.sqs.delete_message(QueueUrl=source, ReceiptHandle=message["ReceiptHandle"])
+                moved += 1
+    return moved
 
 
-@pytest.mark.parametrize("ways", [("retry",), ("ticket",), ("ticket", "ticket", "retry")])
+@pytest.mark.parametrize(
+    "ways",
+    [("retry",), ("redrive",), ("redrive", "retry"), ("retry", "redrive", "ticket", "retry")],
+)
 def test_fresh_round(api, system, receiver, failed, ways):
-    """A retry, a redriven ticket, or all of them give a failed delivery exactly one fresh round."""
+    """A retry, a redriven ticket, or both, twice, give a failed delivery exactly one fresh round.
+
+    A ticket that comes a second time is one that SQS delivered twice.
+    """
     user, delivery_id = failed
     (ticket,) = tickets(system, delivery_id)
     path = f"/api/v1/users/{user}/deliveries/{delivery_id}/retry"
+    does = {
+        "retry": lambda: api.post(path),
+        "redrive": lambda: redrive(system, delivery_id),
+        "ticket": lambda: system.ring("Delivery", ticket),
+    }
 
-    retried = []
-    for way in ways:
-        if way == "ticket":
-            redrive(system, ticket)
-        else:
-            retried.append(api.post(path))
+    came = [does[way]() for way in ways]
 
     def succeeded():
         shown = system.delivery(user, delivery_id)
@@ -214,15 +234,35 @@ def test_fresh_round(api, system, receiver, failed, ways):
     ended = until(succeeded)
     assert outcomes(ended) == [(1, 1, "retry"), (2, 1, "delivered")]
     assert (ended["round"], ended["attempts"], ended["error_code"]) == (2, 1, None)
-    if ways == ("retry",):
+    if ways[0] == "retry":
         told = {"delivery_id": delivery_id, "round": 2, "status": "pending"}
-        assert [answered(one, 202) for one in retried] == [told]
+        assert answered(came[0], 202) == told
+    assert came[ways.index("redrive")] == 1 if "redrive" in ways else tickets(system, delivery_id)
     # Whoever comes later finds nothing to do.
-    redrive(system, ticket)
+    system.ring("Delivery", ticket)
     assert api.post(path).status_code == 409
     until(lambda: not system.waiting("Delivery", user))
     assert system.delivery(user, delivery_id) == ended
     assert [one.headers["webhook-id"] for one in receiver.arrivals] == [delivery_id] * 2
+
+
+def test_each_round_leaves_its_own_ticket(system, receiver, failed):
+    """Redriven twice, what goes on failing has three rounds, and a ticket for a fourth."""
+    user, delivery_id = failed
+    receiver.script = [(500, {})] * 9
+
+    for number in (2, 3):
+        redrive(system, delivery_id)
+        until(
+            lambda number=number: (
+                [one["round"] for one in tickets(system, delivery_id)] == [number + 1]
+            )
+        )
+
+    ended = system.delivery(user, delivery_id)
+    assert (ended["status"], ended["round"]) == ("failed", 3)
+    assert outcomes(ended) == [(1, 1, "retry"), (2, 1, "retry"), (3, 1, "retry")]
+    assert len(receiver.arrivals) == 3
 
 
 def test_storm(system, receiver, user):

@@ -1,8 +1,13 @@
-"""The measurement of latency."""
+"""The measurements, in small."""
 
 from __future__ import annotations
 
+from boto3.dynamodb.conditions import Attr
+
+from tools import measure_sweeper
 from tools.measure import measure
+from tools.measure_isolation import Hanging, Measurement
+from tools.receiver import Receiver
 
 
 def test_measurement(stack):
@@ -12,3 +17,30 @@ def test_measurement(stack):
     print(figures)  # noqa: T201 - for whoever wants the figures: pytest -rP
     assert 0 < figures.answered.p50 <= figures.answered.p95
     assert 0 < figures.delivered.p50 <= figures.delivered.p95
+
+
+def test_measurement_of_the_sweeper(aws, system, stack):
+    """Every row is rung for once; the schedule's own sweep may have been at some of them."""
+    runs = measure_sweeper.measure(aws, stack, 40)
+
+    ours = Attr("request_id").eq("measure")
+    rows = system.deliveries.scan(FilterExpression=ours, ConsistentRead=True)["Items"]
+    assert [row["rings"] for row in rows] == [1] * 40
+    assert sum(run.rung for run in runs) <= 40
+    assert {run.faults for run in runs} <= {0}
+
+
+def test_measurement_of_isolation(stack):
+    """Quiet users are measured beside one whose receiver refuses, and one whose never answers."""
+    running = Measurement(stack["api_url"], users=5, seconds=1.0, delay=5, ahead=5.0)
+
+    alone = running.quiet()
+    with Receiver(refusals=99) as refusing:
+        retried = running.beside_retries(refusing.url, 5)
+    with Hanging() as receiver:
+        burst = running.beside_burst(receiver.url, 5)
+
+    assert 0 < alone.p50 <= alone.p95
+    assert 0 < retried.p50 <= retried.p95
+    assert 0 < burst.p50 <= burst.p95
+    assert {arrival.status for arrival in refusing.arrivals} == {503}

@@ -111,6 +111,27 @@ def test_queue_is_lost(system, user):
     assert contents == ["Number 0", "Number 1", "Number 2"]
 
 
+def test_both_queues_are_lost(system, receiver, user):
+    """With the retries of what had failed once: one sweep rings for each of them."""
+    receiver.script = [(503, {})] * 3
+    system.override(user, "WEBHOOK", retry_delay_seconds=600, config={"url": receiver.url})
+    ids = [system.sent(user, integration_types=["WEBHOOK"]) for _ in range(3)]
+    for one in ids:
+        until(lambda one=one: system.delivery(user, one)["attempts"] == 1)
+    until(lambda: str(system.messages("Retry")).count(user) == 3)
+
+    for queue in ("Delivery", "Retry"):
+        system.sqs.purge_queue(QueueUrl=system.stack[f"{queue}QueueUrl"])
+    assert user not in str(system.messages("Retry"))
+    for one in ids:
+        system.hasten(user, one)
+    system.sweep()
+
+    ended = [system.ended(user, one) for one in ids]
+    assert [(one["status"], one["attempts"]) for one in ended] == [("success", 2)] * 3
+    assert len(receiver.arrivals) == 6
+
+
 @pytest.fixture
 def broken_worker(aws, system):
     """Break a setting of the worker; the value is a function that mends it."""

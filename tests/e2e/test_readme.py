@@ -6,22 +6,25 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import time
 import uuid
 from itertools import groupby
+from pathlib import Path
 
 import pytest
 
-from tests.documents import Block, blocks, differences
+from tests.documents import Block, blocks, differences, reads_as
 from tools.local_cloud import LocalCloud
 from tools.processes import free_port
 
-PREAMBLE = """
-curl() {
-  command curl --silent --show-error --noproxy '*' --write-out '%{stderr}%{http_code}\\n' "$@"
-}
+PREAMBLE = f"""
+PATH="{Path(sys.executable).parent}:$PATH"
+curl() {{
+  command curl --silent --show-error --noproxy '*' --write-out '%{{stderr}}%{{http_code}}\\n' "$@"
+}}
 """
-"""The reader's own command; beside its answer it tells the status."""
+"""The reader's own commands; beside its answer, curl tells the status."""
 
 PATIENCE = 20.0
 """Seconds after which a reader who looks again and again gives up."""
@@ -33,20 +36,26 @@ def stack(tmp_path_factory):
     home = tmp_path_factory.mktemp("reader")
     cloud = LocalCloud(home, api_port=free_port(), cloud_port=free_port())
     cloud.start()
-    yield cloud.deploy()
+    yield cloud.deploy() | {"stack_file": str(cloud.stack_file)}
     cloud.forget()
 
 
-def scripts() -> dict[str, list[tuple[Block, dict | None]]]:
+def scripts() -> dict[str, list[tuple[Block, str | None]]]:
     """Return each document's commands with the answers that it shows for them."""
     everything = list(blocks())
     followed = zip(everything, [*everything[1:], None], strict=True)
     pairs = [
-        (block, json.loads(after.text) if after and after.language == "json" else None)
+        (block, after.text if after and shows_output(block, after) else None)
         for block, after in followed
         if block.language == "bash" and (block.mark is None or block.mark.isdecimal())
     ]
     return {name: list(pairs) for name, pairs in groupby(pairs, key=lambda pair: pair[0].document)}
+
+
+def shows_output(block: Block, after: Block) -> bool:
+    """Tell whether the next block is what the commands of this one answer or print."""
+    right_after = block.line + block.text.count("\n") + 3
+    return after.language == "json" or (after.language == "text" and after.line == right_after)
 
 
 def run(text: str) -> tuple[str, list[int], str]:
@@ -64,33 +73,40 @@ def run(text: str) -> tuple[str, list[int], str]:
     return done.stdout, statuses, done.stderr
 
 
-def played(block: Block, text: str, answer: dict | None) -> list[str]:
+def played(block: Block, text: str, shown: str | None) -> list[str]:
     """Run a block once; return what came out differently."""
     output, statuses, _ = run(text)
+    if not statuses:
+        # No curl in it.
+        lines = "".join(f"{line.rstrip()}\n" for line in output.splitlines())
+        return [] if shown is None or reads_as(shown, lines) else [f"shows:\n{shown}came:\n{lines}"]
     *before, last = statuses
     wanted = [int(block.mark)] if block.mark else range(200, 300)
     faults = [f"status {status}: {output}" for status in before if not 200 <= status < 300]
     if last not in wanted:
         faults.append(f"status {last} instead of {block.mark or '2xx'}: {output}")
-    elif answer is not None:
-        faults += differences(answer, json.loads(output))
+    elif shown is not None:
+        faults += differences(json.loads(shown), json.loads(output))
     return faults
 
 
 @pytest.mark.parametrize("document", scripts())
-def test_every_command_does_what_the_document_says(document, stack):
+def test_every_command_does_what_the_document_says(document, stack, monkeypatch):
     """A reader who pastes the commands in their order gets the answers that are shown."""
     if shutil.which("curl") is None:
         pytest.skip("the documents' commands need curl: apt-get install curl")
+    monkeypatch.setenv("DISPATCH_URL", stack["api_url"])
+    monkeypatch.setenv("COLUMNS", "80")
     reader = f"reader-{uuid.uuid4().hex[:8]}"
 
     def ours(text: str) -> str:
         # The documents' own user, but for his mail address; and the suite's own address.
         text = re.sub(r"john\.doe(?!@)", reader, text)
+        text = text.replace(".local/stack.json", stack["stack_file"])
         return text.replace("http://localhost:8080", stack["api_url"])
 
     for block, shown in scripts()[document]:
-        answer = None if shown is None else json.loads(ours(json.dumps(shown)))
+        answer = None if shown is None else ours(shown)
         deadline = time.monotonic() + PATIENCE
         faults = played(block, ours(block.text), answer)
         # Who only looks may look again: a delivery takes its time.

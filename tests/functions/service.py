@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
+from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +20,7 @@ from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
 from dispatcher import wiring
+from dispatcher.access import ADMIN, READ, SEND, Caller
 from dispatcher.doorbells import decode
 from tests.declared import create_table, template
 from tests.template.rights import granted_to
@@ -25,6 +28,12 @@ from tests.template.rights import granted_to
 EVENTS = Path(__file__).parents[2] / "events"
 QUEUES = ("DeliveryQueue", "RetryQueue", "DeadLetterQueue", "IntakeQueue", "ParkedQueue")
 TABLES = ("OverridesTable", "DeliveriesTable")
+
+
+OPERATOR = Caller("key:operator", "", frozenset({ADMIN}))
+"""Who asks where a test does not say: somebody who may do everything."""
+
+KEY = "disp_aKeyThatStandsInTheSampleOfTheAuthorizer000"
 
 
 class Context:
@@ -63,18 +72,29 @@ def sample(function):
     return json.loads((EVENTS / f"{function}.json").read_text())
 
 
+def asked_by(caller, event):
+    """Return an event with what the authorizer says of the caller."""
+    context = {**event["requestContext"], "authorizer": caller.as_context()}
+    return {**event, "requestContext": context}
+
+
 @dataclass
 class Service:
     """The functions over an AWS in memory."""
 
     called: list[tuple[str, str]]
     """The rights that the last invocation made use of."""
+    used: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    """The same of all invocations, by function."""
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         """Call a handler as Lambda would; fail if it did what its function may not."""
         self.called.clear()
         handler = import_module(f"functions.{function}.app").handler
-        answer = handler(event, Context())
+        try:
+            answer = handler(event, Context())
+        finally:
+            self.used[function] |= set(self.called)
         json.dumps(answer)
         assert set(self.called) <= granted_to(function)
         return answer
@@ -86,7 +106,7 @@ class Service:
 
     def response(self, function: str, body: Any = None, **parts: Any) -> dict[str, Any]:
         """Send the sample event with other parts; return the response as it is."""
-        event = sample(function)
+        event = asked_by(parts.pop("caller", OPERATOR), sample(function))
         for name in set(parts) & {"user_id", "integration_type", "delivery_id", "message_id"}:
             event["pathParameters"][name] = parts.pop(name)
         if "query" in parts:
@@ -156,6 +176,11 @@ def one_by_one(call):
 def made_resources():
     """Make what the functions stand on, named by its logical id; return what ``!Ref`` yields."""
     dynamodb, sqs, kms, events = map(boto3.client, ("dynamodb", "sqs", "kms", "events"))
+    fingerprint = hashlib.sha256(KEY.encode()).hexdigest()
+    entry = {"sha256": fingerprint, "scopes": [READ, SEND], "user": "john.doe"}
+    boto3.client("secretsmanager").create_secret(
+        Name="ApiKeysSecret", SecretString=json.dumps({"ticketing": entry})
+    )
     for table in TABLES:
         create_table(dynamodb, table)
     key = kms.create_key()["KeyMetadata"]["Arn"]
@@ -176,8 +201,11 @@ def environment(resources):
     parameters = {name: str(one["Default"]) for name, one in declared["Parameters"].items()}
     # TEST alone is on, so that a message is one delivery; tests of the others turn them on.
     alone = {"CliDefaultEnabled": "false", "ToolDefaultEnabled": "false"}
-    known = {**parameters, **resources, **alone, "Stage": "local"}
-    variables = declared["Globals"]["Function"]["Environment"]["Variables"]
+    known = {**parameters, **resources, **alone, "Stage": "local", "ApiKeysSecret": "ApiKeysSecret"}
+    variables = dict(declared["Globals"]["Function"]["Environment"]["Variables"])
+    for resource in declared["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            variables |= resource["Properties"].get("Environment", {}).get("Variables", {})
     return {
         name: known[next(iter(value.values()))] if isinstance(value, dict) else value
         for name, value in variables.items()
@@ -186,7 +214,7 @@ def environment(resources):
 
 BEYOND_TABLES_AND_QUEUES = {
     "events": ("events", lambda params: params.get("Entries", [{}])[0].get("EventBusName")),
-    "secretsmanager": ("secretsmanager", lambda params: f"secret:{params['SecretId']}-??????"),
+    "secretsmanager": ("secretsmanager", lambda params: f"secret:{params.get('SecretId')}-??????"),
     "sesv2": ("ses", lambda _: "*"),
     "sns": ("sns", lambda _: "*"),
 }

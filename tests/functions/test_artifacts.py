@@ -24,7 +24,7 @@ LAYERS = {"deliver_messages": ("ResolverLayer", "ChannelsLayer")}
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3")
 
 # What takes long to import, and what only some functions need.
-HEAVY = ("boto3", "pydantic", "channels", "requests", "phonenumbers", "email_validator")
+HEAVY = ("boto3", "pydantic", "channels", "requests", "phonenumbers", "email_validator", "jwt")
 
 ENVIRONMENT = {
     "STAGE": "local",
@@ -79,13 +79,18 @@ def run(build, runtime):
 
 
 def test_every_function_is_built(build):
-    """From its own folder alone: its handler and nothing beside it."""
+    """From its own folder alone: its handler, and beside one of them the libraries it needs."""
     built = {
         function: sorted(path.name for path in BUILD.joinpath(logical_id(function)).iterdir())
         for function in FOLDERS
     }
 
-    assert built == {function: ["app.py"] for function in FOLDERS}
+    libraries = built.pop("authorize_request")
+    assert built == {
+        function: ["app.py"] for function in FOLDERS if function != "authorize_request"
+    }
+    assert {"app.py", "cryptography", "jwt"} <= set(libraries)
+    assert not {"dispatcher", "requirements.lock", "Makefile"} & set(libraries)
 
 
 @pytest.mark.parametrize("function", FOLDERS)
@@ -116,6 +121,39 @@ def test_what_only_reads_does_without_pydantic(run, builder):
     assert loaded == ["boto3"]
 
 
+@pytest.mark.parametrize(
+    ("header", "loaded"),
+    [({"x-api-key": ["k"]}, ["boto3"]), ({"authorization": ["Bearer e30.e30.e30"]}, ["jwt"])],
+)
+def test_the_authorizer_loads_what_one_kind_of_credential_takes(run, header, loaded):
+    """It is on the way of every request: a cold start has nothing to spare."""
+    environment = ENVIRONMENT | {
+        "AUTH_MODE": "required",
+        "USER_CLAIM": "sub",
+        "OIDC_ISSUER": "https://id.example.com",
+        "OIDC_AUDIENCE": "dispatcher",
+        "OIDC_JWKS_URI": "http://127.0.0.1:1/",
+        "API_KEYS_SECRET": "dispatcher/keys",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+    }
+    event = {"methodArn": "arn/stage/GET/", "multiValueHeaders": header}
+
+    found = run(
+        "authorize_request",
+        "import json, app\n"
+        "try:\n"
+        f"    app.handler({event}, None)\n"
+        "except Exception as error:\n"
+        "    assert type(error).__name__ in ('UnauthorizedError', 'UncheckedError')\n"
+        f"print(json.dumps([name for name in {HEAVY} if name in sys.modules]))",
+        environment,
+    )
+
+    assert found == loaded
+
+
 def test_a_function_answers_from_its_artifacts(run):
     """Here one that needs no AWS."""
     event = ROOT / "events" / "get_integration_defaults.json"
@@ -134,7 +172,8 @@ def test_a_function_answers_from_its_artifacts(run):
 
 @pytest.mark.parametrize(
     ("function", "package"),
-    [("send_message", "dispatcher"), ("deliver_messages", "channels")],
+    # The authorizer's libraries are for the one module that only the authorizer loads.
+    [("authorize_request", "dispatcher"), ("deliver_messages", "channels")],
 )
 def test_a_layer_brings_whatever_its_modules_import(run, function, package):
     """All of them, also what is imported on first use only."""

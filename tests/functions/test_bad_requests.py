@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from dispatcher.routes import ROUTES
-from tests.functions.service import TABLES, running, sample
+from tests.functions.service import OPERATOR, TABLES, asked_by, running, sample
 
 CASES = [
     case
@@ -51,7 +51,7 @@ def routed(given, *, decoded):
         named = {name: unquote(value, errors="replace") for name, value in named.items()}
     encoded = "body_b64" in given
     return function, {
-        **sample(function),
+        **asked_by(OPERATOR, sample(function)),
         "httpMethod": given["method"],
         "pathParameters": named,
         "multiValueQueryStringParameters": parse_qs(query, keep_blank_values=True) or None,

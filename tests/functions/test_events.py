@@ -89,6 +89,30 @@ def test_a_sample_of_a_request_is_answered(service, function):
     assert response["body"] == "" or isinstance(json.loads(response["body"]), dict)
 
 
+def test_the_sample_of_the_authorizer_is_let_in(service):
+    """With a key whose fingerprint is in the secret, for the one user that it is meant for."""
+    answer = service.invoke("authorize_request", sample("authorize_request"))
+
+    assert answer == {
+        "principalId": "key:ticketing",
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Action": "execute-api:Invoke",
+                    "Resource": "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod/*",
+                }
+            ],
+        },
+        "context": {
+            "caller": "key:ticketing",
+            "user": "john.doe",
+            "scopes": "dispatch:read dispatch:send",
+        },
+    }
+
+
 @pytest.mark.parametrize("function", ["deliver_messages", "accept_events"])
 def test_a_sample_of_messages_is_answered(service, function):
     """Whatever its doorbells ring for is not there, which is no reason to come back."""

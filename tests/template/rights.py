@@ -23,8 +23,8 @@ def granted(properties: dict[str, Any]) -> set[tuple[str, str]]:
 
 def statements(properties: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the statements of a function's policies, those under a condition too."""
-    found = [one for policy in properties.get("Policies", ()) for one in policy["Statement"]]
-    return [one["Fn::If"][1] if "Fn::If" in one else one for one in found]
+    policies = map(_met, properties.get("Policies", ()))
+    return [_met(one) for policy in policies for one in policy["Statement"]]
 
 
 def logical_id(folder: str) -> str:
@@ -36,6 +36,36 @@ def logical_id(folder: str) -> str:
 def granted_to(folder: str) -> set[tuple[str, str]]:
     """Return the rights of the function of a folder."""
     return granted(template()["Resources"][logical_id(folder)]["Properties"])
+
+
+POLLED = {"deliver_messages": ("DeliveryQueue", "RetryQueue"), "accept_events": ("IntakeQueue",)}
+"""The queues from which Lambda itself takes messages, in a function's name."""
+
+
+def lambdas_own(folder: str) -> set[tuple[str, str]]:
+    """Return the rights that Lambda polls with; no code of ours makes use of them."""
+    return {
+        (f"sqs:{action}", queue)
+        for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+        for queue in POLLED.get(folder, ())
+    }
+
+
+def unconditional(folder: str) -> set[tuple[str, str]]:
+    """Return the rights that the function of a folder has whatever is configured."""
+    policies = template()["Resources"][logical_id(folder)]["Properties"].get("Policies", ())
+    always = [
+        {**policy, "Statement": [one for one in policy["Statement"] if "Fn::If" not in one]}
+        for policy in policies
+        if "Fn::If" not in policy
+    ]
+    return granted({"Policies": always})
+
+
+def _met(part: dict[str, Any]) -> dict[str, Any]:
+    """Return what is there when its condition holds."""
+    met: dict[str, Any] = part["Fn::If"][1] if "Fn::If" in part else part
+    return met
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -38,6 +38,10 @@ def read_secret(parameter):
 
 
 RIGHTS = {
+    "AuthorizeRequestFunction": {
+        ("secretsmanager:GetSecretValue", "secret:ApiKeysSecret-??????"),
+        ("secretsmanager:GetSecretValue", "secret:ApiKeysSecret"),
+    },
     "GetHealthFunction": {
         *read_secret("SlackBotTokenSecret"),
         ("ses:GetAccount", "*"),
@@ -156,6 +160,14 @@ def test_what_nobody_configured_nobody_may_use(functions, name, conditions):
 
     assert [condition for condition, _, _ in found] == conditions
     assert all(otherwise == {"Ref": "AWS::NoValue"} for _, _, otherwise in found)
+
+
+def test_who_configured_no_keys_lets_nobody_read_secrets(functions):
+    """The whole policy stands under the condition: one without statements would be refused."""
+    [policy] = functions["AuthorizeRequestFunction"]["Policies"]
+
+    condition, _, otherwise = policy["Fn::If"]
+    assert (condition, otherwise) == ("HasApiKeys", {"Ref": "AWS::NoValue"})
 
 
 def test_no_function_gets_a_policy_that_reaches_every_queue(template, functions):

@@ -23,12 +23,20 @@ def documented() -> dict[str, tuple[str, str]]:
     return {word(cells[0]): (word(cells[1]), word(cells[2])) for cells in tables}
 
 
+def variables_of(template) -> dict[str, object]:
+    """Return the environment variables of all functions, the common ones and their own."""
+    variables = dict(template["Globals"]["Function"]["Environment"]["Variables"])
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            variables |= resource["Properties"].get("Environment", {}).get("Variables", {})
+    return variables
+
+
 def variables_by_parameter(template) -> dict[str, str]:
     """Return the environment variable that each parameter becomes."""
-    variables = template["Globals"]["Function"]["Environment"]["Variables"]
     return {
         value["Ref"]: name
-        for name, value in variables.items()
+        for name, value in variables_of(template).items()
         if isinstance(value, dict) and value.get("Ref") in template["Parameters"]
     }
 
@@ -46,7 +54,7 @@ def test_every_parameter_is_told_with_its_variable_and_default(template):
 
 def test_every_variable_is_told(template):
     """What no parameter sets is named, too."""
-    variables = set(template["Globals"]["Function"]["Environment"]["Variables"])
+    variables = set(variables_of(template))
     cells = (cells[0] for cells in rows(DOCUMENT, "Set by the template itself"))
     by_template = set(re.findall(r"`(\w+)`", " ".join(cells)))
 

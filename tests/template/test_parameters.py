@@ -73,16 +73,20 @@ def test_functions_learn_all_settings_from_the_template(template):
     }
 
 
-def test_no_function_has_settings_of_its_own(functions):
-    """One list is read in one place."""
-    own = [name for name, properties in functions.items() if "Environment" in properties]
+def test_only_the_authorizer_has_settings_of_its_own(functions):
+    """One list is read in one place; the authorizer, and it alone, reads another one."""
+    own = {name: one["Environment"] for name, one in functions.items() if "Environment" in one}
 
-    assert own == []
+    assert set(own) == {"AuthorizeRequestFunction"}
+    declared = read_template()["Resources"]["AuthorizeRequestFunction"]
+    assert declared["IgnoreGlobals"] == ["Environment"]
 
 
-def test_the_environment_fits_into_what_lambda_takes(template):
+@pytest.mark.parametrize("owner", ["Globals", "AuthorizeRequestFunction"])
+def test_the_environment_fits_into_what_lambda_takes(template, functions, owner):
     """Lambda takes 4 KB of names and values together, here with the longest of everything."""
-    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    settings = template["Globals"]["Function"] if owner == "Globals" else functions[owner]
+    variables = settings["Environment"]["Variables"]
 
     # A queue's URL or a table's name is at most this long; a parameter as long as it may be.
     longest = {
@@ -149,6 +153,16 @@ def test_a_default_is_within_the_limits_of_the_contract_or_unset(name, setting, 
         ("RetentionDays", ["1", "90", "3650"], ["0", "3651", "-1", "1.5"]),
         ("WorkerConcurrency", ["2", "1000"], ["1", "1001"]),
         ("IntakeBusName", ["default", "agents/eu-1"], ["", "with space", "arn:aws:x"]),
+        ("AuthMode", ["required", "none"], ["", "None", "off"]),
+        ("OidcIssuer", ["", "https://id.example.com/"], ["id.example.com", "https://a b"]),
+        ("OidcAudience", ["", "dispatcher", "api://1-2"], ["two words"]),
+        (
+            "OidcJwksUri",
+            ["", "https://id.example.com/keys", "http://127.0.0.1:9000/keys"],
+            ["http://id.example.com/keys", "http://127.0.0.1.example.com/", "file:///etc/passwd"],
+        ),
+        ("UserClaim", ["sub", "email", "https://example.com/user"], ["", "user id"]),
+        ("ApiKeysSecret", ["", "dispatcher/keys"], ["/dispatcher/keys", "a b", "x" * 81]),
         (
             "WebhookAllowedCidrs",
             ["", "127.0.0.0/8", "10.0.0.0/8,fd00::/8"],
@@ -198,11 +212,20 @@ def test_a_setting_refuses_nonsense(parameter, good, bad):
     assert taken == good
 
 
+TOKENS = {
+    "OidcIssuer": "https://id.example.com",
+    "OidcAudience": "dispatcher",
+    "OidcJwksUri": "https://id.example.com/keys",
+}
+
+
 def holds(condition, values):
     """Evaluate a rule's function over parameter values."""
     match condition:
         case {"Fn::Equals": [left, right]}:
             return holds(left, values) == holds(right, values)
+        case {"Fn::And": parts}:
+            return all(holds(part, values) for part in parts)
         case {"Fn::Not": [inner]}:
             return not holds(inner, values)
         case {"Fn::Contains": [members, member]}:
@@ -216,6 +239,12 @@ def holds(condition, values):
     ("values", "complaints"),
     [
         ({}, []),
+        ({"ApiKeysSecret": ""}, ["OidcIssuer or ApiKeysSecret"]),
+        ({"ApiKeysSecret": "", **TOKENS}, []),
+        ({"ApiKeysSecret": "", "AuthMode": "none"}, []),
+        ({"OidcIssuer": "https://id.example.com"}, ["OidcAudience", "OidcJwksUri"]),
+        ({"Stage": "prod", "AuthMode": "none"}, ["AuthMode"]),
+        ({"Stage": "dev", "AuthMode": "none"}, []),
         ({"Stage": "local", "WebhookAllowHttp": "true", "LogRetentionDays": "1"}, []),
         ({"Stage": "prod"}, []),
         ({"Stage": "prod", "WebhookAllowedCidrs": "10.0.0.0/8", "TestEnabled": "true"}, []),
@@ -234,6 +263,7 @@ def holds(condition, values):
 def test_a_careless_combination_is_refused(template, values, complaints):
     """CloudFormation checks the rules before anything is made; the local cloud does not."""
     rules = template["Rules"].values()
+    values = {"ApiKeysSecret": "dispatcher/keys"} | values
 
     said = [
         assertion["AssertDescription"]

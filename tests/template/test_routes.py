@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.routes import ROUTES, Route, allowed
+from dispatcher.access import READ, SEND, WRITE
+from dispatcher.routes import ROUTES, allowed, scope
 from tests.template.rights import logical_id
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {path.parent.name for path in ROOT.glob("functions/*/app.py")}
 BEHIND_QUEUES_AND_CLOCK = {"accept_events", "deliver_messages", "sweep_deliveries"}
+BEFORE_ROUTES = {"authorize_request"}
 VERBS = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 
 
@@ -36,13 +38,50 @@ def test_every_route_has_one_function_of_its_own(functions):
     answered = {route.function for route in ROUTES}
 
     declared = [
-        Route(event["Method"], event["Path"], folder)
+        (event["Method"], event["Path"], folder)
         for folder in FOLDERS - {"refuse_request"}
         for event in api_events(functions[logical_id(folder)])
     ]
 
-    assert sorted(declared) == sorted(ROUTES)
-    assert FOLDERS - answered == BEHIND_QUEUES_AND_CLOCK | {"refuse_request"}
+    assert sorted(declared) == sorted((one.method, one.path, one.function) for one in ROUTES)
+    assert FOLDERS - answered == BEHIND_QUEUES_AND_CLOCK | BEFORE_ROUTES | {"refuse_request"}
+
+
+def test_the_authorizer_stands_before_every_route_but_the_open_ones(template, functions):
+    """Of the methods of all functions, those of routes without a scope alone are left out."""
+    open_routes = {(one.method, one.path) for one in ROUTES if one.scope is None}
+
+    let_through = {
+        (event["Method"], event["Path"]): event["Auth"]
+        for properties in functions.values()
+        for event in api_events(properties)
+        if "Auth" in event
+    }
+
+    authorizer = template["Resources"]["Api"]["Properties"]["Auth"]
+    assert let_through == {one: {"Authorizer": "NONE"} for one in open_routes}
+    assert authorizer["DefaultAuthorizer"] in authorizer["Authorizers"]
+
+
+def test_the_open_routes_are_these():
+    """Whoever opens another one has to say so here."""
+    open_routes = {one.path for one in ROUTES if one.scope is None}
+
+    assert open_routes == {"/health"}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.function)
+def test_a_route_takes_a_scope_that_fits_its_verb(route):
+    """What only shows takes the scope to read, and what changes something never does."""
+    expected = {None, READ} if route.method == "GET" else {WRITE, SEND}
+
+    assert route.scope in expected
+
+
+def test_an_unlisted_route_is_nobodys():
+    """A handler for it does not even load: there is no scope to fall back on."""
+    with pytest.raises(ValueError, match="not enough values"):
+        scope("PATCH", "/health")
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.function)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tools import bootstrap
@@ -33,6 +35,21 @@ def test_a_changed_lock_makes_it_anew(environment):
     environment.lock.write_text("one==2\n")
 
     assert not environment.is_current()
+
+
+def test_a_changed_package_makes_it_anew(environment, tmp_path):
+    """What an editable install wrote down, such as a program's name, is no longer right."""
+    project = tmp_path / "cli" / "pyproject.toml"
+    project.parent.mkdir()
+    text = "[build-system]\n[project]\nname = '{}'\n[tool.setuptools]\n"
+    project.write_text(text.format("one"))
+    editable = replace(environment, editable=(project.parent,))
+    editable.stamp.write_text(editable.recipe())
+
+    before = editable.is_current()
+    project.write_text(text.format("two"))
+
+    assert (before, editable.is_current()) == (True, False)
 
 
 def test_an_installation_that_broke_off_is_not_taken_for_done(environment):

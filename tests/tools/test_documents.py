@@ -33,7 +33,7 @@ def test_every_block_has_a_meaning():
         where = f"{block.document}:{block.line}"
         assert block.language in {"bash", "json", "mermaid", "python", "text"}, where
         if block.language == "bash":
-            known = block.mark in {None, "make", "aws", "docker"} or block.mark.isdecimal()
+            known = block.mark in {None, "make", "aws", "cli", "docker"} or block.mark.isdecimal()
             assert known, where
         else:
             assert block.mark is None, where
@@ -56,7 +56,8 @@ def test_commands_for_aws_name_what_there_is():
     """Environments are those of samconfig.toml, parameters those of the template."""
     text = "\n".join([*marked("aws"), *marked("make")])
     environments = set(re.findall(r"--config-env (\w+)", text))
-    parameters = set(re.findall(r"\b([A-Z]\w+)=", text)) - {"PARAMETERS"}
+    parameters = set(re.findall(r"\b([A-Z]\w+)=", text))
+    parameters -= {"PARAMETERS", "NAME", "SCOPES", "FOR"}
 
     assert environments == {"dev", "prod"}
     assert environments <= tomllib.loads((ROOT / "samconfig.toml").read_text()).keys()
@@ -123,6 +124,30 @@ def test_the_receiver_of_the_readme_verifies():
     assert names["read_message"](secret, headers, body) == {"content": "Hello"}
     with pytest.raises(WebhookVerificationError):
         names["read_message"](secret, headers, body.replace(b"Hello", b"Hullo"))
+
+
+def test_the_inbox_of_the_guarantees_handles_once(tmp_path):
+    """A repeat does nothing; what failed in the middle is handled when it comes again."""
+    (code,) = [one.text for one in BLOCKS if one.language == "python" and "sqlite3" in one.text]
+    names = {}
+    exec(code, names)
+    inbox, handled = names["open_inbox"](str(tmp_path / "inbox.db")), []
+
+    def fail():
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        names["handle_once"](inbox, "1", fail)
+    told = [
+        names["handle_once"](inbox, webhook_id, lambda one=webhook_id: handled.append(one))
+        for webhook_id in ("1", "2", "1", "2")
+    ]
+
+    assert (told, handled) == ([True, True, False, False], ["1", "2"])
+    again = names["open_inbox"](str(tmp_path / "inbox.db"))
+    assert names["handle_once"](again, "2", fail) is False
+    inbox.close()
+    again.close()
 
 
 # How answers are compared -------------------------------------------------------------------------

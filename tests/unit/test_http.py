@@ -21,6 +21,8 @@ from dispatcher.errors import (
 from tests.fakes import MemoryJournal
 
 REQUEST_ID = "5f0c1d2e-3a4b-4c5d-8e6f-1a2b3c4d5e60"
+PATH = "/api/v1/users/{user_id}/deliveries"
+OPERATOR = {"caller": "key:operator", "user": "", "scopes": "dispatch:admin"}
 EVERY_ANSWER = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -36,11 +38,11 @@ def event(**parts):
     """Return an event of API Gateway as small as it comes."""
     return {
         "httpMethod": "POST",
-        "resource": "/things/{user_id}",
+        "resource": PATH,
         "pathParameters": None,
         "multiValueQueryStringParameters": None,
         "multiValueHeaders": None,
-        "requestContext": {"requestId": REQUEST_ID},
+        "requestContext": {"requestId": REQUEST_ID, "authorizer": OPERATOR},
         "body": None,
         "isBase64Encoded": False,
         **parts,
@@ -49,7 +51,7 @@ def event(**parts):
 
 def ask(respond, **parts):
     """Send an event through the edge to a handler."""
-    return http.route("POST", "/things/{user_id}")(respond)(event(**parts), None)
+    return http.route("POST", PATH)(respond)(event(**parts), None)
 
 
 def read(part, **parts):
@@ -222,7 +224,7 @@ def test_a_crash_is_not_answered():
 
 def test_a_request_without_an_id_gets_one(journal):
     """A problem always has an instance."""
-    response = ask(raising(NotFoundError("no")), requestContext=None)
+    response = ask(raising(NotFoundError("no")), requestContext={"authorizer": OPERATOR})
 
     _, body = problem(response)
     assert uuid.UUID(body["instance"].removeprefix("urn:uuid:"))
@@ -245,7 +247,8 @@ def test_a_request_is_one_line_in_the_log(journal):
     assert line.pop("duration_ms") >= 0
     assert line == {
         "method": "POST",
-        "route": "/things/{user_id}",
+        "route": PATH,
+        "caller": "key:operator",
         "status": 200,
         "user_id": "john.doe",
         "api_request_id": REQUEST_ID,

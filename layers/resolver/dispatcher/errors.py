@@ -2,6 +2,8 @@
 
 DispatcherError
 ├── RejectedError               the caller must change something
+│   ├── UnauthenticatedError    401
+│   ├── ForbiddenError          403
 │   ├── InvalidInputError       422, with a pointer to each wrong value
 │   ├── NotFoundError           404
 │   └── ConflictError           409
@@ -27,6 +29,14 @@ class DispatcherError(Exception):
 
 class RejectedError(DispatcherError):
     """The request cannot be done as it was made; nothing was written."""
+
+
+class UnauthenticatedError(RejectedError):
+    """No credential came, or one that does not prove who asks; the text is for the log alone."""
+
+
+class ForbiddenError(RejectedError):
+    """The caller is known and may not do this."""
 
 
 class Flaw(NamedTuple):

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
-from dispatcher import wiring
+from dispatcher import access, routes, wiring
 from dispatcher.errors import (
     BrokenSettingError,
     ConflictError,
     Flaw,
+    ForbiddenError,
     InvalidInputError,
     NotFoundError,
     RejectedError,
@@ -69,6 +70,7 @@ class Problem(NamedTuple):
 # Looked up along the error's ancestors, so what is not named is an Exception: our own fault.
 PROBLEMS = {
     UnreadableBodyError: Problem(400, "unreadable-body", "The body is not JSON"),
+    ForbiddenError: Problem(403, "forbidden", "Forbidden"),
     NotFoundError: Problem(404, "not-found", "Not found"),
     MethodNotAllowedError: Problem(405, "method-not-allowed", "Method not allowed"),
     ConflictError: Problem(409, "conflict", "Conflict"),
@@ -113,9 +115,20 @@ class Request:
         return f"/{self._parameter('proxy')}" if resource == "/{proxy+}" else resource
 
     @property
+    def caller(self) -> access.Caller:
+        """Who asks, in the words of the authorizer; without one, somebody who may do nothing."""
+        context = self.event.get("requestContext") or {}
+        return access.Caller.of(context.get("authorizer") or {})
+
+    @property
+    def named_user(self) -> str:
+        """The user of the path, decoded, whether or not a user can be called so."""
+        return self._parameter("user_id")
+
+    @property
     def user_id(self) -> str:
         """The user of the path; ``InvalidInputError`` if no user can be called so."""
-        value = self._parameter("user_id")
+        value = self.named_user
         if USER_ID.fullmatch(value) is None:
             rule = "must be 1-128 letters, digits or . _ @ + | : -, the first a letter or digit"
             raise InvalidInputError(Flaw("/user_id", rule))
@@ -204,6 +217,7 @@ class Handler:
 
     method: str
     path: str
+    scope: str | None
     respond: Callable[[Request], Answer]
 
     def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
@@ -213,6 +227,9 @@ class Handler:
         request_id = request.id
         told: dict[str, object] = {}
         try:
+            # Before anything is read: whoever may not ask learns nothing, not even by the time.
+            owner = request.named_user if "{user_id}" in self.path else None
+            access.require(request.caller, self.scope, owner)
             answer = self.respond(request)
         except Exception as error:  # noqa: BLE001 - the edge: every error gets an answer
             answer = _problem(error, f"urn:uuid:{request_id}")
@@ -224,6 +241,7 @@ class Handler:
             route=self.path,
             status=answer.status,
             duration_ms=round((time.monotonic() - started) * 1000, 1),
+            caller=request.caller.name or None,
             user_id=_loggable_user(request),
             api_request_id=request_id,
             **told,
@@ -233,7 +251,7 @@ class Handler:
 
 def route(method: str, path: str) -> Callable[[Callable[[Request], Answer]], Handler]:
     """Make a function from request to answer the Lambda handler of one route."""
-    return lambda respond: Handler(method, path, respond)
+    return lambda respond: Handler(method, path, routes.scope(method, path), respond)
 
 
 def accepted(taken: Accepted, deliveries: str) -> Answer:

@@ -1,10 +1,16 @@
-"""The one list of routes: the template, the handlers and the answer to a wrong verb agree on it."""
+"""The one list of routes, and the scope that each takes.
+
+The template, the handlers, the check of callers and the answer to a wrong verb agree on it.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from dispatcher.access import READ, SEND, WRITE
+
 _USER = "/api/v1/users/{user_id}"
+_TYPE = f"{_USER}/integrations/{{integration_type}}"
 
 
 class Route(NamedTuple):
@@ -13,30 +19,41 @@ class Route(NamedTuple):
     method: str
     path: str
     function: str
+    scope: str | None
+    """What a caller needs; ``None``: nothing, not even a credential."""
 
 
 ROUTES = (
-    Route("GET", "/health", "get_health"),
-    Route("GET", "/api/v1/integration-defaults", "get_integration_defaults"),
-    Route("GET", f"{_USER}/integration-defaults", "get_effective_configuration"),
-    Route("POST", f"{_USER}/integration-defaults/reset", "reset_overrides"),
-    Route("GET", f"{_USER}/integrations", "list_overrides"),
-    Route("POST", f"{_USER}/integrations", "create_override"),
-    Route("GET", f"{_USER}/integrations/{{integration_type}}", "get_override"),
-    Route("PUT", f"{_USER}/integrations/{{integration_type}}", "update_override"),
-    Route("DELETE", f"{_USER}/integrations/{{integration_type}}", "delete_override"),
-    Route("POST", f"{_USER}/integrations/{{integration_type}}/test", "test_integration"),
+    Route("GET", "/health", "get_health", None),
+    Route("GET", "/api/v1/integration-defaults", "get_integration_defaults", READ),
+    Route("GET", f"{_USER}/integration-defaults", "get_effective_configuration", READ),
+    Route("POST", f"{_USER}/integration-defaults/reset", "reset_overrides", WRITE),
+    Route("GET", f"{_USER}/integrations", "list_overrides", READ),
+    Route("POST", f"{_USER}/integrations", "create_override", WRITE),
+    Route("GET", _TYPE, "get_override", READ),
+    Route("PUT", _TYPE, "update_override", WRITE),
+    Route("DELETE", _TYPE, "delete_override", WRITE),
+    Route("POST", f"{_TYPE}/test", "test_integration", SEND),
     # Not .../WEBHOOK/...: beside {integration_type}, API Gateway would look for GET, PUT and DELETE
     # of WEBHOOK under the literal segment alone, and find none.
-    Route("POST", f"{_USER}/integrations/{{integration_type}}/rotate-secret", "rotate_secret"),
-    Route("POST", f"{_USER}/deliveries", "send_message"),
-    Route("GET", f"{_USER}/deliveries", "list_deliveries"),
-    Route("GET", f"{_USER}/deliveries/{{delivery_id}}", "get_delivery"),
-    Route("POST", f"{_USER}/deliveries/{{delivery_id}}/retry", "retry_delivery"),
-    Route("DELETE", f"{_USER}/deliveries/{{delivery_id}}", "cancel_delivery"),
-    Route("GET", f"{_USER}/messages", "list_messages"),
-    Route("DELETE", f"{_USER}/messages/{{message_id}}", "delete_message"),
+    Route("POST", f"{_TYPE}/rotate-secret", "rotate_secret", WRITE),
+    Route("POST", f"{_USER}/deliveries", "send_message", SEND),
+    Route("GET", f"{_USER}/deliveries", "list_deliveries", READ),
+    Route("GET", f"{_USER}/deliveries/{{delivery_id}}", "get_delivery", READ),
+    Route("POST", f"{_USER}/deliveries/{{delivery_id}}/retry", "retry_delivery", SEND),
+    Route("DELETE", f"{_USER}/deliveries/{{delivery_id}}", "cancel_delivery", SEND),
+    Route("GET", f"{_USER}/messages", "list_messages", READ),
+    Route("DELETE", f"{_USER}/messages/{{message_id}}", "delete_message", WRITE),
 )
+
+REFUSAL = Route("ANY", "/{proxy+}", "refuse_request", None)
+"""All that no other route answers. The authorizer stands before it; beyond that it asks nothing."""
+
+
+def scope(method: str, path: str) -> str | None:
+    """Return what a route takes; a route that is not in the list is nobody's."""
+    [found] = [one for one in (*ROUTES, REFUSAL) if (one.method, one.path) == (method, path)]
+    return found.scope
 
 
 def allowed(path: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ function needs is imported in its body, so that a handler loads only what its ro
 from __future__ import annotations
 
 import os
+import re
 from functools import cache, partial
 from typing import TYPE_CHECKING, TypedDict
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
     from dispatcher.adapters.machine import LogJournal, SystemClock, SystemIdentities
     from dispatcher.adapters.sqs import SqsDoorbells
-    from dispatcher.ports import Channel, Deliveries, Overrides, Vault
+    from dispatcher.ports import ApiKeys, Channel, Deliveries, Overrides, Tokens, Vault
     from dispatcher.usecases.acceptance import Acceptance
+    from dispatcher.usecases.authentication import Authentication, Open
     from dispatcher.usecases.configurations import Configurations
     from dispatcher.usecases.delivering import Worker
     from dispatcher.usecases.health import Health
@@ -35,6 +37,25 @@ DAY = 86_400.0
 
 
 # What handlers call -------------------------------------------------------------------------------
+
+
+@cache
+def authentication() -> Authentication | Open:
+    """Return what finds out who sends a request."""
+    from dispatcher.usecases.authentication import Authentication, Open
+
+    mode = _needed("AUTH_MODE")
+    if mode == "none":
+        # CloudFormation refuses it in prod too; but it is one setting away from open to the world.
+        if os.environ.get("STAGE") not in {"local", "dev"}:
+            raise BrokenSettingError("AUTH_MODE", "may be none in the stages local and dev alone")
+        return Open()
+    if mode != "required":
+        raise BrokenSettingError("AUTH_MODE", f"is {mode!r}: set it to required or none")
+    tokens, keys = _tokens(), _api_keys()
+    if tokens is None and keys is None:
+        raise BrokenSettingError("AUTH_MODE", "is required, without OIDC_ISSUER or API_KEYS_SECRET")
+    return Authentication(tokens=tokens, keys=keys, user_claim=_needed("USER_CLAIM"), clock=clock())
 
 
 @cache
@@ -111,8 +132,13 @@ def sweeper() -> Sweeper:
     """Return what rings for everything that is owed."""
     from dispatcher.usecases.sweeping import Sweeper
 
+    # One that waits for AWS leaves the processor idle; with eight, one shard alone keeps it busy.
     return Sweeper(
-        deliveries=_deliveries(), doorbells=_doorbells(), clock=clock(), journal=journal()
+        deliveries=_deliveries(),
+        doorbells=_doorbells(),
+        clock=clock(),
+        journal=journal(),
+        threads=8,
     )
 
 
@@ -172,8 +198,8 @@ def reset() -> None:
     from dispatcher.adapters.aws import client
 
     for made in (
-        client, configurations, acceptance, intake, history, mailbox, rounds, worker, sweeper,
-        health, clock, logger, journal,
+        client, authentication, configurations, acceptance, intake, history, mailbox, rounds,
+        worker, sweeper, health, clock, logger, journal,
         _overrides, _deliveries, _doorbells, _vault, _identities, _channel,
     ):  # fmt: skip
         made.cache_clear()
@@ -206,6 +232,40 @@ def _shared() -> _Shared:
         "identities": _identities(),
         "journal": journal(),
     }
+
+
+def _tokens() -> Callable[[], Tokens] | None:
+    if not os.environ.get("OIDC_ISSUER"):
+        return None
+    uri = _needed("OIDC_JWKS_URI")
+    # The tests' own issuer: it is on this machine, where nobody is in between.
+    here = os.environ.get("STAGE") == "local" and re.match(r"http://127\.0\.0\.1:\d+/", uri)
+    if not (uri.startswith("https://") or here):
+        raise BrokenSettingError("OIDC_JWKS_URI", "must begin with https://")
+    issuer, audience = _needed("OIDC_ISSUER"), _needed("OIDC_AUDIENCE")
+
+    @cache
+    def made() -> Tokens:
+        from dispatcher.adapters.oidc import OidcTokens
+
+        return OidcTokens(issuer=issuer, audience=audience, jwks_uri=uri, clock=clock())
+
+    return made
+
+
+def _api_keys() -> Callable[[], ApiKeys] | None:
+    name = os.environ.get("API_KEYS_SECRET")
+    if not name:
+        return None
+
+    @cache
+    def made() -> ApiKeys:
+        from dispatcher.adapters.api_keys import SecretApiKeys
+        from dispatcher.adapters.aws import client
+
+        return SecretApiKeys(lambda: client("secretsmanager"), name, clock())
+
+    return made
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from dispatcher.doorbells import DeliveryBell, RequestBell, Ticket
@@ -312,12 +314,13 @@ def test_all_is_delivered_within_two_sweeps_of_a_lost_queue(world):
     assert {world.row(one).status for one in ids} == {"success"}
 
 
-def test_a_damaged_row_does_not_hold_up_its_shard(world):
+@pytest.mark.parametrize("missing", ["due_at", "delivery_id", "request_id", "round"])
+def test_a_damaged_row_does_not_hold_up_its_shard(world, missing):
     """It is counted and told by name; the others are rung for."""
     (broken,) = send(world)
     (whole,) = world.send(request_id="r-2", integration_types=["TEST"])
     world.doorbells.taken()
-    del world.deliveries.rows[USER, f"DELIVERY#{broken}"]["due_at"]
+    del world.deliveries.rows[USER, f"DELIVERY#{broken}"][missing]
     world.clock.advance(61)
 
     counted = swept(world)
@@ -326,3 +329,90 @@ def test_a_damaged_row_does_not_hold_up_its_shard(world):
     assert world.doorbells.rung == [("delivery", RequestBell(USER, "r-2"), 0)]
     assert ("row.broken", {"row": f"DELIVERY#{broken}", "error": "KeyError"}) in world.journal.lines
     assert world.row(whole).rings == 1
+
+
+def test_a_row_of_the_wrong_types_does_not_hold_up_its_shard(world):
+    """How late it is, too, must not be worked out from what is no time."""
+    (broken,) = send(world)
+    (whole,) = world.send(request_id="r-2", integration_types=["TEST"])
+    world.doorbells.taken()
+    world.put(broken, due_at="soon")
+    world.clock.advance(61)
+
+    counted = swept(world)
+
+    assert counted == {"rung": 1, "faults": 1, "oldest_due_seconds": 61}
+    assert world.row(whole).rings == 1
+
+
+# Many rows ----------------------------------------------------------------------------------------
+
+
+def test_eight_threads_ring_as_one_would(world):
+    """Once per request and for every request, whoever of them takes which."""
+    world.webhook()
+    for number in range(500):
+        world.send(request_id=f"r-{number}")
+    world.doorbells.taken()
+    world.clock.advance(60)
+
+    counted = dataclasses.replace(world.sweeper, threads=8).sweep()
+
+    assert counted == {**QUIET, "rung": 1000, "oldest_due_seconds": 60}
+    assert len(world.doorbells.rung) == 500
+    assert {one[1] for one in world.doorbells.rung} == {
+        RequestBell(USER, f"r-{number}") for number in range(500)
+    }
+    assert swept(world) == {}
+
+
+def test_two_sweeps_at_once_stamp_each_row_once(world):
+    """They may ring twice; the back-off grows by one step."""
+    ids = [one for number in range(9) for one in world.send(request_id=f"r-{number}")]
+    world.doorbells.taken()
+    world.clock.advance(60)
+    ring, second = world.doorbells.ring, []
+
+    def meanwhile(doorbell, *, delay=0):
+        ring(doorbell, delay=delay)
+        if not second:
+            second.append("begun")
+            second[0] = world.sweeper.sweep()
+
+    world.doorbells.ring = meanwhile
+
+    first = world.sweeper.sweep()
+
+    assert {(world.row(one).rings, world.row(one).sweep_at) for one in ids} == {
+        (1, world.clock.now() + 60)
+    }
+    assert (second[0]["rung"], first["rung"], first["passed"]) == (9, 0, 9)
+    assert len(world.doorbells.rung) == 18
+
+
+def test_the_oldest_of_what_was_read_is_told_though_a_sweep_ends_early(world):
+    """What nobody rang for yet comes in the order in which it was due: the rest is younger."""
+    for number in range(3):
+        world.send(request_id=f"r-{number}")
+        world.clock.advance(100)
+    world.doorbells.taken()
+    world.doorbells.ring = lambda *_, **__: world.clock.advance(50)
+
+    counted = swept(world)
+
+    assert counted == {"rung": 1, "oldest_due_seconds": 300}
+
+
+def test_an_owed_ticket_makes_nothing_late(world):
+    """Its delivery is over: it waits for nobody, however long ago it was due."""
+    (only,) = send(world)
+    world.channels["TEST"].outcomes.append(Permanent("http_404", "no"))
+    world.doorbells.broken = True
+    world.answer(RequestBell(USER, "r-1"))
+    world.doorbells.broken = False
+    world.clock.advance(5000)
+
+    counted = swept(world)
+
+    assert counted == {"tickets": 1}
+    assert world.row(only).sweep_at is None

@@ -20,6 +20,8 @@ CONNECT_TIMEOUT = 1
 READ_TIMEOUT = 3
 """Seconds that leave room to record an outcome within what is left of an invocation or a lease."""
 
+CONNECTIONS = 64
+"""Connections to one service that are kept: the sweeper has so many threads, others far fewer."""
 
 _MAKING = threading.Lock()
 """Boto3 makes one client at a time: channels and probes ask for theirs in threads."""
@@ -31,6 +33,7 @@ def client(service: str, tries: int = 3) -> Any:  # noqa: ANN401 - each adapter 
     config = Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
+        max_pool_connections=CONNECTIONS,
         retries={"total_max_attempts": tries, "mode": "standard"},
     )
     make: Any = boto3.client  # its overloads name every service; ours is not known before it runs

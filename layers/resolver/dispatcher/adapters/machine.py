@@ -7,14 +7,14 @@ import secrets
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aws_lambda_powertools import Logger
 
-    from dispatcher.outcomes import Outcome
+Result = TypeVar("Result")
 
 
 class SystemClock:
@@ -74,9 +74,9 @@ class ThreadWatchdog:
     The work runs in a thread that is left behind when its time is up.
     """
 
-    def within(self, seconds: float, work: Callable[[], Outcome]) -> Outcome | None:
+    def within(self, seconds: float, work: Callable[[], Result]) -> Result | None:
         """Return or raise as ``work`` does, or return ``None`` once ``seconds`` have passed."""
-        done: list[Outcome] = []
+        done: list[Result] = []
         failed: list[BaseException] = []
 
         def run() -> None:
@@ -95,6 +95,7 @@ class ThreadWatchdog:
 
 TROUBLE = frozenset(
     {
+        "caller.unchecked",
         "channel.broke",
         "doorbell.lost",
         "event.parked",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from dispatcher import protocol
@@ -18,11 +19,16 @@ from dispatcher.protocol import delay_until, key_of
 from dispatcher.usecases.recording import send_owed_ticket
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dispatcher.delivery import Item
     from dispatcher.ports import Clock, Deliveries, Doorbells, Journal
 
 LONGEST_SWEEP = 45.0
 """Seconds after which a sweep leaves the rest to the next one, a minute after it began."""
+
+AT_ONCE = 100
+"""Rows of one shard that are shared out among its threads at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +39,8 @@ class Sweeper:
     doorbells: Doorbells
     clock: Clock
     journal: Journal
+    threads: int = 1
+    """Requests of one shard that are served side by side."""
 
     def sweep(self) -> dict[str, int]:
         """Ring for all rows that are due, shard by shard side by side.
@@ -56,22 +64,32 @@ class Sweeper:
         counts: Counter[str] = Counter()
         rung: set[tuple[str, str]] = set()
         now = self.clock.now()
-        try:
-            for row in self.deliveries.due(shard, now):
-                if self.clock.monotonic() > until:
-                    break
-                if row["status"] == Status.PENDING:
-                    late = int(now - row.get("due_at", now))
+        with ThreadPoolExecutor(self.threads) as servers:
+            try:
+                rows = iter(self.deliveries.due(shard, now))
+                while self.clock.monotonic() <= until and (some := list(islice(rows, AT_ONCE))):
+                    late = max(_lateness(row, now) for row in some)
                     counts["oldest_due_seconds"] = max(counts["oldest_due_seconds"], late)
-                counts[self._serve(row, rung)] += 1
-        except UnavailableError:
-            counts["faults"] += 1
+                    requests = _by_request(some)
+                    for done in servers.map(
+                        lambda request: self._serve_all(request, rung, until), requests
+                    ):
+                        counts.update(done)
+            except UnavailableError:
+                counts["faults"] += 1
         return counts
+
+    def _serve_all(
+        self, request: list[Item], rung: set[tuple[str, str]], until: float
+    ) -> list[str]:
+        """Serve the rows of one request one after the other: one ring does for its first tries."""
+        return [self._serve(row, rung) for row in request if self.clock.monotonic() <= until]
 
     def _serve(self, item: Item, rung: set[tuple[str, str]]) -> str:
         """Do what one row asks for; the index may be behind, so every write has its condition."""
-        user_id, delivery_id = item["user_id"], item["delivery_id"]
+        user_id = item["user_id"]
         try:
+            delivery_id = item["delivery_id"]
             if item.get("ticket_owed") and item["status"] == Status.FAILED:
                 send_owed_ticket(
                     self.deliveries, self.doorbells, user_id, delivery_id, item["round"]
@@ -96,3 +114,18 @@ class Sweeper:
             self.journal.note("row.broken", row=item.get("sk"), error=type(error).__name__)
             return "faults"
         return "rung"
+
+
+def _by_request(rows: Iterable[Item]) -> list[list[Item]]:
+    requests: dict[tuple[str, str], list[Item]] = {}
+    for row in rows:
+        requests.setdefault((row["user_id"], row.get("request_id", "")), []).append(row)
+    return list(requests.values())
+
+
+def _lateness(row: Item, now: float) -> int:
+    """Return for how many seconds a delivery has been due; 0 for what is not due or not pending."""
+    due_at = row.get("due_at")
+    if row.get("status") != Status.PENDING or not isinstance(due_at, int | float):
+        return 0
+    return max(0, int(now - due_at))

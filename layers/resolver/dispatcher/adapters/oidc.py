@@ -1,0 +1,150 @@
+"""Bearer tokens of one OpenID Connect issuer, verified against the keys that it publishes."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import jwt
+
+from dispatcher.adapters.kept import Kept
+from dispatcher.adapters.machine import ThreadWatchdog
+from dispatcher.errors import UnauthenticatedError, UnavailableError
+from dispatcher.strict_json import MalformedJsonError, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dispatcher.ports import Clock
+
+ALGORITHMS = {"RSA": "RS256", "EC": "ES256"}
+"""By type of key. Anything else (``none``, a shared secret) is no proof."""
+
+PUBLIC = {"RSA": ("kty", "n", "e"), "EC": ("kty", "crv", "x", "y")}
+"""What is read of a key."""
+
+SMALLEST_RSA = 2048
+
+LEEWAY = 30
+"""Seconds by which our clock and the issuer's may differ."""
+
+FETCH_WITHIN = 3.0
+LARGEST_KEY_SET = 64 * 1024
+
+Keys = dict[tuple[str, str], jwt.PyJWK]
+"""By ``kid`` and algorithm: the token does not choose how its key is used."""
+
+
+class OidcTokens:
+    """Implements ``ports.Tokens``."""
+
+    def __init__(self, *, issuer: str, audience: str, jwks_uri: str, clock: Clock) -> None:
+        self._issuer = issuer
+        self._audience = audience
+        self._jwks_uri = jwks_uri
+        self._keys = Kept(self._fetched, clock)
+
+    def claims(self, token: str) -> Mapping[str, Any]:
+        """Return what a token of ours says."""
+        named = _named_key(token)
+        # An issuer may have put a key into use since we looked.
+        key = self._keys.get().get(named) or self._keys.get(anew=True).get(named)
+        if key is None:
+            raise UnauthenticatedError("signed with an unknown key")
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                # The key's own: which one that is, was settled when it was published.
+                algorithms=[named[1]],
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=LEEWAY,
+                options={"require": ["exp", "iss", "aud"]},
+            )
+        except (jwt.InvalidTokenError, ValueError, OverflowError, RecursionError) as error:
+            # Its own text may quote the token.
+            raise UnauthenticatedError(f"refused: {type(error).__name__}") from None
+        return claims
+
+    def _fetched(self) -> Keys:
+        text = ThreadWatchdog().within(FETCH_WITHIN, lambda: _download(self._jwks_uri))
+        if text is None:
+            raise UnavailableError("the issuer's keys did not come in time")
+        keys = _usable_keys(text)
+        if not keys:
+            raise UnavailableError("the issuer publishes no key for RS256 or ES256")
+        return keys
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Lets an answer that leads elsewhere be an error."""
+
+    def redirect_request(self, *_: object, **__: object) -> None:
+        """Follow nowhere."""
+
+
+def _download(uri: str) -> str:
+    # Neither redirects nor proxies: the keys come from where the operator said.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects())
+    try:
+        with opener.open(uri, timeout=FETCH_WITHIN) as response:
+            data: bytes = response.read(LARGEST_KEY_SET + 1)
+        if len(data) > LARGEST_KEY_SET:
+            raise UnavailableError("the issuer's keys are too many")
+        return data.decode()
+    except urllib.error.HTTPError as answer:
+        answer.close()
+        raise UnavailableError(f"the issuer's keys: HTTP {answer.code}") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise UnavailableError(f"the issuer's keys: {type(error).__name__}") from None
+
+
+def _named_key(token: str) -> tuple[str, str]:
+    """Read which key a token says that it is signed with, and how."""
+    try:
+        encoded = token.partition(".")[0]
+        header = read_json(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode())
+    except (MalformedJsonError, ValueError):
+        raise UnauthenticatedError("a header that cannot be read") from None
+    if not isinstance(header, dict) or "crit" in header:
+        raise UnauthenticatedError("a header that demands more than we know")
+    kid, algorithm = header.get("kid"), header.get("alg")
+    if not isinstance(kid, str) or algorithm not in ALGORITHMS.values():
+        raise UnauthenticatedError("a header without a kid, or with another algorithm")
+    return kid, str(algorithm)
+
+
+def _usable_keys(text: str) -> Keys:
+    try:
+        published = read_json(text)
+    except MalformedJsonError:
+        raise UnavailableError("the issuer's keys are not JSON") from None
+    listed = published.get("keys") if isinstance(published, dict) else None
+    keys: Keys = {}
+    for one in listed if isinstance(listed, list) else ():
+        key = _key(one) if isinstance(one, dict) else None
+        if key is not None:
+            keys[one["kid"], str(key.algorithm_name)] = key
+    return keys
+
+
+def _key(published: Mapping[str, Any]) -> jwt.PyJWK | None:
+    kind = published.get("kty")
+    algorithm = ALGORITHMS.get(kind) if isinstance(kind, str) else None
+    if (
+        algorithm is None
+        or not isinstance(published.get("kid"), str)
+        or published.get("use", "sig") != "sig"
+        or published.get("alg", algorithm) != algorithm
+        or published.get("crv", "P-256") != "P-256"
+    ):
+        return None
+    try:
+        key = jwt.PyJWK({name: published[name] for name in PUBLIC[str(kind)]}, algorithm)
+    except (jwt.PyJWTError, KeyError, ValueError, TypeError):
+        return None
+    return key if kind == "EC" or key.key.key_size >= SMALLEST_RSA else None

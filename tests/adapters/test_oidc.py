@@ -1,0 +1,385 @@
+"""Bearer tokens against a real issuer on loopback, and what attackers make of them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import socket
+import time
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from dispatcher.adapters import oidc
+from dispatcher.adapters.oidc import OidcTokens
+from dispatcher.errors import UnauthenticatedError, UnavailableError
+from tests.fakes import FakeClock
+from tests.issuer import AUDIENCE, EVERYTHING, ISSUER, Issuer, claims, private_key, published
+
+
+@pytest.fixture
+def issuer():
+    """An issuer that publishes an RSA and an EC key."""
+    with Issuer() as running:
+        yield running
+
+
+@pytest.fixture
+def clock():
+    """Time that goes on only when told to."""
+    return FakeClock()
+
+
+@pytest.fixture
+def tokens(issuer, clock):
+    """What is under test."""
+    return OidcTokens(issuer=ISSUER, audience=AUDIENCE, jwks_uri=issuer.jwks_uri, clock=clock)
+
+
+def encoded(value):
+    """Write a part of a token."""
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def signed(header, body=None, *, algorithm="RS256"):
+    """Sign any header at all with the published key, as no library would let us."""
+    message = f"{encoded(header)}.{encoded(body or claims())}"
+    signer = jwt.get_algorithm_by_name(algorithm)
+    signature = signer.sign(message.encode(), private_key(algorithm))
+    return f"{message}.{encoded(signature)}"
+
+
+def from_now(members):
+    """Return claims whose whole numbers are seconds from now."""
+    now = int(time.time())
+    return {
+        name: now + value if isinstance(value, int) and name != "sub" else value
+        for name, value in members.items()
+    }
+
+
+# Good ones ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("algorithm", "kid"), [("RS256", "rsa-1"), ("ES256", "ec-1")])
+def test_a_token_of_the_issuer_says_what_it_says(tokens, issuer, algorithm, kid):
+    """With either kind of key."""
+    said = tokens.claims(issuer.token(algorithm=algorithm, kid=kid, sub="jane.doe"))
+
+    shown = {name: said[name] for name in ("iss", "aud", "sub", "scope")}
+    assert shown == {"iss": ISSUER, "aud": AUDIENCE, "sub": "jane.doe", "scope": EVERYTHING}
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"aud": ["other", AUDIENCE]},
+        {"iat": None},
+        {"nbf": 20},
+        {"exp": -20},
+        {"iat": 20},
+    ],
+    ids=str,
+)
+def test_clocks_may_differ_by_half_a_minute(tokens, issuer, members):
+    """Times are given from now; one audience of several is enough."""
+    assert tokens.claims(issuer.token(**from_now(members)))["sub"] == "john.doe"
+
+
+# Bad ones -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"exp": -31},
+        {"exp": None},
+        {"exp": "soon"},
+        {"exp": 1e400},
+        {"exp": [1]},
+        {"nbf": 40},
+        {"nbf": "x"},
+        {"iat": 40},
+        {"iss": None},
+        {"iss": "https://id.example.com/"},
+        {"iss": "https://evil.example.com"},
+        {"iss": [ISSUER]},
+        {"aud": None},
+        {"aud": "other"},
+        {"aud": ["other"]},
+        {"aud": []},
+        {"aud": AUDIENCE.upper()},
+        {"sub": 5},
+    ],
+    ids=str,
+)
+def test_a_claim_that_does_not_hold_refuses_the_token(tokens, issuer, members):
+    """Every one of them is demanded, of the right type; times are given from now."""
+    token = signed({"alg": "RS256", "kid": "rsa-1"}, claims(**from_now(members)))
+
+    with pytest.raises(UnauthenticatedError):
+        tokens.claims(token)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "none", "kid": "rsa-1"},
+        {"alg": "NONE", "kid": "rsa-1"},
+        {"alg": "None", "kid": "rsa-1"},
+        {"alg": "HS256", "kid": "rsa-1"},
+        {"alg": "RS512", "kid": "rsa-1"},
+        {"alg": "PS256", "kid": "rsa-1"},
+        {"alg": "ES256", "kid": "rsa-1"},
+        {"alg": "RS256", "kid": "ec-1"},
+        {"alg": "rs256", "kid": "rsa-1"},
+        {"alg": ["RS256"], "kid": "rsa-1"},
+        {"alg": None, "kid": "rsa-1"},
+        {"kid": "rsa-1"},
+        {"alg": "RS256"},
+        {"alg": "RS256", "kid": None},
+        {"alg": "RS256", "kid": 1},
+        {"alg": "RS256", "kid": ["rsa-1"]},
+        {"alg": "RS256", "kid": {"a": 1}},
+        {"alg": "RS256", "kid": "../../dev/null"},
+        {"alg": "RS256", "kid": "rsa-1", "crit": ["b64"], "b64": False},
+        {"alg": "RS256", "kid": "rsa-1", "crit": []},
+        {"alg": "RS256", "kid": "rsa-1", "crit": ["exp"]},
+        b'{"alg": "RS256", "kid": "other", "kid": "rsa-1"}',
+        b'{"alg": "none", "alg": "RS256", "kid": "rsa-1"}',
+        b'{"alg": "RS256", "kid": "rsa-1"} {}',
+        b'["RS256", "rsa-1"]',
+        b"null",
+        b"",
+        b"\xff\xfe",
+        b"[" * 5000,
+        b'{"alg": "RS256", "kid": "rsa-1", "x": ' + b"[" * 4000 + b"]" * 4000 + b"}",
+    ],
+    ids=lambda header: str(header)[:40],
+)
+def test_a_header_chooses_neither_algorithm_nor_key(tokens, header):
+    """Each is signed with the published RSA key all the same: it is the header that is refused."""
+    with pytest.raises(UnauthenticatedError):
+        tokens.claims(signed(header))
+
+
+def test_a_key_in_the_token_is_not_a_key(tokens):
+    """An attacker brings his own, in every way that the standard knows, and signs with it."""
+    own = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    jwk = published(own, kid="own")
+    headers = [
+        {"kid": "own", "jwk": jwk},
+        {"kid": "own", "jku": "https://evil.example.com/keys"},
+        {"kid": "own", "x5u": "https://evil.example.com/cert"},
+        {"kid": "rsa-1", "jwk": jwk},
+    ]
+
+    for header in headers:
+        token = jwt.encode(claims(), own, algorithm="RS256", headers=header)
+        with pytest.raises(UnauthenticatedError):
+            tokens.claims(token)
+
+
+def test_the_public_key_is_no_shared_secret(tokens):
+    """The oldest trick: HS256, with the text of the public key as its secret."""
+    pem = (
+        private_key("RS256")
+        .public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    message = f"{encoded({'alg': 'HS256', 'kid': 'rsa-1'})}.{encoded(claims())}"
+    forged = hmac.new(pem, message.encode(), hashlib.sha256).digest()
+
+    with pytest.raises(UnauthenticatedError):
+        tokens.claims(f"{message}.{encoded(forged)}")
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
+def test_a_signature_is_of_the_whole_token(tokens, issuer, algorithm):
+    """Other claims, no signature, one of zeros, one of another token."""
+    kid = {"RS256": "rsa-1", "ES256": "ec-1"}[algorithm]
+    header, body, signature = issuer.token(algorithm=algorithm, kid=kid).split(".")
+    other = issuer.token(algorithm=algorithm, kid=kid, sub="jane.doe").split(".")[2]
+    admin = encoded(claims(scope="dispatch:admin"))
+    forged = [
+        f"{header}.{admin}.{signature}",
+        f"{header}.{body}.",
+        f"{header}.{body}.{encoded(bytes(64))}",
+        f"{header}.{body}.{encoded(bytes(256))}",
+        f"{header}.{body}.{other}",
+        f"{header}.{body}.{signature[:-4]}",
+        f"{header}..{signature}",
+        f"{header}.{encoded(b'not json')}.{signature}",
+    ]
+
+    for token in forged:
+        with pytest.raises(UnauthenticatedError):
+            tokens.claims(token)
+
+
+def test_a_refusal_does_not_quote_the_token(tokens, issuer):
+    """It is written to the log."""
+    with pytest.raises(UnauthenticatedError) as caught:
+        tokens.claims(issuer.token(aud="s3cret"))
+
+    assert str(caught.value) == "refused: InvalidAudienceError"
+    assert caught.value.__cause__ is None
+
+
+# The issuer's keys --------------------------------------------------------------------------------
+
+
+def test_keys_are_fetched_once(tokens, issuer):
+    """And kept."""
+    for _ in range(5):
+        tokens.claims(issuer.token())
+
+    assert issuer.asked == 1
+
+
+def test_a_new_key_is_fetched_when_it_is_met_at_most_once_a_minute(tokens, issuer, clock):
+    """Tokens that name ever new keys cost the issuer one request a minute."""
+    tokens.claims(issuer.token())
+    rotated = issuer.token(kid="rsa-2", number=2)
+    issuer.publish(published(private_key("RS256", 2), kid="rsa-2"))
+
+    for _ in range(20):
+        with pytest.raises(UnauthenticatedError):
+            tokens.claims(rotated)
+    asked_within_the_minute = issuer.asked
+    clock.advance(60)
+
+    assert tokens.claims(rotated)["sub"] == "john.doe"
+    assert (asked_within_the_minute, issuer.asked) == (1, 2)
+
+
+def test_a_withdrawn_key_counts_no_longer_than_five_minutes(tokens, issuer, clock):
+    """Whoever stole it is out by then."""
+    token = issuer.token()
+    tokens.claims(token)
+    issuer.publish(published(private_key("RS256", 2), kid="rsa-2"))
+    clock.advance(299)
+    tokens.claims(token)
+    clock.advance(1)
+
+    with pytest.raises(UnauthenticatedError):
+        tokens.claims(token)
+
+
+def test_known_keys_go_on_while_the_issuer_is_away(issuer, clock):
+    """Its outage is not ours; of unknown keys we can say nothing then."""
+    tokens = OidcTokens(issuer=ISSUER, audience=AUDIENCE, jwks_uri=issuer.jwks_uri, clock=clock)
+    tokens.claims(issuer.token())
+    issuer.status = 503
+    clock.advance(3600)
+
+    assert tokens.claims(issuer.token())["sub"] == "john.doe"
+    with pytest.raises(UnavailableError):
+        tokens.claims(issuer.token(kid="rsa-2", number=2))
+
+
+def test_an_issuer_that_comes_back_is_asked_again_soon(tokens, issuer, clock):
+    """A failure is remembered for ten seconds, so that not every request waits for it."""
+    issuer.status = 503
+    for _ in range(3):
+        with pytest.raises(UnavailableError):
+            tokens.claims(issuer.token())
+    issuer.status = 200
+    asked = issuer.asked
+    clock.advance(10)
+
+    assert tokens.claims(issuer.token())["sub"] == "john.doe"
+    assert asked == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "document"),
+    [
+        (500, {}, b"{}"),
+        (404, {}, b"{}"),
+        (302, {"Location": "/elsewhere"}, b"{}"),
+        (307, {"Location": "file:///etc/passwd"}, b"{}"),
+        (200, {}, b""),
+        (200, {}, b"\xff"),
+        (200, {}, b"<html>"),
+        (200, {}, b"[]"),
+        (200, {}, b'{"keys": {}}'),
+        (200, {}, b'{"keys": []}'),
+        (200, {}, b'{"keys": [], "pad": "' + b"x" * 65_536 + b'"}'),
+        (200, {"Content-Length": "5"}, b'{"keys": []}'),
+    ],
+)
+def test_an_answer_without_keys_is_an_outage(tokens, issuer, status, headers, document):
+    """No redirect is followed, no endless answer read to its end."""
+    token = issuer.token()
+    issuer.status, issuer.headers, issuer.document = status, headers, document
+
+    with pytest.raises(UnavailableError):
+        tokens.claims(token)
+    assert issuer.asked == 1
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"use": "enc"},
+        {"alg": "RS512"},
+        {"alg": "HS256"},
+        {"kid": 5},
+        {"kid": None},
+        {"kty": "oct", "k": "c2VjcmV0"},
+        {"kty": ["RSA"]},
+        {"n": "AQAB"},
+        {"n": 5},
+        {"n": "!!"},
+        {"e": None},
+    ],
+    ids=str,
+)
+def test_a_key_that_is_not_for_this_is_left_out(tokens, issuer, spoilt):
+    """The others of the set still count."""
+    ec_key = published(private_key("ES256"), kid="ec-1")
+    issuer.publish(published(private_key("RS256"), kid="rsa-1") | spoilt, ec_key)
+
+    assert tokens.claims(issuer.token(algorithm="ES256", kid="ec-1"))["sub"] == "john.doe"
+    with pytest.raises(UnauthenticatedError):
+        tokens.claims(issuer.token())
+
+
+def test_short_keys_and_other_curves_are_left_out(tokens, issuer):
+    """1024 bits can be factored; another curve is another algorithm."""
+    weak = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    curve = published(private_key("ES384"), kid="ec-1")
+    issuer.publish(published(weak, kid="rsa-1"), curve, published(private_key("RS256"), kid="x"))
+    with pytest.warns(jwt.InsecureKeyLengthWarning):
+        short = jwt.encode(claims(), weak, algorithm="RS256", headers={"kid": "rsa-1"})
+
+    for token in (short, issuer.token(algorithm="ES384", kid="ec-1")):
+        with pytest.raises(UnauthenticatedError):
+            tokens.claims(token)
+
+
+def test_an_issuer_that_does_not_answer_is_waited_for_only_so_long(monkeypatch, clock, issuer):
+    """It accepts the connection and says nothing: the watchdog ends it."""
+    monkeypatch.setattr(oidc, "FETCH_WITHIN", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        uri = f"http://127.0.0.1:{mute.getsockname()[1]}/keys"
+        tokens = OidcTokens(issuer=ISSUER, audience=AUDIENCE, jwks_uri=uri, clock=clock)
+
+        with pytest.raises(UnavailableError):
+            tokens.claims(issuer.token())
+
+
+def test_an_issuer_that_is_gone_is_an_outage(clock):
+    """Nobody listens at its address any more."""
+    with Issuer() as gone:
+        uri, token = gone.jwks_uri, gone.token()
+    tokens = OidcTokens(issuer=ISSUER, audience=AUDIENCE, jwks_uri=uri, clock=clock)
+
+    with pytest.raises(UnavailableError, match="the issuer's keys: URLError"):
+        tokens.claims(token)

@@ -1,0 +1,78 @@
+"""The runbook of docs/operations.md, followed word by word on the suite's own cloud."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.documents import runbook
+from tests.e2e.system import until
+from tools.local_cloud import CREDENTIALS, STACK
+from tools.paths import ROOT
+
+
+@pytest.fixture
+def follow(stack):
+    """Return what runs all commands under one heading, in one shell, and returns its output."""
+
+    def run(heading: str) -> str:
+        aws = f'aws() {{ "{sys.executable}" -m tests.aws_cli "$@"; }}\n'
+        commands = runbook(heading).replace("integration-dispatcher-prod", STACK)
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", aws + commands],
+            cwd=ROOT,
+            env={**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL": stack["endpoint_url"]},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_redriving(follow, system, receiver, user):
+    """All that failed starts over, once, and the dead-letter queue is empty."""
+    # The tickets of other tests are in the way: the commands show no more than ten.
+    system.sqs.purge_queue(QueueUrl=system.stack["DeadLetterQueueUrl"])
+    receiver.script = [(500, {})] * 2
+    system.override(user, "WEBHOOK", retry_count=0, config={"url": receiver.url})
+    ids = [system.sent(user, integration_types=["WEBHOOK"]) for _ in range(2)]
+    for one in ids:
+        until(lambda one=one: one in str(system.messages("DeadLetter")))
+
+    shown = follow("How to redrive")
+
+    assert all(one in shown for one in ids)
+    for one in ids:
+        ended = until(
+            lambda one=one: (d := system.delivery(user, one))["status"] == "success" and d
+        )
+        assert (ended["round"], ended["attempts"]) == (2, 1)
+    assert user not in str(system.messages("DeadLetter"))
+
+
+def test_purging(follow, system, user):
+    """What was to be rung for is rung for by the sweeper."""
+    system.override(
+        user,
+        "TEST",
+        retry_delay_seconds=800,
+        config={"failure": "transient", "fail_attempts": 1},
+    )
+    delivery_id = system.sent(user)
+    until(lambda: delivery_id in str(system.messages("Retry")))
+
+    follow("How to purge safely")
+
+    assert delivery_id not in str(system.messages("Retry"))
+    system.hasten(user, delivery_id)
+    system.sweep()
+    ended = system.ended(user, delivery_id)
+    assert (ended["status"], ended["attempts"]) == ("success", 2)

@@ -1,0 +1,27 @@
+"""docs/authentication.md names every route with its scope, and every scope there is."""
+
+from __future__ import annotations
+
+import re
+
+from dispatcher.access import SCOPES
+from dispatcher.routes import ROUTES
+from tests.documents import rows
+
+DOCUMENT = "docs/authentication.md"
+
+
+def test_every_route_is_told_with_its_scope():
+    """In the order of the list that the service goes by."""
+    told = [
+        (cells[0].strip("`"), cells[1].strip("`")) for cells in rows(DOCUMENT, "Routes and scopes")
+    ]
+
+    assert told == [(f"{one.method} {one.path}", one.scope or "open") for one in ROUTES]
+
+
+def test_every_scope_is_explained():
+    """None is missing, none invented."""
+    cells = (row[0] for row in rows(DOCUMENT, "Who may do what, for whom"))
+
+    assert set(re.findall(r"`([\w:]+)`", " ".join(cells))) == SCOPES

@@ -1,0 +1,143 @@
+"""What stands before the local service keeps out web pages that are open on the same machine."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from tools.local_cloud import wait_for
+from tools.paths import CADDY, ROOT
+from tools.processes import Background, free_port
+
+
+@pytest.fixture(scope="module")
+def cloud():
+    """Something behind the proxy that answers everything and shows what was asked."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self):
+            self.send_response(200)
+            self.send_header("Access-Control-Allow-Origin", "*")
+            self.send_header("X-Path", self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_POST = do_OPTIONS = answer  # noqa: N815 - so http.server calls them
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def port(cloud, tmp_path_factory):
+    """The proxy's port."""
+    home, port = tmp_path_factory.mktemp("proxy"), free_port()
+    proxy = Background("proxy", home)
+    variables = {
+        "HOME": str(home),
+        "PORT": str(port),
+        "CLOUD_PORT": str(cloud),
+        "API_ID": "a1b2",
+        "STAGE": "local",
+    }
+    command = [str(CADDY), "run", "--config", str(ROOT / "tools" / "Caddyfile")]
+    proxy.start(command, variables)
+    wait_for(proxy, f"http://127.0.0.1:{port}/health", "The proxy")
+    yield port
+    proxy.stop()
+
+
+@pytest.fixture
+def ask(port):
+    """Return a function that sends a request and returns status and headers of the answer."""
+
+    def ask(method="GET", host="localhost:{port}", **headers):
+        line = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        named = {name.replace("_", "-"): text.format(port=port) for name, text in headers.items()}
+        line.request(method, "/api/v1/x?y=1", headers={"Host": host.format(port=port), **named})
+        answer = line.getresponse()
+        body = answer.read()
+        line.close()
+        assert body if answer.status == 403 else not body
+        return answer
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("GET", {}),
+        ("POST", {}),
+        ("GET", {"host": "127.0.0.1:{port}"}),
+        ("POST", {"Origin": "http://localhost:{port}"}),
+        ("POST", {"Origin": "http://127.0.0.1:{port}", "host": "127.0.0.1:{port}"}),
+        ("POST", {"Sec_Fetch_Site": "same-origin", "Origin": "http://localhost:{port}"}),
+        ("GET", {"Sec_Fetch_Site": "none", "Sec_Fetch_Mode": "navigate"}),
+        (
+            "GET",
+            {
+                "Sec_Fetch_Site": "cross-site",
+                "Sec_Fetch_Mode": "navigate",
+                "Sec_Fetch_Dest": "document",
+            },
+        ),
+    ],
+    ids=str,
+)
+def test_programs_our_own_pages_and_people_get_through(ask, method, headers):
+    """To the API, at the root; no page elsewhere is told that it may read the answer."""
+    answer = ask(method, **headers)
+
+    assert answer.status == 200
+    assert answer.headers["X-Path"] == "/_aws/execute-api/a1b2/local/api/v1/x?y=1"
+    assert answer.headers["Access-Control-Allow-Origin"] is None
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("POST", {"Origin": "https://evil.example.com"}),
+        ("GET", {"Origin": "https://evil.example.com"}),
+        ("OPTIONS", {"Origin": "https://evil.example.com"}),
+        ("POST", {"Origin": "null"}),
+        ("POST", {"Origin": "http://localhost:1"}),
+        ("POST", {"Origin": "https://localhost:{port}"}),
+        ("POST", {"Origin": "http://localhost:{port}.example.com"}),
+        ("POST", {"Sec_Fetch_Site": "cross-site"}),
+        ("POST", {"Sec_Fetch_Site": "same-site"}),
+        ("POST", {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}),
+        (
+            "GET",
+            {
+                "Sec_Fetch_Site": "cross-site",
+                "Sec_Fetch_Mode": "navigate",
+                "Sec_Fetch_Dest": "iframe",
+            },
+        ),
+        ("GET", {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors"}),
+        ("GET", {"host": "evil.example.com"}),
+        ("GET", {"host": "evil.example.com:{port}"}),
+        ("GET", {"host": "localhost.example.com:{port}"}),
+        ("POST", {"host": "rebound.example.com:{port}", "Origin": "http://localhost:{port}"}),
+    ],
+    ids=str,
+)
+def test_pages_of_others_are_refused(ask, method, headers):
+    """By where they come from, or by the name under which they call this machine."""
+    answer = ask(method, **headers)
+
+    assert answer.status == 403
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["X-Path"] is None

@@ -1,0 +1,55 @@
+"""Make a key for a service: `make key NAME=billing SCOPES=dispatch:send FOR='*'`.
+
+The key is shown this once. What goes into the secret is its fingerprint, from which nobody gets it
+back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import sys
+
+from dispatcher.adapters.api_keys import parsed
+from dispatcher.errors import BrokenSettingError
+from tools.failure import ToolFailure
+
+PREFIX = "disp_"
+"""Lets people, and scanners of secrets, tell what was left lying about."""
+
+
+def made(name: str, scopes: list[str], user: str) -> tuple[str, dict[str, object]]:
+    """Return a new key and the entry that lets it in; ``user`` may be empty."""
+    if not name or not scopes:
+        raise ToolFailure("say NAME=… and SCOPES=…, and FOR=… a user or '*' for all of them")
+    key = PREFIX + secrets.token_urlsafe(32)
+    entry: dict[str, object] = {
+        "sha256": hashlib.sha256(key.encode()).hexdigest(),
+        "scopes": scopes,
+    }
+    if user:
+        entry["user"] = user
+    try:
+        parsed(json.dumps({name: entry}))
+    except BrokenSettingError as error:
+        raise ToolFailure(str(error).rpartition("used: ")[2]) from None
+    return key, entry
+
+
+def main() -> int:
+    """Read what is wanted from the environment, as make hands it on, and print what was made."""
+    name, scopes, user = (os.environ.get(one, "") for one in ("NAME", "SCOPES", "FOR"))
+    try:
+        key, entry = made(name, scopes.split(), user)
+    except ToolFailure as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        return 1
+    print(f"The key, shown this once: {key}")
+    print(f"Its entry in the secret: {json.dumps({name: entry})}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
