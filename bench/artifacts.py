@@ -37,6 +37,9 @@ SETTINGS = {
     "POWERTOOLS_SERVICE_NAME": "integration-dispatcher",
     "POWERTOOLS_LOG_LEVEL": "INFO",
     "TOOL_BUS_NAME": "tools",
+    "AUTH_MODE": "required",
+    "USER_CLAIM": "sub",
+    "API_KEYS_SECRET": "keys",  # pragma: allowlist secret
     # As in Lambda: an installation elsewhere on this machine has no say.
     "LANG": "C.UTF-8",
     "PATH": os.defpath,

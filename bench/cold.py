@@ -23,7 +23,7 @@ def figures() -> Iterator[Figure]:
         commands = {
             name: start_of(name, address)
             for name, parts in functions.items()
-            if parts["is_api"] or name == "deliver_messages"
+            if parts["is_api"] or name in {"deliver_messages", "authorize_request"}
         }
         costs = interleaved({"floor": floor(), **yardsticks(), **commands})
     its = {name: median(each) for name, each in costs.items()}

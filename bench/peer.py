@@ -17,6 +17,13 @@ from typing import Any
 from bench.rows import HOOKED, delivery, overrides, request
 from dispatcher.adapters.dynamodb import _serialize, _stored  # noqa: PLC2701 - the rows as they are stored
 
+API_KEY = {
+    # Of the key in events/authorize_request.json.
+    "sha256": "aff92e7b6bc49ba55ce8734833fd6d876d87aa091501129ae2a8127e6f79b0f9",
+    "scopes": ["dispatch:read", "dispatch:write"],
+    "user": "*",
+}
+
 
 def answer(
     target: str, question: dict[str, Any], address: str, status: str = "failed"
@@ -40,6 +47,8 @@ def answer(
             return {"MessageId": "1", "MD5OfMessageBody": "0" * 32}
         case "GetQueueAttributes":
             return {"Attributes": {"QueueArn": "arn:aws:sqs:eu-central-1:123456789012:queue"}}
+        case "GetSecretValue":
+            return {"Name": "keys", "SecretString": json.dumps({"sample": API_KEY})}
         case "Encrypt":
             return {"CiphertextBlob": base64.b64encode(b"sealed").decode()}
         case "Decrypt":

@@ -158,7 +158,10 @@ Label = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_one_
 class _Strict(BaseModel):
     """Nothing is coerced and nothing unknown is passed over."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    # Built on first use: each function reads one kind of body.
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True
+    )
 
 
 class RecipientBody(_Strict):
