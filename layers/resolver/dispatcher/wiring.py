@@ -52,7 +52,7 @@ def authentication() -> Authentication | Open:
     mode = _needed("AUTH_MODE")
     if mode == "none":
         # CloudFormation refuses it in prod too; but it is one setting away from open to the world.
-        if os.environ.get("STAGE") not in {"local", "dev"}:
+        if _environ().get("STAGE") not in {"local", "dev"}:
             raise BrokenSettingError("AUTH_MODE", "may be none in the stages local and dev alone")
         return Open()
     if mode != "required":
@@ -68,7 +68,7 @@ def defaults() -> Defaults:
     """Return what shows the system's defaults."""
     from dispatcher.usecases.configurations import Defaults
 
-    return Defaults(environ=os.environ)
+    return Defaults(environ=_environ())
 
 
 @cache
@@ -77,7 +77,7 @@ def configurations() -> Configurations:
     from dispatcher.usecases.configurations import Configurations
 
     return Configurations(
-        environ=os.environ,
+        environ=_environ(),
         overrides=_overrides(),
         vault=_vault(),
         clock=clock(),
@@ -177,8 +177,8 @@ def health() -> Health:
         queues={name: _needed(variable) for name, variable in queues.items()},
         peer=_peer,
     )
-    service = os.environ.get("POWERTOOLS_SERVICE_NAME", "integration-dispatcher")
-    return Health(environ=os.environ, service=service, probes=probes, clock=clock())
+    service = _environ().get("POWERTOOLS_SERVICE_NAME", "integration-dispatcher")
+    return Health(environ=_environ(), service=service, probes=probes, clock=clock())
 
 
 @cache
@@ -213,7 +213,7 @@ def reset() -> None:
     for made in (
         client, authentication, defaults, configurations, acceptance, intake, history, mailbox,
         rounds, worker, sweeper, health, clock, logger, journal,
-        _overrides, _deliveries, _doorbells, _vault, _identities, _channel,
+        _environ, _overrides, _deliveries, _doorbells, _vault, _identities, _channel,
     ):  # fmt: skip
         made.cache_clear()
 
@@ -236,7 +236,7 @@ class _Shared(TypedDict):
 
 def _shared() -> _Shared:
     return {
-        "environ": os.environ,
+        "environ": _environ(),
         "retention": _retention(),
         "overrides": _overrides(),
         "deliveries": _deliveries(),
@@ -248,11 +248,11 @@ def _shared() -> _Shared:
 
 
 def _tokens() -> Callable[[], Tokens] | None:
-    if not os.environ.get("OIDC_ISSUER"):
+    if not _environ().get("OIDC_ISSUER"):
         return None
     uri = _needed("OIDC_JWKS_URI")
     # The tests' own issuer: it is on this machine, where nobody is in between.
-    here = os.environ.get("STAGE") == "local" and re.match(r"http://127\.0\.0\.1:\d+/", uri)
+    here = _environ().get("STAGE") == "local" and re.match(r"http://127\.0\.0\.1:\d+/", uri)
     if not (uri.startswith("https://") or here):
         raise BrokenSettingError("OIDC_JWKS_URI", "must begin with https://")
     issuer, audience = _needed("OIDC_ISSUER"), _needed("OIDC_AUDIENCE")
@@ -267,7 +267,7 @@ def _tokens() -> Callable[[], Tokens] | None:
 
 
 def _api_keys() -> Callable[[], ApiKeys] | None:
-    name = os.environ.get("API_KEYS_SECRET")
+    name = _environ().get("API_KEYS_SECRET")
     if not name:
         return None
 
@@ -331,7 +331,7 @@ def _channel(integration_type: str) -> Channel:
     from dispatcher.adapters.aws import client
 
     # One try: the delivery's own retry is the only one, or lost answers would double messages.
-    made: Channel = _module(integration_type).channel(os.environ, partial(client, tries=1))
+    made: Channel = _module(integration_type).channel(_environ(), partial(client, tries=1))
     return made
 
 
@@ -339,7 +339,7 @@ def _peer(integration_type: str) -> Callable[[], None] | None:
     from dispatcher.adapters.aws import client
 
     probe = getattr(_module(integration_type), "probe", None)
-    return probe and partial(probe, os.environ, partial(client, tries=1))
+    return probe and partial(probe, _environ(), partial(client, tries=1))
 
 
 def _module(integration_type: str) -> ModuleType:
@@ -351,8 +351,14 @@ def _module(integration_type: str) -> ModuleType:
 # Settings -----------------------------------------------------------------------------------------
 
 
+@cache
+def _environ() -> Mapping[str, str]:
+    # Read once: os.environ decodes each value at every look, and a resolution looks at dozens.
+    return dict(os.environ)
+
+
 def _needed(variable: str) -> str:
-    value = os.environ.get(variable, "")
+    value = _environ().get(variable, "")
     if not value:
         raise BrokenSettingError(variable, "is not set: the template sets it for every function")
     return value
