@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from bench.figures import Figure
 
-ROWS = ("sizes", "cold", "warm", "batch", "worker", "history", "flow")
+ROWS = ("sizes", "cold", "warm", "batch", "worker", "cloud")
 """Modules of this package, each of which has a function ``figures``."""
 
 RESULTS = ROOT / "bench" / "results.json"

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from bench.processes import Command
 
 
+OVER_FLOOR = Budget(1.5)
+WORKER_OVER_FLOOR = Budget(1.8)
+OVER_YARDSTICK = Budget(0.45)
+
+
 def figures() -> Iterator[Figure]:
     """Yield the cold start of each function, as a share of the floor and of the yardstick."""
     functions = artifacts.functions()
@@ -29,7 +34,7 @@ def figures() -> Iterator[Figure]:
     its = {name: median(each) for name, each in costs.items()}
     for name, what in (
         ("floor", "floor: one boto3 client"),
-        ("yardstick", "yardstick: Powertools, eager, as sam build leaves it"),
+        ("yardstick", "yardstick: eager, as sam build leaves it"),
         ("compiled boto3", "yardstick with a compiled boto3"),
     ):
         yield Figure(
@@ -73,7 +78,7 @@ def floor() -> Command:
 
 
 def yardsticks() -> dict[str, Command]:
-    """Return the processes that import what many services do, without bytecode (or with boto3's)."""
+    """Return the processes that import what many do: without bytecode, or with that of boto3."""
     packages = comparison.packages()
     for compiled in packages.rglob("__pycache__"):
         shutil.rmtree(compiled)

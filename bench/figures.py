@@ -32,6 +32,7 @@ class Budget(NamedTuple):
         return value >= self.limit if self.at_least else value <= self.limit
 
     def __str__(self) -> str:
+        """Write it as the table shows it."""
         return f"{'≥' if self.at_least else '≤'} {self.limit:g}"
 
 
@@ -42,7 +43,7 @@ class Figure:
     row: str
     what: str
     value: float
-    unit: str = "×"
+    unit: str = "times"
     budget: Budget | None = None
     wall: float | None = None
     """The same figure by the clock on the wall, which is not judged."""
@@ -57,8 +58,14 @@ class Figure:
         """Return what results.json holds of it."""
         budget = str(self.budget) if self.budget else None
         return {
-            **{"row": self.row, "what": self.what, "value": self.value, "unit": self.unit},
-            **{"budget": budget, "broken": self.is_broken, "wall": self.wall, "note": self.note},
+            "row": self.row,
+            "what": self.what,
+            "value": self.value,
+            "unit": self.unit,
+            "budget": budget,
+            "broken": self.is_broken,
+            "wall": self.wall,
+            "note": self.note,
         }
 
 

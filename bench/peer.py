@@ -1,8 +1,9 @@
 """AWS and receivers over HTTP on loopback, with the same answer every time.
 
-A process of its own, so that its work is not counted as anybody else's. `POST /hook/MS` is a receiver that
-takes so many milliseconds; any other path is AWS, where `X-Amz-Target` tells the call. There
-deliveries have failed, but for whoever asks at `/cancel_delivery`: that needs a pending one.
+A process of its own, so that its work is not counted as anybody else's. `POST /hook/MS` is a
+receiver that takes so many milliseconds; any other path is AWS, where `X-Amz-Target` tells the
+call. There deliveries have failed, but for whoever asks at `/cancel_delivery`, which needs a
+pending one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 from typing import Any
 
 from bench.rows import HOOKED, delivery, overrides, request
-from dispatcher.adapters.dynamodb import _serialize, _stored  # noqa: PLC2701 - the rows as they are stored
+from dispatcher.adapters.dynamodb import _serialize, _stored
 
 API_KEY = {
     # Of the key in events/authorize_request.json.
@@ -25,7 +26,7 @@ API_KEY = {
 }
 
 
-def answer(
+def answer(  # noqa: PLR0911 - one answer for each call
     target: str, question: dict[str, Any], address: str, status: str = "failed"
 ) -> dict[str, Any]:
     """Answer a call as AWS would with the rows that are always there.
@@ -97,7 +98,10 @@ class Peer(asyncio.Protocol):
         self._received += data
         while (end := self._received.find(b"\r\n\r\n")) >= 0:
             first, *lines = self._received[:end].decode("latin-1").split("\r\n")
-            headers = {name.lower(): value.strip() for name, _, value in (one.partition(":") for one in lines)}
+            headers = {
+                name.lower(): value.strip()
+                for name, _, value in (one.partition(":") for one in lines)
+            }
             if headers.get("expect"):
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 headers.pop("expect")

@@ -23,5 +23,7 @@ handler = import_module("app").handler
 with open(sys.argv[1], "rb") as sample:  # noqa: PTH123 - pathlib would be one import more
     answer = handler(json.load(sample), Context())
 # 405 is what a sample of refuse_request asks for.
-if answer.get("statusCode", 200) not in {200, 201, 202, 204, 405} or answer.get("batchItemFailures"):
+if answer.get("statusCode", 200) not in {200, 201, 202, 204, 405} or answer.get(
+    "batchItemFailures"
+):
     sys.exit(f"the sample was answered with {answer}")

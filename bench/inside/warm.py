@@ -35,9 +35,7 @@ taken = list(
     blocks(
         {
             "get": lambda: handler(event, None),
-            "bare": lambda: dynamodb.get_item(
-                TableName="overrides", Key=key, ConsistentRead=True
-            ),
+            "bare": lambda: dynamodb.get_item(TableName="overrides", Key=key, ConsistentRead=True),
         }
     )
 )
