@@ -79,8 +79,8 @@ class Milliseconds:
     """Processor time of warm invocations on a whole core, as measured, and what is waited for."""
 
     authorize: float = 0.1
-    send: float = 5
-    delivery: float = 6.5
+    send: float = 3.5
+    delivery: float = 6
     call: float = 5
     """An answer of AWS: an estimate."""
     receiver: float = 200
