@@ -15,6 +15,7 @@ PYTHON ?= $(shell for each in $(made_with) python3 python3.13 python3.12 python3
 PORT ?= 8080
 CLOUD_PORT ?= 4566
 export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN FUNCTION SAM NAME SCOPES FOR
+export CHAOS_SEED CHAOS_DELIVERIES CASES SEED CREDENTIALS
 
 bin := .venv/bin
 python := $(bin)/python
@@ -26,6 +27,7 @@ help: ## List the commands
 	@echo
 	@echo '  PORT=8080 CLOUD_PORT=4566   where the service and the local AWS answer'
 	@echo '  PARAMETERS="Key=Value …"    template parameters for make up'
+	@echo '  CHAOS_SEED=7 CHAOS_DELIVERIES=500  what make chaos sends'
 	@echo '  PYTHON=/path/to/python3.13  the Python that builds and runs everything (3.11 to 3.14)'
 
 .PHONY: setup
@@ -34,6 +36,10 @@ setup: ## Create .venv and .local/ from the locks (every command does)
 	  echo 'Python 3.11 to 3.14 is needed. Install one (on Debian 12: apt-get install python3),' >&2; \
 	  echo 'or name it: make PYTHON=/path/to/python3.13' >&2; exit 1; }
 	@"$(PYTHON)" -m tools.bootstrap
+
+.PHONY: faults
+faults: ## Create .local/faults, which makes AWS faulty for chaos and test
+	@"$(PYTHON)" -m tools.bootstrap faults
 
 .PHONY: build
 build: setup ## Build functions and layers with sam into .aws-sam/build
@@ -63,12 +69,16 @@ key: setup ## Make a key for a service (NAME=… SCOPES="…" FOR=user)
 demo: setup ## Run the main job and tell what happens
 	@$(python) -m tools.demo
 
+.PHONY: chaos
+chaos: setup faults ## Deliver 2,000 messages under faults and crashes; count what is lost (10 min)
+	@$(python) -m tools.chaos
+
 .PHONY: sam-local
 sam-local: setup ## Invoke every function by `sam local`, in containers (FUNCTION=name: one)
 	@$(python) -m tools.sam_local
 
 .PHONY: test
-test: check ## Check everything, then run every test
+test: check faults ## Check everything, then run every test
 	@$(bin)/pytest -n 2 --dist loadfile --cov
 
 .PHONY: fuzz
@@ -81,7 +91,7 @@ bench: setup ## Measure speed against its budgets, for a quarter of an hour (ROW
 	@$(python) -m bench $(ROWS)
 
 .PHONY: check
-check: lint types imports template hosts ## Everything that reads the code but does not run it
+check: lint types imports template document hosts secrets ## Everything that reads the code but does not run it
 
 .PHONY: lint
 lint: setup ## Check style and format
@@ -101,14 +111,42 @@ template: setup ## Check template.yaml
 	@$(bin)/cfn-lint template.yaml
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .local/sam/bin/sam validate --lint >/dev/null
 
+.PHONY: document
+document: setup ## Check that docs/openapi.json is what the code says
+	@$(python) -m tools.api_document --check
+
 .PHONY: hosts
 hosts: setup ## Check that no file names a package registry's host
 	@$(python) -m tools.registry_hosts
+
+.PHONY: secrets
+secrets: setup ## Check that no file holds a secret
+	@$(python) -m tools.secret_scan
+
+.PHONY: audit
+audit: setup ## Compare the locks with the published advisories (needs the network)
+	@"$(PYTHON)" -m tools.bootstrap audit
+	@for lock in requirements/*.lock layers/*/requirements.lock; do echo "audit: $$lock"; \
+	  .local/audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes \
+	  --requirement "$$lock"; done
 
 .PHONY: format
 format: setup ## Format the code, and mend what can be mended
 	@$(bin)/ruff check --fix --quiet || true
 	@$(bin)/ruff format --quiet
+
+.PHONY: openapi
+openapi: setup ## Write docs/openapi.json from the code
+	@$(python) -m tools.api_document
+
+.PHONY: fuzz-api
+fuzz-api: setup ## Ask the running API generated questions (CASES=5000 SEED=1)
+	@$(python) -m tools.fuzz
+
+.PHONY: screenshots
+screenshots: setup ## Try /docs of the running service in Chromium, and keep its pictures
+	@"$(PYTHON)" -m tools.bootstrap browser
+	@.local/browser/bin/python -m tools.screenshots
 
 .PHONY: lock
 lock: setup ## Renew every lock after a change of requirements (UPGRADE=1: newest versions)

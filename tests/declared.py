@@ -38,6 +38,21 @@ def template() -> dict[str, Any]:
     return yaml.load(TEMPLATE.read_text(), _Loader)
 
 
+def variables(function: str = "") -> dict[str, Any]:
+    """Return the environment of one function; without a name, the one that all of them have."""
+    resource = template()["Resources"].get(function, {})
+    common = template()["Globals"]["Function"]["Environment"]["Variables"]
+    own = resource.get("Properties", {}).get("Environment", {}).get("Variables", {})
+    ignored = "Environment" in resource.get("IgnoreGlobals", ())
+    return own if ignored else {**common, **own}
+
+
+def functions() -> list[str]:
+    """Return the logical ids of all functions."""
+    resources = template()["Resources"]
+    return [name for name, one in resources.items() if one["Type"] == "AWS::Serverless::Function"]
+
+
 def create_table(client: Any, logical_id: str) -> None:
     """Create a table with the keys and indexes that the template declares, named by its id."""
     properties = template()["Resources"][logical_id]["Properties"]

@@ -284,6 +284,10 @@ class MemoryJournal:
     """Keeps what was noted."""
 
     lines: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    invocation: tuple[object, dict[str, Any]] | None = None
+
+    def begin(self, context, **ids):
+        self.invocation = (context, ids)
 
     def note(self, event, **fields):
         self.lines.append((event, fields))

@@ -39,7 +39,9 @@ class World:
     ``wrap`` puts something (faults, say) between the use cases and a table or a queue.
     """
 
-    def __init__(self, *, wrap=lambda port: port, **environ: str) -> None:
+    def __init__(
+        self, *, wrap=lambda port: port, journal=None, outcomes=None, **environ: str
+    ) -> None:
         # TEST alone is on by default, so that a message is one delivery unless a test says more.
         self.environ = {
             "STAGE": "local",
@@ -53,7 +55,7 @@ class World:
         self.doorbells = MemoryDoorbells()
         self.vault = MemoryVault()
         self.probes = FakeProbes()
-        self.journal = MemoryJournal()
+        self.journal = journal or MemoryJournal()
         self.channels: dict[str, ScriptedChannel] = defaultdict(ScriptedChannel)
         self.seconds_left = 100.0
         shared = {
@@ -67,9 +69,10 @@ class World:
             "journal": self.journal,
         }
         self.acceptance = Acceptance(**shared)
-        self.rounds = Rounds(**shared)
+        self.rounds = Rounds(**shared, outcomes=outcomes)
         self.worker = Worker(
             **shared,
+            outcomes=outcomes,
             vault=self.vault,
             channels=self.channels.__getitem__,
             rounds=self.rounds,

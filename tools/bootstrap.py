@@ -72,18 +72,23 @@ def packaging(folder: Path) -> str:
     return json.dumps(parts, sort_keys=True)
 
 
-#: SAM and the local cloud pin versions of boto3 of their own, so each lives alone.
+#: SAM and the local cloud pin versions of boto3 of their own, and schemathesis would plug itself
+#: into every run of pytest, so each lives alone.
 ENVIRONMENTS = (
     Environment("dev", ROOT / ".venv", editable=(ROOT, ROOT / "cli")),
     Environment("sam", LOCAL / "sam"),
     Environment("cloud", LOCAL / "cloud"),
+    Environment("fuzz", LOCAL / "fuzz"),
 )
 
-#: Made only on request: by `make lock`, by the chaos suite and by `make bench`.
+#: Made only on request: by `make lock`, `make audit`, `make screenshots`, `make bench`, and by `make chaos` and
+#: `make test`.
 EXTRAS = (
     Environment("lock", LOCAL / "lock"),
     Environment("faults", LOCAL / "faults"),
+    Environment("audit", LOCAL / "audit"),
     Environment("bench", LOCAL / "bench"),
+    Environment("browser", LOCAL / "browser"),
 )
 
 

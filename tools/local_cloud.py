@@ -64,6 +64,8 @@ class LocalCloud:
     home: Path
     api_port: int = 8080
     cloud_port: int = 4566
+    functions_endpoint: str = ""
+    """Where the functions find AWS if it is not the cloud itself: a proxy before it, say."""
 
     @property
     def api_url(self) -> str:
@@ -201,7 +203,8 @@ class LocalCloud:
 
     def _cloud_variables(self) -> dict[str, str]:
         # The functions inherit all of these, so there is nothing of the user's own environment.
-        return {
+        elsewhere = {"AWS_ENDPOINT_URL": self.functions_endpoint} if self.functions_endpoint else {}
+        return elsewhere | {
             "PATH": f"{MINISTACK.parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self._state),
             "LANG": "C.UTF-8",

@@ -23,6 +23,9 @@ SOURCES = {
     "requirements/sam.lock": ["requirements/sam.txt"],
     "requirements/cloud.lock": ["requirements/cloud.txt"],
     "requirements/faults.lock": ["requirements/faults.txt"],
+    "requirements/audit.lock": ["requirements/audit.txt"],
+    "requirements/fuzz.lock": ["requirements/fuzz.txt"],
+    "requirements/browser.lock": ["requirements/browser.txt"],
     DEV_LOCK: [
         "requirements/dev.txt",
         "cli/pyproject.toml",

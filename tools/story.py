@@ -97,6 +97,15 @@ class Story:
         self.checks += 1
         self._console.print(f"   [green]✓[/] {escape(rule)}", soft_wrap=True)
 
+    def verdict(self, rule: str, broken: Sequence[str], *, at_most: int) -> None:
+        """Say that a rule held, or in how many cases it did not, with some of them."""
+        if not broken:
+            self._console.print(f"   [green]✓[/] {escape(rule)}", soft_wrap=True)
+            return
+        self._console.print(f"   [bold red]✗[/] [bold]{escape(rule)}[/]: {len(broken)} times not")
+        for case in broken[:at_most]:
+            self._console.print(f"     {escape(case)}", soft_wrap=True)
+
     @contextmanager
     def waiting(self, text: str, total: int) -> Iterator[Callable[[int, str], None]]:
         """Show a bar while the block lasts; it moves by calling what is yielded.

@@ -6,8 +6,11 @@ from typing import Any
 from dispatcher import queue, wiring
 
 
-def handler(event: Mapping[str, Any], _context: object) -> dict[str, list[dict[str, str]]]:
+def handler(event: Mapping[str, Any], context: object) -> dict[str, list[dict[str, str]]]:
     """Accept the requests of one batch."""
     return queue.each(
-        event, wiring.intake, lambda intake, record: intake.take(record.body, record.message_id)
+        event,
+        context,
+        wiring.intake,
+        lambda intake, record: intake.take(record.body, record.message_id),
     )

@@ -6,6 +6,6 @@ from typing import Any
 from dispatcher import authorizer
 
 
-def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Let the request in with what is known of its caller, or raise for API Gateway to refuse."""
-    return authorizer.check(event)
+    return authorizer.check(event, context)

@@ -14,6 +14,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, list[dict[str, 
 
     return queue.each(
         event,
+        context,
         wiring.worker,
         lambda worker, record: worker.answer(record.body, record.source, remaining),
     )

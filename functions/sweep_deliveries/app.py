@@ -6,6 +6,7 @@ from typing import Any
 from dispatcher import wiring
 
 
-def handler(_event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+def handler(_event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Return how much was found and rung for."""
+    wiring.journal().begin(context)
     return wiring.sweeper().sweep()

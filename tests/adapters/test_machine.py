@@ -7,10 +7,12 @@ import json
 import threading
 import time
 import uuid
+from types import SimpleNamespace
 
 import pytest
 from aws_lambda_powertools import Logger
 
+from dispatcher import wiring
 from dispatcher.adapters.machine import LogJournal, SystemClock, SystemIdentities, ThreadWatchdog
 from dispatcher.outcomes import Delivered
 
@@ -84,14 +86,62 @@ def test_a_note_is_one_structured_line():
     """The event is the message, its fields stand beside it, and trouble is a warning."""
     written = io.StringIO()
     logger = Logger(service="test", stream=written, level="INFO")
-    journal = LogJournal(logger)
+    journal = LogJournal(logger, stack="test")
 
-    journal.note("delivery.ended", status="success")
+    journal.note("round.opened", status="success")
     journal.note("doorbell.lost", user_id="ada")
 
     lines = [json.loads(line) for line in written.getvalue().splitlines()]
     assert [(line["level"], line["message"]) for line in lines] == [
-        ("INFO", "delivery.ended"),
+        ("INFO", "round.opened"),
         ("WARNING", "doorbell.lost"),
     ]
     assert (lines[0]["status"], lines[1]["user_id"]) == ("success", "ada")
+
+
+def test_every_line_names_its_invocation():
+    """Which call of which function wrote it, until the next one begins."""
+    written = io.StringIO()
+    logger = Logger(service="invocations", stream=written, level="INFO")
+    journal = LogJournal(logger, stack="test")
+
+    journal.begin(SimpleNamespace(aws_request_id="call-1"), api_request_id="request-1")
+    journal.note("doorbell.lost", user_id="ada")
+    journal.begin(SimpleNamespace(aws_request_id="call-2"))
+    journal.note("doorbell.lost", user_id="ada")
+    journal.begin(None)
+    journal.note("doorbell.lost", user_id="ada")
+
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert [(line.get("function_request_id"), line.get("api_request_id")) for line in lines] == [
+        ("call-1", "request-1"),
+        ("call-2", None),
+        (None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("level", "told"),
+    [
+        ("DEBUG", ["batch.answered", "doorbell.lost"]),
+        ("INFO", ["batch.answered", "doorbell.lost"]),
+        ("WARNING", ["doorbell.lost"]),
+        ("ERROR", []),
+        ("", ["batch.answered", "doorbell.lost"]),
+    ],
+)
+def test_the_log_level_is_the_templates(monkeypatch, capsys, level, told):
+    """Lines below it are left out, but for those that carry metrics."""
+    monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", level)
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"levels-{level}")
+    monkeypatch.setenv("STACK_NAME", "dispatcher-eu")
+    wiring.reset()
+
+    for event in ("batch.answered", "doorbell.lost"):
+        wiring.journal().note(event)
+    wiring.journal().note("record.lost")
+
+    *lines, counted = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    wiring.reset()
+    assert [line["message"] for line in lines] == told
+    assert (counted["message"], counted["stack"]) == ("record.lost", "dispatcher-eu")

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from dispatcher.routes import ROUTES
-from tests.functions.service import sample
+from tests.functions.service import OPERATOR, asked_by, sample
 
 
 class Gateway:
@@ -60,7 +60,7 @@ def behind(service):
     def answer(method, target, body):
         parts = urlsplit(target)
         route, parameters = routed(method, parts.path)
-        event = sample(route.function)
+        event = asked_by(OPERATOR, sample(route.function))
         event |= {
             "httpMethod": method,
             "path": parts.path,

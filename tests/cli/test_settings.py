@@ -85,7 +85,7 @@ def test_profiles_are_where_xdg_says(home):
     ("environ", "told"),
     [
         ({"DISPATCH_URL": "ftp://x"}, "cannot be used"),
-        ({"DISPATCH_URL": "https://user:pass@x"}, "cannot be used"),
+        ({"DISPATCH_URL": "https://user:pass@x"}, "cannot be used"),  # pragma: allowlist secret
         ({"DISPATCH_URL": "https://x?y"}, "cannot be used"),
         ({"DISPATCH_URL": "https://[x"}, "cannot be used"),
         ({"DISPATCH_URL": "http://example.com", "DISPATCH_TOKEN": "t"}, "others could read it"),

@@ -37,7 +37,15 @@ def stack(cloud: LocalCloud) -> dict[str, str]:
 
     TEST alone is on by default, so that a message is one delivery unless a test says more.
     """
-    return cloud.deploy({"CliDefaultEnabled": "false", "ToolDefaultEnabled": "false"})
+    return cloud.deploy(
+        {
+            "CliDefaultEnabled": "false",
+            "ToolDefaultEnabled": "false",
+            "OutcomeBusName": "default",
+            "Tracing": "Active",
+            "RunbookUrl": "https://example.com/operations",
+        }
+    )
 
 
 @pytest.fixture(scope="session")

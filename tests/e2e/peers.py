@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import requests
 from requests.adapters import HTTPAdapter
 
+from tests.contract import breaches, function_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Self
@@ -30,8 +32,12 @@ class ApiSession(requests.Session):
         self.mount("http://", HTTPAdapter(pool_maxsize=50))
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Send a request to a path of the API."""
-        return super().request(method, self.api_url + url, **{"timeout": ANSWER_WITHIN} | options)
+        """Send a request to a path of the API; fail if the document does not tell of the answer."""
+        answer = super().request(method, self.api_url + url, **{"timeout": ANSWER_WITHIN} | options)
+        if function := function_of(method, url):
+            wrong = [*breaches(function, answer.status_code, answer.headers, answer.text)]
+            assert not wrong, wrong
+        return answer
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,10 @@ class System:
 
     def messages(self, queue: str) -> list[dict[str, Any]]:
         """Return all messages of a queue, named as in the outputs, without receiving them."""
-        url = self.stack[f"{queue}QueueUrl"]
+        return self.messages_at(self.stack[f"{queue}QueueUrl"])
+
+    def messages_at(self, url: str) -> list[dict[str, Any]]:
+        """Return all messages of any queue of the cloud, by its URL."""
         look = f"{self.stack['endpoint_url']}/_ministack/sqs/messages"
         shown = self._plain.get(look, params={"QueueUrl": url}, timeout=10)
         return [
@@ -147,10 +150,18 @@ class System:
 
     def log(self, function: str) -> str:
         """Return all that a function has logged."""
+        return "".join(self._logged(function))
+
+    def log_lines(self, function: str) -> list[str]:
+        """Return all that a function has logged in JSON, as it left the function."""
+        lines = [line for event in self._logged(function) for line in event.splitlines()]
+        return [line for line in lines if line.startswith("{")]
+
+    def _logged(self, function: str) -> list[str]:
         pages = self._logs.get_paginator("filter_log_events").paginate(
             logGroupName=self.ids[f"{function}LogGroup"]
         )
-        return "".join(event["message"] for page in pages for event in page["events"])
+        return [event["message"] for page in pages for event in page["events"]]
 
     def ring(self, queue: str, body: object) -> None:
         """Put a message into a queue, as it is if it is text, else as JSON."""

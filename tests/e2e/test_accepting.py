@@ -280,12 +280,18 @@ def test_first_success_goes_on_after_a_failure(system, receiver, user):
 
 
 def test_first_success_goes_on_after_a_cancel(api, system, receiver, user):
-    """Calling off the first one lets the next one go."""
+    """Calling off the first one lets the next one go, and no sooner than the message may."""
     system.override(user, "WEBHOOK", config={"url": receiver.url})
-    answer = system.send(user, mode="first_success", deliver_at=ahead(minutes=10))
+    deliver_at = ahead(minutes=10)
+    answer = system.send(user, mode="first_success", deliver_at=deliver_at)
     webhook, test = (one["delivery_id"] for one in answer["deliveries"])
 
     answered(api.delete(f"/api/v1/users/{user}/deliveries/{webhook}"), 200)
+    released = system.delivery(user, test)
+    system.hasten(user, test)
+    system.sweep()
 
+    assert released["status"] == "pending"
+    assert seconds(released["next_attempt_at"]) == seconds(deliver_at)
     assert system.ended(user, test)["status"] == "success"
     assert receiver.arrivals == []

@@ -22,12 +22,15 @@ from moto.core.botocore_stubber import BotocoreStubber
 from dispatcher import wiring
 from dispatcher.access import ADMIN, READ, SEND, Caller
 from dispatcher.doorbells import decode
-from tests.declared import create_table, template
+from dispatcher.routes import ROUTES
+from tests.contract import breaches
+from tests.declared import create_table, functions, template, variables
 from tests.template.rights import granted_to
 
 EVENTS = Path(__file__).parents[2] / "events"
 QUEUES = ("DeliveryQueue", "RetryQueue", "DeadLetterQueue", "IntakeQueue", "ParkedQueue")
 TABLES = ("OverridesTable", "DeliveriesTable")
+ROUTED = {route.function for route in ROUTES}
 
 
 OPERATOR = Caller("key:operator", "", frozenset({ADMIN}))
@@ -38,6 +41,8 @@ KEY = "disp_aKeyThatStandsInTheSampleOfTheAuthorizer000"
 
 class Context:
     """What Lambda hands to a function beside its event."""
+
+    aws_request_id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 
     def get_remaining_time_in_millis(self):
         """Return as much time as a worker has."""
@@ -97,6 +102,10 @@ class Service:
             self.used[function] |= set(self.called)
         json.dumps(answer)
         assert set(self.called) <= granted_to(function)
+        if function in ROUTED:
+            told = answer["statusCode"], answer["headers"], answer["body"]
+            wrong = [*breaches(function, *told)]
+            assert not wrong, wrong
         return answer
 
     def ask(self, function: str, body: Any = None, **parts: Any) -> tuple[int, Any]:
@@ -201,14 +210,19 @@ def environment(resources):
     parameters = {name: str(one["Default"]) for name, one in declared["Parameters"].items()}
     # TEST alone is on, so that a message is one delivery; tests of the others turn them on.
     alone = {"CliDefaultEnabled": "false", "ToolDefaultEnabled": "false"}
-    known = {**parameters, **resources, **alone, "Stage": "local", "ApiKeysSecret": "ApiKeysSecret"}
-    variables = dict(declared["Globals"]["Function"]["Environment"]["Variables"])
-    for resource in declared["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            variables |= resource["Properties"].get("Environment", {}).get("Variables", {})
+    known = {
+        **parameters,
+        **resources,
+        **alone,
+        "Stage": "local",
+        "ApiKeysSecret": "ApiKeysSecret",
+        "AWS::StackName": "stack",
+    }
+    # All functions are called in this one process: it has what any of them has.
+    of_all = {name: value for one in functions() for name, value in variables(one).items()}
     return {
         name: known[next(iter(value.values()))] if isinstance(value, dict) else value
-        for name, value in variables.items()
+        for name, value in of_all.items()
     }
 
 

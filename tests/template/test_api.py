@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -62,3 +63,60 @@ def test_the_api_has_one_stage_of_the_stacks_own():
     assert API["StageName"] == {"Ref": "Stage"}
     assert API["OpenApiVersion"] == "3.0.1"
     assert API["EndpointConfiguration"] == {"Type": "REGIONAL"}
+
+
+def test_every_route_is_throttled_by_parameters():
+    """One limit for the whole stage, so that nobody can run up the bill of what lies behind."""
+    settings = API["MethodSettings"]
+
+    assert settings == [
+        {
+            "ResourcePath": "/*",
+            "HttpMethod": "*",
+            "ThrottlingRateLimit": {"Ref": "ApiRateLimit"},
+            "ThrottlingBurstLimit": {"Ref": "ApiBurstLimit"},
+        }
+    ]
+
+
+@pytest.mark.parametrize("kind", ["THROTTLED", "QUOTA_EXCEEDED"])
+def test_too_many_requests_are_told_as_such(kind):
+    """Whoever asks too often learns when to come back."""
+    answer = RESPONSES[kind]
+
+    assert answer["StatusCode"] == "429"
+    assert int(answer["ResponseParameters"]["Headers"]["Retry-After"].strip("'")) > 0
+
+
+def test_a_firewall_stands_in_front_where_one_is_named():
+    """The operators' web ACL is attached to the API's own stage, and only if there is one."""
+    declared = read_template()
+
+    firewall = declared["Resources"]["ApiFirewall"]
+
+    arn = "arn:${AWS::Partition}:apigateway:${AWS::Region}::/restapis/${Api}/stages/${Api.Stage}"
+    assert firewall == {
+        "Type": "AWS::WAFv2::WebACLAssociation",
+        "Condition": "HasWebAcl",
+        "Properties": {"ResourceArn": {"Fn::Sub": arn}, "WebACLArn": {"Ref": "WebAclArn"}},
+    }
+    condition = {"Fn::Not": [{"Fn::Equals": [{"Ref": "WebAclArn"}, ""]}]}
+    assert declared["Conditions"]["HasWebAcl"] == condition
+
+
+@pytest.mark.parametrize(
+    ("arn", "fits"),
+    [
+        ("", True),
+        ("arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/main/0a1b-2c", True),
+        ("arn:aws-us-gov:wafv2:us-gov-west-1:123456789012:regional/webacl/a_b/0", True),
+        ("arn:aws:wafv2:us-east-1:123456789012:global/webacl/main/0a1b", False),
+        ("arn:aws:iam::123456789012:role/main", False),
+        ("main", False),
+    ],
+)
+def test_the_firewall_is_a_regional_one(arn, fits):
+    """A web ACL for CloudFront cannot stand in front of a regional API."""
+    pattern = read_template()["Parameters"]["WebAclArn"]["AllowedPattern"]
+
+    assert (re.fullmatch(pattern, arn) is not None) == fits

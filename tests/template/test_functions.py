@@ -49,6 +49,8 @@ RIGHTS = {
         ("dynamodb:GetItem", DELIVERIES),
         *(("sqs:GetQueueAttributes", queue) for queue in QUEUES),
     },
+    "GetOpenapiFunction": set(),
+    "GetDocsFunction": set(),
     "GetIntegrationDefaultsFunction": set(),
     "GetEffectiveConfigurationFunction": {("dynamodb:GetItem", OVERRIDES)},
     "ResetOverridesFunction": {("dynamodb:DeleteItem", OVERRIDES)},
@@ -88,6 +90,7 @@ RIGHTS = {
         ("dynamodb:GetItem", DELIVERIES),
         ("dynamodb:UpdateItem", DELIVERIES),
         ("sqs:SendMessage", "DeliveryQueue"),
+        ("events:PutEvents", "event-bus/OutcomeBusName"),
     },
     "RefuseRequestFunction": set(),
     "DeliverMessagesFunction": {
@@ -103,6 +106,7 @@ RIGHTS = {
         ("sqs:SendMessage", "DeadLetterQueue"),
         ("sqs:SendMessage", "ParkedQueue"),
         ("events:PutEvents", "ToolBus"),
+        ("events:PutEvents", "event-bus/OutcomeBusName"),
         *read_secret("SlackBotTokenSecret"),
         *read_secret("SmtpPasswordSecret"),
         *(
@@ -149,7 +153,11 @@ def test_every_statement_allows_and_none_asks_for_more(functions):
     ("name", "conditions"),
     [
         ("GetHealthFunction", ["HasSlack", "HasSes"]),
-        ("DeliverMessagesFunction", ["HasSlack", "HasSmtpPassword", "HasSes", "HasSms"]),
+        (
+            "DeliverMessagesFunction",
+            ["HasSlack", "HasSmtpPassword", "HasSes", "HasSms", "HasOutcomeBus"],
+        ),
+        ("CancelDeliveryFunction", ["HasOutcomeBus"]),
     ],
 )
 def test_what_nobody_configured_nobody_may_use(functions, name, conditions):
@@ -233,14 +241,21 @@ def test_a_layer_is_built_by_its_makefile_for_the_chosen_machine(resources, laye
 
 
 def test_all_functions_run_alike(template):
-    """Runtime, processor and handler are the same everywhere; tracing stays off the cold path."""
+    """Runtime, processor and handler are the same everywhere."""
     common = template["Globals"]["Function"]
 
     assert common["Runtime"] == {"Ref": "Runtime"}
     assert common["Architectures"] == [{"Ref": "Architecture"}]
     assert common["Handler"] == "app.handler"
-    assert common["Tracing"] == "PassThrough"
     assert common["MemorySize"] == 512
+
+
+def test_tracing_is_off_unless_it_is_asked_for(template, resources):
+    """SAM gives a role the right to trace for any other word than Disabled."""
+    assert template["Parameters"]["Tracing"]["Default"] == "Disabled"
+    assert template["Globals"]["Function"]["Tracing"] == {"Ref": "Tracing"}
+    assert resources["Api"]["Properties"]["TracingEnabled"] == {"Fn::If": ["IsTraced", True, False]}
+    assert template["Conditions"]["IsTraced"] == {"Fn::Equals": [{"Ref": "Tracing"}, "Active"]}
 
 
 def test_the_worker_may_call_itself_through_its_queues(functions):

@@ -6,6 +6,7 @@ import re
 from itertools import chain
 
 from dispatcher.integrations import catalogue
+from tests.declared import functions, variables
 from tests.documents import rows
 
 DOCUMENT = "docs/configuration.md"
@@ -23,29 +24,21 @@ def documented() -> dict[str, tuple[str, str]]:
     return {word(cells[0]): (word(cells[1]), word(cells[2])) for cells in tables}
 
 
-def variables_of(template) -> dict[str, object]:
-    """Return the environment variables of all functions, the common ones and their own."""
-    variables = dict(template["Globals"]["Function"]["Environment"]["Variables"])
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            variables |= resource["Properties"].get("Environment", {}).get("Variables", {})
-    return variables
-
-
 def variables_by_parameter(template) -> dict[str, str]:
     """Return the environment variable that each parameter becomes."""
     return {
         value["Ref"]: name
-        for name, value in variables_of(template).items()
+        for function in functions()
+        for name, value in variables(function).items()
         if isinstance(value, dict) and value.get("Ref") in template["Parameters"]
     }
 
 
 def test_every_parameter_is_told_with_its_variable_and_default(template):
     """No parameter is missing, none is invented, and no default is an old one."""
-    variables = variables_by_parameter(template)
+    by_parameter = variables_by_parameter(template)
     declared = {
-        name: (variables.get(name, NONE), str(traits["Default"]) or EMPTY)
+        name: (by_parameter.get(name, NONE), str(traits["Default"]) or EMPTY)
         for name, traits in template["Parameters"].items()
     }
 
@@ -54,11 +47,11 @@ def test_every_parameter_is_told_with_its_variable_and_default(template):
 
 def test_every_variable_is_told(template):
     """What no parameter sets is named, too."""
-    variables = set(variables_of(template))
+    known = {name for function in functions() for name in variables(function)}
     cells = (cells[0] for cells in rows(DOCUMENT, "Set by the template itself"))
     by_template = set(re.findall(r"`(\w+)`", " ".join(cells)))
 
-    assert by_template == variables - set(variables_by_parameter(template).values())
+    assert by_template == known - set(variables_by_parameter(template).values())
 
 
 def test_the_built_in_values_are_those_of_the_integrations(template):

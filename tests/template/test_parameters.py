@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import uuid
 
 import pytest
 
+from tests.declared import functions, variables
 from tests.declared import template as read_template
+from tools.paths import ROOT
+
+LONGEST_STACK_NAME = 40
 
 PARAMETERS = read_template()["Parameters"]
 SETTINGS = {
@@ -36,11 +42,9 @@ def accepts(parameter, value):
     return fits and re.fullmatch(declared["AllowedPattern"], value) is not None
 
 
-def test_functions_learn_all_settings_from_the_template(template):
-    """The environment is the whole of a function's settings, the same for all of them."""
-    variables = template["Globals"]["Function"]["Environment"]["Variables"]
-
-    assert variables == {
+def test_functions_learn_all_settings_from_the_template():
+    """The environment is the whole of a function's settings, nearly the same for all of them."""
+    assert variables() == {
         "STAGE": {"Ref": "Stage"},
         "OVERRIDES_TABLE": {"Ref": "OverridesTable"},
         "DELIVERIES_TABLE": {"Ref": "DeliveriesTable"},
@@ -48,10 +52,10 @@ def test_functions_learn_all_settings_from_the_template(template):
         "RETRY_QUEUE_URL": {"Ref": "RetryQueue"},
         "DEAD_LETTER_QUEUE_URL": {"Ref": "DeadLetterQueue"},
         "PARKED_QUEUE_URL": {"Ref": "ParkedQueue"},
-        "INTAKE_QUEUE_URL": {"Ref": "IntakeQueue"},
         "TOOL_BUS_NAME": {"Ref": "ToolBus"},
         "KEY_ARN": {"Fn::GetAtt": "Key.Arn"},
         "RETENTION_DAYS": {"Ref": "RetentionDays"},
+        "PUBLIC_DOCS": {"Ref": "PublicDocs"},
         "TEST_ENABLED": {"Ref": "TestEnabled"},
         "WEBHOOK_ALLOWED_CIDRS": {"Ref": "WebhookAllowedCidrs"},
         "WEBHOOK_ALLOW_HTTP": {"Ref": "WebhookAllowHttp"},
@@ -67,37 +71,74 @@ def test_functions_learn_all_settings_from_the_template(template):
         "SMTP_PASSWORD_SECRET": {"Ref": "SmtpPasswordSecret"},
         "SMS_ENABLED": {"Ref": "SmsEnabled"},
         "SMS_ALLOWED_COUNTRIES": {"Ref": "SmsAllowedCountries"},
+        "STACK_NAME": {"Ref": "AWS::StackName"},
         "POWERTOOLS_SERVICE_NAME": "integration-dispatcher",
         "POWERTOOLS_LOG_LEVEL": {"Ref": "LogLevel"},
         **{variable: {"Ref": parameter} for parameter, variable in DEFAULTS.items()},
     }
 
 
-def test_only_the_authorizer_has_settings_of_its_own(functions):
-    """One list is read in one place; the authorizer, and it alone, reads another one."""
-    own = {name: one["Environment"] for name, one in functions.items() if "Environment" in one}
+def test_what_one_function_alone_needs_is_its_own():
+    """Room is scarce in what all have; the authorizer, and it alone, reads another list."""
+    common = variables()
 
-    assert set(own) == {"AuthorizeRequestFunction"}
-    declared = read_template()["Resources"]["AuthorizeRequestFunction"]
-    assert declared["IgnoreGlobals"] == ["Environment"]
+    own = {name: without(common, variables(name)) for name in functions()}
+    authorizer = own.pop("AuthorizeRequestFunction")
 
-
-@pytest.mark.parametrize("owner", ["Globals", "AuthorizeRequestFunction"])
-def test_the_environment_fits_into_what_lambda_takes(template, functions, owner):
-    """Lambda takes 4 KB of names and values together, here with the longest of everything."""
-    settings = template["Globals"]["Function"] if owner == "Globals" else functions[owner]
-    variables = settings["Environment"]["Variables"]
-
-    # A queue's URL or a table's name is at most this long; a parameter as long as it may be.
-    longest = {
-        name: PARAMETERS.get(value["Ref"], {}).get("MaxLength", 5)
-        if isinstance(value, dict) and value.get("Ref") in PARAMETERS
-        else 130
-        for name, value in variables.items()
+    assert {name: settings for name, settings in own.items() if settings} == {
+        "GetHealthFunction": {"INTAKE_QUEUE_URL": {"Ref": "IntakeQueue"}},
+        "CancelDeliveryFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
+        "DeliverMessagesFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
     }
-    size = sum(len(name) + length for name, length in longest.items())
+    assert "AUTH_MODE" in authorizer
+    assert "DELIVERIES_TABLE" not in variables("AuthorizeRequestFunction")
 
-    assert size < 4096
+
+def without(some, more):
+    """Return what one mapping has beyond another."""
+    return {name: value for name, value in more.items() if some.get(name) != value}
+
+
+@pytest.mark.parametrize("function", functions())
+def test_the_environment_fits_into_what_lambda_takes(function):
+    """Lambda takes 4 KB of it, measured as JSON, here with the longest of everything."""
+    filled = {name: "x" * longest(value) for name, value in variables(function).items()}
+
+    size = len(json.dumps(filled, separators=(",", ":")))
+
+    assert size <= 4096
+
+
+def longest(value):
+    """Return how many characters a variable can get."""
+    match value:
+        case str():
+            return len(value)
+        case {"Ref": name} if name in PARAMETERS:
+            declared = PARAMETERS[name]
+            words = [len(str(word)) for word in declared.get("AllowedValues", ())]
+            return declared.get("MaxLength", max(words, default=5))
+        case {"Ref": "AWS::StackName"}:
+            return LONGEST_STACK_NAME
+        case {"Ref": "ToolBus"}:
+            return LONGEST_STACK_NAME + len("-tools")
+        case {"Ref": name}:
+            # What CloudFormation calls a resource; of a queue the URL.
+            made = LONGEST_STACK_NAME + len(f"-{name}-1A2B3C4D5E6F")
+            url = len("https://sqs.ap-northeast-1.amazonaws.com/123456789012/")
+            return made + url if name.endswith("Queue") else made
+        case {"Fn::GetAtt": "Key.Arn"}:
+            return len("arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/") + len(
+                str(uuid.UUID(int=0))
+            )
+    raise AssertionError(value)
+
+
+def test_the_longest_name_of_a_stack_is_told():
+    """Beyond it Lambda may refuse the environment."""
+    told = (ROOT / "docs/configuration.md").read_text()
+
+    assert f"at most {LONGEST_STACK_NAME} characters" in told
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
@@ -202,6 +243,20 @@ def test_a_default_is_within_the_limits_of_the_contract_or_unset(name, setting, 
         ("SmtpPasswordSecret", ["", "smtp", "/smtp/password"], ["a b", "x" * 201]),
         ("SmsEnabled", ["true", "false"], ["", "yes"]),
         ("SmsAllowedCountries", ["US", "US,CA,GB"], ["", "us", "USA", "US, CA", "US,"]),
+        ("OutcomeBusName", ["", "default", "agents-eu"], ["with space", "a/b", "x" * 65]),
+        (
+            "AlarmTopicArn",
+            ["", "arn:aws:sns:eu-central-1:123456789012:alarms"],
+            ["alarms", "arn:aws:sqs:eu-central-1:123456789012:alarms"],
+        ),
+        ("AlarmFailurePercent", ["1", "100"], ["0", "101", "5%"]),
+        ("AlarmDeadLettersPerHour", ["1", "1000000"], ["0", "none"]),
+        (
+            "RunbookUrl",
+            ["docs/operations.md", "https://example.com/runbook"],
+            ["", "our runbook"],
+        ),
+        ("Tracing", ["Active", "Disabled"], ["", "PassThrough", "true"]),
         ("LogLevel", ["DEBUG", "INFO", "WARNING", "ERROR"], ["", "info", "TRACE"]),
     ],
 )

@@ -34,6 +34,9 @@ def journal(monkeypatch):
     return kept
 
 
+CONTEXT = object()
+
+
 def event(**parts):
     """Return an event of API Gateway as small as it comes."""
     return {
@@ -51,7 +54,7 @@ def event(**parts):
 
 def ask(respond, **parts):
     """Send an event through the edge to a handler."""
-    return http.route("POST", PATH)(respond)(event(**parts), None)
+    return http.route("POST", PATH)(respond)(event(**parts), CONTEXT)
 
 
 def read(part, **parts):
@@ -251,8 +254,22 @@ def test_a_request_is_one_line_in_the_log(journal):
         "caller": "key:operator",
         "status": 200,
         "user_id": "john.doe",
-        "api_request_id": REQUEST_ID,
+        "delivery_id": None,
+        "request_id": None,
     }
+    assert journal.invocation == (CONTEXT, {"api_request_id": REQUEST_ID})
+
+
+def test_the_line_names_the_delivery_and_the_request_that_it_is_about(journal):
+    """One search by either id finds the whole way of a message."""
+    delivery_id = "01930b6e-7a1c-7000-8000-000000000001"
+    ask(
+        lambda _: http.Answer(202, {"request_id": "r-1"}),
+        pathParameters={"user_id": "john.doe", "delivery_id": delivery_id},
+    )
+
+    [(_, line)] = journal.lines
+    assert (line["delivery_id"], line["request_id"]) == (delivery_id, "r-1")
 
 
 def test_a_fault_behind_us_is_named_in_the_log(journal):

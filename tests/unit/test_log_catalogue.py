@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from dispatcher.adapters.machine import TROUBLE
+from dispatcher.adapters.metrics import METRICS
 from tests.documents import rows
 from tools.paths import ROOT
 
@@ -83,3 +84,8 @@ def test_trouble_is_told_as_such():
 
     assert set(re.findall(r"`([\w.]+)`", told)) == TROUBLE
     assert named_in("Log events") > TROUBLE
+
+
+def test_what_is_counted_is_logged():
+    """A metric of an event that nobody writes any more would be silent for ever."""
+    assert set(METRICS) <= named_in("Log events")

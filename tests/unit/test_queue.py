@@ -10,6 +10,7 @@ from dispatcher import queue, wiring
 from dispatcher.errors import BrokenSettingError, UnavailableError
 from tests.fakes import MemoryJournal
 
+CONTEXT = object()
 SOURCE = "arn:aws:sqs:eu-central-1:123456789012:stack-DeliveryQueue-1A2B"
 
 
@@ -47,7 +48,7 @@ def test_an_empty_batch_is_done(event):
     def build():
         raise AssertionError
 
-    answer = queue.each(event, build, failing_on({}))
+    answer = queue.each(event, CONTEXT, build, failing_on({}))
 
     assert answer == {"batchItemFailures": []}
 
@@ -56,7 +57,9 @@ def test_every_record_reaches_the_use_case(journal):
     """With its text, the name of its queue and its id."""
     seen = []
 
-    answer = queue.each(batch("a"), lambda: seen, lambda use_case, one: use_case.append(one))
+    answer = queue.each(
+        batch("a"), CONTEXT, lambda: seen, lambda use_case, one: use_case.append(one)
+    )
 
     assert answer == {"batchItemFailures": []}
     assert seen == [queue.Record("a", "stack-DeliveryQueue-1A2B", "id-a")]
@@ -66,7 +69,7 @@ def test_only_what_failed_comes_back(journal):
     """A fault that we know and one that we do not: each is its own record's."""
     faults = {"b": UnavailableError("Query failed: Throttled"), "c": ValueError("s3cret")}
 
-    answer = queue.each(batch("a", "b", "c", "d"), lambda: None, failing_on(faults))
+    answer = queue.each(batch("a", "b", "c", "d"), CONTEXT, lambda: None, failing_on(faults))
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "id-b"}, {"itemIdentifier": "id-c"}]}
 
@@ -75,8 +78,9 @@ def test_what_failed_is_told_in_the_log(journal):
     """A line for each, one for the batch; no text that we did not write."""
     faults = {"b": UnavailableError("Query failed: Throttled"), "c": ValueError("s3cret")}
 
-    queue.each(batch("a", "b", "c"), lambda: None, failing_on(faults))
+    queue.each(batch("a", "b", "c"), CONTEXT, lambda: None, failing_on(faults))
 
+    assert journal.invocation == (CONTEXT, {})
     (_, known), (_, unknown), (_, whole) = journal.lines
     source = "stack-DeliveryQueue-1A2B"
     assert journal.events() == ["record.failed", "record.failed", "batch.answered"]
@@ -97,7 +101,7 @@ def test_records_are_answered_side_by_side(journal):
     everybody = threading.Barrier(10, timeout=10)
 
     answer = queue.each(
-        batch(*map(str, range(10))), lambda: everybody, lambda barrier, _: barrier.wait()
+        batch(*map(str, range(10))), CONTEXT, lambda: everybody, lambda barrier, _: barrier.wait()
     )
 
     assert answer == {"batchItemFailures": []}
@@ -107,7 +111,7 @@ def test_the_use_case_is_built_once_for_all(journal):
     """Not in the threads: clients are not made side by side."""
     built = []
 
-    queue.each(batch("a", "b", "c"), lambda: built.append(1), failing_on({}))
+    queue.each(batch("a", "b", "c"), CONTEXT, lambda: built.append(1), failing_on({}))
 
     assert built == [1]
 
@@ -118,7 +122,7 @@ def test_a_broken_setting_leaves_the_batch_in_its_queue(journal):
     def build():
         raise BrokenSettingError("RETENTION_DAYS", "is not set")
 
-    answer = queue.each(batch("a", "b"), build, failing_on({}))
+    answer = queue.each(batch("a", "b"), CONTEXT, build, failing_on({}))
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "id-a"}, {"itemIdentifier": "id-b"}]}
     assert [line.get("reason") for _, line in journal.lines] == [
@@ -131,7 +135,7 @@ def test_a_broken_setting_leaves_the_batch_in_its_queue(journal):
 def test_a_crash_passes(journal):
     """Then Lambda brings the whole batch back; the claims of the others keep them from twice."""
     with pytest.raises(SystemExit):
-        queue.each(batch("a", "b"), lambda: None, failing_on({"a": SystemExit()}))
+        queue.each(batch("a", "b"), CONTEXT, lambda: None, failing_on({"a": SystemExit()}))
 
 
 def test_a_record_without_an_id_is_answered_like_any_other(journal):
@@ -139,7 +143,9 @@ def test_a_record_without_an_id_is_answered_like_any_other(journal):
     seen = []
     event = {"Records": [{"body": "a"}, {"messageId": "id-b"}]}
 
-    answer = queue.each(event, lambda: seen, lambda use_case, record: use_case.append(record))
+    answer = queue.each(
+        event, CONTEXT, lambda: seen, lambda use_case, record: use_case.append(record)
+    )
 
     assert answer == {"batchItemFailures": []}
     assert sorted(seen, key=lambda record: record.body) == [
@@ -153,4 +159,4 @@ def test_a_failed_record_without_an_id_brings_the_batch_back(journal):
     event = {"Records": [{"body": "a"}, *batch("b")["Records"]]}
 
     with pytest.raises(queue.NamelessRecordError):
-        queue.each(event, lambda: None, failing_on({"a": ValueError()}))
+        queue.each(event, CONTEXT, lambda: None, failing_on({"a": ValueError()}))

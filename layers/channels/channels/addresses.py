@@ -39,13 +39,19 @@ _SPECIAL = tuple(
         "2001:db8::/32",  # documentation
         "2002::/16",  # 6to4: IPv4 in disguise
         "2620:4f:8000::/48",  # AS112
-        "3fff::/20",  # documentation
+        "2d00::/8",  # reserved by IANA, as are the next two
+        "2e00::/7",
+        "3000::/4",  # documentation (3fff::/20) and the returned 3ffe::/16 within
     )
 )
+# ISATAP: IPv4 in the lower half of an address under any prefix (RFC 5214, 6.1).
+_ISATAP_MASK, _ISATAP = 0xFDFFFFFF, 0x00005EFE
 
 
 def is_public(address: IPAddress) -> bool:
     """Tell whether an address is global unicast."""
-    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
-        return False
+    if isinstance(address, IPv6Address):
+        isatap = int(address) >> 32 & _ISATAP_MASK == _ISATAP
+        if isatap or address not in _GLOBAL_UNICAST:
+            return False
     return not any(address in network for network in _SPECIAL)

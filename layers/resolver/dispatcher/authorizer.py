@@ -24,21 +24,23 @@ class UncheckedError(Exception):
     """API Gateway answers as its response AUTHORIZER_FAILURE says to any other error."""
 
 
-def check(event: Mapping[str, Any]) -> dict[str, Any]:
+def check(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Let the request in, with what the handler needs to know about the caller; or raise."""
+    journal = wiring.journal()
     request_id = (event.get("requestContext") or {}).get("requestId")
+    journal.begin(context, api_request_id=request_id)
     try:
         caller = wiring.authentication().caller(
             _values(event, "authorization"), _values(event, "x-api-key")
         )
     except UnauthenticatedError as refusal:
-        wiring.journal().note("caller.refused", reason=str(refusal), api_request_id=request_id)
+        journal.note("caller.refused", reason=str(refusal))
         raise UnauthorizedError("Unauthorized") from None
     except Exception as error:  # noqa: BLE001 - the edge: nothing of a library's text gets out
         told = described(error)
-        wiring.journal().note("caller.unchecked", api_request_id=request_id, **told)
+        journal.note("caller.unchecked", **told)
         raise UncheckedError("the caller could not be checked; the log says why") from None
-    wiring.journal().note("caller.known", caller=caller.name, api_request_id=request_id)
+    journal.note("caller.known", caller=caller.name)
     return {
         "principalId": caller.name,
         "policyDocument": {
@@ -63,5 +65,6 @@ def _values(event: Mapping[str, Any], name: str) -> list[str]:
 def _whole_stage(method_arn: str) -> str:
     # Not the ARN itself: the path in it is the caller's, and may hold what policies read as a
     # pattern or a variable. The answer counts for this request alone.
-    api, stage = method_arn.split("/")[:2]
-    return f"{api}/{stage}/*"
+    api, stage, path = method_arn.split("/", 2)
+    # The local cloud decodes the path, and its * ends with the line: one for each.
+    return f"{api}/{stage}/" + "\n".join("*" for _ in path.split("\n"))

@@ -90,10 +90,13 @@ PROBLEMS = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler answers; a body of ``None`` is an empty one."""
+    """What a handler answers.
+
+    A body of ``None`` is an empty one. Text goes out as it is; its type is among the headers.
+    """
 
     status: int
-    body: Mapping[str, object] | None = None
+    body: Mapping[str, object] | str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -220,11 +223,13 @@ class Handler:
     scope: str | None
     respond: Callable[[Request], Answer]
 
-    def __call__(self, event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    def __call__(self, event: Mapping[str, Any], context: object) -> dict[str, Any]:
         """Answer an event of API Gateway, whatever happens, and log one line about it."""
         started = time.monotonic()
         request = Request(event)
-        request_id = request.id
+        instance = request.id
+        journal = wiring.journal()
+        journal.begin(context, api_request_id=instance)
         told: dict[str, object] = {}
         try:
             # Before anything is read: whoever may not ask learns nothing, not even by the time.
@@ -232,18 +237,19 @@ class Handler:
             access.require(request.caller, self.scope, owner)
             answer = self.respond(request)
         except Exception as error:  # noqa: BLE001 - the edge: every error gets an answer
-            answer = _problem(error, f"urn:uuid:{request_id}")
+            answer = _problem(error, f"urn:uuid:{instance}")
             # Of a caller's mistake no more: a pointer may hold a name from the body.
             told = described(error) if answer.status >= 500 else {"error": type(error).__name__}
-        wiring.journal().note(
+        journal.note(
             "request.answered",
             method=event.get("httpMethod"),
             route=self.path,
             status=answer.status,
             duration_ms=round((time.monotonic() - started) * 1000, 1),
             caller=request.caller.name or None,
-            user_id=_loggable_user(request),
-            api_request_id=request_id,
+            user_id=_loggable(request, "user_id"),
+            delivery_id=_loggable(request, "delivery_id"),
+            request_id=answer.body.get("request_id") if isinstance(answer.body, dict) else None,
             **told,
         )
         return _response(answer)
@@ -286,17 +292,24 @@ def _response(answer: Answer) -> dict[str, Any]:
         headers["Content-Type"] = "application/json"
     if answer.status == 503:
         headers["Retry-After"] = str(RETRY_AFTER)
-    text = json.dumps(answer.body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return {
         "statusCode": answer.status,
         "headers": headers | dict(answer.headers),
-        "body": "" if answer.body is None else text,
+        "body": _text(answer.body),
         "isBase64Encoded": False,
     }
 
 
-def _loggable_user(request: Request) -> str | None:
+def _text(body: Mapping[str, object] | str | None) -> str:
+    if body is None or isinstance(body, str):
+        return body or ""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _loggable(request: Request, name: str) -> str | None:
+    """Return a part of the path, unless it is not there or not what it should be."""
     try:
-        return request.user_id
-    except InvalidInputError:
+        value: str = getattr(request, name)
+    except RejectedError:
         return None
+    return value

@@ -20,12 +20,14 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
+    WithJsonSchema,
 )
 
 from dispatcher.errors import Flaw, InvalidInputError, at
 from dispatcher.identifiers import REQUEST_ID, UNSTORABLE
 from dispatcher.integrations import catalogue, rules, slack
 from dispatcher.integrations.integration import Check, Recipient
+from dispatcher.integrations.rules import whole
 from dispatcher.resolution import RANGES
 from dispatcher.texts import render, rendered_size
 
@@ -52,7 +54,6 @@ LONGEST_NAME = 64
 LONGEST_WAIT = 30 * 86_400
 """Seconds that ``deliver_at`` may lie ahead."""
 
-# RFC 3339: an offset is not optional, and a space for the T is not accepted.
 PLAIN = {
     "must be a valid boolean": "must be true or false",
     "must be a valid integer": "must be a whole number",
@@ -61,6 +62,7 @@ PLAIN = {
 }
 """Pydantic's words for a type, in those of JSON."""
 
+# RFC 3339: an offset is not optional, and a space for the T is not accepted.
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
     r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
@@ -149,10 +151,27 @@ def _variables(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-IntegrationType = Annotated[str, AfterValidator(_integration_type)]
-RequestId = Annotated[str, AfterValidator(_request_id)]
-Time = Annotated[float, BeforeValidator(_time)]
-Label = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_one_line)]
+# What the rules above mean, as far as JSON Schema can say it: the API's document is made of it.
+_TEXT = r"[^\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]*"
+_INK = r"[^\s\u0000-\u001f\ufffe\uffff]"
+_LINE = {"pattern": r"^[^\u0000-\u0008\u000a-\u001f\u0085\u2028\u2029\ufffe\uffff]+$"}
+
+IntegrationType = Annotated[
+    str, AfterValidator(_integration_type), Field(json_schema_extra={"enum": [*catalogue()]})
+]
+RequestId = Annotated[
+    str,
+    AfterValidator(_request_id),
+    Field(json_schema_extra=whole(REQUEST_ID.pattern)),
+]
+Time = Annotated[
+    float, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+Label = Annotated[
+    str,
+    Field(min_length=1, max_length=256, json_schema_extra=_LINE),
+    AfterValidator(_one_line),
+]
 
 
 class _Strict(BaseModel):
@@ -168,10 +187,16 @@ class RecipientBody(_Strict):
     """Addresses for this message, used where the user's override has none."""
 
     # By module: inside a class pydantic takes a bare name for the field of that name.
-    email: Annotated[str, Check(rules.email_address)] | None = None
-    phone_number: Annotated[str, Check(rules.phone_number)] | None = None
-    slack_user_id: Annotated[str, Check(slack.slack_user_id)] | None = None
-    slack_channel: Annotated[str, Check(slack.channel_id)] | None = None
+    email: Annotated[str, Check(rules.email_address, rules.EMAIL)] | None = None
+    """For EMAIL, and for SLACK to look the user up by."""
+    phone_number: Annotated[str, Check(rules.phone_number, rules.PHONE_NUMBER)] | None = None
+    """For SMS: a valid number in E.164 form."""
+    slack_user_id: Annotated[str, Check(slack.slack_user_id, whole(slack.SLACK_USER_ID))] | None = (
+        None
+    )
+    """For SLACK: the user's id in the workspace."""
+    slack_channel: Annotated[str, Check(slack.channel_id, whole(slack.CHANNEL_ID))] | None = None
+    """For SLACK: the channel to post in."""
 
 
 class SendBody(_Strict):
@@ -181,30 +206,69 @@ class SendBody(_Strict):
     """
 
     request_id: RequestId | None = None
+    """The caller's own name for the request, which makes it safe to repeat: see Idempotency-Key."""
     session_id: Label | None = None
+    """The conversation that the message belongs to."""
     agent_id: Label | None = None
+    """The agent that sends it."""
     subject: (
-        Annotated[str, Field(min_length=1, max_length=LONGEST_SUBJECT), AfterValidator(_one_line)]
+        Annotated[
+            str,
+            Field(min_length=1, max_length=LONGEST_SUBJECT, json_schema_extra=_LINE),
+            AfterValidator(_one_line),
+        ]
         | None
     ) = None
-    content: Annotated[str, AfterValidator(_some_text)]
+    """One line above the content; variables are filled in here too."""
+    content: Annotated[
+        str,
+        AfterValidator(_some_text),
+        Field(
+            json_schema_extra={
+                "minLength": 1,
+                "maxLength": LARGEST_CONTENT,
+                **whole(_TEXT + _INK + _TEXT),
+            }
+        ),
+    ]
+    """The message in Markdown, at most 128 KiB; each integration renders it in its own way."""
     template_variables: Annotated[
         dict[str, Annotated[str | int | float | bool, BeforeValidator(_scalar)]],
-        Field(max_length=64),
+        Field(
+            max_length=64,
+            json_schema_extra={
+                "propertyNames": whole(_VARIABLE.pattern),
+                "additionalProperties": {
+                    "anyOf": [
+                        {"type": "string", **whole(_TEXT)},
+                        {"type": "number"},
+                        {"type": "boolean"},
+                    ]
+                },
+            },
+        ),
         AfterValidator(_variables),
     ] = Field(default_factory=dict)
+    """What `$name` and `${name}` in subject and content stand for."""
     recipient: RecipientBody = Field(default_factory=RecipientBody)
+    """Addresses for this message."""
     integration_types: (
         Annotated[
             list[IntegrationType],
-            Field(min_length=1, max_length=len(catalogue())),
+            Field(
+                min_length=1, max_length=len(catalogue()), json_schema_extra={"uniqueItems": True}
+            ),
             AfterValidator(_distinct),
         ]
         | None
     ) = None
+    """The integrations to use, as far as they are enabled; without it, all of them."""
     mode: Literal["all", "first_success"] = "all"
+    """Whether every integration delivers, or one after the other until one has delivered."""
     deliver_at: Time | None = None
+    """When to deliver, at most 30 days ahead; a time that has passed means now."""
     expires_at: Time | None = None
+    """When it is no longer worth delivering; later than now and than `deliver_at`."""
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of all that makes two requests the same, ``request_id`` left out."""
@@ -237,10 +301,15 @@ class ChangeBody(_Strict):
     """The settings that a PUT changes; an explicit null gives one back to the default."""
 
     enabled: bool | None = None
+    """Whether messages go over this integration; false is an opt-out that nothing overrules."""
     priority: _Priority | None = None
+    """1 is delivered first."""
     retry_count: _RetryCount | None = None
+    """Retries after the first try."""
     retry_delay_seconds: _RetryDelay | None = None
+    """Seconds between the end of a try and the next one."""
     config: dict[str, Any] | None = None
+    """The integration's own settings, at most 16 KiB."""
 
     def given(self) -> dict[str, Any]:
         """Return what the body named, null included."""
@@ -255,6 +324,7 @@ class OverrideBody(ChangeBody):
     """A new override: what the user wants different from the default."""
 
     integration_type: IntegrationType
+    """The integration to set, in any case."""
 
     def settings(self) -> dict[str, Any]:
         """Return the settings to store: a new override is enabled unless it says otherwise."""

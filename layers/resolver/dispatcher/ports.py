@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from dispatcher.delivery import Item
+    from dispatcher.delivery import Delivery, Item
     from dispatcher.doorbells import Doorbell
     from dispatcher.integrations.integration import Address, Config
     from dispatcher.outcomes import Outcome
@@ -162,8 +162,18 @@ class Doorbells(Protocol):
         """Put a message that nobody can read aside for a person."""
 
 
+class Outcomes(Protocol):
+    """Whoever wants to hear how deliveries end."""
+
+    def tell(self, ended: Delivery) -> None:
+        """Tell of a delivery that has ended; ``UnavailableError`` if that may have failed."""
+
+
 class Journal(Protocol):
     """The log: one wide line per thing that happened."""
+
+    def begin(self, context: object, **ids: object) -> None:
+        """Name an invocation in every line from here on; ``context`` is what Lambda hands over."""
 
     def note(self, event: str, **fields: object) -> None:
         """Write one line; ``event`` is one of the names catalogued in ``docs/operations.md``."""

@@ -80,6 +80,16 @@ class Change:
     remove: tuple[str, ...] = ()
 
 
+def applied(row: Delivery, change: Change) -> Delivery:
+    """Return a row as a change leaves it that took effect."""
+    item = {**row.as_item(), **change.set}
+    for name, count in change.add.items():
+        item[name] = item.get(name, 0) + count
+    for name in change.remove:
+        item.pop(name, None)
+    return Delivery.of(item)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Put:
     """A row written whole, on conditions on what stands there now."""

@@ -36,6 +36,7 @@ class Record:
 
 def each(
     event: Mapping[str, Any],
+    context: object,
     build: Callable[[], UseCase],
     answer: Callable[[UseCase, Record], None],
 ) -> dict[str, list[dict[str, str]]]:
@@ -46,12 +47,13 @@ def each(
     what is worse than one (a crash) passes through.
     """
     started = time.monotonic()
+    journal = wiring.journal()
+    journal.begin(context)
     records = [_record(raw) for raw in event.get("Records") or ()]
     if not records:
         return {"batchItemFailures": []}
     errors = _errors(records, build, answer)
     failed = [(record, error) for record, error in zip(records, errors, strict=True) if error]
-    journal = wiring.journal()
     for record, error in failed:
         journal.note(
             "record.failed",

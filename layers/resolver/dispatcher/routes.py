@@ -25,6 +25,8 @@ class Route(NamedTuple):
 
 ROUTES = (
     Route("GET", "/health", "get_health", None),
+    Route("GET", "/openapi.json", "get_openapi", None),
+    Route("GET", "/docs", "get_docs", None),
     Route("GET", "/api/v1/integration-defaults", "get_integration_defaults", READ),
     Route("GET", f"{_USER}/integration-defaults", "get_effective_configuration", READ),
     Route("POST", f"{_USER}/integration-defaults/reset", "reset_overrides", WRITE),

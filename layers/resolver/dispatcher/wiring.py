@@ -7,6 +7,7 @@ function needs is imported in its body, so that a handler loads only what its ro
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import re
 from functools import cache, partial
@@ -22,7 +23,15 @@ if TYPE_CHECKING:
 
     from dispatcher.adapters.machine import LogJournal, SystemClock, SystemIdentities
     from dispatcher.adapters.sqs import SqsDoorbells
-    from dispatcher.ports import ApiKeys, Channel, Deliveries, Overrides, Tokens, Vault
+    from dispatcher.ports import (
+        ApiKeys,
+        Channel,
+        Deliveries,
+        Outcomes,
+        Overrides,
+        Tokens,
+        Vault,
+    )
     from dispatcher.usecases.acceptance import Acceptance
     from dispatcher.usecases.authentication import Authentication, Open
     from dispatcher.usecases.configurations import Configurations, Defaults
@@ -122,7 +131,7 @@ def rounds() -> Rounds:
     """Return what starts deliveries over and calls them off."""
     from dispatcher.usecases.rounds import Rounds
 
-    return Rounds(**_shared())
+    return Rounds(**_shared(), outcomes=_outcomes())
 
 
 @cache
@@ -133,6 +142,7 @@ def worker() -> Worker:
 
     return Worker(
         **_shared(),
+        outcomes=_outcomes(),
         vault=_vault(),
         channels=_channel,
         rounds=rounds(),
@@ -192,10 +202,14 @@ def clock() -> SystemClock:
 @cache
 def logger() -> Logger:
     """Return the structured log."""
+    import logging
+
     from aws_lambda_powertools import Logger
 
-    # Without "location": it would always name the journal.
-    return Logger(utc=True, use_rfc3339=True, location=None)
+    # What logging says of a line that it cannot write quotes the error being handled, secrets too.
+    logging.raiseExceptions = False
+    # Without "location": it would always name the journal. Every level: the journal chooses.
+    return Logger(level="DEBUG", utc=True, use_rfc3339=True, location=None)
 
 
 @cache
@@ -203,7 +217,10 @@ def journal() -> LogJournal:
     """Return the journal of what happened."""
     from dispatcher.adapters.machine import LogJournal
 
-    return LogJournal(logger())
+    least = logging.getLevelNamesMapping().get(os.environ.get("POWERTOOLS_LOG_LEVEL", ""))
+    return LogJournal(
+        logger(), stack=os.environ.get("STACK_NAME", "unknown"), least=least or logging.INFO
+    )
 
 
 def reset() -> None:
@@ -213,7 +230,8 @@ def reset() -> None:
     for made in (
         client, authentication, defaults, configurations, acceptance, intake, history, mailbox,
         rounds, worker, sweeper, health, clock, logger, journal,
-        _environ, _overrides, _deliveries, _doorbells, _vault, _identities, _channel,
+        _environ, _overrides, _deliveries, _doorbells, _vault, _outcomes, _identities,
+        _channel,
     ):  # fmt: skip
         made.cache_clear()
 
@@ -312,6 +330,16 @@ def _doorbells() -> SqsDoorbells:
 
 
 @cache
+def _outcomes() -> Outcomes | None:
+    from dispatcher.adapters.aws import client
+    from dispatcher.adapters.events import EventOutcomes
+
+    bus = os.environ.get("OUTCOME_BUS_NAME")
+    # Two tries: it is a hint, and a worker has better things to do than to insist on it.
+    return EventOutcomes(client("events", tries=2), bus) if bus else None
+
+
+@cache
 def _vault() -> Vault:
     from dispatcher.adapters.aws import client
     from dispatcher.adapters.kms import KmsVault
@@ -349,6 +377,11 @@ def _module(integration_type: str) -> ModuleType:
 
 
 # Settings -----------------------------------------------------------------------------------------
+
+
+def docs_are_public() -> bool:
+    """Tell whether anybody may read what the API is."""
+    return _needed("PUBLIC_DOCS") == "true"
 
 
 @cache

@@ -47,7 +47,9 @@ def rehearsal(dynamodb):
         raise CrashedError(code)
 
     sleeps = []
-    channel = Rehearsal(Mailbox(dynamodb, "DeliveriesTable"), sleep=sleeps.append, crash=crash)
+    channel = Rehearsal(
+        Mailbox(dynamodb, "DeliveriesTable"), may_crash=True, sleep=sleeps.append, crash=crash
+    )
     return channel, sleeps
 
 
@@ -109,6 +111,17 @@ def test_a_crash_ends_the_process(dynamodb, rehearsal):
         rehearsal[0].deliver(message(failure="crash"))
 
     assert rows(dynamodb) == []
+
+
+@pytest.mark.parametrize("stage", ["prod", ""])
+def test_no_override_crashes_a_worker_that_is_in_use(dynamodb, stage):
+    """One that is older than the rule fails its own delivery, and ends nothing else."""
+    environ = {"DELIVERIES_TABLE": "DeliveriesTable", "STAGE": stage, "TEST_ENABLED": "true"}
+
+    outcome = channel(environ, lambda _name: dynamodb).deliver(message(failure="crash"))
+
+    detail = "crashes are rehearsed in local and dev alone"
+    assert outcome == Permanent("invalid_config", detail)
 
 
 def test_a_slow_receiver_can_be_rehearsed(rehearsal):

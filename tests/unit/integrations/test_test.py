@@ -17,7 +17,7 @@ TEST = catalogue()["TEST"]
     [
         {"fail_attempts": 0, "failure": "transient", "latency_ms": 0},
         {"fail_attempts": 25, "failure": "permanent", "latency_ms": 60_000},
-        {"failure": "crash"},
+        {"failure": "permanent"},
         {},
     ],
 )
@@ -55,3 +55,26 @@ def test_a_message_goes_to_the_user():
     assert TEST.address({}, Recipient(email="x@example.com"), "ada", {}) == Address(
         "mailbox", "ada"
     )
+
+
+@pytest.mark.parametrize(
+    ("environ", "allowed"),
+    [
+        ({"STAGE": "local"}, True),
+        ({"STAGE": "dev"}, True),
+        ({"STAGE": "prod"}, False),
+        ({"STAGE": "prod", "TEST_ENABLED": "true"}, False),
+        ({}, False),
+    ],
+)
+def test_a_crash_is_for_stages_where_people_try_things_out(environ, allowed):
+    """It ends the worker, and with it the deliveries of others in the same batch."""
+    config = {"failure": "crash"}
+
+    try:
+        override_config(TEST, config, environ)
+        flaws = ()
+    except InvalidInputError as error:
+        flaws = error.flaws
+
+    assert [flaw.pointer for flaw in flaws] == ([] if allowed else ["/config/failure"])

@@ -131,7 +131,8 @@ def test_refuses_anything_else(url):
 
 def test_messages_hold_no_secret():
     """A refusal says what is wrong without repeating the query."""
-    config = {"url": "https://user:pa55@hooks.example.com/?token=t0ken"}
+    url = "https://user:pa55@hooks.example.com/?token=t0ken"  # pragma: allowlist secret
+    config = {"url": url}
 
     with pytest.raises(InvalidInputError) as refused:
         override_config(INTEGRATION, config, {})

@@ -331,8 +331,8 @@ class Dispatching(RuleBasedStateMachine):
 
     def _sweeping(self, skew: float) -> Actor:
         until = self.clock.monotonic() + LONGEST_SWEEP
-        sweep = self.sweeper._sweep_shard
-        return self._start("sweep", lambda: sweep(shard_of(USER), until), skew)
+        sweep = self.sweeper._serve_shard
+        return self._start("sweep", lambda: sweep(shard_of(USER), until, map), skew)
 
     def _receive(self, batch: list[Sent], skew: float) -> list[Actor]:
         until = self.clock.seconds + INVOCATION

@@ -86,7 +86,11 @@ def test_a_failed_delivery_gets_a_fresh_round(world):
     )
     assert world.doorbells.rung == [("delivery", DeliveryBell(USER, only, now), 0)]
     assert world.journal.lines[-1] == (
-        "round.opened", {"user_id": USER, "delivery_id": only, "round": 2},
+        "round.opened",
+        {
+            "user_id": USER, "delivery_id": only, "request_id": row.request_id,
+            "integration_type": "TEST", "round": 2,
+        },
     )  # fmt: skip
 
 
@@ -380,7 +384,11 @@ def test_a_pending_delivery_is_called_off(world):
     assert answer == row.as_json(with_log=True)
     assert (world.channels["TEST"].messages, world.doorbells.rung) == ([], [])
     assert world.journal.lines[-1] == (
-        "delivery.cancelled", {"user_id": USER, "delivery_id": only},
+        "delivery.cancelled",
+        {
+            "user_id": USER, "delivery_id": only, "request_id": row.request_id,
+            "integration_type": "TEST",
+        },
     )  # fmt: skip
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import threading
 import time
 import uuid
 from typing import TYPE_CHECKING, TypeVar
+
+from dispatcher.adapters.metrics import embedded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,6 +103,7 @@ TROUBLE = frozenset(
         "doorbell.lost",
         "event.parked",
         "message.parked",
+        "outcome.untold",
         "record.failed",
         "record.lost",
         "row.broken",
@@ -110,14 +114,31 @@ TROUBLE = frozenset(
 
 
 class LogJournal:
-    """Implements ``ports.Journal`` with structured log lines."""
+    """Implements ``ports.Journal`` with structured log lines.
 
-    def __init__(self, logger: Logger) -> None:
+    Lines below the level ``least`` are left out, but for those that carry metrics: a number must
+    not vanish because somebody wants to read less. So the logger itself lets every level pass.
+    """
+
+    def __init__(self, logger: Logger, *, stack: str, least: int = logging.INFO) -> None:
         self._logger = logger
+        self._stack = stack
+        self._least = least
+        self._invocation: dict[str, object] = {}
+
+    def begin(self, context: object, **ids: object) -> None:
+        """Name an invocation in every line from here on."""
+        self._invocation = {
+            "function_request_id": getattr(context, "aws_request_id", None),
+            **ids,
+        }
 
     def note(self, event: str, **fields: object) -> None:
         """Write one wide line."""
         status = fields.get("status")
         broke = isinstance(status, int) and status >= 500
-        write = self._logger.warning if broke or event in TROUBLE else self._logger.info
-        write(event, extra=fields)
+        trouble = broke or event in TROUBLE
+        metrics = embedded(event, fields, stack=self._stack, now=time.time())
+        if metrics or (logging.WARNING if trouble else logging.INFO) >= self._least:
+            write = self._logger.warning if trouble else self._logger.info
+            write(event, extra={**self._invocation, **fields, **metrics})

@@ -16,6 +16,7 @@ class CliConfig(TypedDict, total=False):
     """What a CLI override may set."""
 
     include_agent_info: bool
+    """Whether the message names the agent that sent it."""
 
 
 def address(

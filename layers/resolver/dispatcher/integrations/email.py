@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from typing_extensions import TypedDict
 
 from dispatcher.integrations.integration import Address, Check, Config, Integration, Recipient
-from dispatcher.integrations.rules import email_address, email_of
+from dispatcher.integrations.rules import EMAIL, email_address, email_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 class EmailConfig(TypedDict, total=False):
     """What an EMAIL override may set; ``format`` is html where nobody says."""
 
-    email_address: Annotated[str, Check(email_address)]
+    email_address: Annotated[str, Check(email_address, EMAIL)]
+    """Where the mail goes."""
     format: Literal["html", "text"]
+    """Whether the mail has an HTML part beside its plain text."""
     include_agent_info: bool
+    """Whether the mail names the agent that sent it."""
 
 
 def address(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pydantic import GetCoreSchemaHandler
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
 
 Config = dict[str, Any]
@@ -48,6 +49,8 @@ class Check:
     """
 
     rule: Callable[[Any, Mapping[str, str]], Any]
+    schema: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """As much of the rule as JSON Schema can say, for the API's document."""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
@@ -58,6 +61,12 @@ class Check:
         return core_schema.with_info_after_validator_function(
             lambda value, info: self.rule(value, info.context), handler(source)
         )
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Add to the type what is known of the rule."""
+        return {**handler(core_schema), **self.schema}
 
 
 class SecretRules(Protocol):

@@ -20,6 +20,15 @@ _EMAIL = re.compile(
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 )
 
+# As JSON Schema says it; the second format is our own name for what no standard format means.
+EMAIL = {"format": "email"}
+PHONE_NUMBER = {"format": "phone-number", "pattern": f"^{E164.pattern}$"}
+
+
+def whole(pattern: str) -> dict[str, str]:
+    """Say in JSON Schema that a pattern matches the whole text."""
+    return {"pattern": f"^{pattern}$"}
+
 
 def email_address(value: str, _environ: Mapping[str, str]) -> str:
     """Accept one plain address.

@@ -7,28 +7,37 @@ from typing import TYPE_CHECKING, Annotated
 from typing_extensions import TypedDict
 
 from dispatcher.integrations.integration import Address, Check, Config, Integration, Recipient
-from dispatcher.integrations.rules import email_address, email_of, matching
+from dispatcher.integrations.rules import EMAIL, email_address, email_of, matching, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-channel_id = matching(r"[CGD][A-Z0-9]{6,20}", "a Slack channel id such as C024BE91L")
-slack_user_id = matching(r"[UW][A-Z0-9]{6,20}", "a Slack user id such as U024BE7LH")
+CHANNEL_ID = r"[CGD][A-Z0-9]{6,20}"
+SLACK_USER_ID = r"[UW][A-Z0-9]{6,20}"
+
+channel_id = matching(CHANNEL_ID, "a Slack channel id such as C024BE91L")
+slack_user_id = matching(SLACK_USER_ID, "a Slack user id such as U024BE7LH")
 
 
-TOKEN_SECRET = "SLACK_BOT_TOKEN_SECRET"  # noqa: S105 - a variable's name
+TOKEN_SECRET = "SLACK_BOT_TOKEN_SECRET"  # pragma: allowlist secret  # noqa: S105 - a variable's name
 """Names the variable that names the secret with the bot's token."""
 
 
 class SlackConfig(TypedDict, total=False):
     """What a SLACK override may set."""
 
-    user_email: Annotated[str, Check(email_address)]
-    channel_id: Annotated[str, Check(channel_id)]
-    slack_user_id: Annotated[str, Check(slack_user_id)]
+    user_email: Annotated[str, Check(email_address, EMAIL)]
+    """The address under which the workspace knows the user."""
+    channel_id: Annotated[str, Check(channel_id, whole(CHANNEL_ID))]
+    """The channel to post in; without it, the user gets a direct message."""
+    slack_user_id: Annotated[str, Check(slack_user_id, whole(SLACK_USER_ID))]
+    """The user's id in the workspace; saves looking the user up by address."""
     thread_replies: bool
+    """Whether messages of one `session_id` are replies to the first of them."""
     mention_user: bool
+    """Whether the message begins by mentioning the user."""
     include_agent_info: bool
+    """Whether the message names the agent that sent it."""
 
 
 def address(

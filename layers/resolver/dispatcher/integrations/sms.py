@@ -9,15 +9,15 @@ from typing_extensions import TypedDict
 
 from dispatcher.errors import BrokenSettingError
 from dispatcher.integrations.integration import Address, Check, Config, Integration, Recipient
-from dispatcher.integrations.rules import matching, phone_number
+from dispatcher.integrations.rules import PHONE_NUMBER, matching, phone_number, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # AWS: up to 11 letters or digits, at least one letter, no space (SNS, "AWS.SNS.SMS.SenderID").
-sender_id = matching(
-    r"(?=.*[A-Za-z])[A-Za-z0-9]{1,11}", "1-11 letters or digits with at least one letter"
-)
+SENDER_ID = r"(?=.*[A-Za-z])[A-Za-z0-9]{1,11}"
+
+sender_id = matching(SENDER_ID, "1-11 letters or digits with at least one letter")
 
 ALLOWED_COUNTRIES = "SMS_ALLOWED_COUNTRIES"
 DEFAULT_COUNTRIES = "US"
@@ -60,8 +60,10 @@ def reachable_number(value: str, environ: Mapping[str, str]) -> str:
 class SmsConfig(TypedDict, total=False):
     """What an SMS override may set."""
 
-    phone_number: Annotated[str, Check(reachable_number)]
-    sender_id: Annotated[str, Check(sender_id)]
+    phone_number: Annotated[str, Check(reachable_number, PHONE_NUMBER)]
+    """A valid number in E.164 form, of an allowed country and not charged at a premium."""
+    sender_id: Annotated[str, Check(sender_id, whole(SENDER_ID))]
+    """What phones show as the sender, in countries that allow it."""
 
 
 def address(

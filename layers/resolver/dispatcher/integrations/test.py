@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
+CRASH = "crash"
+
+
 def between(low: int, high: int) -> Callable[[int, Mapping[str, str]], int]:
     """Make a rule that accepts the whole numbers from ``low`` to ``high``."""
 
@@ -24,20 +27,36 @@ def between(low: int, high: int) -> Callable[[int, Mapping[str, str]], int]:
     return rule
 
 
+def failure(value: str, environ: Mapping[str, str]) -> str:
+    """Accept a way to fail; a crash takes other users' deliveries along, so only while trying."""
+    if value == CRASH and not may_crash(environ):
+        message = "must not be crash here: it ends the worker for everybody; only in local and dev"
+        raise ValueError(message)
+    return value
+
+
+def may_crash(environ: Mapping[str, str]) -> bool:
+    """Tell whether the stage is one where people try things out."""
+    return environ.get("STAGE") in {"local", "dev"}
+
+
 class TestConfig(TypedDict, total=False):
     """What a TEST override may set.
 
     How the first ``fail_attempts`` tries of a round fail (all, where it is not set).
     """
 
-    fail_attempts: Annotated[int, Check(between(0, 25))]
-    failure: Literal["transient", "permanent", "crash"]
-    latency_ms: Annotated[int, Check(between(0, 60_000))]
+    fail_attempts: Annotated[int, Check(between(0, 25), {"minimum": 0, "maximum": 25})]
+    """How many tries of a round fail before one succeeds; without it, all do."""
+    failure: Annotated[Literal["transient", "permanent", "crash"], Check(failure)]
+    """How they fail: such that a retry may help, such that none does, or with a dying worker."""
+    latency_ms: Annotated[int, Check(between(0, 60_000), {"minimum": 0, "maximum": 60_000})]
+    """Milliseconds that every try takes."""
 
 
 def configured(environ: Mapping[str, str]) -> bool:
     """Say yes on stages where people try things out, elsewhere by parameter."""
-    return environ.get("STAGE") in {"local", "dev"} or environ.get("TEST_ENABLED") == "true"
+    return may_crash(environ) or environ.get("TEST_ENABLED") == "true"
 
 
 def address(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typing_extensions import TypedDict
 
 from dispatcher.integrations.integration import Address, Check, Config, Integration, Recipient
-from dispatcher.integrations.rules import matching
+from dispatcher.integrations.rules import matching, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 EVERY_TOOL = "*"
 """The address of an event that names no tool."""
 
+TOOL_ID = r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}"
+
 tool_id = matching(
-    r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}",
+    TOOL_ID,
     "1-128 letters, digits or ._:/- that begin with a letter or digit",
 )
 
@@ -24,8 +26,10 @@ tool_id = matching(
 class ToolConfig(TypedDict, total=False):
     """What a TOOL override may set; without ``tool_id`` the event speaks to all tools."""
 
-    tool_id: Annotated[str, Check(tool_id)]
+    tool_id: Annotated[str, Check(tool_id, whole(TOOL_ID))]
+    """The tool to speak to; without it, the event speaks to all of them."""
     include_agent_info: bool
+    """Whether the event names the agent that sent the message."""
 
 
 def address(

@@ -31,6 +31,7 @@ from dispatcher.integrations.integration import (
     Integration,
     Recipient,
 )
+from dispatcher.integrations.rules import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -75,7 +76,19 @@ _URL = re.compile(
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_MARK = re.compile(r"[^a-z0-9]")
 _VALUE = re.compile(r"(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?")
+
+URL_SCHEMA = {"format": "uri", "pattern": "^https?://", "maxLength": LONGEST_URL}
+HEADERS_SCHEMA = {
+    "maxProperties": MOST_HEADERS,
+    "propertyNames": {**whole(_TOKEN.pattern), "maxLength": LONGEST_HEADER_NAME},
+    "additionalProperties": {
+        "type": "string",
+        **whole(_VALUE.pattern),
+        "maxLength": LONGEST_HEADER_VALUE,
+    },
+}
 
 
 class Url(NamedTuple):
@@ -211,8 +224,8 @@ def written_headers(value: dict[str, str], _environ: Mapping[str, str]) -> dict[
 
 
 def _header_problem(name: str, content: str) -> str | None:
-    # Servers behind CGI and its heirs read "_" and "-" as one.
-    plain = name.lower().replace("_", "-")
+    # Servers behind CGI and its heirs read "-" as "_", and some of them every other mark too.
+    plain = _MARK.sub("-", name.lower())
     if not _TOKEN.fullmatch(name) or len(name) > LONGEST_HEADER_NAME:
         return f"is no name: write 1-{LONGEST_HEADER_NAME} letters, digits and marks of RFC 9110"
     if plain in RESERVED_HEADERS or plain.startswith(RESERVED_PREFIXES):
@@ -228,10 +241,20 @@ def _header_problem(name: str, content: str) -> str | None:
 class WebhookConfig(TypedDict, total=False):
     """What a WEBHOOK override may set."""
 
-    url: Annotated[str, Check(written_url)]
-    method: Annotated[str, Check(written_method)]
-    headers: Annotated[dict[str, str], Check(written_headers)]
+    url: Annotated[str, Check(written_url, URL_SCHEMA)]
+    """Where the request goes: https, a host name of the public internet, port 443 or 8443.
+
+    The values in its query are read back as `***`; sent again, `***` keeps the stored value.
+    """
+    method: Annotated[str, Check(written_method, {"enum": [*METHODS]})]
+    """The request's method, POST where it is not set."""
+    headers: Annotated[dict[str, str], Check(written_headers, HEADERS_SCHEMA)]
+    """Headers to send along, such as an authorization of the receiver's own.
+
+    Values are kept encrypted and read back as `***`; sent again, `***` keeps the stored value.
+    """
     include_agent_info: bool
+    """Whether the request names the agent that sent the message."""
 
 
 class WebhookSecrets:
@@ -297,7 +320,8 @@ class WebhookSecrets:
 
     def issue(self, random: Callable[[int], bytes]) -> Config:
         """Make a signing secret in the form of Standard Webhooks."""
-        return {"signing_secret": "whsec_" + base64.b64encode(random(32)).decode()}
+        key = base64.b64encode(random(32)).decode()
+        return {"signing_secret": f"whsec_{key}"}
 
     def rotate(self, issued: Config, random: Callable[[int], bytes], now: float) -> Config:
         """Make another signing secret; both sign for a day, so that receivers can follow."""

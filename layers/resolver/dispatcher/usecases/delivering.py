@@ -20,9 +20,9 @@ from dispatcher.integrations import catalogue
 from dispatcher.outcomes import Outcome, Permanent, Retry
 from dispatcher.protocol import Ending, Refusal, key_of
 from dispatcher.resolution import system_defaults
-from dispatcher.usecases.moving import Mover
+from dispatcher.usecases.moving import Mover, ids
 from dispatcher.usecases.preparing import Desk
-from dispatcher.usecases.recording import Record, ids
+from dispatcher.usecases.recording import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,15 @@ from dispatcher.protocol import key_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dispatcher.ports import Clock, Deliveries, Doorbells, Identities, Journal, Overrides
+    from dispatcher.ports import (
+        Clock,
+        Deliveries,
+        Doorbells,
+        Identities,
+        Journal,
+        Outcomes,
+        Overrides,
+    )
 
 
 class Ring(Protocol):
@@ -36,6 +44,8 @@ class Mover:
     clock: Clock
     identities: Identities
     journal: Journal
+    outcomes: Outcomes | None = None
+    """Nobody listens, unless the operator named a bus."""
 
     def ttl(self, since: float) -> float:
         """Return when a row may go that is kept from ``since`` on: the next whole second."""
@@ -53,6 +63,18 @@ class Mover:
             )
             self.journal.note("doorbell.lost", user_id=doorbell.user_id, **named)
 
+    def tell(self, ended: Delivery) -> None:
+        """Tell whoever listens how a delivery ended: a hint that may be lost, once the row says it.
+
+        So it comes last, when nobody waits for anything any more.
+        """
+        if self.outcomes is None:
+            return
+        try:
+            self.outcomes.tell(ended)
+        except UnavailableError as error:
+            self.journal.note("outcome.untold", **ids(ended), reason=str(error))
+
     def waiting_after(self, row: Delivery) -> list[Delivery]:
         """Return the later siblings of a ``first_success`` request that wait now, in order.
 
@@ -64,3 +86,13 @@ class Mover:
         rows = [self.deliveries.get(key_of(row.user_id, one)) for one in later]
         siblings = [Delivery.of(item) for item in rows if item]
         return [one for one in siblings if one.status == Status.PENDING and one.waits]
+
+
+def ids(row: Delivery) -> dict[str, object]:
+    """Return what every line of the log about a delivery names."""
+    return {
+        "user_id": row.user_id,
+        "delivery_id": row.delivery_id,
+        "request_id": row.request_id,
+        "integration_type": row.integration_type,
+    }

@@ -15,6 +15,7 @@ from dispatcher.doorbells import DeliveryBell, Ticket
 from dispatcher.errors import RefusedError, UnavailableError
 from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
 from dispatcher.protocol import Change, Ending, Write, key_of
+from dispatcher.usecases.moving import ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -64,6 +65,7 @@ class Record:
             **ids(row),
             **{name: value for name, value in entry.items() if name != "started_at"},
             max_attempts=row.max_attempts,
+            late_ms=round((started - row.due_at) * 1000),
         )
         match outcome:
             case Delivered():
@@ -130,18 +132,21 @@ class Record:
             self._ring(row.delivery_id, due_at)
 
     def _finish(self, ending: Ending, change: Change) -> None:
-        """Write how a round ended, and for its siblings; then send the ticket that it owes."""
+        """Write how a round ended, and for its siblings; then do all that follows from it."""
         mover, row = self._mover, self._row
-        # When each is due that was released. All are rung for: of two writes the first may have
-        # been the one that took effect, its answer lost; a doorbell for who still waits does
-        # nothing.
+        # Who was skipped, and when each is due that was released. All are told and rung for: of two
+        # writes the first may have been the one that took effect, its answer lost; a doorbell for
+        # who still waits does nothing.
+        skipped: dict[str, Delivery] = {}
         released: dict[str, float] = {}
 
         def write() -> None:
             later = mover.waiting_after(row)
             now = mover.clock.now()
             if ending.status == Status.SUCCESS:
-                others = [(one, protocol.skip_sibling(now, mover.ttl(now))) for one in later]
+                skip = protocol.skip_sibling(now, mover.ttl(now))
+                skipped.update({one.delivery_id: protocol.applied(one, skip) for one in later})
+                others = [(one, skip) for one in later]
             else:
                 others = [(one, protocol.release(one, now)) for one in later[:1]]
                 released.update({one.delivery_id: step.set["due_at"] for one, step in others})
@@ -153,11 +158,17 @@ class Record:
 
         if not self._written(write):
             return
-        mover.journal.note(
-            "delivery.ended", **ids(row), status=ending.status, code=ending.code, round=row.round
-        )
-        for one, due_at in released.items():
-            self._ring(one, due_at)
+        ended = [protocol.applied(row, change), *skipped.values()]
+        for one in ended:
+            mover.journal.note(
+                "delivery.ended",
+                **ids(one),
+                status=one.status,
+                code=one.error_code,
+                round=one.round,
+            )
+        for delivery_id, due_at in released.items():
+            self._ring(delivery_id, due_at)
         if ending.owes_ticket:
             try:
                 send_owed_ticket(
@@ -166,6 +177,8 @@ class Record:
             except UnavailableError:
                 # Still owed, and the row says so: the sweeper sends it.
                 mover.journal.note("ticket.delayed", **ids(row))
+        for one in ended:
+            mover.tell(one)
 
     def _written(self, write: Callable[[], object]) -> bool:
         """Write again and again against faults while there is time.
@@ -235,16 +248,6 @@ def send_owed_ticket(
     except RefusedError:
         # A fresh round has begun: nothing is owed any more.
         return
-
-
-def ids(row: Delivery) -> dict[str, object]:
-    """Return what every line of the log about a delivery names."""
-    return {
-        "user_id": row.user_id,
-        "delivery_id": row.delivery_id,
-        "request_id": row.request_id,
-        "integration_type": row.integration_type,
-    }
 
 
 def _growing_pauses() -> Iterator[float]:

@@ -11,7 +11,7 @@ from dispatcher.doorbells import DeliveryBell
 from dispatcher.errors import ConflictError, NotFoundError, RefusedError
 from dispatcher.protocol import Change, Write, key_of
 from dispatcher.resolution import merged, system_defaults
-from dispatcher.usecases.moving import Mover
+from dispatcher.usecases.moving import Mover, ids
 
 if TYPE_CHECKING:
     from dispatcher.doorbells import Ticket
@@ -81,12 +81,14 @@ class Rounds(Mover):
             except RefusedError as refused:
                 if not protocol.is_ours(refused.row, token):
                     continue
-            self.journal.note("delivery.cancelled", user_id=user_id, delivery_id=delivery_id)
+            self.journal.note("delivery.cancelled", **ids(row))
             for one, release in following.items():
                 due_at = release.set["due_at"]
                 delay = protocol.delay_until(due_at, now)
                 self.call(self.doorbells.ring, DeliveryBell(user_id, one, due_at), delay=delay)
-            return self._row(user_id, delivery_id).as_json(with_log=True)
+            cancelled = protocol.applied(row, step)
+            self.tell(cancelled)
+            return cancelled.as_json(with_log=True)
         raise ConflictError(f"delivery {delivery_id} is being changed by others: try again")
 
     def _row(self, user_id: str, delivery_id: str) -> Delivery:
@@ -122,9 +124,7 @@ class Rounds(Mover):
         except RefusedError as refused:
             if not protocol.has_opened(refused.row, token):
                 return False
-        self.journal.note(
-            "round.opened", user_id=row.user_id, delivery_id=row.delivery_id, round=row.round + 1
-        )
+        self.journal.note("round.opened", **ids(row), round=row.round + 1)
         self.call(self.doorbells.ring, DeliveryBell(row.user_id, row.delivery_id, now))
         return True
 

@@ -9,7 +9,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dispatcher import protocol
 from dispatcher.delivery import Status
@@ -19,7 +19,7 @@ from dispatcher.protocol import delay_until, key_of
 from dispatcher.usecases.recording import send_owed_ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from dispatcher.delivery import Item
     from dispatcher.ports import Clock, Deliveries, Doorbells, Journal
@@ -61,22 +61,25 @@ class Sweeper:
         return result
 
     def _sweep_shard(self, shard: int, until: float) -> Counter[str]:
+        with ThreadPoolExecutor(self.threads) as servers:
+            return self._serve_shard(shard, until, servers.map)
+
+    def _serve_shard(self, shard: int, until: float, each: Callable[..., Any]) -> Counter[str]:
+        """Serve what is due in one shard; ``each`` maps like the built-in, or side by side."""
         counts: Counter[str] = Counter()
         rung: set[tuple[str, str]] = set()
         now = self.clock.now()
-        with ThreadPoolExecutor(self.threads) as servers:
-            try:
-                rows = iter(self.deliveries.due(shard, now))
-                while self.clock.monotonic() <= until and (some := list(islice(rows, AT_ONCE))):
-                    late = max(_lateness(row, now) for row in some)
-                    counts["oldest_due_seconds"] = max(counts["oldest_due_seconds"], late)
-                    requests = _by_request(some)
-                    for done in servers.map(
-                        lambda request: self._serve_all(request, rung, until), requests
-                    ):
-                        counts.update(done)
-            except UnavailableError:
-                counts["faults"] += 1
+        try:
+            rows = iter(self.deliveries.due(shard, now))
+            while self.clock.monotonic() <= until and (some := list(islice(rows, AT_ONCE))):
+                late = max(_lateness(row, now) for row in some)
+                counts["oldest_due_seconds"] = max(counts["oldest_due_seconds"], late)
+                for done in each(
+                    lambda request: self._serve_all(request, rung, until), _by_request(some)
+                ):
+                    counts.update(done)
+        except UnavailableError:
+            counts["faults"] += 1
         return counts
 
     def _serve_all(

@@ -1,0 +1,87 @@
+"""Holds answers to ``docs/openapi.json``, so that the document cannot say what is not true."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from jsonschema import Draft202012Validator, FormatChecker
+
+from dispatcher.routes import ROUTES
+from tools.paths import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+DOCUMENT: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text())
+
+#: Every answer has these, or what stands before the service adds them: no operation tells of them.
+UNTOLD = {
+    "cache-control", "connection", "content-length", "content-security-policy", "content-type",
+    "date", "server", "transfer-encoding", "via", "x-amz-apigw-id", "x-amz-request-id",
+    "x-amzn-requestid", "x-content-type-options",
+}  # fmt: skip
+
+
+def operation(function: str) -> dict[str, Any]:
+    """Return what the document says of a function's operation."""
+    [route] = [one for one in ROUTES if one.function == function]
+    found: dict[str, Any] = DOCUMENT["paths"][route.path][route.method.lower()]
+    return found
+
+
+def function_of(method: str, path: str) -> str | None:
+    """Name the function that answers a request; none where the document is silent."""
+    asked = path.partition("?")[0].split("/")
+    for route in ROUTES:
+        template = route.path.split("/")
+        if route.method == method and len(template) == len(asked):
+            pairs = zip(template, asked, strict=True)
+            if all(part == one or (part.startswith("{") and one) for part, one in pairs):
+                return route.function
+    return None
+
+
+def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Follow a reference."""
+    while "$ref" in part:
+        names = part["$ref"].removeprefix("#/").split("/")
+        part = DOCUMENT
+        for name in names:
+            part = part[name]
+    return part
+
+
+def flaws(schema: Mapping[str, Any], value: object) -> list[str]:
+    """Return what of a value is not as a schema says."""
+    return [error.message for error in _validator(json.dumps(schema)).iter_errors(value)]
+
+
+def breaches(function: str, status: int, headers: Mapping[str, str], body: str) -> Iterator[str]:
+    """Yield what of an answer the document does not allow."""
+    answers = operation(function)["responses"]
+    if str(status) not in answers:
+        yield f"{function} does not tell of {status}"
+        return
+    told = resolved(answers[str(status)])
+    names = {name.lower() for name in headers}
+    for name in names - UNTOLD - {name.lower() for name in told.get("headers", {})}:
+        yield f"{function} does not tell of the header {name} with {status}"
+    if not body:
+        if "content" in told:
+            yield f"{function} tells of a body with {status}"
+        return
+    kind = {name.lower(): value for name, value in headers.items()}["content-type"]
+    if kind not in told.get("content", {}):
+        yield f"{function} does not tell of {kind} with {status}"
+        return
+    value = json.loads(body) if "json" in kind else body
+    yield from flaws(told["content"][kind]["schema"], value)
+
+
+@cache
+def _validator(schema: str) -> Draft202012Validator:
+    # References in the schema start at the document's root.
+    whole = {**json.loads(schema), "components": DOCUMENT["components"]}
+    return Draft202012Validator(whole, format_checker=FormatChecker())

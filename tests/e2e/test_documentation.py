@@ -1,0 +1,70 @@
+"""What the running service tells about itself, and whether it is so."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+
+from tests.contract import DOCUMENT, operation
+from tests.e2e.system import answered
+from tools.api_document.operations import OPERATIONS
+
+EXAMPLES = [(function, name) for function, one in OPERATIONS.items() for name in one.examples]
+
+
+def test_anybody_reads_the_document(api):
+    """It is the committed one."""
+    document = answered(api.get("/openapi.json"), 200)
+
+    assert document == DOCUMENT
+
+
+def test_the_page_arrives_whole(api):
+    """With its policy, which names each of its scripts."""
+    page = api.get("/docs")
+
+    assert page.status_code == 200
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert page.headers["Content-Security-Policy"].count("sha256-") == 3
+    assert page.text.startswith("<!DOCTYPE html>")
+    assert page.text.endswith("</html>")
+
+
+def test_the_document_leads_back_to_where_it_came_from(cloud, stack):
+    """Behind API Gateway's own address, stage included, its server is that address."""
+    [api_id] = [one["id"] for one in cloud.session.client("apigateway").get_rest_apis()["items"]]
+    base = f"{stack['endpoint_url']}/_aws/execute-api/{api_id}/local/"
+    with requests.Session() as session:
+        session.trust_env = False
+        document = session.get(f"{base}openapi.json", timeout=30).json()
+        server = requests.compat.urljoin(f"{base}openapi.json", document["servers"][0]["url"])
+
+        defaults = session.get(f"{server}api/v1/integration-defaults", timeout=30)
+
+    assert server == base
+    assert defaults.status_code == 200
+
+
+@pytest.mark.parametrize(("function", "name"), EXAMPLES)
+def test_an_example_works_when_it_is_pasted(api, user, function, name):
+    """With the parameters that the document shows, but for the user: each test has its own."""
+    told = operation(function)
+    content = told["requestBody"]["content"]["application/json"]
+    given = {one["name"]: one["example"] for one in told["parameters"] if one["in"] == "path"}
+    [(path, method)] = [
+        (path, method)
+        for path, methods in DOCUMENT["paths"].items()
+        for method, one in methods.items()
+        if one["operationId"] == function
+    ]
+    if function == "update_override":
+        email = OPERATIONS["create_override"].examples["email"].body
+        answered(api.post(f"/api/v1/users/{user}/integrations", json=email), 201)
+
+    response = api.request(
+        method.upper(),
+        path.format(**given | {"user_id": user}),
+        json=content["examples"][name]["value"],
+    )
+
+    assert str(response.status_code) == min(told["responses"]), response.text

@@ -1,0 +1,74 @@
+"""Generated questions: whatever is asked, and whoever asks, the answer is one of the document's."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.issuer import AUDIENCE, ISSUER, Issuer
+from tools.fuzz import fuzz
+from tools.local_cloud import LocalCloud
+from tools.processes import free_port
+
+USERS = ("ada", "grace")
+
+
+@pytest.fixture(scope="module")
+def issuer():
+    """An issuer that this module's stack trusts."""
+    with Issuer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def guarded(issuer, tmp_path_factory):
+    """Where the API of a stack answers that wants to know who asks."""
+    home = tmp_path_factory.mktemp("fuzzed")
+    cloud = LocalCloud(home, api_port=free_port(), cloud_port=free_port())
+    cloud.start()
+    stack = cloud.deploy(
+        {
+            "AuthMode": "required",
+            "OidcIssuer": ISSUER,
+            "OidcAudience": AUDIENCE,
+            "OidcJwksUri": issuer.jwks_uri,
+        }
+    )
+    yield stack["api_url"]
+    cloud.forget()
+
+
+@pytest.fixture
+def credentials(issuer, tmp_path):
+    """A file with the tokens of two users who must not see each other's affairs."""
+    users = [
+        {
+            "name": name,
+            "fixedHeaders": [
+                {"name": "Authorization", "value": f"Bearer {issuer.token(sub=name)}"}
+            ],
+        }
+        for name in USERS
+    ]
+    file = tmp_path / "users.json"
+    file.write_text(json.dumps({"auth": users}))
+    return file
+
+
+def test_the_api_keeps_to_its_document(guarded, credentials, tmp_path):
+    """No 5xx, no undocumented answer, nobody let in who should not be.
+
+    `make fuzz-api` asks thousands; here some hundreds, always the same.
+    """
+    verdict = fuzz(
+        guarded,
+        home=tmp_path,
+        cases=160,
+        seed=1,
+        phases="examples,fuzzing,stateful",
+        credentials=credentials,
+    )
+
+    assert verdict.passed, verdict.output
+    assert verdict.cases >= 160

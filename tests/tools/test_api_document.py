@@ -1,0 +1,258 @@
+"""The API's document: valid, complete, and what the code says."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from dispatcher import http
+from dispatcher.inputs import change_body, override_body, override_config, send_body
+from dispatcher.integrations import catalogue
+from dispatcher.routes import ROUTES
+from tests.contract import DOCUMENT, flaws, operation, resolved
+from tools.api_document import __main__ as command
+from tools.api_document.document import document
+from tools.api_document.operations import OPERATIONS
+
+FUNCTIONS = [route.function for route in ROUTES]
+READERS = {
+    "send_message": send_body,
+    "create_override": override_body,
+    "update_override": change_body,
+}
+BODIES = [(function, name) for function in FUNCTIONS for name in OPERATIONS[function].examples]
+
+
+def example(function, name):
+    """Return an example's body."""
+    content = operation(function)["requestBody"]["content"]["application/json"]
+    return content["examples"][name]["value"]
+
+
+def test_the_committed_document_is_what_the_code_says():
+    """`make check` compares them, and so does this test; `make openapi` writes it anew."""
+    assert document() == DOCUMENT
+    assert command.main(["--check"]) == 0
+
+
+def test_a_document_of_yesterday_is_noticed(monkeypatch, tmp_path, capsys):
+    """The check fails and says what to do, until the document is written."""
+    monkeypatch.setattr(command, "DOCUMENT", tmp_path / "openapi.json")
+
+    before = command.main(["--check"])
+    said = capsys.readouterr().err
+    command.main([])
+    after = command.main(["--check"])
+
+    assert (before, after) == (1, 0)
+    assert said == "docs/openapi.json is not what the code says: make openapi\n"
+
+
+def test_the_document_is_valid():
+    """By the rules of OpenAPI 3.1."""
+    assert DOCUMENT["openapi"] == "3.1.0"
+    assert [error.message for error in OpenAPIV31SpecValidator(DOCUMENT).iter_errors()] == []
+
+
+def test_every_route_is_told_and_no_other():
+    """One operation each, named by its function."""
+    told = {
+        (method.upper(), path, one["operationId"])
+        for path, methods in DOCUMENT["paths"].items()
+        for method, one in methods.items()
+    }
+
+    assert told == {(route.method, route.path, route.function) for route in ROUTES}
+    assert set(OPERATIONS) == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_an_operation_tells_all_that_a_reader_asks_for(function):
+    """What it does, what it takes, what it answers, and how it refuses."""
+    told = operation(function)
+    [tag] = told["tags"]
+    problems = {
+        status: [*resolved(one)["content"]]
+        for status, one in told["responses"].items()
+        if status >= "400" and function != "get_health"
+    }
+
+    assert tag in {one["name"] for one in DOCUMENT["tags"]}
+    assert re.fullmatch(r"[A-Z].{3,70}[^.]", told["summary"])
+    assert re.fullmatch(r"[A-Z].*\.", told["description"])
+    assert all(one["description"].endswith(".") for one in told["parameters"])
+    assert set(map(str, problems.values())) <= {"['application/problem+json']"}
+    assert {"429", "500", "503"} <= set(told["responses"])
+    for status, one in told["responses"].items():
+        assert re.fullmatch(r"[A-Z].*\.", resolved(one)["description"]), status
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_only_what_describes_the_service_is_open_to_all(function):
+    """Elsewhere a token or a key is asked for, each with the scope that it must have."""
+    told = operation(function)
+    open_to_all = function in {"get_health", "get_openapi", "get_docs"}
+
+    assert (told["security"] == []) is open_to_all
+    assert ("401" in told["responses"]) is not open_to_all
+    for choice in told["security"]:
+        [(scheme, scopes)] = choice.items()
+        assert scheme in DOCUMENT["components"]["securitySchemes"]
+        assert re.fullmatch(r"dispatch:(read|write|send)", *scopes)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_answer_has_an_example_that_is_one(function):
+    """An example holds to the schema beside it, problems too."""
+    for status, one in operation(function)["responses"].items():
+        for content in resolved(one).get("content", {}).values():
+            examples = [one["value"] for one in content.get("examples", {}).values()]
+            examples += [content["example"]] if "example" in content else []
+            assert examples, status
+            assert [flaws(content["schema"], one) for one in examples] == [[]] * len(examples)
+
+
+@pytest.mark.parametrize(("function", "name"), BODIES)
+def test_every_example_of_a_body_is_one(function, name):
+    """By its schema, and by the code that reads bodies."""
+    body = example(function, name)
+    schema = operation(function)["requestBody"]["content"]["application/json"]["schema"]
+
+    READERS[function](body, {})
+
+    assert flaws(schema, body) == []
+
+
+def test_every_body_has_examples():
+    """One at least, and for a new override one of each integration."""
+    with_body = {function for function in FUNCTIONS if "requestBody" in operation(function)}
+    kinds = [body["integration_type"] for body in map(example_of_new, new_overrides())]
+
+    assert with_body == {function for function, _ in BODIES} == set(READERS)
+    assert sorted(kinds) == sorted(catalogue())
+
+
+def new_overrides():
+    """Return the names of the examples of a new override."""
+    return [name for function, name in BODIES if function == "create_override"]
+
+
+def example_of_new(name):
+    """Return an example of a new override."""
+    return example("create_override", name)
+
+
+def described(schema, where):
+    """Yield the places of properties that nobody describes."""
+    for name, one in schema.get("properties", {}).items():
+        if set(one) != {"required"} and set(one) != {"const"} and "description" not in one:
+            yield f"{where}/{name}"
+
+
+def test_every_field_is_described():
+    """Where it stands: the text comes from the line below the field."""
+    told = DOCUMENT["components"]["schemas"]
+    missing = [place for name, one in told.items() for place in described(one, name)]
+
+    assert missing == []
+    assert [name for name, one in told.items() if "description" not in one] == []
+
+
+def test_every_schema_is_used():
+    """Nothing is left over."""
+    text = json.dumps(DOCUMENT)
+    unused = [
+        f"{kind}/{name}"
+        for kind in ("schemas", "responses", "headers")
+        for name in DOCUMENT["components"][kind]
+        if f'"#/components/{kind}/{name}"' not in text
+    ]
+
+    assert unused == []
+
+
+def test_every_problem_is_told():
+    """All that the edge can say, but for 405, which no operation of the document answers."""
+    named = {
+        one["value"]["type"].rpartition(":")[2]: one["value"]["status"]
+        for response in DOCUMENT["components"]["responses"].values()
+        for one in response["content"]["application/problem+json"]["examples"].values()
+    }
+    ours = {one.name: one.status for one in http.PROBLEMS.values() if one.status != 405}
+
+    assert {name: named[name] for name in ours} == ours
+    assert {"unauthorized", "forbidden", "too-many-requests"} <= set(named)
+
+
+@pytest.mark.parametrize(
+    ("function", "body"),
+    [
+        ("send_message", {"content": " \n"}),
+        ("send_message", {"content": "a\u0000b"}),
+        ("send_message", {"content": "x", "subject": "two\nlines"}),
+        ("send_message", {"content": "x", "session_id": None}),
+        ("send_message", {"content": "x", "template_variables": {"1st": "x"}}),
+        ("send_message", {"content": "x", "integration_types": []}),
+        ("send_message", {"content": "x", "integration_types": ["TEST", "TEST"]}),
+        ("send_message", {"content": "x", "request_id": "with space"}),
+        ("send_message", {"content": "x", "deliver_at": 5}),
+        ("send_message", {"content": "x", "recipient": {"phone_number": "0041"}}),
+        ("create_override", {"integration_type": "FAX"}),
+        ("create_override", {"integration_type": "TEST", "priority": 0}),
+        ("create_override", {"integration_type": "TEST", "enabled": None}),
+        ("create_override", {"integration_type": "TEST", "retry_count": "3"}),
+        ("update_override", {}),
+        ("update_override", {"retry_delay_seconds": 86_401}),
+    ],
+)
+def test_what_the_code_refuses_the_document_refuses(function, body):
+    """So that who generates a client from it finds out early."""
+    schema = operation(function)["requestBody"]["content"]["application/json"]["schema"]
+
+    with pytest.raises(http.InvalidInputError):
+        READERS[function](copy.deepcopy(body), {})
+
+    assert flaws(schema, body) != []
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("SLACK", {"channel_id": "general"}),
+        ("EMAIL", {"format": "markdown"}),
+        ("EMAIL", {"email": "john.doe@company.com"}),
+        ("WEBHOOK", {"url": "ftp://hooks.example.com/"}),
+        ("WEBHOOK", {"url": "https://hooks.example.com/", "headers": {"a b": "x"}}),
+        ("SMS", {"sender_id": "123"}),
+        ("TEST", {"fail_attempts": 26}),
+        ("TOOL", {"tool_id": ""}),
+    ],
+)
+def test_what_an_integration_refuses_the_document_refuses(name, config):
+    """Each kind of rule once."""
+    schema = {"$ref": f"#/components/schemas/{catalogue()[name].config_type.__name__}"}
+
+    with pytest.raises(http.InvalidInputError):
+        override_config(catalogue()[name], config, {})
+
+    assert flaws(schema, config) != []
+
+
+def test_a_webhook_needs_its_url_while_it_is_enabled():
+    """The document says so too."""
+    schema = {"$ref": "#/components/schemas/NewOverrideBody"}
+
+    without = flaws(schema, {"integration_type": "WEBHOOK"})
+    disabled = flaws(schema, {"integration_type": "WEBHOOK", "enabled": False})
+
+    assert without != []
+    assert disabled == []
+
+
+def test_addresses_hold_behind_any_prefix():
+    """The server is where the document is."""
+    assert [one["url"] for one in DOCUMENT["servers"]] == ["."]

@@ -1,0 +1,52 @@
+"""`make chaos`: the whole service under faults, crashes and bad receivers."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+
+from tools.chaos.report import figures, tell
+from tools.chaos.run import Plan, run
+from tools.failure import ToolFailure
+from tools.paths import LOCAL
+from tools.story import Story, terminal
+
+HOME = LOCAL / "chaos"
+
+
+def main() -> int:
+    """Run it with CHAOS_SEED and CHAOS_DELIVERIES, or any seed and 2,000."""
+    # Whatever ends it, nothing is left running.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    story = Story(terminal())
+    try:
+        plan = Plan(
+            seed=_number("CHAOS_SEED", random.randrange(10**6)),  # noqa: S311 - no secret
+            deliveries=_number("CHAOS_DELIVERIES", 2000),
+        )
+        story.scene(f"Chaos, CHAOS_SEED={plan.seed}")
+        outcome = run(plan, HOME, story.says)
+    except ToolFailure as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    kept = tell(outcome, story)
+    path = HOME / "figures.json"
+    path.write_text(json.dumps(figures(outcome), indent=2) + "\n")
+    story.ends(f"{'Every promise was kept' if kept else 'Promises were broken'}: {path}")
+    return 0 if kept else 1
+
+
+def _number(variable: str, default: int) -> int:
+    text = os.environ.get(variable) or str(default)
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ToolFailure(f"{variable}={text} is no number above 0")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

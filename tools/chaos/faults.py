@@ -1,0 +1,134 @@
+"""Faulty AWS: microburst between the functions and the local cloud."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import requests
+
+from tools.local_cloud import CREDENTIALS, REGION, wait_for
+from tools.paths import MICROBURST
+from tools.processes import LOOPBACK, Background
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+SHARES: dict[str, tuple[float, dict[str, object]]] = {
+    "throttled": (0.10, {"error": {"code": "ThrottlingException", "status": 400}}),
+    "reset before the effect": (0.05, {"reset": True}),
+    "error 500": (0.025, {"error": {"code": "InternalServerError", "status": 500}}),
+    "error 503": (0.025, {"error": {"code": "ServiceUnavailable", "status": 503}}),
+    "answer lost after the effect": (0.10, {"response": {"abort_bytes": 0}}),
+}
+"""What becomes of a call, and of how many: 30 % in all, a third of them lost answers."""
+
+_COUNT = re.compile(
+    r'^microburst_faults_total\{service="(\w+)",operation="(\w+)",action="(.*)"\} (\d+)$',
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """AWS calls of the functions while faults were on."""
+
+    seen: int
+    faulty: Mapping[str, int]
+    """By kind."""
+    by_operation: Mapping[str, int]
+    """Faulty ones, by operation."""
+
+
+class Faults:
+    """One microburst process; it is faultless until it is told otherwise."""
+
+    def __init__(self, home: Path, port: int, cloud_port: int) -> None:
+        self._port = port
+        self._cloud_port = cloud_port
+        self._process = Background("faults", home)
+        self._control = requests.Session()
+        self._control.trust_env = False
+        self._before = 0
+        self._seen = 0
+
+    @property
+    def url(self) -> str:
+        """Return where AWS is faulty."""
+        return f"http://{LOOPBACK}:{self._port}"
+
+    def start(self) -> None:
+        """Start it, and let it read what it knows of each service before a call depends on it."""
+        self._process.stop()
+        upstream = f"http://{LOOPBACK}:{self._cloud_port}"
+        command = [*(str(MICROBURST), "--upstream", upstream), "--resign"]
+        self._process.start([*command, "--port", str(self._port)], CREDENTIALS)
+        wait_for(self._process, f"{self.url}/_microburst/health", "The fault proxy")
+        session = boto3.Session(
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            region_name=REGION,
+        )
+        session.client("dynamodb", endpoint_url=self.url).list_tables()
+        session.client("sqs", endpoint_url=self.url).list_queues()
+        session.client("kms", endpoint_url=self.url).list_keys()
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.stop()
+
+    def turn_on(self) -> None:
+        """Make 30 % of all calls faulty from now on."""
+        self._before = self._requests()
+        self._ask("POST", "rules", list(rules()))
+
+    def turn_off(self) -> None:
+        """Let every call pass from now on."""
+        self._ask("POST", "rules", [])
+        self._seen = self._requests() - self._before
+
+    def calls(self) -> Calls:
+        """Return how many calls there were, and what became of the faulty ones."""
+        # Not /fired, the audit log: it keeps the last 2,000 only. These counters lose nothing.
+        text = self._control.get(f"{self.url}/_microburst/metrics", timeout=10).text
+        kinds, operations = Counter[str](), Counter[str]()
+        for service, operation, action, count in _COUNT.findall(text):
+            kinds[kind_of(action)] += int(count)
+            operations[f"{service} {operation}"] += int(count)
+        return Calls(self._seen, kinds, operations)
+
+    def _requests(self) -> int:
+        stats: dict[str, Any] = self._ask("GET", "stats")
+        return int(stats["requests"]["total"])
+
+    def _ask(self, method: str, what: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+        url = f"{self.url}/_microburst/{what}"
+        answer = self._control.request(method, url, json=body, timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
+
+def rules() -> Iterator[dict[str, object]]:
+    """Yield the rules; each is asked only about the calls that the ones before it let pass."""
+    rest = 1.0
+    for share, effect in SHARES.values():
+        yield {"service": "*", "probability": share / rest, **effect}
+        rest -= share
+
+
+def kind_of(action: str) -> str:
+    """Name what microburst calls by its own words."""
+    for word, kind in (
+        ("Throttling", "throttled"),
+        ("reset", "reset before the effect"),
+        ("InternalServerError", "error 500"),
+        ("ServiceUnavailable", "error 503"),
+        ("abort", "answer lost after the effect"),
+    ):
+        if word in action:
+            return kind
+    return action

@@ -1,0 +1,120 @@
+"""Ask the running API thousands of generated questions, and hold each answer to its document.
+
+`make fuzz-api` does it, with schemathesis. Where the service asks for credentials, CREDENTIALS
+names a file in the format of Web Fuzzing Commons, whose entries are users that must not see each
+other's objects; the name of an entry is the user's id:
+
+    {"auth": [{"name": "ada", "fixedHeaders": [{"name": "Authorization", "value": "Bearer …"}]}]}
+
+Then it is also tried whether a route answers without credentials, and whether another user may do
+what the first one may with his own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.paths import LOCAL, ROOT
+
+PROGRAM = LOCAL / "fuzz" / "bin" / "schemathesis"
+CONFIG = ROOT / "tools" / "schemathesis.toml"
+DOCUMENT = ROOT / "docs" / "openapi.json"
+OPERATIONS = 20
+"""As many as the document has: what the number of cases is spread over."""
+
+NEED_CREDENTIALS = "ignored_auth,object_level_authorization"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of it."""
+
+    cases: int
+    passed: bool
+    output: str
+
+
+def fuzz(
+    url: str,
+    *,
+    home: Path,
+    cases: int,
+    seed: int,
+    phases: str = "examples,coverage,fuzzing,stateful",
+    credentials: Path | None = None,
+) -> Verdict:
+    """Run schemathesis against the API; its report and its settings are kept in `home`."""
+    home.mkdir(parents=True, exist_ok=True)
+    settings = home / "schemathesis.toml"
+    settings.write_text(CONFIG.read_text() + (_peers(credentials) if credentials else ""))
+    command = [
+        *(str(PROGRAM), "--config-file", str(settings), "run", str(DOCUMENT), "--url", url),
+        *("--max-examples", str(max(1, cases // OPERATIONS)), "--seed", str(seed)),
+        # One worker: two of its threads trip over each other in Python 3.11's own parser.
+        *("--workers", "1", "--continue-on-failure", "--checks", "all", "--phases", phases),
+        *([] if credentials else ["--exclude-checks", NEED_CREDENTIALS]),
+    ]
+    done = subprocess.run(
+        command,
+        # It keeps a cache where it stands.
+        cwd=home,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "NO_PROXY": "*",
+            "COLUMNS": "100",
+            "CREDENTIALS": str(credentials.resolve()) if credentials else "",
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    (home / "schemathesis.log").write_text(output)
+    counted = re.search(r"([\d,]+) generated", output)
+    return Verdict(
+        cases=int(counted[1].replace(",", "")) if counted else 0,
+        passed=done.returncode == 0,
+        output=output,
+    )
+
+
+def _peers(credentials: Path) -> str:
+    """Return the settings for several users, the first of whom owns the paths."""
+    names = [one["name"] for one in json.loads(credentials.read_text())["auth"]]
+    return "\n".join(
+        [
+            "",
+            "[auth.wfc]",
+            f"path = {json.dumps(str(credentials.resolve()))}",
+            f"peers = {json.dumps(names)}",
+            "[parameters]",
+            f'"path.user_id" = {json.dumps(names[0])}',
+            "",
+        ]
+    )
+
+
+def main() -> int:
+    """Run it as the environment says."""
+    named = os.environ.get("CREDENTIALS", "")
+    verdict = fuzz(
+        os.environ.get("URL") or f"http://localhost:{os.environ.get('PORT', '8080')}",
+        home=LOCAL / "logs",
+        cases=int(os.environ.get("CASES") or 5000),
+        seed=int(os.environ.get("SEED") or 1),
+        credentials=Path(named) if named else None,
+    )
+    print(verdict.output)
+    return 0 if verdict.passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
