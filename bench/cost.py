@@ -66,11 +66,11 @@ class Sizes:
     request_row: int = 790
     """Without its content."""
     overrides_row: int = 180
-    send_log: int = 760
+    send_log: int = 1240
     """Lines of one send: accepted and answered."""
-    attempt_log: int = 680
+    attempt_log: int = 1360
     """Lines of one attempt: attempted, and (the last one) ended."""
-    batch_log: int = 190
+    batch_log: int = 250
     """The line of one batch."""
 
 

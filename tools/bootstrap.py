@@ -81,8 +81,8 @@ ENVIRONMENTS = (
     Environment("fuzz", LOCAL / "fuzz"),
 )
 
-#: Made only on request: by `make lock`, `make audit`, `make screenshots`, `make bench`, and by `make chaos` and
-#: `make test`.
+#: Made only on request: by `make lock`, `make audit`, `make screenshots` and `make bench`, and by
+#: `make chaos` and `make test`.
 EXTRAS = (
     Environment("lock", LOCAL / "lock"),
     Environment("faults", LOCAL / "faults"),

@@ -217,9 +217,9 @@ def journal() -> LogJournal:
     """Return the journal of what happened."""
     from dispatcher.adapters.machine import LogJournal
 
-    least = logging.getLevelNamesMapping().get(os.environ.get("POWERTOOLS_LOG_LEVEL", ""))
+    least = logging.getLevelNamesMapping().get(_environ().get("POWERTOOLS_LOG_LEVEL", ""))
     return LogJournal(
-        logger(), stack=os.environ.get("STACK_NAME", "unknown"), least=least or logging.INFO
+        logger(), stack=_environ().get("STACK_NAME", "unknown"), least=least or logging.INFO
     )
 
 
@@ -334,7 +334,7 @@ def _outcomes() -> Outcomes | None:
     from dispatcher.adapters.aws import client
     from dispatcher.adapters.events import EventOutcomes
 
-    bus = os.environ.get("OUTCOME_BUS_NAME")
+    bus = _environ().get("OUTCOME_BUS_NAME")
     # Two tries: it is a hint, and a worker has better things to do than to insist on it.
     return EventOutcomes(client("events", tries=2), bus) if bus else None
 
