@@ -89,6 +89,11 @@ test: check faults ## Check everything, then run every test
 fuzz: setup ## Search for a broken promise of delivery, for about half an hour
 	@$(bin)/pytest tests/unit/usecases/test_promises.py --hypothesis-profile=long
 
+.PHONY: bench
+bench: setup ## Measure speed against its budgets, for a quarter of an hour (ROWS="cold warm": these)
+	@"$(PYTHON)" -m tools.bootstrap bench
+	@$(python) -m bench $(ROWS)
+
 .PHONY: check
 check: lint types imports template document hosts secrets ## Everything that reads the code but does not run it
 
