@@ -15,7 +15,7 @@ PYTHON ?= $(shell for each in $(made_with) python3 python3.13 python3.12 python3
 PORT ?= 8080
 CLOUD_PORT ?= 4566
 export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN FUNCTION SAM NAME SCOPES FOR
-export CHAOS_SEED CHAOS_DELIVERIES CASES SEED CREDENTIALS
+export ENV YES CHAOS_SEED CHAOS_DELIVERIES CASES SEED CREDENTIALS
 
 bin := .venv/bin
 python := $(bin)/python
@@ -73,6 +73,10 @@ demo: setup ## Run the main job and tell what happens
 chaos: setup faults ## Deliver 2,000 messages under faults and crashes; count what is lost (10 min)
 	@$(python) -m tools.chaos
 
+.PHONY: deploy
+deploy: setup ## Build, and deploy to AWS: ENV=dev or ENV=prod (YES=1 asks nothing)
+	@$(python) -m tools.deploy
+
 .PHONY: sam-local
 sam-local: setup ## Invoke every function by `sam local`, in containers (FUNCTION=name: one)
 	@$(python) -m tools.sam_local
@@ -84,6 +88,11 @@ test: check faults ## Check everything, then run every test
 .PHONY: fuzz
 fuzz: setup ## Search for a broken promise of delivery, for about half an hour
 	@$(bin)/pytest tests/unit/usecases/test_promises.py --hypothesis-profile=long
+
+.PHONY: bench
+bench: setup ## Measure speed against its budgets, for a quarter of an hour (ROWS="cold warm": these)
+	@"$(PYTHON)" -m tools.bootstrap bench
+	@$(python) -m bench $(ROWS)
 
 .PHONY: check
 check: lint types imports template document hosts secrets ## Everything that reads the code but does not run it

@@ -23,7 +23,7 @@ DOCUMENT: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text
 UNTOLD = {
     "cache-control", "connection", "content-length", "content-security-policy", "content-type",
     "date", "server", "transfer-encoding", "via", "x-amz-apigw-id", "x-amz-request-id",
-    "x-amzn-requestid", "x-content-type-options",
+    "x-amzn-errortype", "x-amzn-requestid", "x-content-type-options",
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from dispatcher.delivery import REQUEST, Delivery
 from dispatcher.doorbells import encode
 from dispatcher.resolution import Override, UserOverrides
 from dispatcher.usecases.acceptance import Acceptance
-from dispatcher.usecases.configurations import Configurations
+from dispatcher.usecases.configurations import Configurations, Defaults
 from dispatcher.usecases.delivering import Worker
 from dispatcher.usecases.health import Health
 from dispatcher.usecases.history import History
@@ -78,6 +78,7 @@ class World:
             rounds=self.rounds,
             watchdog=PatientWatchdog(),
         )
+        self.defaults = Defaults(environ=self.environ)
         self.configurations = Configurations(
             environ=self.environ,
             overrides=self.overrides,

@@ -81,12 +81,13 @@ ENVIRONMENTS = (
     Environment("fuzz", LOCAL / "fuzz"),
 )
 
-#: Made only on request: by `make lock`, `make audit`, `make screenshots`, and by `make chaos` and
-#: `make test`.
+#: Made only on request: by `make lock`, `make audit`, `make screenshots` and `make bench`, and by
+#: `make chaos` and `make test`.
 EXTRAS = (
     Environment("lock", LOCAL / "lock"),
     Environment("faults", LOCAL / "faults"),
     Environment("audit", LOCAL / "audit"),
+    Environment("bench", LOCAL / "bench"),
     Environment("browser", LOCAL / "browser"),
 )
 

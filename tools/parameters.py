@@ -53,10 +53,16 @@ def declared(template: Path) -> dict[str, str | None]:
     }
 
 
-def local_profile(samconfig: Path) -> dict[str, str]:
-    """Return the parameters of samconfig's environment `local`."""
+def environments(samconfig: Path) -> set[str]:
+    """Return the environments that samconfig says how to deploy."""
     config = tomllib.loads(samconfig.read_text())
-    overrides = config["local"]["deploy"]["parameters"]["parameter_overrides"]
+    return {name for name, one in config.items() if isinstance(one, dict) and "deploy" in one}
+
+
+def profile(samconfig: Path, environment: str) -> dict[str, str]:
+    """Return the parameters of one of samconfig's environments."""
+    config = tomllib.loads(samconfig.read_text())
+    overrides = config[environment]["deploy"]["parameters"].get("parameter_overrides", {})
     return {name: str(value) for name, value in overrides.items()}
 
 

@@ -37,6 +37,11 @@ ENVIRONMENT = {
     "PUBLIC_DOCS": "true",
 }
 
+QUEUES = {
+    f"{name}_QUEUE_URL": f"https://sqs.eu-central-1.amazonaws.com/123456789012/{name}"
+    for name in ("DELIVERY", "RETRY", "DEAD_LETTER", "PARKED")
+}
+
 
 @pytest.fixture(scope="module")
 def build():
@@ -106,9 +111,12 @@ def test_a_function_starts_without_settings_and_without_haste(run, function):
     assert loaded == []
 
 
-@pytest.mark.parametrize("builder", ["configurations", "history"])
-def test_what_only_reads_does_without_pydantic(run, builder):
-    """It takes most of the time that a function needs to start."""
+@pytest.mark.parametrize(
+    ("builder", "heavy"),
+    [("defaults", []), ("configurations", ["boto3"]), ("history", ["boto3"])],
+)
+def test_what_only_reads_does_without_pydantic(run, builder, heavy):
+    """It takes most of the time that a function needs to start; after boto3, where AWS is asked."""
     loaded = run(
         "get_override",
         "import json\n"
@@ -118,7 +126,38 @@ def test_what_only_reads_does_without_pydantic(run, builder):
         ENVIRONMENT,
     )
 
-    assert loaded == ["boto3"]
+    assert loaded == heavy
+
+
+SDKS = ("requests", "slack_sdk", "phonenumbers", "smtplib", "markdown_it", "pydantic")
+
+
+@pytest.mark.parametrize(
+    ("integration", "sdks"),
+    [
+        ("SLACK", ["slack_sdk", "markdown_it"]),
+        ("EMAIL", ["smtplib", "markdown_it"]),
+        ("WEBHOOK", ["requests"]),
+        ("SMS", []),
+        ("TEST", []),
+        ("CLI", []),
+        ("TOOL", []),
+    ],
+)
+def test_the_worker_loads_an_integrations_sdk_when_it_is_used(run, integration, sdks):
+    """And no other's: each is a part of a cold start."""
+    loaded = run(
+        "deliver_messages",
+        "import json\n"
+        "from dispatcher import wiring\n"
+        "wiring.worker()\n"
+        f"before = [name for name in {SDKS} if name in sys.modules]\n"
+        f"wiring._channel({integration!r})\n"
+        f"print(json.dumps([before, [name for name in {SDKS} if name in sys.modules]]))",
+        {**ENVIRONMENT, **QUEUES, "TOOL_BUS_NAME": "bus"},
+    )
+
+    assert loaded == [[], sdks]
 
 
 @pytest.mark.parametrize(

@@ -55,14 +55,14 @@ def test_every_make_target_exists():
 def test_commands_for_aws_name_what_there_is():
     """Environments are those of samconfig.toml, parameters those of the template."""
     text = "\n".join([*marked("aws"), *marked("make")])
-    environments = set(re.findall(r"--config-env (\w+)", text))
+    environments = set(re.findall(r"(?:--config-env |ENV=)(\w+)", text))
     parameters = set(re.findall(r"\b([A-Z]\w+)=", text))
-    parameters -= {"PARAMETERS", "NAME", "SCOPES", "FOR"}
+    parameters -= {"PARAMETERS", "NAME", "SCOPES", "FOR", "ENV"}
 
     assert environments == {"dev", "prod"}
     assert environments <= tomllib.loads((ROOT / "samconfig.toml").read_text()).keys()
     assert parameters <= template()["Parameters"].keys()
-    assert parameters >= {"Runtime", "Architecture", "Stage"}
+    assert parameters >= {"ApiKeysSecret", "OidcIssuer", "Stage"}
 
 
 def test_every_link_leads_somewhere():

@@ -177,7 +177,10 @@ Label = Annotated[
 class _Strict(BaseModel):
     """Nothing is coerced and nothing unknown is passed over."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    # Built on first use: each function reads one kind of body.
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True
+    )
 
 
 class RecipientBody(_Strict):

@@ -6,6 +6,7 @@ function needs is imported in its body, so that a handler loads only what its ro
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     )
     from dispatcher.usecases.acceptance import Acceptance
     from dispatcher.usecases.authentication import Authentication, Open
-    from dispatcher.usecases.configurations import Configurations
+    from dispatcher.usecases.configurations import Configurations, Defaults
     from dispatcher.usecases.delivering import Worker
     from dispatcher.usecases.health import Health
     from dispatcher.usecases.history import History
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
     from dispatcher.usecases.sweeping import Sweeper
 
 DAY = 86_400.0
+
+# Python's own 700 make a cold start look through all that was imported, again and again, though
+# hardly any of it is ever garbage: that was a sixth of its time.
+gc.set_threshold(50_000)
 
 
 # What handlers call -------------------------------------------------------------------------------
@@ -56,7 +61,7 @@ def authentication() -> Authentication | Open:
     mode = _needed("AUTH_MODE")
     if mode == "none":
         # CloudFormation refuses it in prod too; but it is one setting away from open to the world.
-        if os.environ.get("STAGE") not in {"local", "dev"}:
+        if _environ().get("STAGE") not in {"local", "dev"}:
             raise BrokenSettingError("AUTH_MODE", "may be none in the stages local and dev alone")
         return Open()
     if mode != "required":
@@ -68,12 +73,20 @@ def authentication() -> Authentication | Open:
 
 
 @cache
+def defaults() -> Defaults:
+    """Return what shows the system's defaults."""
+    from dispatcher.usecases.configurations import Defaults
+
+    return Defaults(environ=_environ())
+
+
+@cache
 def configurations() -> Configurations:
-    """Return what reads and changes defaults, overrides and effective configurations."""
+    """Return what reads and changes overrides and effective configurations."""
     from dispatcher.usecases.configurations import Configurations
 
     return Configurations(
-        environ=os.environ,
+        environ=_environ(),
         overrides=_overrides(),
         vault=_vault(),
         clock=clock(),
@@ -174,8 +187,8 @@ def health() -> Health:
         queues={name: _needed(variable) for name, variable in queues.items()},
         peer=_peer,
     )
-    service = os.environ.get("POWERTOOLS_SERVICE_NAME", "integration-dispatcher")
-    return Health(environ=os.environ, service=service, probes=probes, clock=clock())
+    service = _environ().get("POWERTOOLS_SERVICE_NAME", "integration-dispatcher")
+    return Health(environ=_environ(), service=service, probes=probes, clock=clock())
 
 
 @cache
@@ -202,9 +215,9 @@ def journal() -> LogJournal:
     """Return the journal of what happened."""
     from dispatcher.adapters.machine import LogJournal
 
-    least = logging.getLevelNamesMapping().get(os.environ.get("POWERTOOLS_LOG_LEVEL", ""))
+    least = logging.getLevelNamesMapping().get(_environ().get("POWERTOOLS_LOG_LEVEL", ""))
     return LogJournal(
-        logger(), stack=os.environ.get("STACK_NAME", "unknown"), least=least or logging.INFO
+        logger(), stack=_environ().get("STACK_NAME", "unknown"), least=least or logging.INFO
     )
 
 
@@ -213,9 +226,10 @@ def reset() -> None:
     from dispatcher.adapters.aws import client
 
     for made in (
-        client, authentication, configurations, acceptance, intake, history, mailbox, rounds,
-        worker, sweeper, health, clock, logger, journal,
-        _overrides, _deliveries, _doorbells, _vault, _outcomes, _identities, _channel,
+        client, authentication, defaults, configurations, acceptance, intake, history, mailbox,
+        rounds, worker, sweeper, health, clock, logger, journal,
+        _environ, _overrides, _deliveries, _doorbells, _vault, _outcomes, _identities,
+        _channel,
     ):  # fmt: skip
         made.cache_clear()
 
@@ -238,7 +252,7 @@ class _Shared(TypedDict):
 
 def _shared() -> _Shared:
     return {
-        "environ": os.environ,
+        "environ": _environ(),
         "retention": _retention(),
         "overrides": _overrides(),
         "deliveries": _deliveries(),
@@ -250,11 +264,11 @@ def _shared() -> _Shared:
 
 
 def _tokens() -> Callable[[], Tokens] | None:
-    if not os.environ.get("OIDC_ISSUER"):
+    if not _environ().get("OIDC_ISSUER"):
         return None
     uri = _needed("OIDC_JWKS_URI")
     # The tests' own issuer: it is on this machine, where nobody is in between.
-    here = os.environ.get("STAGE") == "local" and re.match(r"http://127\.0\.0\.1:\d+/", uri)
+    here = _environ().get("STAGE") == "local" and re.match(r"http://127\.0\.0\.1:\d+/", uri)
     if not (uri.startswith("https://") or here):
         raise BrokenSettingError("OIDC_JWKS_URI", "must begin with https://")
     issuer, audience = _needed("OIDC_ISSUER"), _needed("OIDC_AUDIENCE")
@@ -269,7 +283,7 @@ def _tokens() -> Callable[[], Tokens] | None:
 
 
 def _api_keys() -> Callable[[], ApiKeys] | None:
-    name = os.environ.get("API_KEYS_SECRET")
+    name = _environ().get("API_KEYS_SECRET")
     if not name:
         return None
 
@@ -318,7 +332,7 @@ def _outcomes() -> Outcomes | None:
     from dispatcher.adapters.aws import client
     from dispatcher.adapters.events import EventOutcomes
 
-    bus = os.environ.get("OUTCOME_BUS_NAME")
+    bus = _environ().get("OUTCOME_BUS_NAME")
     # Two tries: it is a hint, and a worker has better things to do than to insist on it.
     return EventOutcomes(client("events", tries=2), bus) if bus else None
 
@@ -343,7 +357,7 @@ def _channel(integration_type: str) -> Channel:
     from dispatcher.adapters.aws import client
 
     # One try: the delivery's own retry is the only one, or lost answers would double messages.
-    made: Channel = _module(integration_type).channel(os.environ, partial(client, tries=1))
+    made: Channel = _module(integration_type).channel(_environ(), partial(client, tries=1))
     return made
 
 
@@ -351,7 +365,7 @@ def _peer(integration_type: str) -> Callable[[], None] | None:
     from dispatcher.adapters.aws import client
 
     probe = getattr(_module(integration_type), "probe", None)
-    return probe and partial(probe, os.environ, partial(client, tries=1))
+    return probe and partial(probe, _environ(), partial(client, tries=1))
 
 
 def _module(integration_type: str) -> ModuleType:
@@ -368,8 +382,14 @@ def docs_are_public() -> bool:
     return _needed("PUBLIC_DOCS") == "true"
 
 
+@cache
+def _environ() -> Mapping[str, str]:
+    # Read once: os.environ decodes each value at every look, and a resolution looks at dozens.
+    return dict(os.environ)
+
+
 def _needed(variable: str) -> str:
-    value = os.environ.get(variable, "")
+    value = _environ().get(variable, "")
     if not value:
         raise BrokenSettingError(variable, "is not set: the template sets it for every function")
     return value

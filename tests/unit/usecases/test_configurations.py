@@ -71,7 +71,7 @@ def opened(world, name: str) -> Secrets:
 
 def test_the_system_defaults(world):
     """All seven, in priority order, each with its five settings."""
-    answer = world.configurations.system_defaults()
+    answer = world.defaults.listing()
 
     defaults = answer["default_integrations"]
     assert list(answer) == ["default_integrations"]
@@ -128,13 +128,12 @@ def test_a_user_with_overrides(world):
 
 
 def test_reading_costs_one_read(world):
-    """And the defaults none."""
+    """However much is stored."""
     calls = []
     counted = Faulty(world.overrides, calls.append, "get")
     configurations = dataclasses.replace(world.configurations, overrides=counted)
     world.override("SMS", enabled=True)
 
-    configurations.system_defaults()
     configurations.effective(USER)
     configurations.listing(USER)
     configurations.override(USER, "SMS")

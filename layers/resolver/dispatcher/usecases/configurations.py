@@ -24,6 +24,22 @@ UPDATE_TRIES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What the API says of the system's own settings, which nobody has stored."""
+
+    environ: Mapping[str, str]
+
+    def listing(self) -> dict[str, Any]:
+        """Return the defaults of all integrations in priority order."""
+        defaults = system_defaults(self.environ)
+        return {
+            "default_integrations": {
+                name: one.configuration.as_json() for name, one in defaults.items()
+            }
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configurations:
     """All that the API says and changes about configuration."""
 
@@ -32,15 +48,6 @@ class Configurations:
     vault: Vault
     clock: Clock
     identities: Identities
-
-    def system_defaults(self) -> dict[str, Any]:
-        """Return the defaults of all integrations in priority order."""
-        defaults = system_defaults(self.environ)
-        return {
-            "default_integrations": {
-                name: one.configuration.as_json() for name, one in defaults.items()
-            }
-        }
 
     def effective(self, user_id: str) -> dict[str, Any]:
         """Return what a delivery to the user would use now, and why it would use nothing else."""

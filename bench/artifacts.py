@@ -1,0 +1,135 @@
+"""What `make build` made, as a Lambda process finds it, and what the Lambda runtime brings."""
+
+from __future__ import annotations
+
+import compileall
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+from functools import cache
+from pathlib import Path
+from py_compile import PycInvalidationMode
+from typing import Any
+
+import yaml
+
+from tools.paths import BUILD, BUILT_TEMPLATE, LOCAL, ROOT
+
+RUNTIME_PACKAGES = (
+    *("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3"),
+)
+"""boto3, and all that it needs."""
+
+SETTINGS = {
+    "STAGE": "local",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",  # pragma: allowlist secret
+    "OVERRIDES_TABLE": "overrides",
+    "DELIVERIES_TABLE": "deliveries",
+    "KEY_ARN": "arn:aws:kms:eu-central-1:123456789012:key/1",
+    "RETENTION_DAYS": "90",
+    "TEST_ENABLED": "false",
+    "WEBHOOK_ALLOWED_CIDRS": "127.0.0.0/8",
+    "WEBHOOK_ALLOW_HTTP": "true",
+    "POWERTOOLS_SERVICE_NAME": "integration-dispatcher",
+    "POWERTOOLS_LOG_LEVEL": "INFO",
+    "TOOL_BUS_NAME": "tools",
+    "AUTH_MODE": "required",
+    "USER_CLAIM": "sub",
+    "API_KEYS_SECRET": "keys",  # pragma: allowlist secret
+    # As in Lambda: an installation elsewhere on this machine has no say.
+    "LANG": "C.UTF-8",
+    "PATH": os.defpath,
+}
+"""A function's environment, but for where AWS answers."""
+
+
+def settings(endpoint: str) -> dict[str, str]:
+    """Return a function's environment with all of AWS at one address."""
+    queues = ("DELIVERY", "RETRY", "DEAD_LETTER", "PARKED", "INTAKE")
+    urls = {f"{name}_QUEUE_URL": f"{endpoint}/123456789012/{name}" for name in queues}
+    return {**SETTINGS, **urls, "AWS_ENDPOINT_URL": endpoint}
+
+
+@cache
+def functions() -> dict[str, dict[str, Any]]:
+    """Return the properties of each function by the name of its folder."""
+    template = yaml.safe_load(BUILT_TEMPLATE.read_text())
+    resources = {
+        name: one["Properties"]
+        for name, one in template["Resources"].items()
+        if one["Type"] == "AWS::Serverless::Function"
+    }
+    shared = template["Globals"]["Function"].get("Layers", [])
+    folders = {
+        "".join(part.title() for part in path.parent.name.split("_")) + "Function": path.parent.name
+        for path in ROOT.glob("functions/*/app.py")
+    }
+    return {
+        folder: {
+            "code": BUILD / logical_id,
+            "layers": [
+                BUILD / layer["Ref"] / "python"
+                for layer in [*shared, *resources[logical_id].get("Layers", [])]
+            ],
+            "is_api": any(event["Type"] == "Api" for event in _events(resources[logical_id])),
+        }
+        for logical_id, folder in sorted(folders.items())
+    }
+
+
+def _events(properties: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(properties.get("Events", {}).values())
+
+
+def event(function: str) -> dict[str, Any]:
+    """Return a function's sample event."""
+    sample: dict[str, Any] = json.loads((ROOT / "events" / f"{function}.json").read_text())
+    return sample
+
+
+def search_path(function: str) -> list[str]:
+    """Return all that an import in a function's process looks through."""
+    parts = functions()[function]
+    return [str(path) for path in (parts["code"], *parts["layers"], runtime())]
+
+
+def isolated(path: list[str], script: str, *arguments: str) -> list[str]:
+    """Return the command that runs a script of ``inside`` with this path and nothing beside it.
+
+    It writes no bytecode, so that the next process finds what this one found.
+    """
+    code = Path(__file__).with_name("inside").joinpath(f"{script}.py").read_text()
+    beginning = f"import sys; sys.path[:0] = {path}\n"
+    return [sys.executable, "-I", "-S", "-B", "-c", beginning + code, *arguments]
+
+
+@cache
+def runtime() -> Path:
+    """Return a folder with boto3 and what it needs, compiled as the layers are.
+
+    Whether Lambda's own copy has bytecode is not documented; what is compared has the same one.
+    """
+    version = importlib.metadata.version("boto3")
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    folder = LOCAL / "bench-runtime" / f"boto3-{version}-python{python}"
+    if folder.exists():
+        return folder
+    packages = Path(str(importlib.metadata.distribution("boto3").locate_file("")))
+    unfinished = folder.with_suffix(".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    for name in RUNTIME_PACKAGES:
+        source = packages / name
+        if source.is_dir():
+            shutil.copytree(source, unfinished / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, unfinished / name)
+    compileall.compile_dir(
+        unfinished, quiet=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH
+    )
+    unfinished.rename(folder)
+    return folder

@@ -1,0 +1,236 @@
+"""What takes the whole service: messages end to end, and long histories, on the local cloud."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+import time
+import uuid
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.cost import item_size, read_units
+from bench.figures import Budget, Figure
+from bench.rows import delivery
+from dispatcher.adapters.dynamodb import DeliveryTable, _serialize, _stored
+from dispatcher.adapters.machine import SystemClock, SystemIdentities
+from dispatcher.usecases.history import History
+from tools.failure import ToolFailure
+from tools.local_cloud import LocalCloud
+from tools.measure import ask, measure
+from tools.processes import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tools.local_cloud import Stack
+
+SENDS = int(os.environ.get("BENCH_SENDS", "2000"))
+LONG = int(os.environ.get("BENCH_ROWS", "100000"))
+SHORT = 10
+OFFSETS = (100, 1_000, 5_000, 10_000)
+OF_EMPTY_CONSUMER = Budget(0.5, at_least=True)
+SAME = Budget(1)
+PATIENCE = 600
+NOTHING = "def handler(event, context):\n    print('{}')\n    return {'batchItemFailures': []}\n"
+"""An empty consumer. It prints a line because the local cloud waits 50 ms for one."""
+
+
+def figures() -> Iterator[Figure]:
+    """Yield throughput and latency end to end, then what pages of short and long histories cost."""
+    with deployed() as (cloud, stack):
+        yield from flow(cloud, stack)
+        yield from pages(cloud, stack)
+
+
+@contextmanager
+def deployed() -> Iterator[tuple[LocalCloud, Stack]]:
+    """Deploy the service into a local cloud of its own."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as home:
+        cloud = LocalCloud(Path(home), api_port=free_port(), cloud_port=free_port())
+        try:
+            cloud.start()
+            yield cloud, cloud.deploy()
+        finally:
+            cloud.stop()
+
+
+# Flow ---------------------------------------------------------------------------------------------
+
+
+def flow(cloud: LocalCloud, stack: Stack) -> Iterator[Figure]:
+    """Drain as many messages from the delivery queue by the worker and by an empty consumer."""
+    latency = measure(stack["api_url"], 50)
+    queue, lambdas = stack["DeliveryQueueUrl"], cloud.session.client("lambda")
+    sqs = cloud.session.client("sqs")
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    [mapping] = lambdas.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
+    worker = mapping["UUID"]
+    lambdas.update_event_source_mapping(UUID=worker, Enabled=False)
+    accepted = send(stack["api_url"], SENDS)
+    before = busy(cloud)
+    drained = drain(
+        cloud, queue, lambda: lambdas.update_event_source_mapping(UUID=worker, Enabled=True)
+    )
+    share = (busy(cloud) - before) / drained
+    lambdas.update_event_source_mapping(UUID=worker, Enabled=False)
+    role = lambdas.get_function_configuration(FunctionName=mapping["FunctionArn"])["Role"]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("app.py", NOTHING)
+    lambdas.create_function(
+        FunctionName="empty-consumer",
+        Runtime=lambdas.get_function_configuration(FunctionName=mapping["FunctionArn"])["Runtime"],
+        Role=role,
+        Handler="app.handler",
+        Code={"ZipFile": archive.getvalue()},
+        MemorySize=1024,
+    )
+    fill(cloud, queue, SENDS)
+    empty = drain(
+        cloud,
+        queue,
+        lambda: lambdas.create_event_source_mapping(
+            EventSourceArn=arn,
+            FunctionName="empty-consumer",
+            BatchSize=10,
+            FunctionResponseTypes=["ReportBatchItemFailures"],
+            ScalingConfig={"MaximumConcurrency": 5},
+        ),
+    )
+    yield Figure(
+        row="flow", what=f"{SENDS:,} sends, drained / by an empty consumer", value=empty / drained,
+        budget=OF_EMPTY_CONSUMER,
+        note=f"{SENDS / drained:.0f}/s and {SENDS / empty:.0f}/s by the wall",
+    )  # fmt: skip
+    yield Figure(
+        row="flow", what="of that, the local cloud's own process was busy", value=share * 100,
+        unit="%", note="it serves one AWS call at a time",
+    )  # fmt: skip
+    yield Figure(row="flow", what="sends accepted", value=SENDS / accepted, unit="/s")
+    yield Figure(
+        row="flow", what="accept to delivered, p50", value=latency.delivered.p50, unit="ms"
+    )
+    yield Figure(
+        row="flow", what="accept to delivered, p95", value=latency.delivered.p95, unit="ms"
+    )
+
+
+def busy(cloud: LocalCloud) -> float:
+    """Return the processor seconds that the local cloud itself, not its functions, has used."""
+    process = cloud.cloud.process()
+    if process is None:
+        raise ToolFailure(f"The local cloud has ended by itself. Its log: {cloud.cloud.log}")
+    used = process.cpu_times()
+    return float(used.user + used.system)
+
+
+def send(api_url: str, count: int) -> float:
+    """Send so many messages, eight at a time; return the seconds that it took."""
+    body = {"content": "How long does it take?", "integration_types": ["TEST"]}
+    users = [f"{api_url}/api/v1/users/bench-{uuid.uuid4().hex[:12]}/deliveries" for _ in range(50)]
+    began = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: ask("POST", users[number % 50], body), range(count)))
+    return time.monotonic() - began
+
+
+def fill(cloud: LocalCloud, queue: str, count: int) -> None:
+    """Put as many doorbells into the queue, for nobody."""
+    sqs = cloud.session.client("sqs")
+    bell = {"v": 1, "kind": "request", "user_id": "bench", "request_id": str(uuid.uuid4())}
+    for start in range(0, count, 10):
+        entries: list[Any] = [
+            {"Id": str(number), "MessageBody": json.dumps(bell), "MessageGroupId": str(start)}
+            for number in range(min(10, count - start))
+        ]
+        sqs.send_message_batch(QueueUrl=queue, Entries=entries)
+
+
+def drain(cloud: LocalCloud, queue: str, begin: Any) -> float:  # noqa: ANN401 - its answer is of no use
+    """Let a consumer begin; return the seconds until the queue is empty."""
+    sqs = cloud.session.client("sqs")
+    names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    began = time.monotonic()
+    begin()
+    while time.monotonic() < began + PATIENCE:
+        left = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+        if not any(int(left[name]) for name in names):
+            return time.monotonic() - began
+        time.sleep(0.1)
+    raise ToolFailure(f"the queue was not empty after {PATIENCE} s: {left}")
+
+
+# Pages --------------------------------------------------------------------------------------------
+
+
+def pages(cloud: LocalCloud, stack: Stack) -> Iterator[Figure]:
+    """Read pages of a short and of a long history, and count calls and units.
+
+    The local cloud reports the same units for every read, so they are reckoned from the rows that
+    it says it read, by DynamoDB's published rule: 4 KB each, all of a call's rows together.
+    """
+    dynamodb, table = cloud.session.client("dynamodb"), stack["DeliveriesTableName"]
+    size = insert(dynamodb, table, "short", SHORT)
+    insert(dynamodb, table, "long", LONG)
+    read: list[int] = []
+    dynamodb.meta.events.register(
+        "after-call.dynamodb.Query", lambda parsed, **_: read.append(parsed["ScannedCount"])
+    )
+    history = History(
+        deliveries=DeliveryTable(dynamodb, table, token=SystemIdentities().token),
+        clock=SystemClock(),
+    )
+
+    def page(user: str, **query: str) -> tuple[int, float, str]:
+        read.clear()
+        cursor = history.page(user, {"limit": str(SHORT // 2), **query})["next_cursor"]
+        return len(read), sum(read_units(rows * size) for rows in read), str(cursor)
+
+    for what in ("at offset 0", "by cursor"):
+        taken = {}
+        for user in ("short", "long"):
+            query = {"cursor": page(user)[2]} if what == "by cursor" else {}
+            taken[user] = page(user, **query)
+        calls = taken["long"][0] / taken["short"][0]
+        units = taken["long"][1] / taken["short"][1]
+        yield Figure(
+            row="history", what=f"page {what}, {LONG:,} rows / {SHORT}: calls", value=calls,
+            budget=SAME, note=f"{taken['long'][0]} call",
+        )  # fmt: skip
+        yield Figure(
+            row="history", what=f"page {what}, {LONG:,} rows / {SHORT}: read units", value=units,
+            budget=SAME, note=f"{taken['long'][1]:g} units",
+        )  # fmt: skip
+    for offset in OFFSETS:
+        calls, units, _ = page("long", offset=str(offset))
+        yield Figure(
+            row="history", what=f"read units at offset {offset:,}", value=units, unit="units",
+            note=f"{calls} calls",
+        )  # fmt: skip
+
+
+def insert(dynamodb: Any, table: str, user: str, count: int) -> int:  # noqa: ANN401 - a client of boto3
+    """Write so many deliveries of a user; return the bytes of one."""
+    row = {**delivery(user, "", "success"), "status": "success"}
+    item = {name: _serialize(_stored(value)) for name, value in row.items()}
+
+    def write(start: int) -> None:
+        requests = []
+        for number in range(start, min(start + 25, count)):
+            name = f"019aae2c-8f00-7000-8a5b-{number:012x}"
+            key = {"sk": {"S": f"DELIVERY#{name}"}, "delivery_id": {"S": name}}
+            requests.append({"PutRequest": {"Item": {**item, **key}}})
+        dynamodb.batch_write_item(RequestItems={table: requests})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(0, count, 25)))
+    name = f"019aae2c-8f00-7000-8a5b-{0:012x}"
+    return item_size({**row, "sk": f"DELIVERY#{name}", "delivery_id": name})

@@ -1,0 +1,81 @@
+"""docs/cost.md says what the model says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bench import cost
+from bench.cost import USUAL, Sizes
+from tests.documents import rows
+
+
+@pytest.mark.parametrize("heading", cost.tables())
+def test_a_table_is_the_models(heading):
+    """After a change of the model, its tables are written anew."""
+    assert rows("docs/cost.md", heading) == cost.tables()[heading]
+
+
+def test_log_lines_are_told_as_they_are_reckoned():
+    """Measured elsewhere; here one number stands in one place."""
+    sizes = Sizes()
+
+    told = [int(size) for _, size in rows("docs/cost.md", "Logs")]
+
+    assert told == [sizes.send_log, sizes.attempt_log, sizes.batch_log]
+
+
+def test_the_write_units_of_one_send():
+    """A transaction counts double; each change of the index's keys deletes one row and puts one."""
+    accept, index, claim, record = 2 * (2 + 1), 1, 1 + 2, 1 + 1
+
+    assert cost.written(USUAL, Sizes()) == accept + index + claim + record
+
+
+def test_a_retry_adds_a_claim_and_a_record_that_stays_in_the_index():
+    """It is due again, so its index row moves once more."""
+    once, twice = (cost.written(replace(USUAL, attempts=tries), Sizes()) for tries in (1, 2))
+
+    assert twice - once == (1 + 2) + (1 + 2)
+
+
+def test_sharing_makes_each_delivery_cheaper_and_no_send():
+    """The more deliveries a send has, the less each costs."""
+    totals = [cost.total(replace(USUAL, deliveries=count)) for count in (1, 3, 7)]
+
+    assert totals == sorted(totals)
+    assert totals[2] / 7 < totals[1] / 3 < totals[0]
+    assert sum(cost.floor(USUAL).values()) < totals[0]
+
+
+@pytest.mark.parametrize(
+    ("item", "size"),
+    [
+        ({"name": "value"}, 9),
+        ({"é": "é"}, 4),
+        ({"n": 12345}, 1 + 4),
+        ({"n": -12345}, 1 + 5),
+        ({"f": 1.5}, 1 + 2),
+        ({"b": True, "none": None}, 1 + 1 + 4 + 1),
+        ({"list": ["a", "bc"]}, 4 + 3 + 2 + 3),
+        ({"map": {"k": "v"}}, 3 + 3 + 1 + 1 + 1),
+        ({"raw": b"1234"}, 3 + 4),
+    ],
+)
+def test_rows_are_sized_as_dynamodb_sizes_them(item, size):
+    """Names and values in UTF-8; three bytes for a collection and one for each of its values."""
+    assert cost.item_size(item) == size
+
+
+@pytest.mark.parametrize(("size", "units"), [(0, 1), (1024, 1), (1025, 2), (4096, 4)])
+def test_a_kilobyte_begun_is_a_write_unit(size, units):
+    """Also for an empty row."""
+    assert cost.write_units(size) == units
+
+
+@pytest.mark.parametrize(("size", "units"), [(0, 1), (4096, 1), (4097, 2)])
+def test_four_kilobytes_begun_are_a_read_unit(size, units):
+    """Half of one where the read is not consistent."""
+    assert cost.read_units(size) == units
+    assert cost.read_units(size, consistent=False) == units / 2
