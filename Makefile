@@ -23,7 +23,7 @@ python := $(bin)/python
 .PHONY: help
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \
-	  | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	  | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo '  PORT=8080 CLOUD_PORT=4566   where the service and the local AWS answer'
 	@echo '  PARAMETERS="Key=Value …"    template parameters for make up'

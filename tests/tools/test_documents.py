@@ -80,6 +80,12 @@ def test_every_link_leads_somewhere():
                 assert anchor in slugs, f"{path.name} links {target}"
 
 
+def test_no_document_waits_for_a_part_of_it():
+    """A word in capitals alone on a line holds the place of what somebody meant to put there."""
+    for path in documents():
+        assert not re.findall(r"^[A-Z_]{3,}$", path.read_text(), re.MULTILINE), path.name
+
+
 # Tables and code ----------------------------------------------------------------------------------
 
 
