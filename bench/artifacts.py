@@ -37,6 +37,8 @@ SETTINGS = {
     "POWERTOOLS_SERVICE_NAME": "integration-dispatcher",
     "POWERTOOLS_LOG_LEVEL": "INFO",
     "TOOL_BUS_NAME": "tools",
+    "STACK_NAME": "bench",
+    "PUBLIC_DOCS": "true",
     "AUTH_MODE": "required",
     "USER_CLAIM": "sub",
     "API_KEYS_SECRET": "keys",  # pragma: allowlist secret

@@ -1,6 +1,7 @@
 """A function from its start to its first answer."""
 
 import json
+import os
 import sys
 from importlib import import_module
 
@@ -27,3 +28,6 @@ if answer.get("statusCode", 200) not in {200, 201, 202, 204, 405} or answer.get(
     "batchItemFailures"
 ):
     sys.exit(f"the sample was answered with {answer}")
+
+# Here a container would wait for its next request: what Python does at its end is no part of this.
+os._exit(0)

@@ -47,7 +47,7 @@ DAY = 86_400.0
 
 # Python's own 700 make a cold start look through all that was imported, again and again, though
 # hardly any of it is ever garbage: that was a sixth of its time.
-gc.set_threshold(50_000)
+gc.set_threshold(200_000)
 
 
 # What handlers call -------------------------------------------------------------------------------
