@@ -26,6 +26,7 @@ help: ## List the commands
 	  | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo '  PORT=8080 CLOUD_PORT=4566   where the service and the local AWS answer'
+	@echo '  CLOUD_HOME=.local           folder of data and logs: another one is a second service'
 	@echo '  PARAMETERS="Key=Value …"    template parameters for make up'
 	@echo '  CHAOS_SEED=7 CHAOS_DELIVERIES=500  what make chaos sends'
 	@echo '  PYTHON=/path/to/python3.13  the Python that builds and runs everything (3.11 to 3.14)'

@@ -62,7 +62,7 @@ def test_commands_for_aws_name_what_there_is():
     assert environments == {"dev", "prod"}
     assert environments <= tomllib.loads((ROOT / "samconfig.toml").read_text()).keys()
     assert parameters <= template()["Parameters"].keys()
-    assert parameters >= {"ApiKeysSecret", "OidcIssuer", "Stage"}
+    assert parameters >= {"ApiKeysSecret", "OidcIssuer"}
 
 
 def test_every_link_leads_somewhere():
