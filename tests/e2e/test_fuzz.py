@@ -59,16 +59,16 @@ def credentials(issuer, tmp_path):
 def test_the_api_keeps_to_its_document(guarded, credentials, tmp_path):
     """No 5xx, no undocumented answer, nobody let in who should not be.
 
-    `make fuzz-api` asks thousands; here some hundreds, always the same.
+    `make fuzz-api` asks thousands; here some dozens, always the same.
     """
     verdict = fuzz(
         guarded,
         home=tmp_path,
-        cases=100,
+        cases=40,
         seed=1,
         phases="examples,fuzzing,stateful",
         credentials=credentials,
     )
 
     assert verdict.passed, verdict.output
-    assert verdict.cases >= 100
+    assert verdict.cases >= 40
