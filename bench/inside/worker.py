@@ -71,7 +71,10 @@ def deliver(events):
     """Let the worker answer."""
     for event in events:
         queue.each(
-            event, lambda: worker, lambda one, record: one.answer(record.body, "Q", lambda: 100.0)
+            event,
+            None,
+            lambda: worker,
+            lambda one, record: one.answer(record.body, "Q", lambda: 100.0),
         )
 
 
