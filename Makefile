@@ -15,7 +15,7 @@ PYTHON ?= $(shell for each in $(made_with) python3 python3.13 python3.12 python3
 PORT ?= 8080
 CLOUD_PORT ?= 4566
 export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN FUNCTION SAM NAME SCOPES FOR
-export CHAOS_SEED CHAOS_DELIVERIES CASES SEED CREDENTIALS
+export ENV YES CHAOS_SEED CHAOS_DELIVERIES CASES SEED CREDENTIALS
 
 bin := .venv/bin
 python := $(bin)/python
@@ -23,9 +23,10 @@ python := $(bin)/python
 .PHONY: help
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \
-	  | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	  | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo '  PORT=8080 CLOUD_PORT=4566   where the service and the local AWS answer'
+	@echo '  CLOUD_HOME=.local           folder of data and logs: another one is a second service'
 	@echo '  PARAMETERS="Key=Value …"    template parameters for make up'
 	@echo '  CHAOS_SEED=7 CHAOS_DELIVERIES=500  what make chaos sends'
 	@echo '  PYTHON=/path/to/python3.13  the Python that builds and runs everything (3.11 to 3.14)'
@@ -72,6 +73,10 @@ demo: setup ## Run the main job and tell what happens
 .PHONY: chaos
 chaos: setup faults ## Deliver 2,000 messages under faults and crashes; count what is lost (10 min)
 	@$(python) -m tools.chaos
+
+.PHONY: deploy
+deploy: setup ## Build, and deploy to AWS: ENV=dev or ENV=prod (YES=1 asks nothing)
+	@$(python) -m tools.deploy
 
 .PHONY: sam-local
 sam-local: setup ## Invoke every function by `sam local`, in containers (FUNCTION=name: one)

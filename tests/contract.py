@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator, FormatChecker
 
@@ -14,13 +15,15 @@ from tools.paths import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from dispatcher.routes import Route
+
 DOCUMENT: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text())
 
 #: Every answer has these, or what stands before the service adds them: no operation tells of them.
 UNTOLD = {
     "cache-control", "connection", "content-length", "content-security-policy", "content-type",
     "date", "server", "transfer-encoding", "via", "x-amz-apigw-id", "x-amz-request-id",
-    "x-amzn-requestid", "x-content-type-options",
+    "x-amzn-errortype", "x-amzn-requestid", "x-content-type-options",
 }  # fmt: skip
 
 
@@ -31,15 +34,16 @@ def operation(function: str) -> dict[str, Any]:
     return found
 
 
-def function_of(method: str, path: str) -> str | None:
-    """Name the function that answers a request; none where the document is silent."""
+def routed(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+    """Find the route of a request and the parameters in its path; none where there is no route."""
     asked = path.partition("?")[0].split("/")
     for route in ROUTES:
         template = route.path.split("/")
         if route.method == method and len(template) == len(asked):
-            pairs = zip(template, asked, strict=True)
+            pairs = list(zip(template, asked, strict=True))
             if all(part == one or (part.startswith("{") and one) for part, one in pairs):
-                return route.function
+                named = {part[1:-1]: unquote(one) for part, one in pairs if part.startswith("{")}
+                return route, named
     return None
 
 

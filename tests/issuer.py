@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from tools.loopback import LoopbackServer
 
 if TYPE_CHECKING:
     from typing import Self
@@ -41,7 +42,7 @@ def published(key: Any, **members: Any) -> dict[str, Any]:
 
 
 def claims(**members: Any) -> dict[str, Any]:
-    """Return what a token of john.doe says, who may do everything of his own."""
+    """Return what a token of john.doe says, who may do everything of their own."""
     now = int(time.time())
     usual = {
         "iss": ISSUER,
@@ -85,7 +86,7 @@ class Issuer:
     @property
     def jwks_uri(self) -> str:
         """Where the keys are."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/keys"
+        return f"{self._server.origin}/keys"
 
     def __enter__(self) -> Self:
         """Listen."""
@@ -104,13 +105,10 @@ class Issuer:
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
+        self._server = LoopbackServer(Handler)
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Hang up: from now on nobody answers there."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()

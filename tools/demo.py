@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tools.cloud import chosen_cloud
-from tools.demo_peers import MailServer, Peers, Ports, Workspace, keep_secret, merged
+from tools.demo_peers import Peers, Ports, keep_secret, merged, workspace
 from tools.demo_seven import play_seven
 from tools.demo_stage import Json, Stage, log_of, signature_fault
 from tools.failure import ToolFailure
 from tools.local_cloud import settle
 from tools.parameters import parse
+from tools.peers.smtp_server import SmtpPeer
 from tools.receiver import Receiver
 from tools.story import CheckFailedError, Story, terminal
 
@@ -526,7 +527,7 @@ def perform_all(story: Story) -> None:
     parameters = merged(ports.parameters(), parse(os.environ.get("PARAMETERS", "")))
     settle(parameters)
     ports.require_free(cloud.api_port)
-    with Workspace(ports.slack) as slack, MailServer(ports.smtp) as mail:
+    with workspace(ports.slack) as slack, SmtpPeer(port=ports.smtp) as mail:
         cloud.start()
         keep_secret(cloud.session)
         play(cloud.deploy(parameters), story, Peers(slack, mail))

@@ -5,22 +5,20 @@ The ports are always the same for a service, so that a second demo finds it depl
 
 from __future__ import annotations
 
-import asyncio
 import socket
-import threading
 from dataclasses import dataclass
-from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 from tools.failure import ToolFailure
 from tools.peers.slack_server import TOKEN, SlackPeer
-from tools.peers.smtp_server import SmtpPeer
 from tools.processes import LOOPBACK, holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import boto3
+
+    from tools.peers.smtp_server import SmtpPeer
 
 HIGHEST_PORT = 65_535
 
@@ -83,38 +81,17 @@ class Ports:
                     ) from error
 
 
-class Workspace(SlackPeer):
-    """A Slack workspace with one person in it, at a port of our choice."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__(users={EMAIL: SLACK_USER}, channels=(DIRECT_MESSAGE,))
-        handler = self._server.RequestHandlerClass
-        self._server.server_close()
-        self._server = ThreadingHTTPServer((LOOPBACK, port), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-
-
-class MailServer(SmtpPeer):
-    """A mail server at a port of our choice."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__()
-        self.port = port
-
-    async def _serve(self) -> None:
-        self._loop.close()
-        self._loop = asyncio.get_running_loop()
-        async with await self._loop.create_server(self._session, self.host, self.port):
-            self._ready.set()
-            await self._released.wait()
+def workspace(port: int) -> SlackPeer:
+    """Make a Slack workspace with one person in it."""
+    return SlackPeer(users={EMAIL: SLACK_USER}, channels=(DIRECT_MESSAGE,), port=port)
 
 
 @dataclass(frozen=True)
 class Peers:
     """The two, while they listen."""
 
-    slack: Workspace
-    mail: MailServer
+    slack: SlackPeer
+    mail: SmtpPeer
 
 
 def keep_secret(session: boto3.Session, name: str = TOKEN_SECRET, value: str = TOKEN) -> None:

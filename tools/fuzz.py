@@ -7,7 +7,7 @@ other's objects; the name of an entry is the user's id:
     {"auth": [{"name": "ada", "fixedHeaders": [{"name": "Authorization", "value": "Bearer …"}]}]}
 
 Then it is also tried whether a route answers without credentials, and whether another user may do
-what the first one may with his own.
+what the first one may with theirs.
 """
 
 from __future__ import annotations

@@ -310,7 +310,7 @@ def settle(overrides: Mapping[str, str]) -> dict[str, str]:
             )
     settled = parameters.settle(
         parameters.declared(TEMPLATE),
-        parameters.local_profile(ROOT / "samconfig.toml"),
+        parameters.profile(ROOT / "samconfig.toml", "local"),
         machine,
         overrides,
     )

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class TemplateLoader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):
     """Read a template without minding what its `!Ref` and the like stand for."""
 
 
-def _ignore_tag(loader: TemplateLoader, _suffix: str, node: yaml.Node) -> Any:  # noqa: ANN401 - any YAML value
+def _ignore_tag(loader: _Loader, _suffix: str, node: yaml.Node) -> Any:  # noqa: ANN401 - any YAML value
     if isinstance(node, yaml.ScalarNode):
         return loader.construct_scalar(node)
     if isinstance(node, yaml.SequenceNode):
@@ -35,28 +35,34 @@ def _ignore_tag(loader: TemplateLoader, _suffix: str, node: yaml.Node) -> Any:  
     return loader.construct_mapping(node)
 
 
-TemplateLoader.add_multi_constructor("!", _ignore_tag)
+_Loader.add_multi_constructor("!", _ignore_tag)
 
 
-def _traits(template: Path) -> dict[str, dict[str, Any]]:
-    """Read what the template says of each parameter."""
-    read = yaml.load(template.read_text(), Loader=TemplateLoader)  # noqa: S506 - a SafeLoader
-    parameters: dict[str, dict[str, Any]] = read["Parameters"]
-    return parameters
+def section(template: Path, name: str) -> dict[str, dict[str, Any]]:
+    """Read ``Parameters``, ``Resources`` or another part of a template."""
+    read = yaml.load(template.read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader
+    found: dict[str, dict[str, Any]] = read[name]
+    return found
 
 
 def declared(template: Path) -> dict[str, str | None]:
     """Return the template's parameters with their defaults, None where there is none."""
     return {
         name: str(traits["Default"]) if "Default" in traits else None
-        for name, traits in _traits(template).items()
+        for name, traits in section(template, "Parameters").items()
     }
 
 
-def local_profile(samconfig: Path) -> dict[str, str]:
-    """Return the parameters of samconfig's environment `local`."""
+def environments(samconfig: Path) -> set[str]:
+    """Return the environments that samconfig says how to deploy."""
     config = tomllib.loads(samconfig.read_text())
-    overrides = config["local"]["deploy"]["parameters"]["parameter_overrides"]
+    return {name for name, one in config.items() if isinstance(one, dict) and "deploy" in one}
+
+
+def profile(samconfig: Path, environment: str) -> dict[str, str]:
+    """Return the parameters of one of samconfig's environments."""
+    config = tomllib.loads(samconfig.read_text())
+    overrides = config[environment]["deploy"]["parameters"].get("parameter_overrides", {})
     return {name: str(value) for name, value in overrides.items()}
 
 
@@ -94,7 +100,7 @@ def settle(defaults: Mapping[str, str | None], *layers: Mapping[str, str]) -> di
 
 def require_allowed(template: Path, parameters: Mapping[str, str]) -> None:
     """Refuse a value as CloudFormation would, but at once and with the value in the sentence."""
-    known = _traits(template)
+    known = section(template, "Parameters")
     for name, value in parameters.items():
         traits = known[name]
         allowed = [str(one) for one in traits.get("AllowedValues", [])]

@@ -1,4 +1,4 @@
-"""Start, find again and stop the two programs that run in the background.
+"""Start, find again and stop the programs that run in the background.
 
 Each is known by a small file with its process id, its start time (ids are used again) and what it
 was started with. Nothing that we did not start is ever stopped.

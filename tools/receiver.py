@@ -6,14 +6,13 @@ import threading
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import TCPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Self
+
+from tools.loopback import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +49,12 @@ class Receiver:
         self._refusal = refusal
         self._arrivals: list[Arrival] = []
         self._lock = threading.Lock()
-        self._server = _Server((LOOPBACK, 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._server = LoopbackServer(_handler(self))
 
     @property
     def url(self) -> str:
         """Return where it listens, without a path."""
-        return f"http://{LOOPBACK}:{self._server.server_address[1]}"
+        return self._server.origin
 
     @property
     def arrivals(self) -> tuple[Arrival, ...]:
@@ -77,23 +75,12 @@ class Receiver:
 
     def __enter__(self) -> Self:
         """Begin to listen."""
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop listening; what came in stays readable."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def server_bind(self) -> None:
-        """Bind without asking the resolver for this machine's name, which can take seconds."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = LOOPBACK, self.server_address[1]
+        self._server.stop()
 
 
 def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:

@@ -23,7 +23,7 @@ from tools.after_deploy import physical_ids
 from tools.cloud import running_cloud, short
 from tools.failure import ToolFailure
 from tools.local_cloud import CREDENTIALS, REGION, STACK, LocalCloud, ask
-from tools.parameters import TemplateLoader
+from tools.parameters import section
 from tools.paths import BUILD, BUILT_TEMPLATE, CADDY, LOCAL, ROOT, SAM, TEMPLATE
 from tools.processes import LOOPBACK
 
@@ -144,10 +144,9 @@ def environments(session: boto3.Session, address: str) -> dict[str, dict[str, st
 
 def folders() -> dict[str, str]:
     """Return the name of each function's folder by its logical id."""
-    template = yaml.load(TEMPLATE.read_text(), Loader=TemplateLoader)  # noqa: S506 - a SafeLoader
     return {
         logical_id: Path(resource["Properties"]["CodeUri"]).name
-        for logical_id, resource in template["Resources"].items()
+        for logical_id, resource in section(TEMPLATE, "Resources").items()
         if resource["Type"] == FUNCTION
     }
 

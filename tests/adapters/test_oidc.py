@@ -169,7 +169,7 @@ def test_a_header_chooses_neither_algorithm_nor_key(tokens, header):
 
 
 def test_a_key_in_the_token_is_not_a_key(tokens):
-    """An attacker brings his own, in every way that the standard knows, and signs with it."""
+    """An attacker brings a key, in every way that the standard knows, and signs with it."""
     own = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     jwk = published(own, kid="own")
     headers = [

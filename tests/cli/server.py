@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from urllib.parse import parse_qs, unquote, urlsplit
+from http.server import BaseHTTPRequestHandler
+from urllib.parse import parse_qs, urlsplit
 
-from dispatcher.routes import ROUTES
+from tests.contract import routed
 from tests.functions.service import OPERATOR, asked_by, sample
+from tools.loopback import LoopbackServer
 
 
 class Gateway:
@@ -17,20 +17,17 @@ class Gateway:
     def __init__(self, answer):
         self.answer = answer
         self.asked = []
-        self._server = HTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = LoopbackServer(self._handler())
+        self.url = self._server.origin
 
     def __enter__(self):
         """Begin to serve."""
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(self, *_):
         """Serve no longer."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.stop()
 
     def _handler(gateway):  # noqa: N805 - the handler's own self stands inside
         class Handler(BaseHTTPRequestHandler):
@@ -64,7 +61,7 @@ def behind(service):
         event |= {
             "httpMethod": method,
             "path": parts.path,
-            "pathParameters": parameters,
+            "pathParameters": parameters or None,
             "multiValueQueryStringParameters": parse_qs(parts.query) or None,
             "multiValueHeaders": {"Content-Type": ["application/json"]},
             "body": body or None,
@@ -73,22 +70,6 @@ def behind(service):
         return response["statusCode"], response["headers"], response["body"] or ""
 
     return answer
-
-
-def routed(method, path):
-    """Find the route of a path, and the parameters in it."""
-    asked = path.split("/")
-    for route in ROUTES:
-        template = route.path.split("/")
-        pairs = list(zip(template, asked, strict=False))
-        if (
-            route.method == method
-            and len(template) == len(asked)
-            and all(segment == part or segment.startswith("{") for segment, part in pairs)
-        ):
-            named = {a[1:-1]: unquote(b) for a, b in pairs if a.startswith("{")}
-            return route, named or None
-    raise AssertionError(f"no route for {method} {path}")
 
 
 @contextmanager

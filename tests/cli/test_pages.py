@@ -29,7 +29,7 @@ def compared(file, text):
 
 @pytest.fixture
 def story(dispatch, service, clock):
-    """Ada has a webhook that she switched off, a message that failed, and one that is delivered."""
+    """Ada has a webhook that is switched off, a message that failed, and one that is delivered."""
     dispatch("override", "set", "ada", "WEBHOOK", "--url", "https://hooks.example.com/x")
     dispatch("override", "set", "ada", "WEBHOOK", "--disable")
     dispatch("override", "set", "ada", "CLI", "--enable", "--priority", "2")

@@ -6,13 +6,14 @@ import json
 import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.adapters import HTTPAdapter
 
-from tests.contract import breaches, function_of
+from tests.contract import breaches, routed
+from tools.loopback import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,8 +35,8 @@ class ApiSession(requests.Session):
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
         """Send a request to a path of the API; fail if the document does not tell of the answer."""
         answer = super().request(method, self.api_url + url, **{"timeout": ANSWER_WITHIN} | options)
-        if function := function_of(method, url):
-            wrong = [*breaches(function, answer.status_code, answer.headers, answer.text)]
+        if found := routed(method, url):
+            wrong = [*breaches(found[0].function, answer.status_code, answer.headers, answer.text)]
             assert not wrong, wrong
         return answer
 
@@ -93,18 +94,15 @@ class Receiver:
             def log_message(self, *_: object) -> None:
                 """Keep quiet: what arrives is noted."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
+        self._server = LoopbackServer(Handler)
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop listening, and leave no thread behind."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()
 
     @property
     def url(self) -> str:
         """Return the address to register."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/hook"
+        return f"{self._server.origin}/hook"

@@ -64,11 +64,11 @@ def test_the_api_keeps_to_its_document(guarded, credentials, tmp_path):
     verdict = fuzz(
         guarded,
         home=tmp_path,
-        cases=160,
+        cases=100,
         seed=1,
         phases="examples,fuzzing,stateful",
         credentials=credentials,
     )
 
     assert verdict.passed, verdict.output
-    assert verdict.cases >= 160
+    assert verdict.cases >= 100

@@ -100,7 +100,7 @@ def test_every_command_does_what_the_document_says(document, stack, monkeypatch)
     reader = f"reader-{uuid.uuid4().hex[:8]}"
 
     def ours(text: str) -> str:
-        # The documents' own user, but for his mail address; and the suite's own address.
+        # The documents' own user, but for the mail address; and the suite's own address.
         text = re.sub(r"john\.doe(?!@)", reader, text)
         text = text.replace(".local/stack.json", stack["stack_file"])
         return text.replace("http://localhost:8080", stack["api_url"])

@@ -122,7 +122,7 @@ def test_a_token_is_let_in_with_its_user_and_scopes(service, monkeypatch):
 
 @pytest.mark.parametrize("stage", ["local", "dev"])
 def test_without_authentication_everybody_is_an_administrator(service, monkeypatch, stage):
-    """Where an operator asked for that, on a machine or an account of his own."""
+    """Where an operator asked for that, on a machine or an account of their own."""
     monkeypatch.setenv("AUTH_MODE", "none")
     monkeypatch.setenv("STAGE", stage)
 

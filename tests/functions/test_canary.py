@@ -406,8 +406,8 @@ def test_a_key_that_is_gone(service, told, echo, monkeypatch):
     """What cannot be sealed is neither stored nor told."""
     secret = created(service, echo)
     monkeypatch.setenv("KEY_ARN", "arn:aws:kms:eu-central-1:123456789012:key/00000000-gone")
-    wiring.configurations.cache_clear()
-    wiring._vault.cache_clear()
+    for read in (wiring._environ, wiring.configurations, wiring._vault):
+        read.cache_clear()
     config = {"url": url(echo), "headers": {"X-Api-Key": HEADER.text}}
     body = {"integration_type": "WEBHOOK", "config": config}
 

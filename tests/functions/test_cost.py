@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import logging
 import re
 
 import pytest
 
 from bench import cost, rows
+from dispatcher import wiring
 from dispatcher.adapters.aws import client
 from dispatcher.adapters.dynamodb import from_item
 
 USER = "john.doe"
 
 
-def lines(capsys):
+@pytest.fixture
+def log(service, monkeypatch):
+    """Return what takes the log: its writer outlives a test, and so does where it writes."""
+    wiring.logger()
+    taken = io.StringIO()
+    for handler in logging.getLogger("integration-dispatcher").handlers:
+        monkeypatch.setattr(handler, "stream", taken)
+    return taken
+
+
+def lines(log):
     """Return the bytes of each line of the log since the last look, by event."""
-    found = capsys.readouterr().out.splitlines()
+    found = log.getvalue().splitlines()
+    log.seek(0)
+    log.truncate()
     return {re.search(r'"message":"([\w.]+)"', line)[1]: len(line.encode()) + 1 for line in found}
 
 
@@ -33,13 +48,13 @@ def size(table, **key):
     return cost.item_size(stored(table, **key))
 
 
-def test_bytes_are_those_of_rows_and_lines(service, capsys):
+def test_bytes_are_those_of_rows_and_lines(service, log):
     """Within a tenth: ids and times differ in length a little."""
     fails_once = {"failure": "transient", "fail_attempts": 1}
     service.ask("create_override", {"integration_type": "TEST", "config": fails_once})
-    capsys.readouterr()
+    lines(log)
     _, sent = service.ask("send_message", {"content": rows.CONTENT, "subject": rows.SUBJECT})
-    accepted = lines(capsys)
+    accepted = lines(log)
     request, delivery = sent["request_id"], sent["deliveries"][0]["delivery_id"]
     key = {"user_id": USER, "sk": f"DELIVERY#{delivery}"}
     pending = size("DeliveriesTable", **key)
@@ -48,9 +63,9 @@ def test_bytes_are_those_of_rows_and_lines(service, capsys):
     _, body = service.ask("send_message", {"content": rows.CONTENT, "subject": rows.SUBJECT})
     ended = f"DELIVERY#{body['deliveries'][0]['delivery_id']}"
     service.ask("update_override", {"config": {}}, integration_type="TEST")
-    capsys.readouterr()
+    lines(log)
     service.deliver()
-    delivered = lines(capsys)
+    delivered = lines(log)
 
     measured = cost.Sizes(
         delivery_row=pending,

@@ -103,7 +103,15 @@ def test_a_mailbox_is_read_page_by_page(service, delivered):
     assert second["next_cursor"] is None
 
 
-@pytest.mark.parametrize("query", [{"after": ["x"]}, {"limit": ["0"]}, {"colour": ["red"]}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"after": ["x"]},
+        {"limit": ["0"]},
+        {"colour": ["red"]},
+        {"integration_type": ["te\u017ft"]},  # in upper case it is TEST
+    ],
+)
 def test_a_query_that_makes_no_sense_is_invalid(service, query):
     """The parameter is named."""
     status, body = service.ask("list_messages", query=query)

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.functions.service import TIME, Like
+from tools.receiver import Receiver
 
 SECRET = Like(r"whsec_[A-Za-z0-9+/]{43}=")
 
 
 @pytest.fixture
 def receiver():
-    """A server on loopback that keeps what it got: headers and body of each request."""
-    got = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            got.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_):
-            """Say nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield server.server_port, got
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    """A receiver of webhooks on loopback."""
+    with Receiver() as running:
+        yield running
 
 
 @pytest.fixture
@@ -42,7 +25,7 @@ def issued(service, receiver, monkeypatch):
     """The first secret of a webhook to the receiver."""
     monkeypatch.setenv("WEBHOOK_ALLOWED_CIDRS", "127.0.0.0/8")
     monkeypatch.setenv("WEBHOOK_ALLOW_HTTP", "true")
-    config = {"url": f"http://127.0.0.1:{receiver[0]}/?token=t"}
+    config = {"url": f"{receiver.url}/?token=t"}
     status, body = service.ask("create_override", {"integration_type": "WEBHOOK", "config": config})
     assert status == 201
     return body["signing_secret"]
@@ -54,12 +37,12 @@ def test_both_secrets_verify_for_a_day(service, receiver, issued):
     service.ask("test_integration", integration_type="WEBHOOK")
     service.deliver()
 
-    [(headers, body)] = receiver[1]
+    [arrival] = receiver.arrivals
     assert (status, rotated) == (200, {"signing_secret": SECRET, "previous_valid_until": TIME})
     for secret in (issued, rotated["signing_secret"]):
-        assert Webhook(secret).verify(body, headers) == json.loads(body)
+        assert Webhook(secret).verify(arrival.body, arrival.headers) == json.loads(arrival.body)
     with pytest.raises(WebhookVerificationError):
-        Webhook("whsec_" + "A" * 43 + "=").verify(body, headers)
+        Webhook("whsec_" + "A" * 43 + "=").verify(arrival.body, arrival.headers)
 
 
 def test_a_secret_is_shown_once(service, issued):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from tools.local_cloud import wait_for
+from tools.loopback import LoopbackServer
 from tools.paths import CADDY, ROOT
 from tools.processes import Background, free_port
 
@@ -30,13 +30,10 @@ def cloud():
         def log_message(self, *_):
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    server = LoopbackServer(Handler)
+    server.start()
+    yield server.server_port
+    server.stop()
 
 
 @pytest.fixture(scope="module")

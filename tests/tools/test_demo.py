@@ -14,11 +14,12 @@ from rich.console import Console
 from standardwebhooks import Webhook
 
 from tools import demo
-from tools.demo_peers import EMAIL, SLACK_USER, MailServer, Ports, Workspace, merged
+from tools.demo_peers import EMAIL, SLACK_USER, Ports, merged, workspace
 from tools.demo_seven import body_of, only
 from tools.failure import ToolFailure
 from tools.local_cloud import settle
 from tools.peers.slack_server import TOKEN
+from tools.peers.smtp_server import SmtpPeer
 from tools.processes import LOOPBACK, free_port
 from tools.receiver import Arrival, Receiver
 from tools.story import CheckFailedError, Story, terminal
@@ -122,7 +123,7 @@ def test_the_workspace_listens_where_it_is_told_again_and_again():
     """It knows the one person, at a port that the last one has left."""
     port = free_port()
     for _ in range(2):
-        with Workspace(port) as workspace:
+        with workspace(port) as slack:
             answer = requests.post(
                 f"http://{LOOPBACK}:{port}/api/users.lookupByEmail",
                 data={"email": EMAIL},
@@ -130,14 +131,14 @@ def test_the_workspace_listens_where_it_is_told_again_and_again():
             )
 
             assert answer.json() == {"ok": True, "user": {"id": SLACK_USER}}
-            assert workspace.url == f"http://{LOOPBACK}:{port}/api/"
+            assert slack.url == f"http://{LOOPBACK}:{port}/api/"
 
 
 def test_the_mail_server_listens_where_it_is_told_again_and_again():
     """It takes mail, at a port that the last one has left."""
     port = free_port()
     for _ in range(2):
-        with MailServer(port) as server:
+        with SmtpPeer(port=port) as server:
             with smtplib.SMTP(LOOPBACK, port) as session:
                 session.sendmail("a@company.com", [EMAIL], b"Subject: x\r\n\r\nHello")
 

@@ -55,14 +55,14 @@ def test_every_make_target_exists():
 def test_commands_for_aws_name_what_there_is():
     """Environments are those of samconfig.toml, parameters those of the template."""
     text = "\n".join([*marked("aws"), *marked("make")])
-    environments = set(re.findall(r"--config-env (\w+)", text))
+    environments = set(re.findall(r"(?:--config-env |ENV=)(\w+)", text))
     parameters = set(re.findall(r"\b([A-Z]\w+)=", text))
-    parameters -= {"PARAMETERS", "NAME", "SCOPES", "FOR"}
+    parameters -= {"PARAMETERS", "NAME", "SCOPES", "FOR", "ENV"}
 
     assert environments == {"dev", "prod"}
     assert environments <= tomllib.loads((ROOT / "samconfig.toml").read_text()).keys()
     assert parameters <= template()["Parameters"].keys()
-    assert parameters >= {"Runtime", "Architecture", "Stage"}
+    assert parameters >= {"ApiKeysSecret", "OidcIssuer"}
 
 
 def test_every_link_leads_somewhere():
@@ -78,6 +78,12 @@ def test_every_link_leads_somewhere():
                 headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
                 slugs = [re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings]
                 assert anchor in slugs, f"{path.name} links {target}"
+
+
+def test_no_document_waits_for_a_part_of_it():
+    """A word in capitals alone on a line holds the place of what somebody meant to put there."""
+    for path in documents():
+        assert not re.findall(r"^[A-Z_]{3,}$", path.read_text(), re.MULTILINE), path.name
 
 
 # Tables and code ----------------------------------------------------------------------------------

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import yaml
-
 from dispatcher import http
 from tools.api_document.schemas import REF, Json
-from tools.parameters import TemplateLoader
+from tools.parameters import section
 from tools.paths import TEMPLATE
 
 if TYPE_CHECKING:
@@ -75,8 +73,7 @@ def _told_by_the_edge() -> Iterator[Json]:
 
 
 def _told_by_the_gateway() -> Iterator[Json]:
-    template = yaml.load(TEMPLATE.read_text(), Loader=TemplateLoader)  # noqa: S506 - a SafeLoader
-    told = template["Resources"]["Api"]["Properties"]["GatewayResponses"]
+    told = section(TEMPLATE, "Resources")["Api"]["Properties"]["GatewayResponses"]
     for one in told.values():
         [problem] = one["ResponseTemplates"].values()
         yield json.loads(problem) | {"instance": INSTANCE}

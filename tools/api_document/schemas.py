@@ -58,6 +58,8 @@ def schemas() -> Json:
         _describe(made[one.__name__], one)
     for shape in (*configs, *shapes):
         _describe(made[shape.__name__], shape)
+        # The service closes a shape when it first reads one: it stands last whether it has or not.
+        made[shape.__name__].pop("additionalProperties", None)
         made[shape.__name__]["additionalProperties"] = False
     made["ChangeBody"]["minProperties"] = 1
     made["ChangeBody"]["properties"]["config"]["anyOf"] = [

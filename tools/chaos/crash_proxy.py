@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import http.client
 import socket
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Self
 
 from tools.chaos.calls import Step, read, refused_for_itself
+from tools.loopback import LoopbackServer
 from tools.processes import LOOPBACK
 
 if TYPE_CHECKING:
@@ -30,29 +30,23 @@ class CrashProxy:
 
     def __init__(self, port: int, upstream_port: int, reaper: Reaper, workers: Workers) -> None:
         self._server = _Server(port, upstream_port, reaper, workers)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def __enter__(self) -> Self:
         """Begin to listen."""
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop listening."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.stop()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
+class _Server(LoopbackServer):
     def __init__(self, port: int, upstream_port: int, reaper: Reaper, workers: Workers) -> None:
         self.upstream_port = upstream_port
         self.reaper = reaper
         self.workers = workers
-        super().__init__((LOOPBACK, port), _Handler)
+        super().__init__(_Handler, port)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: that a line breaks is what this is all about."""

@@ -7,11 +7,11 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Self
 
 from tools.chaos.books import Arrival, Fate
-from tools.processes import LOOPBACK
+from tools.loopback import LoopbackServer
 
 if TYPE_CHECKING:
     from tools.chaos.dice import Dice
@@ -55,11 +55,10 @@ class Receivers:
         self._seen: Counter[str] = Counter()
         self._arrivals: list[Arrival] = []
         self._server = _Server(self, reaper)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def url(self, temper: str, user_id: str) -> str:
         """Return an address: ``mixed``, ``broken`` (always refuses) or ``leaving`` (410 once)."""
-        return f"http://{LOOPBACK}:{self._server.server_address[1]}/{temper}/{user_id}"
+        return f"{self._server.origin}/{temper}/{user_id}"
 
     @property
     def arrivals(self) -> list[Arrival]:
@@ -90,24 +89,19 @@ class Receivers:
 
     def __enter__(self) -> Self:
         """Begin to listen."""
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop listening; what came in stays readable."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.stop()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
+class _Server(LoopbackServer):
     def __init__(self, receivers: Receivers, reaper: Reaper) -> None:
         self.receivers = receivers
         self.reaper = reaper
-        super().__init__((LOOPBACK, 0), _Handler)
+        super().__init__(_Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: a sender that dies breaks its lines."""

@@ -13,9 +13,11 @@ import re
 import threading
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl
+
+from tools.loopback import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +89,9 @@ class Post:
 class SlackPeer:
     """The workspace; a context manager that listens at ``url``."""
 
-    def __init__(self, *, users: Mapping[str, str], channels: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *, users: Mapping[str, str], channels: tuple[str, ...] = (), port: int = 0
+    ) -> None:
         self.users = dict(users)
         self.channels = set(channels)
         self.token = TOKEN
@@ -96,13 +100,12 @@ class SlackPeer:
         self._scripts: defaultdict[str, deque[Answer]] = defaultdict(deque)
         self._released = threading.Event()
         self._counter = itertools.count(1)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._server = LoopbackServer(_handler(self), port)
 
     @property
     def url(self) -> str:
         """Return what stands in place of ``https://slack.com/api/``."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/api/"
+        return f"{self._server.origin}/api/"
 
     def script(self, method: str, *answers: Answer) -> None:
         """Answer the next calls of a method so."""
@@ -110,15 +113,13 @@ class SlackPeer:
 
     def __enter__(self) -> Self:
         """Begin to listen."""
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Answer nobody any more; whoever is kept waiting is let go."""
         self._released.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()
 
     def answer(self, method: str, token: str, request: Mapping[str, Any]) -> Answer:
         """Answer one call."""

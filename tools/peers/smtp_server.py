@@ -67,12 +67,13 @@ class SmtpPeer:
         tls: ssl.SSLContext | None = None,
         implicit: bool = False,
         users: Mapping[str, str] | None = None,
+        port: int = 0,
     ) -> None:
         self.mails: list[ReceivedMail] = []
         self.replies: dict[str, str] = {}
         self.drops: set[str] = set()
         self.hangs: set[str] = set()
-        self.port = 0
+        self.port = port
         self._tls = tls
         self.is_implicit = implicit
         self._users = dict(users or {})
@@ -96,7 +97,7 @@ class SmtpPeer:
         self._loop.close()
         self._loop = asyncio.get_running_loop()
         server = await self._loop.create_server(
-            self._session, self.host, 0, ssl=self._tls if self.is_implicit else None
+            self._session, self.host, self.port, ssl=self._tls if self.is_implicit else None
         )
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()

@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
-from markdown_it.rules_inline import emphasis
+from markdown_it.rules_inline import emphasis, linkify
 from markdown_it.token import Token
 
 if TYPE_CHECKING:
@@ -25,13 +25,22 @@ if TYPE_CHECKING:
 SCHEMES = ("http", "https", "mailto")
 
 DEEPEST = 20
-"""Levels of quotes and lists within each other; the reader drops what lies deeper."""
+"""Levels within each other, of quotes and lists as of emphasis; the reader drops deeper blocks."""
+
+LONGEST_WORD = 2000
+"""Characters without a space; where there are more, an address that is no link's stays text.
+
+The search for addresses reads on to the end of the word at each ``http://`` in it, and nothing can
+stop it meanwhile: 128 KiB of them would hold up the worker, and everybody's messages, for minutes.
+"""
 
 _TAGS = {
     "a", "blockquote", "br", "code", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol",
     "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
 _ATTRIBUTES: dict[str, set[str]] = {"a": {"href"}, "ol": {"start"}, "*": set()}
+_ENDLESS = re.compile(rf"\S{{{LONGEST_WORD + 1}}}")
+_WEB = re.compile(r"(?:^|[^a-z0-9.+-])https?$", re.IGNORECASE)
 _QUOTES = re.compile(r"""<[^>]*>|["']""")
 _ENTITIES = {'"': "&quot;", "'": "&#x27;"}
 
@@ -42,7 +51,8 @@ def html(text: str) -> str:
     """Return a fragment of HTML in which no tag, entity or attribute is the caller's own."""
     import nh3
 
-    rendered = _reader().renderer.render(tokens(text), _reader().options, {})
+    reader = _reader(finds_addresses=True)
+    rendered = reader.renderer.render(tokens(text), reader.options, {})
     clean = nh3.clean(
         rendered,
         tags=_TAGS,
@@ -57,9 +67,12 @@ def html(text: str) -> str:
 
 def tokens(text: str) -> list[Token]:
     """Read Markdown; what would come out empty or cut short is taken as plain text."""
-    found = _reader().parse(text)
-    too_deep = any(token.level >= DEEPEST - 1 for token in found)
-    return _plain(text) if too_deep or not any(map(_shows, found)) else found
+    found = _reader(finds_addresses=_ENDLESS.search(text) is None).parse(text)
+    return _plain(text) if any(map(_is_too_deep, found)) or not any(map(_shows, found)) else found
+
+
+def _is_too_deep(token: Token) -> bool:
+    return token.level >= DEEPEST - 1 or any(map(_is_too_deep, token.children or ()))
 
 
 def _shows(token: Token) -> bool:
@@ -81,11 +94,12 @@ def _plain(text: str) -> list[Token]:
 
 
 @cache
-def _reader() -> MarkdownIt:
-    options = {"html": False, "linkify": True, "breaks": True, "maxNesting": DEEPEST}
+def _reader(*, finds_addresses: bool) -> MarkdownIt:
+    options = {"html": False, "linkify": finds_addresses, "breaks": True, "maxNesting": DEEPEST}
     reader = MarkdownIt("js-default", options).disable(["entity", "reference"])
     reader.validateLink = _leads_somewhere  # type: ignore[method-assign] # its documented seam
     reader.inline.ruler.at("emphasis", _emphasis)
+    reader.inline.ruler.at("linkify", _address)
     reader.core.ruler.push("mend_links", _mend_links)
     if reader.linkify is not None:
         for scheme in ("ftp:", "//"):
@@ -97,6 +111,21 @@ def _reader() -> MarkdownIt:
 
 def _leads_somewhere(url: str) -> bool:
     return url.lower().startswith(("http://", "https://", "mailto:"))
+
+
+def _address(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - the reader's signature
+    """Look for an address behind a scheme, and not through all the text before it each time."""
+    text, last = state.pending, state.pending[-len("-https") :]
+    if state.src[state.pos] != ":" or not _WEB.search(last):
+        return False
+    if not silent and len(text) > len(last):
+        state.pending = text[: -len(last)]
+        state.pushPending()
+    state.pending = last
+    found = linkify(state, silent)
+    if silent:
+        state.pending = text
+    return found
 
 
 def _emphasis(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - the reader's signature

@@ -202,8 +202,6 @@ def clock() -> SystemClock:
 @cache
 def logger() -> Logger:
     """Return the structured log."""
-    import logging
-
     from aws_lambda_powertools import Logger
 
     # What logging says of a line that it cannot write quotes the error being handled, secrets too.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from html import unescape
 
 import pytest
@@ -59,6 +61,7 @@ def words(text):
         ("``", "<p>``</p>"),
         ("```\n```", "<p>```<br>\n```</p>"),
         ("> " * 30 + "deep", "<p>" + "&gt; " * 30 + "deep</p>"),
+        ("*a " * 30 + "a*" * 30, "<p>" + "*a " * 30 + "a*" * 30 + "</p>"),
         ("report.txt a.b", "<p>report.txt a.b</p>"),
     ],
 )
@@ -87,6 +90,42 @@ def test_links_and_images(text, target, label):
 
     assert (unescape(link[0]), unescape(link[1])) == (target, label)
     assert "<img" not in html(text)
+
+
+def test_addresses_beside_an_endless_word_stay_text():
+    """Links that are written as such stay links."""
+    page = html("https://e.com/a [b](https://e.com/c) " + "d" * 2001)
+
+    link = '<a href="https://e.com/c" rel="noopener noreferrer nofollow">b</a>'
+    assert page == f"<p>https://e.com/a {link} {'d' * 2001}</p>\n"
+
+
+READ = """
+import resource, sys
+from channels.markdown import html
+resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+html(sys.argv[1] * (512 * 1024 // len(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        pytest.param("http://a.b/(", id="an address that never ends"),
+        pytest.param("x :// ", id="schemes that are none"),
+        pytest.param("http://( ", id="schemes without an address"),
+        pytest.param("a://" + "b" * 60 + " ", id="schemes that lead nowhere"),
+    ],
+)
+def test_no_text_holds_a_worker_up(piece):
+    """Four times the longest message costs seconds of the processor; its square would be minutes.
+
+    The limit is the operating system's, on the processor's time: nothing within Python can stop
+    a search of its own once it is under way.
+    """
+    read = subprocess.run([sys.executable, "-c", READ, piece], check=False)
+
+    assert read.returncode == 0
 
 
 @given(MARKUP | HOSTILE)

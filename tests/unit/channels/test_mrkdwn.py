@@ -64,6 +64,13 @@ def test_a_long_address_stands_beside_its_label():
     assert written(f"<{address}>") == address
 
 
+def test_emphasis_without_end_is_text():
+    """A tree of it would be deeper than Python climbs."""
+    text = "*a " * 400 + "a*" * 400
+
+    assert written(text) == text
+
+
 @given(MARKUP | HOSTILE)
 def test_nobody_is_mentioned(text):
     """Every bracket that stays opens a link of ours, and every ampersand an entity of ours."""

@@ -990,7 +990,14 @@ def test_a_channel_that_breaks_is_an_attempt_that_failed(world, error):
     name = type(error).__name__
     assert (row.status, row.attempts, row.error_code) == ("pending", 1, "internal_error")
     assert row.error_message == f"the TEST channel failed: {name}"
-    assert ("channel.broke", {"integration_type": "TEST", "error": name}) in world.journal.lines
+    told = {
+        "user_id": USER,
+        "delivery_id": only,
+        "request_id": "r-1",
+        "integration_type": "TEST",
+        "error": name,
+    }
+    assert ("channel.broke", told) in world.journal.lines
     assert "xoxb" not in repr(world.journal.lines)
 
 

@@ -231,7 +231,7 @@ class Visit:
         except Exception as error:  # noqa: BLE001 - its mistake must not cost the record
             worker.journal.note(
                 "channel.broke",
-                integration_type=message.integration_type,
+                **ids(message),
                 error=type(error).__name__,
             )
             return _uncertain(

@@ -35,8 +35,10 @@ class Mailbox:
         """Return a page; ``params`` are the query's, as text."""
         if flaws := paging.unknown(params, PARAMETERS):
             raise InvalidInputError(*flaws)
-        integration_type = params.get("integration_type", TYPES[0]).upper()
-        if integration_type not in TYPES:
+        given = params.get("integration_type", TYPES[0])
+        integration_type = given.upper()
+        # isascii: upper() maps a few foreign letters onto ASCII ones.
+        if not given.isascii() or integration_type not in TYPES:
             raise InvalidInputError(Flaw("/integration_type", f"must be one of {', '.join(TYPES)}"))
         prefix = _prefix(integration_type)
         limit = paging.number(params, "limit", paging.LIMIT)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Doorbells,
         Identities,
         Journal,
+        Message,
         Outcomes,
         Overrides,
     )
@@ -88,11 +89,11 @@ class Mover:
         return [one for one in siblings if one.status == Status.PENDING and one.waits]
 
 
-def ids(row: Delivery) -> dict[str, object]:
+def ids(one: Delivery | Message) -> dict[str, object]:
     """Return what every line of the log about a delivery names."""
     return {
-        "user_id": row.user_id,
-        "delivery_id": row.delivery_id,
-        "request_id": row.request_id,
-        "integration_type": row.integration_type,
+        "user_id": one.user_id,
+        "delivery_id": one.delivery_id,
+        "request_id": one.request_id,
+        "integration_type": one.integration_type,
     }

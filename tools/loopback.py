@@ -1,0 +1,46 @@
+"""An HTTP server that only this machine can reach, for receivers and proxies of our own."""
+
+from __future__ import annotations
+
+import threading
+from http.server import ThreadingHTTPServer
+from socketserver import TCPServer
+from typing import TYPE_CHECKING
+
+from tools.processes import LOOPBACK
+
+if TYPE_CHECKING:
+    from http.server import BaseHTTPRequestHandler
+
+LOOK = 0.02
+"""Seconds between two looks at whether it is to stop."""
+
+
+class LoopbackServer(ThreadingHTTPServer):
+    """Serves each connection in a thread of its own, at a free port unless one is named."""
+
+    request_queue_size = 128
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler], port: int = 0) -> None:
+        super().__init__((LOOPBACK, port), handler)
+        self._thread = threading.Thread(target=self.serve_forever, args=(LOOK,), daemon=True)
+
+    def server_bind(self) -> None:
+        """Bind without asking the resolver for this machine's name, which can take seconds."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = LOOPBACK, self.server_address[1]
+
+    @property
+    def origin(self) -> str:
+        """Where it answers: a URL without a path."""
+        return f"http://{LOOPBACK}:{self.server_port}"
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Serve no longer, and give the port back."""
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
