@@ -36,15 +36,20 @@ FOOT = (
 )
 
 
-def measure(rows: Sequence[str]) -> list[Figure]:
-    """Measure rows one after the other, and say how long each took."""
+def measure(rows: Sequence[str]) -> tuple[list[Figure], bool]:
+    """Measure rows one after the other; tell whether all of them could be measured."""
     figures: list[Figure] = []
+    whole = True
     for row in rows:
         began = time.monotonic()
         print(f"bench: {row} …", flush=True)
-        figures += import_module(f"bench.{row}").figures()
+        try:
+            figures += import_module(f"bench.{row}").figures()
+        except ToolFailure as failure:
+            print(f"error: {failure}", file=sys.stderr)
+            whole = False
         print(f"bench: {row} took {time.monotonic() - began:.0f} s", flush=True)
-    return figures
+    return figures, whole
 
 
 def table(figures: Sequence[Figure]) -> Table:
@@ -70,10 +75,10 @@ def main(names: list[str]) -> int:
         return 2
     try:
         build()
-        figures = measure(names or ROWS)
     except ToolFailure as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 2
+    figures, whole = measure(names or ROWS)
     Console(width=None if sys.stdout.isatty() else 150).print(table(figures))
     written = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -84,7 +89,7 @@ def main(names: list[str]) -> int:
     RESULTS.write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n")
     plot = [*comparison.python(), "-m", "bench.plot", str(RESULTS)]
     subprocess.run(plot, cwd=ROOT, check=True)
-    return exit_code(figures)
+    return exit_code(figures) if whole else 2
 
 
 if __name__ == "__main__":

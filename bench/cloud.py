@@ -112,7 +112,7 @@ def flow(cloud: LocalCloud, stack: Stack) -> Iterator[Figure]:
     )  # fmt: skip
     yield Figure(
         row="flow", what="of that, the local cloud's own process was busy", value=share * 100,
-        unit="%", note="it serves one AWS call at a time",
+        unit="%", note="of one core",
     )  # fmt: skip
     yield Figure(row="flow", what="sends accepted", value=SENDS / accepted, unit="/s")
     yield Figure(

@@ -80,4 +80,4 @@ def peer() -> Iterator[str]:
         yield output.readline().strip()
     finally:
         process.terminate()
-        process.wait()
+        process.communicate()

@@ -11,7 +11,7 @@ import time
 
 from channels import webhook
 from dispatcher import queue, wiring
-from dispatcher.adapters.machine import LogJournal, ThreadWatchdog
+from dispatcher.adapters.machine import ThreadWatchdog
 from dispatcher.doorbells import DeliveryBell, encode
 from dispatcher.resolution import Override, UserOverrides
 from tests.world import USER, World
@@ -52,7 +52,7 @@ worker = dataclasses.replace(
     vault=Vault(),
     channels=lambda _: channel,
     watchdog=ThreadWatchdog(),
-    journal=LogJournal(wiring.logger()),
+    journal=wiring.journal(),
 )
 
 
@@ -71,7 +71,10 @@ def deliver(events):
     """Let the worker answer."""
     for event in events:
         queue.each(
-            event, lambda: worker, lambda one, record: one.answer(record.body, "Q", lambda: 100.0)
+            event,
+            None,
+            lambda: worker,
+            lambda one, record: one.answer(record.body, "Q", lambda: 100.0),
         )
 
 
