@@ -34,7 +34,7 @@ def main(words: list[str]) -> int:
     answer.pop("ResponseMetadata", None)
     found = jmespath.search(query, answer)
     if found:
-        print(found if output == "text" else json.dumps(found, indent=4, default=str))  # noqa: T201
+        print(found if output == "text" else json.dumps(found, indent=4, default=str))  # noqa: T201 - it is a command
     return 0
 
 
