@@ -5,13 +5,12 @@ The ports are always the same for a service, so that a second demo finds it depl
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tools.failure import ToolFailure
 from tools.peers.slack_server import TOKEN, SlackPeer
-from tools.processes import LOOPBACK, holder
+from tools.processes import LOOPBACK, holder, is_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -70,15 +69,11 @@ class Ports:
     def require_free(self, service: int) -> None:
         """Refuse a port that somebody holds, naming them if we may see them."""
         for what, port in self:
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((LOOPBACK, port))
-                except OSError as error:
-                    raise ToolFailure(
-                        f"Port {port} is in use by {holder(port)}, and the demo's {what} listens "
-                        f"there. Stop that, or choose another port: make demo PORT={service + 10}"
-                    ) from error
+            if is_held(port):
+                raise ToolFailure(
+                    f"Port {port} is in use by {holder(port)}, and the demo's {what} listens "
+                    f"there. Stop that, or choose another port: make demo PORT={service + 10}"
+                )
 
 
 def workspace(port: int) -> SlackPeer:

@@ -102,16 +102,23 @@ class Background:
 
 def require_free(port: int, variable: str) -> None:
     """Refuse a port that somebody else holds, naming them if we may see them."""
+    if is_held(port):
+        raise ToolFailure(
+            f"Port {port} is in use by {holder(port)}. "
+            f"Stop that, or choose another port: make up {variable}={port + 1}"
+        )
+
+
+def is_held(port: int) -> bool:
+    """Tell whether somebody listens on a port of this machine."""
     with socket.socket() as probe:
         # Lets us pass over connections that are only lingering; not over a listener.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
-        except OSError as error:
-            raise ToolFailure(
-                f"Port {port} is in use by {holder(port)}. "
-                f"Stop that, or choose another port: make up {variable}={port + 1}"
-            ) from error
+        except OSError:
+            return True
+    return False
 
 
 def holder(port: int) -> str:
