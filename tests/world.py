@@ -7,7 +7,7 @@ from collections import defaultdict
 from dispatcher import protocol
 from dispatcher.delivery import REQUEST, Delivery
 from dispatcher.doorbells import encode
-from dispatcher.resolution import Override, UserOverrides
+from dispatcher.resolution import Override, UserOverrides, system_defaults
 from dispatcher.usecases.acceptance import Acceptance
 from dispatcher.usecases.configurations import Configurations, Defaults
 from dispatcher.usecases.delivering import Worker
@@ -60,6 +60,7 @@ class World:
         self.seconds_left = 100.0
         shared = {
             "environ": self.environ,
+            "system_defaults": self.system_defaults,
             "retention": 90 * 86_400.0,
             "overrides": self.overrides,
             "deliveries": wrap(self.deliveries),
@@ -78,9 +79,10 @@ class World:
             rounds=self.rounds,
             watchdog=PatientWatchdog(),
         )
-        self.defaults = Defaults(environ=self.environ)
+        self.defaults = Defaults(system_defaults=self.system_defaults)
         self.configurations = Configurations(
             environ=self.environ,
+            system_defaults=self.system_defaults,
             overrides=self.overrides,
             vault=self.vault,
             clock=self.clock,
@@ -88,7 +90,10 @@ class World:
         )
         self.history = History(deliveries=self.deliveries, clock=self.clock)
         self.health = Health(
-            environ=self.environ, service="dispatcher", probes=self.probes, clock=self.clock
+            system_defaults=self.system_defaults,
+            service="dispatcher",
+            probes=self.probes,
+            clock=self.clock,
         )
         self.intake = Intake(
             acceptance=self.acceptance, doorbells=self.doorbells, journal=self.journal
@@ -99,6 +104,10 @@ class World:
             clock=self.clock,
             journal=self.journal,
         )
+
+    def system_defaults(self):
+        """Work the defaults out anew each time: tests change the environment."""
+        return system_defaults(self.environ)
 
     def override(self, integration_type: str, user_id: str = USER, **settings: object) -> None:
         """Store an override as it is, whatever a caller would be allowed."""

@@ -5,6 +5,7 @@ Pure: the environment is an argument, nothing is stored, nothing is looked up.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,6 @@ from dispatcher.errors import BrokenSettingError
 from dispatcher.integrations import catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from dispatcher.integrations.integration import Config
 
 SETTINGS = ("enabled", "priority", "retry_count", "retry_delay_seconds", "config")
@@ -103,7 +102,11 @@ class Effective:
     disabled: Mapping[str, str]
 
 
-def system_defaults(environ: Mapping[str, str]) -> dict[str, Default]:
+SystemDefaults = Mapping[str, Default]
+"""Every integration's default, in delivery order."""
+
+
+def system_defaults(environ: Mapping[str, str]) -> SystemDefaults:
     """Return every integration's default in delivery order.
 
     ``INTEGRATION_DEFAULTS_<TYPE>_<SETTING>`` replaces a built-in value; empty counts as unset.
@@ -142,9 +145,9 @@ def effective(defaults: Mapping[str, Default], overrides: UserOverrides) -> Effe
     order = list(catalogue())
     configs, disabled = {}, {}
     for name in order:
-        merged, reason = _merge(defaults[name], overrides.by_type.get(name))
+        configuration, reason = resolved(defaults[name], overrides.by_type.get(name))
         if reason is None:
-            configs[name] = merged
+            configs[name] = configuration
         else:
             disabled[name] = reason
     ranked = sorted(configs.items(), key=lambda item: item[1].priority)
@@ -153,10 +156,11 @@ def effective(defaults: Mapping[str, Default], overrides: UserOverrides) -> Effe
 
 def merged(default: Default, override: Override | None) -> Configuration:
     """Return the settings of one integration, whether or not it is enabled."""
-    return _merge(default, override)[0]
+    return resolved(default, override)[0]
 
 
-def _merge(default: Default, override: Override | None) -> tuple[Configuration, str | None]:
+def resolved(default: Default, override: Override | None) -> tuple[Configuration, str | None]:
+    """Return the settings of one integration, and why it is not used; ``None`` if it is."""
     base = default.configuration
     settings = override.settings if override else {}
     result = Configuration(

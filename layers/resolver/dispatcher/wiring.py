@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Tokens,
         Vault,
     )
+    from dispatcher.resolution import SystemDefaults
     from dispatcher.usecases.acceptance import Acceptance
     from dispatcher.usecases.authentication import Authentication, Open
     from dispatcher.usecases.configurations import Configurations, Defaults
@@ -77,7 +78,7 @@ def defaults() -> Defaults:
     """Return what shows the system's defaults."""
     from dispatcher.usecases.configurations import Defaults
 
-    return Defaults(environ=_environ())
+    return Defaults(system_defaults=_system_defaults)
 
 
 @cache
@@ -87,6 +88,7 @@ def configurations() -> Configurations:
 
     return Configurations(
         environ=_environ(),
+        system_defaults=_system_defaults,
         overrides=_overrides(),
         vault=_vault(),
         clock=clock(),
@@ -188,7 +190,7 @@ def health() -> Health:
         peer=_peer,
     )
     service = _environ().get("POWERTOOLS_SERVICE_NAME", "integration-dispatcher")
-    return Health(environ=_environ(), service=service, probes=probes, clock=clock())
+    return Health(system_defaults=_system_defaults, service=service, probes=probes, clock=clock())
 
 
 @cache
@@ -228,8 +230,8 @@ def reset() -> None:
     for made in (
         client, authentication, defaults, configurations, acceptance, intake, history, mailbox,
         rounds, worker, sweeper, health, clock, logger, journal,
-        _environ, _overrides, _deliveries, _doorbells, _vault, _outcomes, _identities,
-        _channel,
+        _environ, _system_defaults, _overrides, _deliveries, _doorbells, _vault, _outcomes,
+        _identities, _channel,
     ):  # fmt: skip
         made.cache_clear()
 
@@ -241,6 +243,7 @@ class _Shared(TypedDict):
     """What every use case stands on that moves deliveries."""
 
     environ: Mapping[str, str]
+    system_defaults: Callable[[], SystemDefaults]
     retention: float
     overrides: Overrides
     deliveries: Deliveries
@@ -253,6 +256,7 @@ class _Shared(TypedDict):
 def _shared() -> _Shared:
     return {
         "environ": _environ(),
+        "system_defaults": _system_defaults,
         "retention": _retention(),
         "overrides": _overrides(),
         "deliveries": _deliveries(),
@@ -386,6 +390,13 @@ def docs_are_public() -> bool:
 def _environ() -> Mapping[str, str]:
     # Read once: os.environ decodes each value at every look, and a resolution looks at dozens.
     return dict(os.environ)
+
+
+@cache
+def _system_defaults() -> SystemDefaults:
+    from dispatcher.resolution import system_defaults
+
+    return system_defaults(_environ())
 
 
 def _needed(variable: str) -> str:

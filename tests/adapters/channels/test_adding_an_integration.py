@@ -12,7 +12,6 @@ import dispatcher.integrations
 from dispatcher.errors import InvalidInputError
 from dispatcher.integrations import catalogue
 from dispatcher.outcomes import Delivered
-from dispatcher.usecases.configurations import Defaults
 from tests.documents import blocks
 from tests.world import USER, World
 
@@ -64,7 +63,7 @@ def test_it_is_an_integration_like_the_others(world):
     """In the defaults, with a reason, under the operator's variables, and in the health."""
     world.environ["INTEGRATION_DEFAULTS_NTFY_PRIORITY"] = "1"
 
-    defaults = Defaults(environ=world.environ).listing()["default_integrations"]
+    defaults = world.defaults.listing()["default_integrations"]
     disabled = world.configurations.effective(USER)["disabled_integrations"]
     health = world.health.report()["integrations"]
 

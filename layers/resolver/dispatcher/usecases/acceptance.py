@@ -29,7 +29,7 @@ from dispatcher.protocol import (
     watch_from,
     within_reach,
 )
-from dispatcher.resolution import Effective, effective, merged, system_defaults
+from dispatcher.resolution import Effective, effective, merged
 from dispatcher.usecases.moving import Mover
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Acceptance(Mover):
         self, user_id: str, request_id: str, send: SendBody, now: float, *, forced: bool
     ) -> tuple[list[Delivery], list[dict[str, str]]]:
         wanted = send.integration_types or list(catalogue())
-        defaults, stored = system_defaults(self.environ), self.overrides.get(user_id)
+        defaults, stored = self.system_defaults(), self.overrides.get(user_id)
         resolved = effective(defaults, stored)
         if forced:
             all_of_them = {

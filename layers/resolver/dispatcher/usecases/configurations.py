@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from dispatcher.delivery import rfc3339
 from dispatcher.errors import ConflictError, Flaw, InvalidInputError, NotFoundError, RefusedError
 from dispatcher.integrations import catalogue
-from dispatcher.resolution import Override, Secrets, effective, merged, system_defaults
+from dispatcher.resolution import Override, Secrets, effective, merged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dispatcher.integrations.integration import Config, Integration
     from dispatcher.ports import Clock, Identities, Overrides, Vault
+    from dispatcher.resolution import SystemDefaults
 
 UPDATE_TRIES = 4
 """Times that an update is worked out, each time on what somebody else has written meanwhile."""
@@ -27,11 +28,11 @@ UPDATE_TRIES = 4
 class Defaults:
     """What the API says of the system's own settings, which nobody has stored."""
 
-    environ: Mapping[str, str]
+    system_defaults: Callable[[], SystemDefaults]
 
     def listing(self) -> dict[str, Any]:
         """Return the defaults of all integrations in priority order."""
-        defaults = system_defaults(self.environ)
+        defaults = self.system_defaults()
         return {
             "default_integrations": {
                 name: one.configuration.as_json() for name, one in defaults.items()
@@ -44,6 +45,7 @@ class Configurations:
     """All that the API says and changes about configuration."""
 
     environ: Mapping[str, str]
+    system_defaults: Callable[[], SystemDefaults]
     overrides: Overrides
     vault: Vault
     clock: Clock
@@ -52,7 +54,7 @@ class Configurations:
     def effective(self, user_id: str) -> dict[str, Any]:
         """Return what a delivery to the user would use now, and why it would use nothing else."""
         stored = self.overrides.get(user_id)
-        resolved = effective(system_defaults(self.environ), stored)
+        resolved = effective(self.system_defaults(), stored)
         return {
             "user_id": user_id,
             "user_overrides": {name: dict(one.settings) for name, one in _ordered(stored.by_type)},
@@ -205,7 +207,7 @@ class Configurations:
         return new
 
     def _demand_required(self, integration: Integration, override: Override) -> None:
-        configuration = merged(system_defaults(self.environ)[integration.name], override)
+        configuration = merged(self.system_defaults()[integration.name], override)
         missing = [key for key in integration.required if key not in configuration.config]
         if configuration.enabled and missing:
             raise InvalidInputError(

@@ -19,7 +19,6 @@ from dispatcher.errors import RefusedError, UnavailableError
 from dispatcher.integrations import catalogue
 from dispatcher.outcomes import Outcome, Permanent, Retry
 from dispatcher.protocol import Ending, Refusal, key_of
-from dispatcher.resolution import system_defaults
 from dispatcher.usecases.moving import Mover, ids
 from dispatcher.usecases.preparing import Desk
 from dispatcher.usecases.recording import Record
@@ -72,7 +71,7 @@ class Worker(Mover):
         """
         # Before any claim: with a broken setting nothing can be sent, and a claim would count as a
         # lost try.
-        system_defaults(self.environ)
+        self.system_defaults()
         try:
             doorbell = decode(body)
         except UnreadableError as error:

@@ -9,12 +9,12 @@ from dispatcher import VERSION
 from dispatcher.delivery import rfc3339
 from dispatcher.errors import BrokenSettingError
 from dispatcher.integrations import catalogue
-from dispatcher.resolution import system_defaults
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dispatcher.ports import Clock, Probes
+    from dispatcher.resolution import SystemDefaults
 
 CACHED = 60.0
 """Seconds that one look serves."""
@@ -30,7 +30,7 @@ class Health:
     Nobody needs a permission to ask, so nothing here is a secret.
     """
 
-    environ: Mapping[str, str]
+    system_defaults: Callable[[], SystemDefaults]
     service: str
     probes: Probes
     clock: Clock
@@ -49,7 +49,7 @@ class Health:
     def _look(self) -> dict[str, Any]:
         about = {"service": self.service, "version": VERSION}
         try:
-            defaults = system_defaults(self.environ)
+            defaults = self.system_defaults()
         except BrokenSettingError as error:
             return {"status": "unhealthy", **about, "integrations": {}, "detail": str(error)}
         configured = [name for name, one in defaults.items() if one.configured]

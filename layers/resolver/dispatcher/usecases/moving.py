@@ -11,7 +11,7 @@ from dispatcher.errors import UnavailableError
 from dispatcher.protocol import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dispatcher.ports import (
         Clock,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Outcomes,
         Overrides,
     )
+    from dispatcher.resolution import SystemDefaults
 
 
 class Ring(Protocol):
@@ -37,6 +38,7 @@ class Mover:
     """Accepts, tries, ends or restarts deliveries."""
 
     environ: Mapping[str, str]
+    system_defaults: Callable[[], SystemDefaults]
     retention: float
     """Seconds that finished deliveries and their requests are kept."""
     overrides: Overrides

@@ -11,11 +11,11 @@ from dispatcher.integrations.integration import Recipient
 from dispatcher.outcomes import Retry
 from dispatcher.ports import Message
 from dispatcher.protocol import Ending
-from dispatcher.resolution import NOT_CONFIGURED, Secrets, effective, merged, system_defaults
+from dispatcher.resolution import NOT_CONFIGURED, Secrets, resolved
 
 if TYPE_CHECKING:
     from dispatcher.ports import Vault
-    from dispatcher.resolution import Default, UserOverrides
+    from dispatcher.resolution import UserOverrides
     from dispatcher.usecases.moving import Mover
 
 FRESH = 10.0
@@ -30,7 +30,6 @@ class Desk:
         self._vault = vault
         self._user_id = user_id
         self._read_at = 0.0
-        self._defaults: dict[str, Default] = {}
         self._requests: dict[str, Item | None] = {}
         self.overrides: UserOverrides | None = None
         """The reading that was sent with last, however old."""
@@ -54,24 +53,23 @@ class Desk:
             )
         if row.expires_at is not None and self._mover.clock.now() > row.expires_at:
             return Ending(status=Status.FAILED, code="expired", message="expires_at has passed")
-        defaults, overrides = self._settings()
         name = row.integration_type
+        default = self._mover.system_defaults()[name]
         integration = catalogue()[name]
-        reason = effective(defaults, overrides).disabled.get(name)
+        override = self._fresh_overrides().by_type.get(name)
+        configuration, reason = resolved(default, override)
         if reason and not row.forced:
             return Ending(
                 status=Status.SKIPPED,
                 code=reason,
                 message=f"{name} is no longer used for this user: {reason}",
             )
-        if not defaults[name].configured:
+        if not default.configured:
             return Ending(
                 status=Status.FAILED,
                 code=NOT_CONFIGURED,
                 message=f"{name} is not configured on this system",
             )
-        override = overrides.by_type.get(name)
-        configuration = merged(defaults[name], override)
         sealed = override.sealed if override else ()
         try:
             secrets = Secrets.of(self._vault.open(row.user_id, name, sealed) if sealed else {})
@@ -106,11 +104,10 @@ class Desk:
             attempted_at=self._mover.clock.now(),
         )
 
-    def _settings(self) -> tuple[dict[str, Default], UserOverrides]:
-        """Return defaults and overrides, read anew once the last reading is no longer fresh."""
+    def _fresh_overrides(self) -> UserOverrides:
+        """Return the user's overrides, read anew once the last reading is no longer fresh."""
         now = self._mover.clock.monotonic()
         if self.overrides is None or now - self._read_at > FRESH:
-            self._defaults = system_defaults(self._mover.environ)
             self.overrides = self._mover.overrides.get(self._user_id)
             self._read_at = now
-        return self._defaults, self.overrides
+        return self.overrides

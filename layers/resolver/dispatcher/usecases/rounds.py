@@ -10,7 +10,7 @@ from dispatcher.delivery import Delivery, Status, kept
 from dispatcher.doorbells import DeliveryBell
 from dispatcher.errors import ConflictError, NotFoundError, RefusedError
 from dispatcher.protocol import Change, Write, key_of
-from dispatcher.resolution import merged, system_defaults
+from dispatcher.resolution import merged
 from dispatcher.usecases.moving import Mover, ids
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Rounds(Mover):
         token = self.identities.token()
         now = self.clock.now()
         stored = self.overrides.get(row.user_id).by_type.get(row.integration_type)
-        policy = merged(system_defaults(self.environ)[row.integration_type], stored)
+        policy = merged(self.system_defaults()[row.integration_type], stored)
         step = protocol.new_round(
             row,
             token,
