@@ -68,8 +68,8 @@ class Sizes:
     overrides_row: int = 180
     send_log: int = 1240
     """Lines of one send: accepted and answered."""
-    attempt_log: int = 1360
-    """Lines of one attempt: attempted, and (the last one) ended."""
+    attempt_log: int = 830
+    """The line of one attempt."""
     batch_log: int = 250
     """The line of one batch."""
 

@@ -35,6 +35,24 @@ override = Override(
 )
 
 
+class Table:
+    """AWS, stubbed: rows in memory, neither copied nor checked."""
+
+    @staticmethod
+    def get(key):
+        """Return a row."""
+        return world.deliveries.rows[key]
+
+    @staticmethod
+    def apply(key, change):
+        """Change a row."""
+        row = world.deliveries.rows[key]
+        row.update(change.set)
+        for name, number in change.add.items():
+            row[name] += number
+        return row
+
+
 class Vault:
     """Remembers what it opened, as the real one does."""
 
@@ -45,10 +63,13 @@ class Vault:
 
 
 world.overrides.rows[USER] = UserOverrides({"WEBHOOK": override}, 1)
+defaults = world.system_defaults()
 channel = webhook.channel(world.environ, lambda _: None)
 sys.stdout, output = open(os.devnull, "w"), sys.stdout  # noqa: PTH123, SIM115 - for good
 worker = dataclasses.replace(
     world.worker,
+    system_defaults=lambda: defaults,
+    deliveries=Table,
     vault=Vault(),
     channels=lambda _: channel,
     watchdog=ThreadWatchdog(),

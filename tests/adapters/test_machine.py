@@ -82,6 +82,29 @@ def test_the_watchdog_leaves_work_behind_that_takes_too_long():
     assert returned is None
 
 
+def test_a_thread_of_the_watchdog_serves_again():
+    """A thread for each attempt would cost more than most attempts."""
+    watchdog = ThreadWatchdog()
+
+    first = watchdog.within(5, threading.get_ident)
+    second = watchdog.within(5, threading.get_ident)
+
+    assert first == second != threading.get_ident()
+
+
+def test_work_that_found_no_thread_in_time_never_begins():
+    """Whoever was told that it is over may have done it another way."""
+    release, begun = threading.Event(), []
+    watchdog = ThreadWatchdog(threads=1)
+    watchdog.within(0.01, lambda: release.wait(30))
+
+    returned = watchdog.within(0.01, lambda: begun.append("late"))
+
+    release.set()
+    assert watchdog.within(5, lambda: "next") == "next"
+    assert (returned, begun) == (None, [])
+
+
 def test_a_note_is_one_structured_line():
     """The event is the message, its fields stand beside it, and trouble is a warning."""
     written = io.StringIO()

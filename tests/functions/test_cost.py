@@ -75,7 +75,7 @@ def test_bytes_are_those_of_rows_and_lines(service, log):
         - len(rows.CONTENT),
         overrides_row=size("OverridesTable", user_id=USER),
         send_log=sum(accepted.values()),
-        attempt_log=delivered["delivery.attempted"] + delivered["delivery.ended"],
+        attempt_log=delivered["delivery.attempted"],
         batch_log=delivered["batch.answered"],
     )
     told = dataclasses.asdict(cost.Sizes())

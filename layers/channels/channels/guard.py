@@ -20,18 +20,20 @@ import ssl
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import certifi
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from channels.addresses import is_public
+from channels.alarms import Alarms
 from dispatcher.integrations.webhook import PORTS
 
 if TYPE_CHECKING:
@@ -83,6 +85,8 @@ def dial(address: IPAddress, port: int, seconds: float) -> socket.socket:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     connected = socket.socket(family, socket.SOCK_STREAM)
     try:
+        # Headers and body are two writes: the second would wait for the first's receipt.
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connected.settimeout(seconds)
         connected.connect((str(address), port))
     except OSError:
@@ -100,14 +104,17 @@ class Guard:
     seconds: float = ATTEMPT_SECONDS
     resolve: Callable[[str, int], Sequence[str]] = look_up
     dial: Callable[[IPAddress, int, float], socket.socket] = dial
+    alarms: Alarms = field(default_factory=Alarms, repr=False, compare=False)
 
     def send(self, url: Url, method: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send once and return the answer, or raise ``BlockedError`` or ``NoAnswerError``."""
-        request = requests.Request(method, url.text, headers=headers, data=body).prepare()
-        line = _Line(self.seconds)
+        line = _Line(self.seconds, self.alarms)
         try:
             with line:
-                answer = self._exchange(url, request, line)
+                connected = self._connected(url, self._addresses(url, line), line)
+                line.hold(connected)
+                pool = self._pool(url, connected)
+                answer = self._exchange(_Request(url, method, headers, body, pool), line)
         except NoAnswerError:
             if not line.is_cut:
                 raise
@@ -116,14 +123,18 @@ class Guard:
                 return answer
         raise NoAnswerError("timeout", f"{url.host} did not answer within {self.seconds:g} s")
 
-    def _exchange(self, url: Url, request: requests.PreparedRequest, line: _Line) -> Answer:
-        connected = self._connected(url, self._addresses(url, line), line)
-        line.hold(connected)
-        with _Adapter(url, connected, self.ca_file) as adapter:
+    def _pool(self, url: Url, connected: socket.socket) -> _Pool:
+        if url.scheme == "https":
+            trust = _trust(self.ca_file)
+            return _TlsPool(url.host, url.port, ssl_context=trust, connected=connected)
+        return _Pool(url.host, url.port, connected=connected)
+
+    def _exchange(self, request: _Request, line: _Line) -> Answer:
+        with request.pool:
             try:
-                response = adapter.send(request, stream=True, timeout=line.left() + 1)
+                response = _ADAPTER.send(request, stream=True, timeout=line.left() + 1)
             except _FAULTS as error:
-                raise _no_answer(url.host, error) from None
+                raise _no_answer(request.pool.host, error) from None
             # The status decides, even if the body breaks off: read, never decoded, and dropped.
             with suppress(*_FAULTS), response.raw as body:
                 body.read(MOST_BODY, decode_content=False)
@@ -170,13 +181,12 @@ class Guard:
 class _Line:
     """The time of one attempt, and the connection that ends with it."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, alarms: Alarms) -> None:
         self.is_cut = False
         self._end = time.monotonic() + seconds
         self._lock = threading.Lock()
         self._connection: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
+        self._alarm = alarms.set(seconds, self._cut)
 
     def left(self) -> float:
         """Return the seconds that are left, never none: to a socket, zero means not to wait."""
@@ -199,11 +209,10 @@ class _Line:
                     self._connection.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
-        self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
+        self._alarm.cancel()
         with self._lock:
             if self._connection:
                 self._connection.close()
@@ -230,32 +239,44 @@ class _TlsConnection(_Connection, HTTPSConnection):
     """The same below TLS, whose SNI and certificate are the host's."""
 
 
-class _Adapter(HTTPAdapter):
-    """What ``requests`` does with a request; connection, trust and request line are given."""
+class _Pool(urllib3.HTTPConnectionPool):
+    """The one connection to a receiver."""
 
-    def __init__(self, url: Url, connected: socket.socket, ca_file: str | None) -> None:
+    ConnectionCls = _Connection
+
+
+class _TlsPool(_Pool, urllib3.HTTPSConnectionPool):
+    """The same below TLS."""
+
+    ConnectionCls = _TlsConnection
+
+
+class _Request(requests.PreparedRequest):
+    """A request as it was checked, which ``requests`` does not read again, and where it goes."""
+
+    def __init__(
+        self, url: Url, method: str, headers: Mapping[str, str], body: bytes, pool: _Pool
+    ) -> None:
         super().__init__()
-        self._target = url.target
-        self._pool: urllib3.HTTPConnectionPool
-        if url.scheme == "https":
-            self._pool = urllib3.HTTPSConnectionPool(
-                url.host, url.port, ssl_context=_trust(ca_file), connected=connected
-            )
-            self._pool.ConnectionCls = _TlsConnection
-        else:
-            self._pool = urllib3.HTTPConnectionPool(url.host, url.port, connected=connected)
-            self._pool.ConnectionCls = _Connection
+        self.method, self.url, self.body = method, url.text, body
+        self.headers = CaseInsensitiveDict({**headers, "Content-Length": str(len(body))})
+        self.target = url.target
+        self.pool = pool
+
+
+class _Adapter(HTTPAdapter):
+    """What ``requests`` does with a request; connection, trust and request line come with it."""
 
     def get_connection_with_tls_context(
-        self, *_: object, **__: object
-    ) -> urllib3.HTTPConnectionPool:
-        return self._pool
+        self, request: requests.PreparedRequest, *_: object, **__: object
+    ) -> _Pool:
+        return cast("_Request", request).pool
 
     def cert_verify(self, *_: object, **__: object) -> None:
         """Leave the trust as it is."""
 
-    def request_url(self, *_: object, **__: object) -> str:
-        return self._target
+    def request_url(self, request: requests.PreparedRequest, *_: object) -> str:
+        return cast("_Request", request).target
 
     def build_response(
         self, _: requests.PreparedRequest, resp: urllib3.BaseHTTPResponse
@@ -266,11 +287,9 @@ class _Adapter(HTTPAdapter):
         response.headers.update(resp.headers)
         return response
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._pool.close()
+_ADAPTER = _Adapter()
+"""One for all: it keeps nothing."""
 
 
 @cache

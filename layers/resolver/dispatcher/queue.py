@@ -7,7 +7,8 @@ batch, and raises by default when all failed, which loses all of them if anybody
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 UseCase = TypeVar("UseCase")
+
+LULL = 0.002
+"""Seconds without a new record begun after which one more thread answers.
+
+Python runs one thread at a time: ten that begin together fight for it, and that took longer than to
+answer ten records.
+"""
 
 
 class NamelessRecordError(DispatcherError):
@@ -83,8 +91,28 @@ def _errors(
         use_case = build()
     except Exception as error:  # noqa: BLE001 - the edge: it is every record's fault, and told so
         return [error] * len(records)
+    errors: list[Exception | None] = [None] * len(records)
+    waiting = deque(enumerate(records))
+
+    def work() -> None:
+        while waiting:
+            try:
+                index, record = waiting.popleft()
+            except IndexError:
+                return  # Another thread has taken the last one.
+            errors[index] = _tried(use_case, answer, record)
+
     with ThreadPoolExecutor(len(records)) as pool:
-        return list(pool.map(lambda record: _tried(use_case, answer, record), records))
+        working = [pool.submit(work)]
+        left = len(records)
+        while waiting:
+            wait(working, LULL)
+            if len(waiting) == left:
+                working.append(pool.submit(work))
+            left = len(waiting)
+        for each in working:
+            each.result()
+    return errors
 
 
 def _tried(

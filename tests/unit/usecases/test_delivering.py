@@ -133,9 +133,7 @@ def test_a_delivery_that_succeeds(world):
         ttl=start + 1.25 + TTL + 0.75,
     )
     assert world.doorbells.rung == []
-    assert world.journal.events() == [
-        "message.accepted", "delivery.attempted", "delivery.ended",
-    ]  # fmt: skip
+    assert world.journal.events() == ["message.accepted", "delivery.attempted"]
 
 
 def test_a_delivery_that_is_to_be_repeated(world):
@@ -1213,7 +1211,7 @@ def test_a_faulty_record_is_repeated_while_there_is_time(fate, outcome):
 
 
 def test_a_record_is_given_up_when_time_is_up(world):
-    """The message comes back, and the lease ends by itself."""
+    """The message comes back, the lease ends by itself, and the log tells of the try."""
     (only,) = send(world)
 
     def slow():
@@ -1227,7 +1225,9 @@ def test_a_record_is_given_up_when_time_is_up(world):
     with pytest.raises(UnavailableError):
         world.answer(BELL)
 
+    event, line = world.journal.lines[-1]
     assert (world.row(only).status, world.row(only).tries) == ("pending", 1)
+    assert (event, line["outcome"], line["status"]) == ("delivery.attempted", "delivered", None)
 
 
 @pytest.mark.parametrize("outcome", [Delivered(), BUSY, Permanent("http_400", "no")])
@@ -1244,7 +1244,23 @@ def test_a_record_of_a_claim_that_somebody_took_over_is_dropped(world, outcome):
     world.answer(BELL)
 
     assert (world.row(only).owner, world.row(only).attempts) == ("thief", 0)
-    assert (world.doorbells.rung, world.journal.events()[-1]) == ([], "record.lost")
+    assert world.doorbells.rung == []
+    assert world.journal.events()[-2:] == ["record.lost", "delivery.attempted"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [(Delivered(), "success"), (BUSY, "pending"), (Permanent("http_404", "no"), "failed")],
+)
+def test_the_line_of_an_attempt_says_what_the_delivery_is_then(world, outcome, status):
+    """So that one line tells all of a try that ends its round."""
+    send(world)
+    rehearse(world, lambda: outcome)
+
+    world.answer(BELL)
+
+    event, line = world.journal.lines[-1]
+    assert (event, line["number"], line["status"]) == ("delivery.attempted", 1, status)
 
 
 def test_a_record_stands_although_the_lease_has_run_out(world):

@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from dispatcher.adapters.metrics import embedded
@@ -74,26 +75,23 @@ class SystemIdentities:
 class ThreadWatchdog:
     """Implements ``ports.Watchdog``.
 
-    The work runs in a thread that is left behind when its time is up.
+    The work runs in a thread that is left behind when its time is up; a thread that is done serves
+    again.
     """
+
+    def __init__(self, threads: int = 100) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="watched")
 
     def within(self, seconds: float, work: Callable[[], Result]) -> Result | None:
         """Return or raise as ``work`` does, or return ``None`` once ``seconds`` have passed."""
-        done: list[Result] = []
-        failed: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                done.append(work())
-            except BaseException as error:  # noqa: BLE001 - handed on to the caller below
-                failed.append(error)
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        thread.join(seconds)
-        if failed:
-            raise failed[0]
-        return done[0] if done else None
+        running = self._pool.submit(work)
+        try:
+            running.exception(seconds)
+        except TimeoutError:
+            # So that it never begins, if all threads are stuck.
+            running.cancel()
+            return None
+        return running.result()
 
 
 TROUBLE = frozenset(

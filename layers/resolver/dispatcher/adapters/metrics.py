@@ -67,6 +67,11 @@ def _whole(line: Mapping[str, Any]) -> int | None:
     return None if line["faults"] else 1
 
 
+_ENDS = tuple(
+    Metric(name, COUNT, partial(_ended, status), by_integration=True)
+    for name, status in (("delivered", "success"), ("failed", "failed"), ("skipped", "skipped"))
+)
+
 METRICS: Mapping[str, tuple[Metric, ...]] = {
     # Lambda counts a refusal as an error of the authorizer, too: its own numbers tell nothing.
     "caller.refused": (Metric("callers_refused", COUNT, _once),),
@@ -84,12 +89,9 @@ METRICS: Mapping[str, tuple[Metric, ...]] = {
         Metric("attempt_ms", MILLISECONDS, lambda line: line["duration_ms"], by_integration=True),
         Metric("first_attempt_age_ms", MILLISECONDS, _age_of_first, by_integration=True),
         Metric("retried", COUNT, _is_retry, by_integration=True),
+        *_ENDS,
     ),
-    "delivery.ended": (
-        Metric("delivered", COUNT, partial(_ended, "success"), by_integration=True),
-        Metric("failed", COUNT, partial(_ended, "failed"), by_integration=True),
-        Metric("skipped", COUNT, partial(_ended, "skipped"), by_integration=True),
-    ),
+    "delivery.ended": _ENDS,
     "delivery.cancelled": (Metric("skipped", COUNT, _once, by_integration=True),),
     "claim.taken_over": (Metric("duplicate_risk", COUNT, _once),),
     "record.lost": (Metric("duplicate_risk", COUNT, _once),),

@@ -7,7 +7,7 @@ step may write is in ``protocol``.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dispatcher import protocol
 from dispatcher.delivery import Delivery, Status
@@ -60,47 +60,31 @@ class Record:
             code=outcome.code,
             detail=outcome.detail[:DETAIL_LENGTH],
         )
-        self._mover.journal.note(
-            "delivery.attempted",
-            **ids(row),
-            **{name: value for name, value in entry.items() if name != "started_at"},
-            max_attempts=row.max_attempts,
-            late_ms=round((started - row.due_at) * 1000),
-        )
-        match outcome:
-            case Delivered():
-                self.end(Ending(status=Status.SUCCESS, metadata=outcome.metadata), entry)
-            case Permanent():
-                self.end(
-                    Ending(status=Status.FAILED, code=outcome.code, message=entry["detail"]), entry
-                )
-                if outcome.gone:
-                    self._disable(sent_with)
-            case Retry():
-                ended = round(started + seconds, 3)
-                due_at = protocol.retry_due(ended, row.retry_delay_seconds, outcome.after)
-                ending = self._without_retry(outcome, entry["detail"], due_at)
-                if ending:
-                    self.end(ending, entry)
-                else:
-                    self._retry_later(entry, due_at)
+        after: Delivery | None = None
+        try:
+            after = self._settle(outcome, entry, round(started + seconds, 3), sent_with)
+        finally:
+            self._mover.journal.note(
+                "delivery.attempted",
+                **ids(row),
+                **{name: value for name, value in entry.items() if name != "started_at"},
+                max_attempts=row.max_attempts,
+                late_ms=round((started - row.due_at) * 1000),
+                status=after and after.status,
+            )
 
-    def end(self, ending: Ending, entry: Mapping[str, object] | None = None) -> None:
-        """Write how the round ended; ``entry`` is the attempt that ended it, if any was made."""
-        now = self._mover.clock.now()
-        self._finish(
-            ending,
-            protocol.record_end(
-                self._row, self._token, ending, entry=entry, now=now, ttl=self._mover.ttl(now)
-            ),
-        )
+    def end(self, ending: Ending) -> None:
+        """Write how the round ended without another attempt."""
+        self._note_end(self._end(ending))
 
     def end_unknown(self, ending: Ending) -> None:
         """Write that the claim of another, whose lease is over, was the last of its round."""
         now = self._mover.clock.now()
-        self._finish(
-            ending,
-            protocol.end_unknown(self._row, self._token, ending, now=now, ttl=self._mover.ttl(now)),
+        ttl = self._mover.ttl(now)
+        self._note_end(
+            self._finish(
+                ending, protocol.end_unknown(self._row, self._token, ending, now=now, ttl=ttl)
+            )
         )
 
     def give_back(self) -> None:
@@ -113,6 +97,35 @@ class Record:
                 return
         mover.journal.note("claim.given_back", **ids(self._row))
 
+    def _settle(
+        self,
+        outcome: Outcome,
+        entry: Mapping[str, Any],
+        ended: float,
+        sent_with: UserOverrides | None,
+    ) -> Delivery | None:
+        """Write what follows from an outcome; return the row then, ``None`` if it is lost."""
+        row = self._row
+        match outcome:
+            case Delivered():
+                return self._end(Ending(status=Status.SUCCESS, metadata=outcome.metadata), entry)
+            case Permanent():
+                failed = Ending(status=Status.FAILED, code=outcome.code, message=entry["detail"])
+                after = self._end(failed, entry)
+                if outcome.gone:
+                    self._disable(sent_with)
+                return after
+            case Retry():
+                due_at = protocol.retry_due(ended, row.retry_delay_seconds, outcome.after)
+                ending = self._without_retry(outcome, entry["detail"], due_at)
+                return self._end(ending, entry) if ending else self._retry_later(entry, due_at)
+
+    def _end(self, ending: Ending, entry: Mapping[str, Any] | None = None) -> Delivery | None:
+        now = self._mover.clock.now()
+        ttl = self._mover.ttl(now)
+        change = protocol.record_end(self._row, self._token, ending, entry=entry, now=now, ttl=ttl)
+        return self._finish(ending, change)
+
     def _without_retry(self, outcome: Retry, detail: str, due_at: float) -> Ending | None:
         row = self._row
         if not protocol.may_try(row.tries, row.unknown, row.max_attempts):
@@ -122,17 +135,21 @@ class Record:
             return Ending(status=Status.FAILED, code="expired", message=message)
         return None
 
-    def _retry_later(self, entry: Mapping[str, object], due_at: float) -> None:
+    def _retry_later(self, entry: Mapping[str, Any], due_at: float) -> Delivery | None:
         mover, row = self._mover, self._row
         now = mover.clock.now()
         change = protocol.record_retry(row, self._token, entry, due_at=due_at, now=now)
         if not self._written(lambda: mover.deliveries.apply(self._key, change)):
-            return
+            return None
         if protocol.within_reach(due_at, now):
             self._ring(row.delivery_id, due_at)
+        return protocol.applied(row, change)
 
-    def _finish(self, ending: Ending, change: Change) -> None:
-        """Write how a round ended, and for its siblings; then do all that follows from it."""
+    def _finish(self, ending: Ending, change: Change) -> Delivery | None:
+        """Write how a round ended, and for its siblings; then do all that follows from it.
+
+        Return the row then, ``None`` if it is lost.
+        """
         mover, row = self._mover, self._row
         # Who was skipped, and when each is due that was released. All are told and rung for: of two
         # writes the first may have been the one that took effect, its answer lost; a doorbell for
@@ -157,16 +174,10 @@ class Record:
             mover.deliveries.commit([Write(self._key, change), *siblings])
 
         if not self._written(write):
-            return
-        ended = [protocol.applied(row, change), *skipped.values()]
-        for one in ended:
-            mover.journal.note(
-                "delivery.ended",
-                **ids(one),
-                status=one.status,
-                code=one.error_code,
-                round=one.round,
-            )
+            return None
+        after = protocol.applied(row, change)
+        for one in skipped.values():
+            self._note_end(one)
         for delivery_id, due_at in released.items():
             self._ring(delivery_id, due_at)
         if ending.owes_ticket:
@@ -177,8 +188,20 @@ class Record:
             except UnavailableError:
                 # Still owed, and the row says so: the sweeper sends it.
                 mover.journal.note("ticket.delayed", **ids(row))
-        for one in ended:
+        for one in (after, *skipped.values()):
             mover.tell(one)
+        return after
+
+    def _note_end(self, ended: Delivery | None) -> None:
+        """Note the end of a round that no attempt brought about."""
+        if ended:
+            self._mover.journal.note(
+                "delivery.ended",
+                **ids(ended),
+                status=ended.status,
+                code=ended.error_code,
+                round=ended.round,
+            )
 
     def _written(self, write: Callable[[], object]) -> bool:
         """Write again and again against faults while there is time.

@@ -1,0 +1,65 @@
+"""Calls back at given times, from one thread for all: a thread for each costs as much as a send."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(order=True, slots=True)
+class Alarm:
+    """A call at a time, in seconds of the monotonic clock."""
+
+    at: float
+    number: int
+    action: Callable[[], None] | None = field(compare=False)
+
+    def cancel(self) -> None:
+        """Call it off, unless it has begun."""
+        self.action = None
+
+
+class Alarms:
+    """Keeps alarms, and a thread as long as there are any."""
+
+    def __init__(self) -> None:
+        self._kept: list[Alarm] = []
+        self._numbers = count()
+        self._is_running = False
+        self._changed = threading.Condition()
+
+    def set(self, seconds: float, action: Callable[[], None]) -> Alarm:
+        """Have ``action`` called after so many seconds; it must be short, and raise nothing."""
+        with self._changed:
+            alarm = Alarm(time.monotonic() + seconds, next(self._numbers), action)
+            # One that is called off stays until its time: to look for it would cost more.
+            heapq.heappush(self._kept, alarm)
+            if not self._is_running:
+                self._is_running = True
+                threading.Thread(target=self._run, name="alarms", daemon=True).start()
+            elif self._kept[0] is alarm:
+                self._changed.notify()
+        return alarm
+
+    def _run(self) -> None:
+        while alarm := self._next():
+            if alarm.action:
+                alarm.action()
+
+    def _next(self) -> Alarm | None:
+        """Wait for the next alarm's time; ``None`` if there is none."""
+        with self._changed:
+            while self._kept:
+                early = self._kept[0].at - time.monotonic()
+                if early <= 0:
+                    return heapq.heappop(self._kept)
+                self._changed.wait(early)
+            self._is_running = False
+            return None
