@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 ROWS = ("sizes", "cold", "warm", "batch", "worker", "cloud")
 """Modules of this package, each of which has a function ``figures``."""
 
+COLOURS = {"": "", "kept": "[green]", "BROKEN": "[red]", "out of reach": "[yellow]"}
+
 RESULTS = ROOT / "bench" / "results.json"
 
 FOOT = (
-    f"Ratios of medians of {RUNS} runs, in turn with what they are compared with. Judged is "
-    "processor time, user and system, which a busy machine hardly changes; wall time stands beside."
+    f"Ratios of medians of {RUNS} runs of whole processes, in turn with what they are compared "
+    "with. Judged is processor time, user and system, which a busy machine hardly changes; wall "
+    "time stands beside. Batches are rounds of one process, the flow is one drain of each consumer."
 )
 
 
@@ -57,7 +60,7 @@ def table(figures: Sequence[Figure]) -> Table:
     shown = Table("row", "what", "measured", "budget", "wall", "", caption=FOOT)
     for index, one in enumerate(figures):
         wall = "" if one.wall is None else f"{one.wall:.3g} {one.unit}"
-        verdict = "" if one.budget is None else "[red]BROKEN" if one.is_broken else "[green]kept"
+        verdict = COLOURS[one.verdict] + one.verdict
         last = index + 1 == len(figures) or figures[index + 1].row != one.row
         shown.add_row(
             *(one.row, one.what, f"{one.value:.3g} {one.unit}", str(one.budget or ""), wall),

@@ -13,6 +13,8 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
+COLOURS = {"kept": "tab:green", "BROKEN": "tab:red", "out of reach": "tab:orange"}
+
 
 def share(figure: dict[str, Any]) -> float:
     """Return how much of its budget a figure uses; above 1 it is broken."""
@@ -29,9 +31,9 @@ def draw(results: Path) -> None:
     drawing, (bars, line) = plt.subplots(
         1, 2, figsize=(14, 0.3 * len(judged) + 2), width_ratios=(3, 2), layout="constrained"
     )
-    colors = ["tab:red" if one["broken"] else "tab:green" for one in judged]
+    colours = [COLOURS[one["verdict"]] for one in judged]
     bars.barh(
-        [f"{one['row']}: {one['what']}" for one in judged], list(map(share, judged)), color=colors
+        [f"{one['row']}: {one['what']}" for one in judged], list(map(share, judged)), color=colours
     )
     bars.axvline(1, color="black", linewidth=1)
     bars.set_xlabel("share of the budget")
