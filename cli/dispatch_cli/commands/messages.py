@@ -265,8 +265,11 @@ def show_sent(run: Run, answer: Mapping[str, Any], *, ended: bool) -> None:
         run.screen.say("Nothing is sent: no integration takes it.", "bold")
     if answer["skipped"]:
         run.screen.say()
-        by_type = [(one["integration_type"], one["reason"]) for one in answer["skipped"]]
-        run.screen.table(("SKIPPED", "WHY, AND WHAT TO DO"), words.reasons(user, by_type))
+        run.screen.say("Skipped", "bold")
+        skipped = {
+            one["integration_type"]: words.skipped(one["reason"]) for one in answer["skipped"]
+        }
+        run.screen.points(words.together(user, skipped))
     if answer["deliveries"] and not ended:
         run.screen.note(f"What becomes of it: dispatch history {user}")
 
