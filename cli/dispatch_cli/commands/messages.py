@@ -113,8 +113,9 @@ def send(
     try:
         answer = run.service.post("api", "v1", "users", user, "deliveries", body=_given(body))
     except UnreachableFailure as failure:
-        again = f"It may have been accepted. To repeat it: --request-id {body['request_id']}"
-        failure.advice = f"{again}\n{failure.advice}"
+        if failure.may_have_arrived:
+            again = f"It may have been accepted. To repeat it: --request-id {body['request_id']}"
+            failure.advice = f"{again}\n{failure.advice}"
         raise
     finish(run, answer, wait=wait)
 
