@@ -14,7 +14,7 @@ PYTHON ?= $(shell for each in $(made_with) python3 python3.13 python3.12 python3
 # Settings that the tools read from the environment.
 PORT ?= 8080
 CLOUD_PORT ?= 4566
-export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN FUNCTION SAM NAME SCOPES FOR
+export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN GREP ALL FUNCTION SAM NAME SCOPES FOR
 export ENV YES CHAOS_SEED CHAOS_DELIVERIES CASES SEED CREDENTIALS
 
 bin := .venv/bin
@@ -25,7 +25,7 @@ help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \
 	  | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 	@echo
-	@echo '  PORT=8080 CLOUD_PORT=4566   where the service and the local AWS answer'
+	@echo '  PORT=8080 CLOUD_PORT=4566   where the service and the local cloud answer'
 	@echo '  CLOUD_HOME=.local           folder of data and logs: another one is a second service'
 	@echo '  PARAMETERS="Key=Value …"    template parameters for make up'
 	@echo '  CHAOS_SEED=7 CHAOS_DELIVERIES=500  what make chaos sends'
@@ -59,7 +59,7 @@ status: setup ## Show what runs, and where
 	@$(python) -m tools.cloud status
 
 .PHONY: logs
-logs: setup ## Show all logs and follow them (FOLLOW=0: only the last lines)
+logs: setup ## Show the log and follow it (GREP=text FOLLOW=0; ALL=1: of every process, as written)
 	@$(python) -m tools.cloud logs
 
 .PHONY: key

@@ -55,7 +55,8 @@ def parsed(words):
 def valued(shape, values):
     """Read the words after an option as its type says."""
     if shape.type_name == "list":
-        return values
+        # Structures are given as JSON, plain values as words.
+        return json.loads(values[0]) if shape.member.type_name == "structure" else values
     (value,) = values
     return int(value) if shape.type_name == "integer" else value
 

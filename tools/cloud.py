@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 from pathlib import Path
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from tools.failure import ToolFailure
 from tools.local_cloud import STACK, LocalCloud, settle
+from tools.logs import watch
 from tools.parameters import parse
 from tools.paths import LOCAL, ROOT
 
@@ -37,7 +35,7 @@ def up() -> None:
     cloud.start()
     stack = cloud.deploy(overrides)
     print(f"The service: {stack['api_url']}   (try: curl {stack['api_url']}/health)")
-    print(f"AWS services: {stack['endpoint_url']}   (all of the stack: {short(cloud.stack_file)})")
+    print(f"The cloud: {stack['endpoint_url']}   (all of the stack: {short(cloud.stack_file)})")
 
 
 def down() -> None:
@@ -49,68 +47,26 @@ def down() -> None:
 def status() -> None:
     """Show what runs, and where."""
     cloud = running_cloud()
-    for part, address in ((cloud.proxy, cloud.api_url), (cloud.cloud, cloud.endpoint_url)):
+    for name, part, address in (
+        ("service", cloud.proxy, cloud.api_url),
+        ("cloud", cloud.cloud, cloud.endpoint_url),
+    ):
         process = part.process()
         state = f"running  process {process.pid:<8} {address}" if process else "stopped"
-        print(f"{part.name:<8} {state}")
+        print(f"{name:<8} {state}")
     if cloud.cloud.process():
         print(f"stack    {cloud.stack_status()}  {STACK}")
 
 
 def logs() -> None:
-    """Show the last lines of all logs, and with FOLLOW unlike 0 what comes after."""
-    cloud = running_cloud()
-    count = number("LINES_SHOWN", 20)
-    follow = os.environ.get("FOLLOW", "1") != "0"
-    files = {part.log: 0 for part in (cloud.cloud, cloud.proxy) if part.log.exists()}
-    seen: dict[str, int] = {}
-    first = True
-    while first or follow:
-        for path, start in files.items():
-            lines, files[path] = read_from(path, start)
-            show(path.stem, lines[-count:] if first else lines)
-        if cloud.cloud.process():
-            show_functions(cloud, seen, count if first else None)
-        if follow:
-            time.sleep(1)
-        first = False
-
-
-def show_functions(cloud: LocalCloud, seen: dict[str, int], at_most: int | None) -> None:
-    """Show what the functions have logged since the times in `seen`, and note the new times."""
-    client = cloud.session.client("logs")
-    try:
-        for group in client.describe_log_groups()["logGroups"]:
-            name = group["logGroupName"]
-            pages = client.get_paginator("filter_log_events").paginate(
-                logGroupName=name, startTime=seen.get(name, 0)
-            )
-            events = [event for page in pages for event in page["events"]]
-            if events:
-                seen[name] = max(event["timestamp"] for event in events) + 1
-            lines = [event["message"].rstrip() for event in events]
-            show(
-                name.rsplit("/", 1)[-1].removesuffix("LogGroup"),
-                lines[-at_most:] if at_most else lines,
-            )
-    except (BotoCoreError, ClientError) as error:
-        print(f"(the functions' logs cannot be read: {error})", file=sys.stderr)
-
-
-def read_from(path: Path, start: int) -> tuple[list[str], int]:
-    """Return the lines after a place in a file, and the place after them."""
-    with path.open("rb") as file:
-        # A shorter file is a new one.
-        file.seek(start if start <= path.stat().st_size else 0)
-        text = file.read().decode(errors="replace")
-        return text.splitlines(), file.tell()
-
-
-def show(name: str, lines: list[str]) -> None:
-    """Print lines under the name of who wrote them."""
-    for line in lines:
-        print(f"{name} | {line}")
-    sys.stdout.flush()
+    """Show the last lines of the log, and with FOLLOW unlike 0 what comes after."""
+    watch(
+        running_cloud(),
+        number("LINES_SHOWN", 20),
+        wanted=os.environ.get("GREP", ""),
+        everything=os.environ.get("ALL", "0") not in {"", "0"},
+        follow=os.environ.get("FOLLOW", "1") != "0",
+    )
 
 
 def clean() -> None:

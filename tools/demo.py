@@ -90,7 +90,7 @@ def wake(stage: Stage) -> None:
 
 def show_defaults(stage: Stage) -> None:
     """Show what the system does for everybody."""
-    story, log = stage.story, "GetIntegrationDefaults"
+    story, log = stage.story, "get_integration_defaults"
     story.shows("GET /api/v1/integration-defaults")
     defaults = stage.ask("GET", "/api/v1/integration-defaults", log=log)[0]["default_integrations"]
     story.rows(
@@ -120,7 +120,7 @@ def show_defaults(stage: Stage) -> None:
 
 def resolve_lazy_user(stage: Stage) -> None:
     """Resolve a user of whom nothing is stored, and prove that it stays so."""
-    story, log = stage.story, "GetEffectiveConfiguration"
+    story, log = stage.story, "get_effective_configuration"
     story.shows(f"GET {stage.user}/integration-defaults")
     stage.before = stage.ask("GET", f"{stage.user}/integration-defaults", log=log)[0]
     tell_effective(story, stage.before)
@@ -146,7 +146,7 @@ def resolve_lazy_user(stage: Stage) -> None:
 
 def create_overrides(stage: Stage) -> None:
     """Set what this user wants different: e-mail first, and a webhook of their own."""
-    story, log = stage.story, "CreateOverride"
+    story, log = stage.story, "create_override"
     story.shows(f"POST {stage.user}/integrations   EMAIL: priority 1, 5 retries")
     stage.ask("POST", f"{stage.user}/integrations", EMAIL, status=201, log=log)
     url = f"{stage.receiver.url}/hooks?token={TOKEN}"
@@ -168,7 +168,7 @@ def create_overrides(stage: Stage) -> None:
         expected="whsec_",
         log=log_of(log),
     )
-    read, _ = stage.ask("GET", f"{stage.user}/integrations/WEBHOOK", log="GetOverride")
+    read, _ = stage.ask("GET", f"{stage.user}/integrations/WEBHOOK", log="get_override")
     story.says(f"read back: {json.dumps(read['config'])}")
     story.check(
         "what is secret in it is never shown again",
@@ -180,7 +180,7 @@ def create_overrides(stage: Stage) -> None:
             },
             False,
         ),
-        log=log_of("GetOverride"),
+        log=log_of("get_override"),
     )
     row = stage.stored_row() or {}
     story.check(
@@ -189,7 +189,7 @@ def create_overrides(stage: Stage) -> None:
         expected=({"EMAIL", "WEBHOOK"}, False, False),
         log=log_of(log),
     )
-    log = "GetEffectiveConfiguration"
+    log = "get_effective_configuration"
     stage.effective, _ = stage.ask("GET", f"{stage.user}/integration-defaults", log=log)
     tell_effective(story, stage.effective)
     story.check(
@@ -202,7 +202,7 @@ def create_overrides(stage: Stage) -> None:
 
 def send_message(stage: Stage) -> None:
     """Send a message; the receiver refuses it twice."""
-    story, log = stage.story, "SendMessage"
+    story, log = stage.story, "send_message"
     body: Json = {
         "request_id": f"report-{stage.user_id}",
         "agent_id": "demo",
@@ -254,7 +254,7 @@ def wait_for_deliveries(stage: Stage) -> None:
 
 def check_arrivals(stage: Stage) -> None:
     """Hold what the receiver got to what Standard Webhooks promise."""
-    story, log = stage.story, log_of("DeliverMessages")
+    story, log = stage.story, log_of("deliver_messages")
     arrivals = stage.receiver.arrivals
     story.check(
         "refused twice, then taken",
@@ -290,10 +290,10 @@ def check_arrivals(stage: Stage) -> None:
 
 def show_history(stage: Stage) -> None:
     """Show the attempts, the waits between them, and how every delivery ended."""
-    story, log = stage.story, log_of("DeliverMessages")
+    story, log = stage.story, log_of("deliver_messages")
     path = f"{stage.user}/deliveries/{webhook_delivery(stage)}"
     story.shows(f"GET {path}")
-    detail, _ = stage.ask("GET", path, log="GetDelivery")
+    detail, _ = stage.ask("GET", path, log="get_delivery")
     waits = waits_between(detail["attempt_log"])
     story.rows(
         ("try", "at (UTC)", "took", "outcome", "detail", "waited before"),
@@ -367,7 +367,7 @@ def show_health(stage: Stage) -> None:
         "tables, queues and peers answer",
         came=(health["status"], health["detail"]),
         expected=("healthy", None),
-        log=log_of("GetHealth"),
+        log=log_of("get_health"),
     )
     story.check(
         "all seven are configured, and each that has a peer to ask is healthy",
@@ -376,33 +376,33 @@ def show_health(stage: Stage) -> None:
             for name, one in integrations.items()
         },
         expected=dict.fromkeys(TYPES, (True, True)),
-        log=log_of("GetHealth"),
+        log=log_of("get_health"),
     )
     story.check(
         "the workspace and the mail server were asked",
         came={name for name, one in integrations.items() if one["healthy"]},
         expected={"SLACK", "EMAIL"},
-        log=log_of("GetHealth"),
+        log=log_of("get_health"),
     )
 
 
 def fresh_health(stage: Stage) -> Json:
     """Return the health; what it says of a time before the peers ran, it says for a minute."""
     until, began = time.monotonic() + HEALTH_KEPT, time.monotonic()
-    health, _ = stage.ask("GET", "/health", log="GetHealth")
+    health, _ = stage.ask("GET", "/health", log="get_health")
     if health["status"] == "healthy":
         return health
     with stage.story.waiting("it looked before the peers ran; it looks again", HEALTH_KEPT) as show:
         while health["status"] != "healthy" and time.monotonic() < until:
             time.sleep(1)
             show(int(time.monotonic() - began), f"{health['status']}: {health['detail']}")
-            health, _ = stage.ask("GET", "/health", log="GetHealth")
+            health, _ = stage.ask("GET", "/health", log="get_health")
     return health
 
 
 def reset_user(stage: Stage) -> None:
     """Give the user back to the defaults."""
-    story, log = stage.story, "ResetOverrides"
+    story, log = stage.story, "reset_overrides"
     story.shows(f"POST {stage.user}/integration-defaults/reset")
     answer, _ = stage.ask("POST", f"{stage.user}/integration-defaults/reset", log=log)
     story.check(
@@ -412,13 +412,13 @@ def reset_user(stage: Stage) -> None:
         log=log_of(log),
     )
     after, _ = stage.ask(
-        "GET", f"{stage.user}/integration-defaults", log="GetEffectiveConfiguration"
+        "GET", f"{stage.user}/integration-defaults", log="get_effective_configuration"
     )
     story.check(
         "the user is as in the beginning",
         came=after,
         expected=stage.before,
-        log=log_of("GetEffectiveConfiguration"),
+        log=log_of("get_effective_configuration"),
     )
     story.check(
         "nothing is stored: the table has no row for the user",
@@ -430,7 +430,7 @@ def reset_user(stage: Stage) -> None:
         "the history stays",
         came=len(stage.history()),
         expected=len(stage.sent["deliveries"]),
-        log=log_of("ListDeliveries"),
+        log=log_of("list_deliveries"),
     )
 
 

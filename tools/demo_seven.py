@@ -39,7 +39,7 @@ Hello $name, the **weekly report** of $team is ready:
 - report [$report](https://reports.company.com/weekly)"""
 VARIABLES = {"name": "John", "team": "R&D"}
 
-WORKER = "DeliverMessages"
+WORKER = "deliver_messages"
 
 PATIENCE = 10.0
 """Seconds that an event may take through bus and queue."""
@@ -71,12 +71,12 @@ def play_seven(stage: Stage) -> None:
         show(own, received)
         check(own, received, secret)
         check_history(own)
-        answer, _ = own.ask("POST", f"{own.user}/integration-defaults/reset", log="ResetOverrides")
+        answer, _ = own.ask("POST", f"{own.user}/integration-defaults/reset", log="reset_overrides")
         own.story.check(
             "the user's seven overrides are gone again",
             came=len(answer["removed"]),
             expected=7,
-            log=log_of("ResetOverrides"),
+            log=log_of("reset_overrides"),
         )
 
 
@@ -102,17 +102,17 @@ def set_everything(stage: Stage) -> str:
         story.shows(f"POST {stage.user}/integrations   {name} {json.dumps(config)}")
         body = {"integration_type": name, "enabled": True, "config": config}
         created, _ = stage.ask(
-            "POST", f"{stage.user}/integrations", body, status=201, log="CreateOverride"
+            "POST", f"{stage.user}/integrations", body, status=201, log="create_override"
         )
         secret = created.get("signing_secret", secret)
     effective, _ = stage.ask(
-        "GET", f"{stage.user}/integration-defaults", log="GetEffectiveConfiguration"
+        "GET", f"{stage.user}/integration-defaults", log="get_effective_configuration"
     )
     story.check(
         "all seven are in use",
         came=list(effective["effective_configs"]),
         expected=list(wanted),
-        log=log_of("GetEffectiveConfiguration"),
+        log=log_of("get_effective_configuration"),
     )
     return secret
 
@@ -132,13 +132,13 @@ def send_everywhere(stage: Stage) -> None:
     for line in CONTENT.splitlines():
         story.says(f"  | {line}")
     stage.sent, _ = stage.ask(
-        "POST", f"{stage.user}/deliveries", body, status=202, log="SendMessage"
+        "POST", f"{stage.user}/deliveries", body, status=202, log="send_message"
     )
     story.check(
         "accepted: seven deliveries of one message",
         came=len(stage.sent["deliveries"]),
         expected=7,
-        log=log_of("SendMessage"),
+        log=log_of("send_message"),
     )
     began, told = time.monotonic(), set[str]()
 
@@ -208,7 +208,7 @@ def text_messages(stage: Stage) -> list[str]:
 def mailbox(stage: Stage, integration_type: str) -> list[Json]:
     """Read a mailbox of the user's."""
     path = f"{stage.user}/messages?integration_type={integration_type}"
-    messages: list[Json] = stage.ask("GET", path, log="ListMessages")[0]["messages"]
+    messages: list[Json] = stage.ask("GET", path, log="list_messages")[0]["messages"]
     return messages
 
 

@@ -106,7 +106,7 @@ class Stage:
     def history(self) -> list[Json]:
         """Return the deliveries of the message that was sent, in the order of their acceptance."""
         path = f"{self.user}/deliveries?request_id={self.sent['request_id']}"
-        page, _ = self.ask("GET", path, log="ListDeliveries")
+        page, _ = self.ask("GET", path, log="list_deliveries")
         return list(reversed(page["deliveries"]))
 
     def await_deliveries(self, doing: str, look: Callable[[Sequence[Json]], None]) -> None:
@@ -127,7 +127,7 @@ class Stage:
                         "every delivery ends",
                         expected=f"none pending after {PATIENCE:.0f} s",
                         came=f"{', '.join(pending)} still pending",
-                        log=log_of("DeliverMessages"),
+                        log=log_of("deliver_messages"),
                     )
                 time.sleep(0.1)
 
@@ -144,4 +144,4 @@ def signature_fault(arrival: Arrival, secret: str) -> str | None:
 def log_of(function: str) -> str:
     """Name the command that shows a function's log."""
     home = os.environ.get("CLOUD_HOME")
-    return f"make logs FOLLOW=0{f' CLOUD_HOME={home}' if home else ''} | grep {function}"
+    return f"make logs FOLLOW=0 GREP={function}{f' CLOUD_HOME={home}' if home else ''}"

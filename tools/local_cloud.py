@@ -74,7 +74,7 @@ class LocalCloud:
 
     @property
     def endpoint_url(self) -> str:
-        """Return where the AWS services answer."""
+        """Return where the cloud's AWS services answer."""
         return f"http://localhost:{self.cloud_port}"
 
     @property
@@ -146,8 +146,9 @@ class LocalCloud:
 
     def stop(self) -> list[str]:
         """Stop what runs, keeping all data; return what was stopped."""
-        parts = (self.door, self.proxy, self.cloud)
-        stopped = [each.name for each in parts if each.stop()]
+        # Behind the proxy's address is what a person calls the service.
+        parts = {"containers": self.door, "service": self.proxy, "cloud": self.cloud}
+        stopped = [name for name, part in parts.items() if part.stop()]
         self._drop_scratch()
         self.stack_file.unlink(missing_ok=True)
         return stopped

@@ -38,7 +38,7 @@ def findings(
         *_deliveries(user, deliveries, now),
         *_nothing_enabled(user, configuration),
         *_unconfigured(configuration, health),
-        *_switched_off(user, configuration),
+        *_switched_off(user, configuration, health),
     ]
     if not deliveries:
         found.append(
@@ -139,9 +139,12 @@ def _unconfigured(configuration: Mapping[str, Any], health: Mapping[str, Any]) -
             yield Finding("fault", text, words.SET_UP)
 
 
-def _switched_off(user: str, configuration: Mapping[str, Any]) -> Iterator[Finding]:
+def _switched_off(
+    user: str, configuration: Mapping[str, Any], health: Mapping[str, Any]
+) -> Iterator[Finding]:
+    told = words.unused(configuration, health)
     for name, why in configuration["disabled_integrations"].items():
         kind = {"disabled_by_user": "choice", "disabled_by_receiver": "fault"}.get(why)
         if kind:
-            told = words.reason(why).about(user, name)
-            yield Finding(kind, f"{name} is off: {told.meaning}.", told.advice)
+            meaning, advice = told[name].about(user, name)
+            yield Finding(kind, f"{name} is off: {meaning}.", advice)

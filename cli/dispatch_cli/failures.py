@@ -66,11 +66,19 @@ class NotAuthorizedFailure(Failure):
 class UnreachableFailure(Failure):
     """There is no answer, or none that helps; trying again later may help.
 
-    ``retry_after`` is the time in seconds that the service asks for.
+    ``retry_after`` is the time in seconds that the service asks for; ``may_have_arrived`` tells
+    whether it may have done what it was asked all the same.
     """
 
     exit = Exit.UNREACHABLE
 
-    def __init__(self, *arguments: Any, retry_after: float = 0.0, **options: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        retry_after: float = 0.0,
+        may_have_arrived: bool = False,
+        **options: Any,
+    ) -> None:
         super().__init__(*arguments, **options)
         self.retry_after = retry_after
+        self.may_have_arrived = may_have_arrived

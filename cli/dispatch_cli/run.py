@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 """Seconds between two looks: twice as long after each that brought nothing, up to the longest."""
 
+LONGEST_WAIT = 60.0
+"""Seconds: the most that a follower waits, whatever ``Retry-After`` asks for."""
+
 
 def _now() -> datetime:
     return datetime.now(UTC)
@@ -79,7 +82,8 @@ class Run:
     def follow(self, look: Callable[[], bool]) -> None:
         """Look again and again, until Ctrl-C; ``look`` tells whether there was news.
 
-        A service that does not answer is asked again later, more and more rarely.
+        A service that does not answer is asked again later, more and more rarely, or when it says;
+        but never later than after ``LONGEST_WAIT``.
         """
         pause, answered = FIRST_PAUSE, False
         try:
@@ -94,6 +98,6 @@ class Run:
                     news, asked_for = False, failure.retry_after
                     self.screen.note(f"{failure} Trying again.")
                 pause = FIRST_PAUSE if news else min(2 * pause, LONGEST_PAUSE)
-                self.sleep(max(pause, asked_for))
+                self.sleep(max(pause, min(asked_for, LONGEST_WAIT)))
         except KeyboardInterrupt:
             return

@@ -9,24 +9,35 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from rich import box
+from rich.cells import cell_len, chop_cells
 from rich.console import Console
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from rich.console import ConsoleOptions
 
     from dispatch_cli.failures import Failure
+    from dispatch_cli.words import Words
 
 STYLES = {"success": "green", "failed": "red", "pending": "yellow", "skipped": "bright_black"}
 """The colour of each status."""
+
+SIGNS = ("=", ",", "/?&", "@", ".-_:")
+"""Where a word that is too long is broken: after the last of the first kind that it has."""
+
+_WORD = re.compile(r"\S+")
 
 JOINERS = "\u200c\u200d"
 """Invisible, and needed to write some languages and to compose emoji."""
@@ -53,9 +64,18 @@ class Screen:
     def bullet(self, mark: str, style: str, text: str, advice: str) -> None:
         """Show a point of a list, and under it what to do about it."""
         table = Table.grid(padding=(0, 1))
-        table.add_row(Text(mark, style), Text(plain(text), "bold"))
+        table.add_row(Text(mark, style), Cell(plain(text), "bold"))
         self.out.print(table)
         _advise(self.out, advice, indent=2)
+
+    def points(self, told: Iterable[tuple[str, Words]]) -> None:
+        """Show what each of a few things means, and under it what to do about it."""
+        for name, words in told:
+            self.bullet("•", "yellow", f"{name}: {words.meaning}", words.advice)
+
+    def advise(self, advice: str) -> None:
+        """Show what to do next, as part of the answer."""
+        _advise(self.out, advice)
 
     def note(self, text: str) -> None:
         """Tell the person something that is no part of the answer."""
@@ -95,7 +115,7 @@ class Screen:
         self.notes.print(Text.assemble(("error: ", "bold red"), plain(failure, lines=True)))
         table = Table.grid(padding=(0, 1))
         for detail in failure.details:
-            table.add_row("", Text(plain(detail)))
+            table.add_row("", Cell(plain(detail)))
         if failure.details:
             self.notes.print(table)
         _advise(self.notes, failure.advice)
@@ -127,10 +147,10 @@ class Listing:
         self._line([cell(one) for one in cells])
         if detail:
             table = Table.grid(padding=(0, 2))
-            table.add_row(" " * next(iter(self._columns.values())), Text(plain(detail)))
+            table.add_row(" " * next(iter(self._columns.values())), Cell(plain(detail)))
             self._screen.out.print(table)
 
-    def _line(self, cells: Sequence[Text]) -> None:
+    def _line(self, cells: Sequence[Text | Cell]) -> None:
         table = Table.grid(padding=(0, 2))
         for width in self._columns.values():
             table.add_column(width=width, overflow="fold")
@@ -138,12 +158,40 @@ class Listing:
         self._screen.out.print(table)
 
 
-def cell(value: object) -> Text:
+class Cell:
+    """Text of a table, whose long words are broken where readers expect it."""
+
+    def __init__(self, text: str, style: str = "") -> None:
+        self._text = Text(text, style, overflow="fold")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """Ask for as much room as the text does."""
+        return Measurement.get(console, options, self._text)
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """Break the text for the room that there is."""
+        broken = self._text.copy()
+        broken.plain = _WORD.sub(
+            lambda found: "\n".join(pieces(found[0], options.max_width)), self._text.plain
+        )
+        yield broken
+
+
+def pieces(word: str, width: int) -> Iterator[str]:
+    """Cut a word until each piece fits: after a sign between two parts, if there is one."""
+    while cell_len(word) > width:
+        head = chop_cells(word, width)[0] or word[0]
+        ends = (max(map(head.rfind, signs)) + 1 for signs in SIGNS)
+        cut = next(filter(None, ends), len(head))
+        yield word[:cut]
+        word = word[cut:]
+    yield word
+
+
+def cell(value: object) -> Cell:
     """Return what a table shows; a status has its colour."""
-    if isinstance(value, Text):
-        return value
     text = plain(value)
-    return Text(text, STYLES.get(text, ""))
+    return Cell(text, STYLES.get(text, ""))
 
 
 def plain(value: object, *, lines: bool = False) -> str:

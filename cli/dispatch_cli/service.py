@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import requests
+from urllib3.exceptions import NameResolutionError, NewConnectionError
 
+from dispatch_cli import answers
 from dispatch_cli.failures import (
     Failure,
     NotAuthorizedFailure,
@@ -16,7 +19,7 @@ from dispatch_cli.failures import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from dispatch_cli.settings import Settings
 
@@ -44,6 +47,13 @@ class Service:
         """Read something; what is ``None`` is not asked for."""
         named = {name: value for name, value in query.items() if value is not None}
         return self._ask("GET", path, query=named)
+
+    def health(self) -> Any:
+        """Read how the service is; an empty report where it does not say."""
+        try:
+            return self.get(*HEALTH)
+        except Failure:
+            return {}
 
     def post(self, *path: str, body: object = None) -> Any:
         """Create or start something."""
@@ -80,20 +90,37 @@ class Service:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
+            cause, may_have_arrived = _cause(error)
             raise UnreachableFailure(
-                f"{self.settings.url} does not answer: {_cause(error)}.", self._where_to_look()
+                f"{self.settings.url} does not answer: {cause}.",
+                self._where_to_look(),
+                may_have_arrived=may_have_arrived,
             ) from error
         answer = _json(response)
+        flaw = answers.flaw(method, path, answer)
         if response.ok and not response.is_redirect:
-            if answer is not None or response.status_code == requests.codes.no_content:
-                return answer
-            raise UnreachableFailure(
-                f"What answers at {self.settings.url} is no integration dispatcher.",
-                self._where_to_look(),
-            )
-        if path == HEALTH and isinstance(answer, dict) and "integrations" in answer:
+            self._require_dispatcher(response, answer, flaw)
+            return answer
+        if path == HEALTH and flaw is None:
             return answer  # 503, and a whole report
         raise self._failure(response, answer)
+
+    def _require_dispatcher(
+        self, response: requests.Response, answer: object, flaw: str | None
+    ) -> None:
+        """Refuse a success that no dispatcher sends: a web page, or JSON about something else."""
+        if answer is None and response.status_code != requests.codes.no_content:
+            kind = response.headers.get("Content-Type")
+            told = f"it sends {kind}, and no JSON" if kind else "it sends no JSON"
+        elif flaw is not None:
+            told = f"{flaw} is not what it should be" if flaw else "it sends other JSON"
+        else:
+            return
+        raise UnreachableFailure(
+            f"What answers at {self.settings.url} is no integration dispatcher, "
+            f"or one of another version: {told}.",
+            self._where_to_look(),
+        )
 
     def _failure(self, response: requests.Response, answer: Any) -> Failure:
         status = response.status_code
@@ -113,8 +140,14 @@ class Service:
             after = float(wait) if wait.isdecimal() else 0.0
             advice = f"Try again in {wait} s." if after else "Try again later."
             advice += " How the service is: dispatch health"
-            return UnreachableFailure(text, advice, answer=answer, retry_after=after)
-        return RefusedFailure(text, details=_flaws(problem), answer=answer, status=status)
+            # A throttled request has not reached the service; any other fault may come after.
+            arrived = status != requests.codes.too_many_requests
+            return UnreachableFailure(
+                text, advice, answer=answer, retry_after=after, may_have_arrived=arrived
+            )
+        # The service says no in JSON: anything else is somebody else's.
+        advice = "" if problem else self._where_to_look()
+        return RefusedFailure(text, advice, details=_flaws(problem), answer=answer, status=status)
 
     def _where_to_look(self) -> str:
         if self.settings.origin:
@@ -146,7 +179,7 @@ def _path(segments: tuple[str, ...]) -> str:
 def _json(response: requests.Response) -> Any:
     try:
         return response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -158,12 +191,29 @@ def _flaws(problem: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _cause(error: requests.RequestException) -> str:
+def _cause(error: requests.RequestException) -> tuple[str, bool]:
+    """Say why there is no answer, and whether the request may have left all the same."""
     kinds = {
-        requests.exceptions.SSLError: "its certificate cannot be verified",
-        requests.exceptions.ConnectTimeout: "no connection in time",
-        requests.exceptions.ReadTimeout: "no answer in time",
-        requests.exceptions.ProxyError: "the proxy does not lead there",
-        requests.exceptions.ConnectionError: "nobody takes the connection",
+        requests.exceptions.ConnectTimeout: ("no connection in time", False),
+        requests.exceptions.ProxyError: ("the proxy does not lead there", False),
+        NameResolutionError: ("its name cannot be resolved", False),
+        NewConnectionError: ("nobody takes the connection", False),
+        ssl.SSLCertVerificationError: ("its certificate cannot be verified", False),
+        requests.exceptions.SSLError: ("its TLS is broken", True),
+        requests.exceptions.ReadTimeout: ("no answer in time", True),
+        requests.exceptions.ConnectionError: ("the connection was lost", True),
+        requests.exceptions.ChunkedEncodingError: ("the connection was lost", True),
     }
-    return next((text for kind, text in kinds.items() if isinstance(error, kind)), str(error))
+    causes = list(_causes(error))
+    for kind, told in kinds.items():
+        if any(isinstance(one, kind) for one in causes):
+            return told
+    return str(error), False
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it wraps: requests wraps urllib3's, which wrap the system's."""
+    yield error
+    for inner in (getattr(error, "reason", None), *error.args):
+        if isinstance(inner, BaseException):
+            yield from _causes(inner)

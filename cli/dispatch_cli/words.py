@@ -5,33 +5,46 @@ A test compares the codes with the table in docs/operations.md.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
+
+ADDRESSES = {
+    "WEBHOOK": "--url https://…",
+    "EMAIL": "--config email_address=…",
+    "SMS": "--config phone_number=…",
+    "SLACK": "--config channel_id=…",
+}
+"""How an override says where to deliver."""
 
 
 class Words(NamedTuple):
-    """What something means, and what to do next; ``USER`` and ``TYPE`` stand for themselves."""
+    """What something means, and what to do next.
+
+    ``USER``, ``TYPE`` and ``ADDRESS`` stand for themselves.
+    """
 
     meaning: str
     advice: str = ""
 
-    @property
-    def text(self) -> str:
-        """Return both as one text."""
-        return ". ".join(filter(None, self))
-
     def about(self, user: str, integration_type: str) -> Words:
-        """Name the user and the integration."""
-        return Words(
-            *(text.replace("USER", user).replace("TYPE", integration_type) for text in self)
-        )
+        """Name the user and the integration, and how its address is set."""
+        names = {
+            "USER": user,
+            "TYPE": integration_type,
+            "ADDRESS": ADDRESSES.get(integration_type, "--config KEY=VALUE"),
+        }
+        return Words(*(_PLACES.sub(lambda found: names[found[0]], text) for text in self))
 
+
+_PLACES = re.compile(r"\b(USER|TYPE|ADDRESS)\b")
 
 SET_UP = "An operator sets it up as docs/integrations.md says."
 SEE_RECEIVER = "See whether the receiver is up and its address right; then retry."
-SEE_OVERRIDE = "Correct the address: dispatch override set USER TYPE"
+SET_ADDRESS = "dispatch override set USER TYPE ADDRESS"
+SEE_OVERRIDE = f"Correct the address: {SET_ADDRESS}"
 REPORT = "Please report it, with the delivery's id."
 
 REASONS = {
@@ -133,14 +146,40 @@ def reason(name: str) -> Words:
     return REASONS.get(name, Words(name))
 
 
-def reasons(user: str, by_type: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return what has the same reason together: the integrations, and the reason in words."""
-    together: dict[str, list[str]] = {}
-    for integration_type, name in by_type:
-        together.setdefault(name, []).append(integration_type)
+def skipped(name: str) -> Words:
+    """Put a reason in words where no more is known of the user's settings than the reason."""
+    words = reason(name)
+    if "--enable" in words.advice:
+        return words._replace(advice="How to change that: dispatch config USER")
+    return words
+
+
+def unused(configuration: Mapping[str, Any], health: Mapping[str, Any]) -> dict[str, Words]:
+    """Return why a user does not use an integration, and what to do, for each that is not used.
+
+    What nobody configured is an operator's matter first, whatever else keeps it off by default.
+    """
+    told = {}
+    for name, why in configuration["disabled_integrations"].items():
+        known = health.get("integrations", {}).get(name, {})
+        off = why == "disabled_by_default" and known.get("configured") is False
+        words = reason("not_configured" if off else why)
+        override = configuration.get("user_overrides", {}).get(name, {})
+        if name == "WEBHOOK" and "url" not in override.get("config", {}):
+            # The service refuses to enable one that leads nowhere.
+            words = words._replace(advice=words.advice.replace("--enable", "--enable ADDRESS"))
+        told[name] = words
+    return told
+
+
+def together(user: str, by_type: Mapping[str, Words]) -> list[tuple[str, Words]]:
+    """Return what has the same words together: the integrations, and the words."""
+    groups: dict[Words, list[str]] = {}
+    for integration_type, words in by_type.items():
+        groups.setdefault(words, []).append(integration_type)
     return [
-        (", ".join(types), reason(name).about(user, types[0] if len(types) == 1 else "TYPE").text)
-        for name, types in together.items()
+        (", ".join(types), words.about(user, types[0] if len(types) == 1 else "TYPE"))
+        for words, types in groups.items()
     ]
 
 
@@ -151,5 +190,7 @@ def code(name: str) -> Words:
         if status >= 500:
             return Words(f"the receiver is in trouble (HTTP {status})", SEE_RECEIVER)
         meaning = STATUSES.get(status, "the receiver refused it")
-        return Words(f"{meaning} (HTTP {status})", SEE_OVERRIDE + ", then retry.")
+        return Words(
+            f"{meaning} (HTTP {status})", f"Correct the address, then retry: {SET_ADDRESS}"
+        )
     return CODES.get(name, Words(name))

@@ -79,14 +79,73 @@ def test_an_unhealthy_service_is_shown_and_told(alone):
     assert (shown.exit_code, shown.stdout) == (1, "s 1 is unhealthy\ncannot reach deliveries\n")
 
 
-@pytest.mark.parametrize("text", ["<html>Welcome</html>", ""])
-def test_something_else_at_the_address_is_noticed(alone, text):
-    """Not every server is a dispatcher."""
-    with always(200, text) as gateway:
-        shown = alone("config", "ada", DISPATCH_URL=gateway.url)
+COMMANDS = [
+    ("config", "ada"),
+    ("defaults",),
+    ("doctor", "ada"),
+    ("health",),
+    ("history", "ada"),
+    ("history", "ada", "d-1"),
+    ("history", "ada", "--follow"),
+    ("inbox", "ada"),
+    ("inbox", "ada", "--follow"),
+    ("send", "ada", "Hello", "--wait"),
+    ("test", "ada", "CLI"),
+    ("retry", "ada", "d-1"),
+    ("cancel", "ada", "d-1"),
+    ("override", "list", "ada"),
+    ("override", "set", "ada", "CLI", "--enable"),
+    ("override", "unset", "ada", "CLI"),
+    ("override", "reset", "ada", "--yes"),
+    ("override", "rotate-secret", "ada"),
+]
 
-    assert shown.exit_code == 3
-    assert "is no integration dispatcher" in shown.stderr
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_something_else_at_the_address_is_noticed(alone, command):
+    """Not every server is a dispatcher: whatever is asked of it."""
+    with always(200, "<html>Welcome</html>") as gateway:
+        shown = alone(*command, "-o", "json", DISPATCH_URL=gateway.url)
+
+    assert (shown.exit_code, shown.stdout) == (3, "")
+    assert "is no integration dispatcher" in " ".join(shown.stderr.split())
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '"ok"', "5", "null", '{"status": "UP"}', pytest.param("[" * 100_000, id="deep")],
+)
+def test_other_json_is_no_answer_either(alone, text, output):
+    """However it is to be shown: a script must not take it for the service's."""
+    with always(200, text) as gateway:
+        shown = alone("config", "ada", "-o", output, DISPATCH_URL=gateway.url)
+
+    assert (shown.exit_code, shown.stdout) == (3, "")
+    assert "is no integration dispatcher" in " ".join(shown.stderr.split())
+
+
+def test_what_answers_instead_is_told(alone):
+    """A web page of a proxy, by its kind; and what to look at."""
+    with always(200, "<html>", **{"Content-Type": "text/html"}) as gateway:
+        shown = alone("health", DISPATCH_URL=gateway.url)
+
+    assert " ".join(shown.stderr.split()) == (
+        f"error: What answers at {gateway.url} is no integration dispatcher, or one of another "
+        "version: it sends text/html, and no JSON. "
+        "The address comes from DISPATCH_URL: see whether it is right."
+    )
+
+
+def test_a_web_page_that_says_no_is_somebody_elses(alone):
+    """The service would say it in JSON."""
+    with always(404, "<html>") as gateway:
+        shown = alone("health", DISPATCH_URL=gateway.url)
+
+    assert (shown.exit_code, shown.stderr) == (
+        1,
+        "error: Not Found (404)\nThe address comes from DISPATCH_URL: see whether it is right.\n",
+    )
 
 
 def test_nobody_at_the_address(alone):

@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
-from dispatch_cli.screen import Screen, harmless_json, plain
+from dispatch_cli.screen import Screen, harmless_json, pieces, plain
 
 NASTY = "a\x1b]0;owned\x07b\x9b2Jc\rd\u202ee\u2028f[bold]g[/]:smile:\x7f"
 
@@ -81,6 +81,38 @@ def test_a_command_to_copy_stays_in_one_piece():
         f"  {command}",
         "  word word word word word word word",
         "  word word word word word",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "width", "lines"),
+    [
+        ("fits", 4, ["fits"]),
+        ("email_address=john.doe@company.com,", 32, ["email_address=", "john.doe@company.com,"]),
+        ("john.doe@company.com", 12, ["john.doe@", "company.com"]),
+        ("https://hooks.example.com/a/b", 28, ["https://hooks.example.com/a/", "b"]),
+        ("abcdefgh", 3, ["abc", "def", "gh"]),
+        ("你好你好", 3, ["你", "好", "你", "好"]),
+    ],
+)
+def test_a_long_word_is_broken_where_readers_expect_it(word, width, lines):
+    """After a sign between two parts; in the middle of a part only where it is too long itself."""
+    assert list(pieces(word, width)) == lines
+
+
+def test_a_table_breaks_an_address_at_its_signs(capsys):
+    """And leaves out nothing, in a column or under a point."""
+    address = "email_address=john.doe@company.com"
+    screen = Screen({"COLUMNS": "40"})
+
+    screen.table(("NAME", "CONFIG"), [("EMAIL of somebody", f"a=1, {address}")])
+    screen.bullet("x", "", f"It failed: {address}", "")
+
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()][2:] == [
+        "EMAIL of somebody   a=1, email_address=",
+        "john.doe@company.com",
+        "x It failed:",
+        address,
     ]
 
 

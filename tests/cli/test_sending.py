@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+from contextlib import contextmanager
+from threading import Thread
 
 import pytest
 
@@ -111,6 +114,76 @@ def test_an_answer_that_is_lost_can_be_asked_for_again(alone):
     assert "It may have been accepted. To repeat it: --request-id cli-1\n" in shown.stderr
 
 
+@contextmanager
+def hanging_up():
+    """Take one request, and close the connection without an answer."""
+
+    def serve():
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65_536)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+
+
+def test_a_message_may_have_been_accepted_once_it_has_left(alone):
+    """Where the connection is lost before the answer, nobody here knows."""
+    with hanging_up() as url:
+        shown = alone("send", "ada", "Hello", DISPATCH_URL=url)
+
+    assert shown.exit_code == 3
+    assert shown.stderr.splitlines()[:2] == [
+        f"error: {url} does not answer: the connection was lost.",
+        "It may have been accepted. To repeat it: --request-id cli-1",
+    ]
+
+
+def test_an_answer_that_takes_too_long_can_be_asked_for_again(alone, monkeypatch):
+    """The service may have stored the message meanwhile."""
+    monkeypatch.setattr("dispatch_cli.service.TIMEOUT", (5, 0.05))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        shown = alone("send", "ada", "Hello", DISPATCH_URL=url)
+
+    assert shown.stderr.splitlines()[:2] == [
+        f"error: {url} does not answer: no answer in time.",
+        "It may have been accepted. To repeat it: --request-id cli-1",
+    ]
+
+
+def test_a_message_that_never_left_was_not_accepted(alone, monkeypatch):
+    """A connection that nobody takes, and a name that leads nowhere."""
+
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    refused = alone("send", "ada", "Hello")
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    unresolved = alone("send", "ada", "Hello", DISPATCH_URL="http://localhost:1")
+
+    advice = "The address comes from DISPATCH_URL: see whether it is right.\n"
+    assert refused.stderr == (
+        f"error: http://127.0.0.1:1 does not answer: nobody takes the connection.\n{advice}"
+    )
+    assert unresolved.stderr == (
+        f"error: http://localhost:1 does not answer: its name cannot be resolved.\n{advice}"
+    )
+
+
+@pytest.mark.parametrize("status", [302, 429])
+def test_an_answer_that_says_no_is_no_riddle(alone, status):
+    """A redirect and a throttled request are not accepted."""
+    with always(status, "", Location="http://elsewhere.example") as gateway:
+        shown = alone("send", "ada", "Hello", DISPATCH_URL=gateway.url)
+
+    assert shown.exit_code == 3
+    assert "accepted" not in shown.stderr
+
+
 def test_wait_ends_when_the_last_delivery_has_ended(dispatch, service):
     """And says that it succeeded."""
     dispatch.meanwhile = service.deliver
@@ -192,6 +265,18 @@ def test_following_outlives_a_service_that_is_away(dispatch, gateway):
     assert dispatch.pauses == [2.0, 7.0, 8.0]
     assert "Trying again." in shown.stderr
     assert shown.exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["history", "inbox"])
+@pytest.mark.parametrize("asked_for", ["86400", "9" * 400])
+def test_following_waits_a_minute_at_most(dispatch, gateway, command, asked_for):
+    """Whatever the service asks for: somebody sits before the terminal."""
+    away = lambda *_: (503, {"Retry-After": asked_for}, "{}")  # noqa: E731 - it is an answer
+    dispatch.meanwhile = until_ctrl_c(lambda: setattr(gateway, "answer", away))
+
+    dispatch(command, "ada", "--follow")
+
+    assert dispatch.pauses == [2.0, 60.0]
 
 
 def test_following_the_mailbox_takes_out_what_it_shows(dispatch, service):

@@ -11,6 +11,8 @@ from dispatch_cli.failures import UsageFailure
 from dispatch_cli.settings import Settings, settle
 from tests.cli.server import always
 
+NO_DEFAULTS = {"default_integrations": {}}
+
 PROFILES = """
 # The team's.
 [profiles.default]
@@ -138,13 +140,13 @@ def test_the_credential_is_sent_and_not_shown(alone, tmp_path, variable, header,
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1 login me password other\n")
 
-    with always(200, "{}") as gateway:
+    with always(200, json.dumps(NO_DEFAULTS)) as gateway:
         shown = alone(
             *("defaults", "-o", "json"),
             **{variable: "secret", "NETRC": str(netrc), "DISPATCH_URL": gateway.url},
         )
 
-    assert (shown.exit_code, shown.stdout) == (0, "{}\n")
+    assert (shown.exit_code, json.loads(shown.stdout)) == (0, NO_DEFAULTS)
     assert gateway.asked[0][2][header] == text
     assert "secret" not in shown.output
 
@@ -163,7 +165,7 @@ def test_login_keeps_a_token_for_this_user_alone(alone, home):
     """From a pipe; the other profiles and all comments stay."""
     words = ("--profile", "here", "--stack", "s")
 
-    with always(200, "{}") as gateway:
+    with always(200, json.dumps(NO_DEFAULTS)) as gateway:
         kept = alone("login", gateway.url, *words, typed="tök\n")
         done = alone("login", gateway.url, *words, typed="t0ken\n")
         used = alone("--profile", "here", "defaults", "-o", "json")

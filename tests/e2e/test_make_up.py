@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 
@@ -142,15 +143,30 @@ def test_status_shows_what_runs(workshop):
     assert "_COMPLETE" in shown
 
 
-def test_logs_show_cloud_and_functions(workshop):
-    """One command for all of them."""
+def test_logs_show_what_the_functions_tell(workshop):
+    """One readable line for each event; what has nothing to do with a word is left out."""
     workshop.make("up")
+    health = re.compile(r"\d\d:\d\d:\d\d get_health request\.answered .*route=/health .*")
 
     shown = workshop.make("logs", FOLLOW="0")
+    picked = workshop.make("logs", FOLLOW="0", GREP="GET_health")
 
-    assert shown.returncode == 0, shown.stderr
-    assert "cloud | " in shown.stdout
-    assert '"route":"/health"' in shown.stdout
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert any(health.fullmatch(line) for line in shown.stdout.splitlines())
+    assert "REPORT" not in shown.stdout
+    assert picked.stdout
+    assert all(health.fullmatch(line) for line in picked.stdout.splitlines())
+
+
+def test_logs_show_everything_if_asked(workshop):
+    """As it was written: the functions, Lambda, the local cloud and the proxy."""
+    workshop.make("up")
+
+    shown = workshop.make("logs", FOLLOW="0", ALL="1").stdout
+
+    assert {"cloud", "proxy", "get_health"} <= {line.split(" | ")[0] for line in shown.splitlines()}
+    assert '"route":"/health"' in shown
+    assert "get_health | REPORT " in shown
 
 
 def test_down_keeps_the_data(workshop):
@@ -166,8 +182,8 @@ def test_down_keeps_the_data(workshop):
     stopped = workshop.make("status").stdout
     workshop.make("up")
 
-    assert down.stdout == "stopped: proxy, cloud\n"
-    assert stopped == "proxy    stopped\ncloud    stopped\n"
+    assert down.stdout == "stopped: service, cloud\n"
+    assert stopped == "service  stopped\ncloud    stopped\n"
     kept = requests.get(f"{user}/integrations/TEST", timeout=10)
     assert kept.json()["priority"] == 3
 

@@ -15,13 +15,17 @@ from pathlib import Path
 import pytest
 
 from tests.documents import Block, blocks, differences, reads_as
-from tools.local_cloud import LocalCloud
+from tools.local_cloud import CREDENTIALS, LocalCloud
+from tools.paths import ROOT
 from tools.processes import free_port
 
 PREAMBLE = f"""
 PATH="{Path(sys.executable).parent}:$PATH"
 curl() {{
   command curl --silent --show-error --noproxy '*' --write-out '%{{stderr}}%{{http_code}}\\n' "$@"
+}}
+aws() {{
+  "{sys.executable}" -m tests.aws_cli "$@"
 }}
 """
 """The reader's own commands; beside its answer, curl tells the status."""
@@ -47,9 +51,16 @@ def scripts() -> dict[str, list[tuple[Block, str | None]]]:
     pairs = [
         (block, after.text if after and shows_output(block, after) else None)
         for block, after in followed
-        if block.language == "bash" and (block.mark is None or block.mark.isdecimal())
+        if block.language == "bash" and is_run(block)
     ]
     return {name: list(pairs) for name, pairs in groupby(pairs, key=lambda pair: pair[0].document)}
+
+
+def is_run(block: Block) -> bool:
+    """Tell whether a block is run here; the runbook's have tests of their own."""
+    if block.mark == "cli":
+        return block.document != "docs/operations.md"
+    return block.mark is None or block.mark.isdecimal()
 
 
 def shows_output(block: Block, after: Block) -> bool:
@@ -62,6 +73,7 @@ def run(text: str) -> tuple[str, list[int], str]:
     """Run a block as a person's shell does; return its output, the statuses and its complaints."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", PREAMBLE + text],
+        cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -97,12 +109,15 @@ def test_every_command_does_what_the_document_says(document, stack, monkeypatch)
         pytest.skip("the documents' commands need curl: apt-get install curl")
     monkeypatch.setenv("DISPATCH_URL", stack["api_url"])
     monkeypatch.setenv("COLUMNS", "80")
+    for name, text in {**CREDENTIALS, "AWS_ENDPOINT_URL": stack["endpoint_url"]}.items():
+        monkeypatch.setenv(name, text)
     reader = f"reader-{uuid.uuid4().hex[:8]}"
 
     def ours(text: str) -> str:
         # The documents' own user, but for the mail address; and the suite's own address.
         text = re.sub(r"john\.doe(?!@)", reader, text)
         text = text.replace(".local/stack.json", stack["stack_file"])
+        text = text.replace("http://localhost:4566", stack["endpoint_url"])
         return text.replace("http://localhost:8080", stack["api_url"])
 
     for block, shown in scripts()[document]:

@@ -325,7 +325,7 @@ def test_a_service_that_does_not_answer_ends_it(story):
         Receiver() as receiver,
         pytest.raises(CheckFailedError, match=r"GET /health\n.*an answer\n(.*\n)*.*make status"),
     ):
-        demo.Stage(stack, told, receiver, "demo-1").ask("GET", "/health", log="GetHealth")
+        demo.Stage(stack, told, receiver, "demo-1").ask("GET", "/health", log="get_health")
 
 
 def test_a_failed_check_ends_the_demo_with_1(monkeypatch, capsys):
@@ -346,7 +346,7 @@ def test_an_answer_with_another_status_ends_it(story):
     with Receiver(refusals=1, refusal=422) as receiver:
         stage = demo.Stage({"api_url": receiver.url}, told, receiver, "demo-1")
         with pytest.raises(CheckFailedError, match=r"expected: status 201\n.*came: +422"):
-            stage.ask("POST", "/x", {}, status=201, log="CreateOverride")
+            stage.ask("POST", "/x", {}, status=201, log="create_override")
 
 
 def test_an_answer_of_another_shape_is_a_failed_check(story):
@@ -363,9 +363,9 @@ def test_an_answer_of_another_shape_is_a_failed_check(story):
 def test_the_log_to_read_is_a_command(monkeypatch):
     """It can be pasted, for a second cloud too."""
     monkeypatch.delenv("CLOUD_HOME", raising=False)
-    assert demo.log_of("SendMessage") == "make logs FOLLOW=0 | grep SendMessage"
+    assert demo.log_of("send_message") == "make logs FOLLOW=0 GREP=send_message"
 
     monkeypatch.setenv("CLOUD_HOME", "/tmp/second")
     assert (
-        demo.log_of("SendMessage") == "make logs FOLLOW=0 CLOUD_HOME=/tmp/second | grep SendMessage"
+        demo.log_of("send_message") == "make logs FOLLOW=0 GREP=send_message CLOUD_HOME=/tmp/second"
     )

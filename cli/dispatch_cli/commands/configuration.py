@@ -44,7 +44,7 @@ def config(ctx: typer.Context, user: User, output: Output = Format.TABLE) -> Non
     """Show what a message to a user would use now, and why not the rest."""
     run = run_of(ctx)
     answer = run.service.get("api", "v1", "users", user, "integration-defaults")
-    run.show(answer, lambda shown: show_effective(run.screen, shown))
+    run.show(answer, lambda shown: show_effective(run, shown))
 
 
 @override.command("list")
@@ -255,17 +255,18 @@ def show_settings(screen: Screen, by_type: Mapping[str, Mapping[str, Any]]) -> N
     screen.table(names, rows)
 
 
-def show_effective(screen: Screen, answer: Mapping[str, Any]) -> None:
+def show_effective(run: Run, answer: Mapping[str, Any]) -> None:
     """Show what is used, and why the rest is not."""
-    user = answer["user_id"]
+    screen, user = run.screen, answer["user_id"]
     if answer["effective_configs"]:
         show_settings(screen, answer["effective_configs"])
     else:
         screen.say("Nothing is enabled: a message goes nowhere.")
     if answer["disabled_integrations"]:
         screen.say()
-        unused = words.reasons(user, answer["disabled_integrations"].items())
-        screen.table(("NOT USED", "WHY, AND WHAT TO DO"), unused)
+        screen.say("Not used", "bold")
+        unused = words.unused(answer, run.service.health())
+        screen.points(words.together(user, unused))
     own = ", ".join(answer["user_overrides"])
     screen.say()
     screen.say(f"Settings of the user's own: {own}" if own else "The user has set nothing.")

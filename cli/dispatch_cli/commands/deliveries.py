@@ -166,7 +166,8 @@ def show_delivery(run: Run, one: Mapping[str, Any]) -> None:
         cause = words.code(one["error_code"]).about(one["user_id"], one["integration_type"])
         screen.say()
         screen.say(f"{one['error_code']}: {one['error_message'] or cause.meaning}", "red")
-        screen.say(cause.text)
+        screen.say(cause.meaning)
+        screen.advise(cause.advice)
     if one["attempt_log"]:
         screen.say()
         names = ("ROUND", "TRY", "STARTED", "TOOK", "OUTCOME", "CODE")

@@ -113,8 +113,9 @@ def send(
     try:
         answer = run.service.post("api", "v1", "users", user, "deliveries", body=_given(body))
     except UnreachableFailure as failure:
-        again = f"It may have been accepted. To repeat it: --request-id {body['request_id']}"
-        failure.advice = f"{again}\n{failure.advice}"
+        if failure.may_have_arrived:
+            again = f"It may have been accepted. To repeat it: --request-id {body['request_id']}"
+            failure.advice = f"{again}\n{failure.advice}"
         raise
     finish(run, answer, wait=wait)
 
@@ -265,8 +266,11 @@ def show_sent(run: Run, answer: Mapping[str, Any], *, ended: bool) -> None:
         run.screen.say("Nothing is sent: no integration takes it.", "bold")
     if answer["skipped"]:
         run.screen.say()
-        by_type = [(one["integration_type"], one["reason"]) for one in answer["skipped"]]
-        run.screen.table(("SKIPPED", "WHY, AND WHAT TO DO"), words.reasons(user, by_type))
+        run.screen.say("Skipped", "bold")
+        skipped = {
+            one["integration_type"]: words.skipped(one["reason"]) for one in answer["skipped"]
+        }
+        run.screen.points(words.together(user, skipped))
     if answer["deliveries"] and not ended:
         run.screen.note(f"What becomes of it: dispatch history {user}")
 

@@ -137,8 +137,8 @@ def show_page(run: Run, user: str, answer: Mapping[str, Any]) -> None:
     if configuration["effective_configs"]:
         show_settings(run.screen, configuration["effective_configs"])
     _head(run, "What it would not use")
-    unused = words.reasons(user, configuration["disabled_integrations"].items())
-    run.screen.table(("INTEGRATION", "WHY, AND WHAT TO DO"), unused)
+    unused = words.unused(configuration, answer["health"])
+    run.screen.points(words.together(user, unused))
     if deliveries:
         _head(run, "Last deliveries")
         listing = table_of_deliveries(run)

@@ -1,0 +1,92 @@
+"""What `make logs` shows of what was logged."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from tools.logs import Entry, function_of, has, lines_of
+
+AT = datetime(2026, 11, 23, 5, 40, 15, tzinfo=UTC)
+CLOCK = f"{AT.astimezone():%H:%M:%S}"
+ATTEMPTED = {
+    "level": "INFO",
+    "message": "delivery.attempted",
+    "timestamp": "2026-11-23T05:40:15.807+00:00",
+    "service": "integration-dispatcher",
+    "function_request_id": "f-1",
+    "user_id": "ada",
+    "outcome": "retry",
+    "detail": "no answer\x1b[2J",
+    "number": 1,
+    "deliveries": {"d-1": "CLI"},
+    "attempt_ms": 7,
+    "stack": "s",
+    "_aws": {"CloudWatchMetrics": [{"Metrics": [{"Name": "attempt_ms"}]}]},
+}
+
+
+def entry(text):
+    """Return what a function logged."""
+    return Entry(round(AT.timestamp() * 1000), "deliver_messages", text)
+
+
+def test_an_event_is_one_readable_line():
+    """When, which function, what, and the fields; not what serves searches and metrics alone."""
+    shown = lines_of(entry(json.dumps(ATTEMPTED) + "\n"), everything=False)
+
+    assert shown == [
+        (
+            f"{CLOCK} deliver_messages delivery.attempted user_id=ada outcome=retry "
+            r'detail="no answer\u001b[2J" number=1 deliveries={"d-1":"CLI"}'
+        )
+    ]
+
+
+def test_a_line_that_somebody_should_look_at_says_so():
+    """By its level."""
+    shown = lines_of(entry(json.dumps({**ATTEMPTED, "level": "WARNING"})), everything=False)
+
+    assert shown[0].startswith(f"{CLOCK} deliver_messages WARNING delivery.attempted ")
+
+
+def test_what_is_no_event_is_shown_as_it_is():
+    """A stack trace is what somebody looks for."""
+    shown = lines_of(entry("Traceback:\n\n  here\n"), everything=False)
+
+    assert shown == [
+        f"{CLOCK} deliver_messages | Traceback:",
+        f"{CLOCK} deliver_messages |   here",
+    ]
+
+
+@pytest.mark.parametrize("word", ["START", "END", "REPORT"])
+def test_what_lambda_writes_of_its_own_is_shown_if_asked(word):
+    """It says nothing about the service."""
+    line = f"{word} RequestId: f-1"
+
+    assert lines_of(entry(line), everything=False) == []
+    assert lines_of(entry(line), everything=True) == [f"deliver_messages | {line}"]
+
+
+def test_everything_is_shown_as_it_was_written():
+    """With all that a readable line leaves out."""
+    text = json.dumps(ATTEMPTED)
+
+    assert lines_of(entry(text), everything=True) == [f"deliver_messages | {text}"]
+
+
+def test_a_function_has_the_name_of_its_folder():
+    """That is how the documents call it."""
+    group = "/aws/cloudformation/integration-dispatcher-local/DeliverMessagesLogGroup"
+
+    assert function_of(group) == "deliver_messages"
+
+
+def test_a_text_is_found_in_any_case():
+    """And an empty one everywhere."""
+    assert has("Deliver", "dELI")
+    assert has("Deliver", "")
+    assert not has("Deliver", "receive")

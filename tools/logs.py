@@ -1,0 +1,155 @@
+"""What was logged on this machine, for people to read: the work behind `make logs`."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tools.local_cloud import LocalCloud
+
+UNSHOWN = {
+    *("level", "message", "timestamp", "service", "stack", "_aws"),
+    *("function_request_id", "api_request_id", "xray_trace_id"),
+}
+"""What a readable line leaves out, or has in another place; GREP finds it all the same."""
+
+BOOKKEEPING = re.compile(r"(START|END|REPORT|INIT_START|XRAY) ")
+"""How Lambda's own lines begin."""
+
+PAUSE = 1.0
+"""Seconds between two looks."""
+
+
+class Entry(NamedTuple):
+    """What a function logged at once, and when, in milliseconds since 1970."""
+
+    at: int
+    function: str
+    text: str
+
+
+def watch(
+    cloud: LocalCloud, count: int, *, wanted: str = "", everything: bool = False, follow: bool
+) -> None:
+    """Show the last lines that have a text in them, and then what comes after.
+
+    With ``everything`` all processes' lines are shown as they were written.
+    """
+    places = {part.log: 0 for part in (cloud.cloud, cloud.proxy) if part.log.exists()}
+    seen: dict[str, int] = {}
+    if cloud.cloud.process() is None:
+        print("(the service does not run, so its functions' logs are not there: make up)")
+    first = True
+    while first or follow:
+        at_most = count if first else None
+        for path in places if everything else ():
+            lines, places[path] = read_from(path, places[path])
+            show([f"{path.stem} | {line}" for line in lines if has(line, wanted)], at_most)
+        entries = logged(cloud, seen) if cloud.cloud.process() else []
+        found = [one for one in entries if has(f"{one.function} {one.text}", wanted)]
+        show([line for one in found for line in lines_of(one, everything=everything)], at_most)
+        if follow:
+            time.sleep(PAUSE)
+        first = False
+
+
+def logged(cloud: LocalCloud, seen: dict[str, int]) -> list[Entry]:
+    """Return what all functions have logged since the times in `seen`, and note the new times."""
+    client = cloud.session.client("logs")
+    found = []
+    try:
+        for group in client.describe_log_groups()["logGroups"]:
+            name = group["logGroupName"]
+            pages = client.get_paginator("filter_log_events").paginate(
+                logGroupName=name, startTime=seen.get(name, 0)
+            )
+            events = [event for page in pages for event in page["events"]]
+            if events:
+                seen[name] = max(event["timestamp"] for event in events) + 1
+            function = function_of(name)
+            found += [Entry(each["timestamp"], function, each["message"]) for each in events]
+    except (BotoCoreError, ClientError) as error:
+        print(f"(the functions' logs cannot be read: {error})", file=sys.stderr)
+    return sorted(found, key=lambda entry: entry.at)
+
+
+def function_of(group: str) -> str:
+    """Name a function as its folder is named, from the name of its log group."""
+    name = group.rsplit("/", 1)[-1].removesuffix("LogGroup")
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def lines_of(entry: Entry, *, everything: bool) -> list[str]:
+    """Return how an entry is shown: readable, or as it was written; Lambda's own only so."""
+    lines = entry.text.rstrip().split("\n")
+    if everything:
+        return [f"{entry.function} | {line}" for line in lines]
+    if BOOKKEEPING.match(entry.text):
+        return []
+    fields = event_of(entry.text)
+    if fields is None:
+        clock = datetime.fromtimestamp(entry.at / 1000, UTC).astimezone()
+        return [f"{clock:%H:%M:%S} {entry.function} | {line}" for line in lines if line]
+    return [readable(entry.function, fields)]
+
+
+def event_of(text: str) -> dict[str, Any] | None:
+    """Read a line of the service's own; what else stands in a log is none."""
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return None
+    ours = isinstance(fields, dict) and fields.keys() >= {"level", "message", "timestamp"}
+    return fields if ours else None
+
+
+def readable(function: str, fields: dict[str, Any]) -> str:
+    """Write an event on one line: when, which function, what, and its fields."""
+    clock = datetime.fromisoformat(fields["timestamp"]).astimezone()
+    level = "" if fields["level"] == "INFO" else f"{fields['level']} "
+    counted = {
+        metric["Name"]
+        for each in fields.get("_aws", {}).get("CloudWatchMetrics", [])
+        for metric in each["Metrics"]
+    }
+    told = (
+        f" {name}={plain(value)}" for name, value in fields.items() if name not in UNSHOWN | counted
+    )
+    return f"{clock:%H:%M:%S} {function} {level}{fields['message']}{''.join(told)}"
+
+
+def plain(value: object) -> str:
+    """Write a value without quotes where nothing is unclear without them."""
+    if isinstance(value, str) and re.fullmatch(r"[!-~]+", value):
+        return value
+    return json.dumps(value, separators=(",", ":"))
+
+
+def has(line: str, wanted: str) -> bool:
+    """Tell whether a text is in a line, in any case."""
+    return wanted.lower() in line.lower()
+
+
+def read_from(path: Path, start: int) -> tuple[list[str], int]:
+    """Return the lines after a place in a file, and the place after them."""
+    with path.open("rb") as file:
+        # A shorter file is a new one.
+        file.seek(start if start <= path.stat().st_size else 0)
+        text = file.read().decode(errors="replace")
+        return text.splitlines(), file.tell()
+
+
+def show(lines: list[str], at_most: int | None) -> None:
+    """Print the last lines, or all."""
+    for line in lines[-at_most:] if at_most else lines:
+        print(line)
+    sys.stdout.flush()
