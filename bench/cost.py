@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from dispatcher import protocol
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -35,6 +37,13 @@ class Prices:
     """For one."""
     stored_gigabyte: float = 0.25
     """For one, a month."""
+    key: float = 1.00
+    """One, a month; so are the next ones."""
+    dashboard: float = 3.00
+    alarm_metric: float = 0.10
+    """That an alarm looks at."""
+    custom_metric: float = 0.30
+    secret: float = 0.40
 
 
 READ, WRITE, RING = "dynamodb:GetItem", "dynamodb:UpdateItem", "sqs:SendMessage"
@@ -84,7 +93,16 @@ class Milliseconds:
     call: float = 5
     """An answer of AWS: an estimate."""
     receiver: float = 200
+    sweep: float = 10
+    """That finds nothing, on a whole core."""
 
+
+MINUTES = 30 * 24 * 60
+"""Of a month; in each a sweep begins."""
+ALARMS, ALARM_METRICS = 12, 18
+POLLED_QUEUES = 3
+POLLS = 5 * 3
+"""Empty answers of a polled queue in a minute: five pollers, which wait for 20 seconds."""
 
 CORE = 1.769
 """Gigabytes of memory that come with a whole core."""
@@ -191,6 +209,27 @@ def floor(case: Case, prices: Prices | None = None) -> Bill:
     }
 
 
+def idle(prices: Prices | None = None, times: Milliseconds | None = None) -> Bill:
+    """Return what a stack costs in a month in which nobody uses it."""
+    prices, times = prices or Prices(), times or Milliseconds()
+    swept = MINUTES * (times.sweep + times.call) / 1000 * CORE
+    sweeps = (
+        prices.read_unit * read_units(0, consistent=False) * protocol.SHARDS * MINUTES
+        + prices.invocation * MINUTES
+        + prices.gigabyte_second * swept
+    ) / MILLION
+    polls = prices.queue_request * POLLED_QUEUES * POLLS * MINUTES / MILLION
+    return {
+        "the key": prices.key,
+        "the dashboard": prices.dashboard,
+        f"{ALARMS} alarms, which look at {ALARM_METRICS} metrics": (
+            prices.alarm_metric * ALARM_METRICS
+        ),
+        f"polling of {POLLED_QUEUES} queues": polls,
+        "a sweep each minute": sweeps,
+    }
+
+
 def _queue_requests(case: Case, doorbells: int, *, by_events: bool) -> float:
     # Each is sent alone; received and deleted by the batch. So too the events that come in.
     return doorbells * (1 + 2 / case.batch) + (1 + 2 / 10 if by_events else 0)
@@ -279,6 +318,10 @@ def tables() -> dict[str, list[list[str]]]:
         "The floor": [
             *([name, dollars(amount)] for name, amount in floor(USUAL).items()),
             ["all", dollars(sum(floor(USUAL).values()))],
+        ],
+        "A stack that nobody uses": [
+            *([name, dollars(amount)] for name, amount in idle().items()),
+            ["all", dollars(sum(idle().values()))],
         ],
         "Fan-out": list(_grown("deliveries", FAN_OUT)),
         "Retries": [

@@ -8,6 +8,7 @@ import pytest
 
 from bench import cost
 from bench.cost import USUAL, Sizes
+from tests.declared import template
 from tests.documents import rows
 
 
@@ -24,6 +25,21 @@ def test_log_lines_are_told_as_they_are_reckoned():
     told = [int(size) for _, size in rows("docs/cost.md", "Logs")]
 
     assert told == [sizes.send_log, sizes.attempt_log, sizes.batch_log]
+
+
+def test_what_an_idle_stack_pays_for_is_what_the_template_declares():
+    """Alarms, the metrics that they look at, and polled queues."""
+    resources = template()["Resources"].values()
+    alarms = [one["Properties"] for one in resources if one["Type"] == "AWS::CloudWatch::Alarm"]
+    polled = [one for one in resources if one["Type"] == "AWS::Lambda::EventSourceMapping"]
+
+    metrics = [
+        sum("MetricStat" in part for part in alarm["Metrics"]) if "Metrics" in alarm else 1
+        for alarm in alarms
+    ]
+
+    assert (len(alarms), sum(metrics)) == (cost.ALARMS, cost.ALARM_METRICS)
+    assert len(polled) == cost.POLLED_QUEUES
 
 
 def test_the_write_units_of_one_send():
