@@ -83,7 +83,7 @@ def test_what_failed_is_told_in_the_log(journal):
     assert journal.invocation == (CONTEXT, {})
     (_, known), (_, unknown), (_, whole) = journal.lines
     source = "stack-DeliveryQueue-1A2B"
-    assert journal.events() == ["record.failed", "record.failed", "batch.answered"]
+    assert journal.events() == ["message.returned", "message.returned", "batch.answered"]
     assert known == {
         "message_id": "id-b",
         "source": source,

@@ -64,7 +64,7 @@ def each(
     failed = [(record, error) for record, error in zip(records, errors, strict=True) if error]
     for record, error in failed:
         journal.note(
-            "record.failed",
+            "message.returned",
             message_id=record.message_id,
             source=record.source,
             **described(error),

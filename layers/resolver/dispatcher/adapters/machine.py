@@ -102,7 +102,7 @@ TROUBLE = frozenset(
         "event.parked",
         "message.parked",
         "outcome.untold",
-        "record.failed",
+        "message.returned",
         "record.lost",
         "row.broken",
         "ticket.delayed",

@@ -126,33 +126,8 @@ class Acceptance(Mover):
     def _plan(
         self, user_id: str, request_id: str, send: SendBody, now: float, *, forced: bool
     ) -> tuple[list[Delivery], list[dict[str, str]]]:
-        wanted = send.integration_types or list(catalogue())
-        defaults, stored = self.system_defaults(), self.overrides.get(user_id)
-        resolved = effective(defaults, stored)
-        if forced:
-            all_of_them = {
-                name: merged(defaults[name], stored.by_type.get(name)) for name in wanted
-            }
-            resolved = Effective(all_of_them, disabled={})
-        chosen: dict[str, Configuration] = {}
-        reasons = {
-            name: resolved.disabled[name]
-            for name in catalogue()
-            if name in resolved.disabled and name in wanted
-        }
-        for name, configuration in resolved.configs.items():
-            if name not in wanted:
-                continue
-            integration = catalogue()[name]
-            if (
-                integration.address(
-                    configuration.config, send.addressed_to(), user_id, self.environ
-                )
-                is None
-            ):
-                reasons[name] = NO_ADDRESS
-            else:
-                chosen[name] = configuration
+        """Return the rows of the deliveries in order, and what is skipped and why."""
+        chosen, reasons = self._chosen(user_id, send, forced=forced)
         due_at = max(now, send.deliver_at or now)
         ids = [self.identities.delivery_id(now) for _ in chosen]
         fingerprint = send.fingerprint()
@@ -188,6 +163,28 @@ class Acceptance(Mover):
             if name in reasons
         ]
         return rows, skipped
+
+    def _chosen(
+        self, user_id: str, send: SendBody, *, forced: bool
+    ) -> tuple[dict[str, Configuration], dict[str, str]]:
+        """Return what to deliver over, in order, and why not over others that were asked for."""
+        wanted = send.integration_types or list(catalogue())
+        defaults, stored = self.system_defaults(), self.overrides.get(user_id)
+        resolved = effective(defaults, stored)
+        if forced:
+            of_all = {name: merged(defaults[name], stored.by_type.get(name)) for name in wanted}
+            resolved = Effective(of_all, disabled={})
+        reasons = {name: reason for name, reason in resolved.disabled.items() if name in wanted}
+        chosen = {}
+        for name, configuration in resolved.configs.items():
+            if name not in wanted:
+                continue
+            recipient = send.addressed_to()
+            if catalogue()[name].address(configuration.config, recipient, user_id, self.environ):
+                chosen[name] = configuration
+            else:
+                reasons[name] = NO_ADDRESS
+        return chosen, reasons
 
     def _store(
         self,
