@@ -8,8 +8,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import Loader
 
 from dispatcher import VERSION
 from dispatcher.errors import UnavailableError
@@ -43,7 +45,29 @@ def client(service: str, tries: int = 3) -> Any:  # noqa: ANN401 - each adapter 
     )
     make: Any = boto3.client  # its overloads name every service; ours is not known before it runs
     with _MAKING:
+        if boto3.DEFAULT_SESSION is None:
+            core = botocore.session.get_session()
+            core.register_component("data_loader", _Loader())
+            boto3.setup_default_session(botocore_session=core)
         return make(service, config=config)
+
+
+class _Loader(Loader):
+    """Finds the model of a service by its name.
+
+    Boto3's own looks through the folders of all services first, a thousand of them, only to refuse
+    a name that is none; without them that name is refused a step later.
+    """
+
+    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 - boto3's own
+        return _AnyName()
+
+
+class _AnyName(list[str]):
+    """Holds every name."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
 
 
 @contextmanager
