@@ -21,7 +21,8 @@ from tools.parameters import (
     unknown,
     write_for_sam,
 )
-from tools.paths import BUILT_TEMPLATE, LOCAL, ROOT, SAM, TEMPLATE
+from tools.paths import LOCAL, ROOT, SAM, TEMPLATE
+from tools.release import mark
 
 SAMCONFIG = ROOT / "samconfig.toml"
 HERE = "local"
@@ -50,7 +51,7 @@ def deploy(environment: str, overrides: dict[str, str], *, ask: bool) -> int:
     build()
     file = LOCAL / f"parameters-{environment}.yaml"
     command = [
-        *(str(SAM), "deploy", "--template-file", str(BUILT_TEMPLATE)),
+        *(str(SAM), "deploy", "--template-file", str(mark(chosen))),
         *("--config-file", str(SAMCONFIG), "--config-env", environment),
         *("--parameter-overrides", write_for_sam(chosen, file)),
         *(() if ask else ("--no-confirm-changeset",)),

@@ -32,13 +32,17 @@ from botocore.exceptions import ClientError
 from tools import after_deploy, parameters
 from tools.build import architecture, build, runtime
 from tools.failure import ToolFailure
-from tools.paths import BUILT_TEMPLATE, CADDY, MINISTACK, ROOT, SAM, TEMPLATE
+from tools.paths import CADDY, MINISTACK, ROOT, SAM, TEMPLATE
 from tools.processes import LOOPBACK, Background, require_free
+from tools.release import mark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 STACK = "integration-dispatcher-local"
+ALIAS = "live"
+"""What all that calls a function calls; the template names it."""
+
 ARTIFACTS = "integration-dispatcher-artifacts"
 REGION = "us-east-1"
 
@@ -237,7 +241,7 @@ class LocalCloud:
         self.session.client("s3").create_bucket(Bucket=ARTIFACTS)
         overrides = parameters.write_for_sam(settled, self._state / "parameters.yaml")
         command = [
-            *(str(SAM), "deploy", "--template-file", str(BUILT_TEMPLATE)),
+            *(str(SAM), "deploy", "--template-file", str(mark(settled))),
             *("--config-file", str(ROOT / "samconfig.toml"), "--config-env", "local"),
             *("--parameter-overrides", overrides),
         ]

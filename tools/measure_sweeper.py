@@ -16,7 +16,7 @@ from botocore.config import Config
 from dispatcher.delivery import Delivery, Status
 from dispatcher.protocol import LONGEST_DELAY, shard_of
 from tools import after_deploy
-from tools.local_cloud import STACK
+from tools.local_cloud import ALIAS, STACK
 from tools.measure_cloud import own_cloud
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def measure(session: boto3.Session, stack: Mapping[str, str], count: int) -> lis
     runs: list[Run] = []
     while True:
         began = time.monotonic()
-        answer = json.load(functions.invoke(FunctionName=name)["Payload"])
+        answer = json.load(functions.invoke(FunctionName=name, Qualifier=ALIAS)["Payload"])
         run = Run(answer["rung"], answer["faults"], time.monotonic() - began)
         if run.rung == run.faults == 0:
             return runs

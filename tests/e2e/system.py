@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import requests
 from boto3.dynamodb.conditions import Key
 
+from tools.local_cloud import ALIAS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -187,10 +189,24 @@ class System:
 
     def sweep(self) -> dict[str, Any]:
         """Run the sweeper now instead of waiting for its minute."""
-        answer = self._lambda.invoke(FunctionName=self.ids["SweepDeliveriesFunction"])
+        name = self.ids["SweepDeliveriesFunction"]
+        answer = self._lambda.invoke(FunctionName=name, Qualifier=ALIAS)
         result: dict[str, Any] = json.loads(answer["Payload"].read())
         assert "FunctionError" not in answer, result
         return result
+
+    def set_variables(self, function: str, variables: Mapping[str, str]) -> None:
+        """Set the environment of a function as a deployment does: callers get a new version."""
+        name = self.ids[function]
+        environment = {"Variables": dict(variables)}
+        self._lambda.update_function_configuration(FunctionName=name, Environment=environment)
+        version = self._lambda.publish_version(FunctionName=name)["Version"]
+        self._lambda.update_alias(FunctionName=name, Name=ALIAS, FunctionVersion=version)
+
+    def variables(self, function: str) -> dict[str, str]:
+        """Return the environment of a function."""
+        found = self._lambda.get_function_configuration(FunctionName=self.ids[function])
+        return found["Environment"]["Variables"]
 
 
 def answered(response: requests.Response, status: int) -> Any:

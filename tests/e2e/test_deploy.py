@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 
 import pytest
 
-from tools.build import runtime
-from tools.local_cloud import CREDENTIALS, LocalCloud
-from tools.paths import ROOT, SAM
+from tests.e2e.system import until
+from tools.after_deploy import physical_ids
+from tools.build import one_at_a_time, runtime
+from tools.local_cloud import ALIAS, CREDENTIALS, LocalCloud, ask
+from tools.paths import BUILD, ROOT, SAM
 from tools.processes import free_port
 
 STACK = "integration-dispatcher-dev"
+CHANGED = """
+def handler(event, context):
+    print("changed code, version", context.function_version)
+    return {"statusCode": 200, "body": "changed code", "batchItemFailures": []}
+"""
+"""Code of a function that answers the API and a queue alike."""
 
 
 @pytest.fixture
@@ -53,6 +62,7 @@ def test_a_stack_is_created_changed_rolled_back_and_deleted(account):
     changed = deploy(account, "Stage=local LogLevel=DEBUG")
     failed = deploy(account, "Stage=dev RetentionDays=31")
     tables = account.session.client("dynamodb").list_tables()["TableNames"]
+    functions = account.session.client("lambda").list_functions()["Functions"]
     deleted = run(account, str(SAM), "delete", "--no-prompts", "--stack-name", STACK)
 
     ours = ("Stage", "AuthMode", "RetentionDays", "LogLevel", "Runtime")
@@ -66,5 +76,40 @@ def test_a_stack_is_created_changed_rolled_back_and_deleted(account):
         (False, "UPDATE_ROLLBACK_COMPLETE", ["local", "none", "30", "DEBUG", runtime()]),
     ]
     assert deleted == 0
+    assert len(functions) > 1
+    assert account.session.client("lambda").list_functions()["Functions"] == []
     assert len(tables) == 2
     assert account.session.client("dynamodb").list_tables()["TableNames"] == tables
+
+
+def update_code(account, copy, *functions):
+    """Deploy the build once more, with other code in these functions."""
+    with one_at_a_time():
+        shutil.copytree(BUILD, copy)
+    for name in functions:
+        (copy / name / "app.py").write_text(CHANGED)
+    config = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", "dev")
+    command = (str(SAM), "deploy", "--template-file", str(copy / "template.yaml"), *config)
+    assert run(account, *command, "--parameter-overrides", "Stage=local") == 0
+
+
+def test_an_update_is_what_api_and_queues_call(account, tmp_path):
+    """Both call the alias: they get new code when it moves, and nothing that is not published."""
+    deploy(account, "Stage=local AuthMode=none")
+    ids = physical_ids(account.session, STACK)
+    functions, queues, logs = (account.session.client(one) for one in ("lambda", "sqs", "logs"))
+    docs = f"{account.endpoint_url}/_aws/execute-api/{ids['Api']}/local/docs"
+    before = ask(docs)
+
+    update_code(account, tmp_path / "build", "GetDocsFunction", "AcceptEventsFunction")
+    for name in ("GetDocsFunction", "AcceptEventsFunction"):
+        functions.update_function_configuration(FunctionName=ids[name], Handler="app.unpublished")
+    queues.send_message(QueueUrl=ids["IntakeQueue"], MessageBody="{}")
+
+    log = {"logGroupName": ids["AcceptEventsLogGroup"], "filterPattern": '"changed code"'}
+    [line, *_] = until(lambda: logs.filter_log_events(**log)["events"])
+    mappings = functions.list_event_source_mappings()["EventSourceMappings"]
+    assert before.startswith("200 <!DOCTYPE html>")
+    assert ask(docs) == "200 changed code"
+    assert line["message"].strip() == "changed code, version 2"
+    assert {one["FunctionArn"].rpartition(":")[2] for one in mappings} == {ALIAS}

@@ -133,14 +133,12 @@ def test_both_queues_are_lost(system, receiver, user):
 
 
 @pytest.fixture
-def broken_worker(aws, system):
+def broken_worker(system):
     """Break a setting of the worker; the value is a function that mends it."""
-    functions, name = aws.client("lambda"), system.ids["DeliverMessagesFunction"]
-    before = functions.get_function_configuration(FunctionName=name)["Environment"]
+    before = system.variables("DeliverMessagesFunction")
 
     def configure(**wrong):
-        variables = {"Variables": before["Variables"] | wrong}
-        functions.update_function_configuration(FunctionName=name, Environment=variables)
+        system.set_variables("DeliverMessagesFunction", before | wrong)
 
     configure(INTEGRATION_DEFAULTS_SMS_ENABLED="perhaps")
     yield configure

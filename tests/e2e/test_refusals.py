@@ -162,21 +162,16 @@ def test_conflicts(api, system, user):
 
 
 @pytest.fixture
-def broken(aws, system):
+def broken(system):
     """Break one environment variable of two functions, and mend it afterwards."""
-    functions = aws.client("lambda")
-    names = [system.ids[name] for name in ("GetIntegrationDefaultsFunction", "GetHealthFunction")]
-    before = {
-        name: functions.get_function_configuration(FunctionName=name)["Environment"]
-        for name in names
-    }
-    for name in names:
+    functions = ("GetIntegrationDefaultsFunction", "GetHealthFunction")
+    before = {name: system.variables(name) for name in functions}
+    for name in functions:
         wrong = {"INTEGRATION_DEFAULTS_EMAIL_PRIORITY": "first"}
-        changed = {"Variables": before[name]["Variables"] | wrong}
-        functions.update_function_configuration(FunctionName=name, Environment=changed)
+        system.set_variables(name, before[name] | wrong)
     yield "INTEGRATION_DEFAULTS_EMAIL_PRIORITY"
-    for name in names:
-        functions.update_function_configuration(FunctionName=name, Environment=before[name])
+    for name in functions:
+        system.set_variables(name, before[name])
 
 
 def test_broken_setting(api, broken):

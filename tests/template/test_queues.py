@@ -66,7 +66,7 @@ def test_a_queue_waits_six_times_as_long_as_its_function_may_take(queues, mappin
     """Less, and Lambda's own repeats of a throttled call would count as crashes."""
     waits = {
         mapping["EventSourceArn"]["Fn::GetAtt"].removesuffix(".Arn"): functions[
-            mapping["FunctionName"]["Ref"]
+            mapping["FunctionName"]["Ref"].removesuffix(".Alias")
         ]["Timeout"]
         for mapping in mappings.values()
     }
@@ -91,7 +91,7 @@ def test_a_bad_message_does_not_bring_its_batch_back(mappings, mapping, queue, f
 
     assert declared == {
         "EventSourceArn": arn(queue),
-        "FunctionName": {"Ref": function},
+        "FunctionName": {"Ref": f"{function}.Alias"},
         "BatchSize": 10,
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
         "ScalingConfig": {

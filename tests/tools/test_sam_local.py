@@ -9,7 +9,7 @@ import yaml
 
 from tests.declared import template
 from tools.paths import BUILD, ROOT
-from tools.sam_local import derived, folders
+from tools.sam_local import derived, folders, is_answer
 
 PARAMETERS = {"Stage": "local", "Runtime": "python3.12"}
 
@@ -41,6 +41,41 @@ def test_references_are_settled_and_code_is_found_from_anywhere(settled):
     assert sender["CodeUri"] == str(BUILD / "functions/send_message")
     assert settled["Parameters"]["Runtime"]["Default"] == "python3.12"
     assert "Environment" not in settled["Globals"]["Function"]
+
+
+def test_nothing_is_ignored_that_is_not_there(settled):
+    """SAM refuses a template in which a function ignores globals that are gone."""
+    ignoring = [name for name, one in settled["Resources"].items() if "IgnoreGlobals" in one]
+
+    assert ignoring == []
+
+
+def test_the_authorizer_is_a_function_that_sams_own_server_finds(settled):
+    """That server knows no aliases, and lets everybody in as nobody if it finds none."""
+    authorizers = settled["Resources"]["Api"]["Properties"]["Auth"]["Authorizers"]
+
+    assert authorizers["Caller"]["FunctionArn"] == {
+        "Fn::GetAtt": ["AuthorizeRequestFunction", "Arn"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ('{"statusCode": 404, "body": "{}"}', True),
+        ('{"batchItemFailures": []}', True),
+        ('{"principalId": "anyone"}', True),
+        ('{"errorMessage": "Unauthorized", "errorType": "UnauthorizedError"}', True),
+        ('{"errorMessage": "boom", "errorType": "ValueError"}', False),
+        ('{"statusCode": 503, "body": "{}"}', False),
+        ('{"batchItemFailures": [{"itemIdentifier": "1"}]}', False),
+        ("Error: no template", False),
+        ("", False),
+    ],
+)
+def test_what_counts_as_an_answer(text, good):
+    """An error of the service is none; a refusal is, also the one that is told by raising."""
+    assert is_answer(text) is good
 
 
 def test_a_named_verb_has_no_rival(settled):

@@ -23,7 +23,7 @@ from tools.chaos.receivers import Receivers
 from tools.chaos.traffic import PARAMETERS
 from tools.chaos.workers import Workers
 from tools.failure import ToolFailure
-from tools.local_cloud import STACK, LocalCloud
+from tools.local_cloud import ALIAS, STACK, LocalCloud
 from tools.processes import LOOPBACK, free_port
 
 if TYPE_CHECKING:
@@ -141,7 +141,8 @@ class Table:
 
     def sweep(self) -> None:
         """Run the sweeper now."""
-        answer = self._lambda.invoke(FunctionName=self._ids["SweepDeliveriesFunction"])
+        name = self._ids["SweepDeliveriesFunction"]
+        answer = self._lambda.invoke(FunctionName=name, Qualifier=ALIAS)
         if "FunctionError" in answer:
             raise ToolFailure(f"the sweeper failed: {answer['Payload'].read().decode()}")
 
