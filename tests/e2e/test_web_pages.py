@@ -174,7 +174,8 @@ def test_an_address_that_browsers_do_not_trust_takes_no_call_without_a_header(cl
 def test_a_page_may_not_open_a_web_socket(cloud, ask):
     """Browsers do not ask before they open one to elsewhere, and every page may read it."""
     opening = {
-        "Host": f"localhost:{cloud.cloud_port}",
+        # Under this name the local cloud speaks MQTT.
+        "Host": f"a1b2c3d4-ats.iot.us-east-1.localhost:{cloud.cloud_port}",
         "Origin": "https://evil.example.com",
         "Connection": "Upgrade",
         "Upgrade": "websocket",
