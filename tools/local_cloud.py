@@ -32,7 +32,7 @@ from botocore.exceptions import ClientError
 from tools import after_deploy, parameters
 from tools.build import architecture, build, runtime
 from tools.failure import ToolFailure
-from tools.paths import CADDY, MINISTACK, ROOT, SAM, TEMPLATE
+from tools.paths import CADDY, CLOUD_PYTHON, ROOT, SAM, TEMPLATE
 from tools.processes import LOOPBACK, Background, require_free
 from tools.release import mark
 
@@ -49,6 +49,9 @@ REGION = "us-east-1"
 MEMORY = Path("/dev/shm")  # noqa: S108 - folders in it are made by tempfile, ours alone
 ENOUGH_MEMORY = 6 * 2**30
 """Bytes: far more than a hundred processes unpack."""
+
+# -P: what lies beside the gate is not for the local cloud to import.
+CLOUD = [str(CLOUD_PYTHON), "-P", str(ROOT / "tools" / "gate.py")]
 
 #: The local cloud takes these for the administrator's; the functions get their own roles'.
 CREDENTIALS = {
@@ -113,7 +116,7 @@ class LocalCloud:
             require_free(self.api_port, "PORT")
         if self.cloud.started_with().get("GATEWAY_PORT") != str(self.cloud_port):
             require_free(self.cloud_port, "CLOUD_PORT")
-        if self.cloud.started_with() == variables:
+        if self.cloud.runs(CLOUD, variables):
             return
         if self.cloud.process() is None and self.cloud.record.exists():
             # It was killed, so its saved state may be older than what we deployed last.
@@ -124,7 +127,7 @@ class LocalCloud:
         self._drop_scratch()
         self._make_scratch()
         say(f"cloud: starting at {self.endpoint_url}")
-        self.cloud.start([str(MINISTACK)], variables)
+        self.cloud.start(CLOUD, variables)
         ready = f"http://{LOOPBACK}:{self.cloud_port}/_ministack/ready"
         wait_for(self.cloud, ready, "The local cloud")
 
@@ -210,7 +213,7 @@ class LocalCloud:
         # The functions inherit all of these, so there is nothing of the user's own environment.
         elsewhere = {"AWS_ENDPOINT_URL": self.functions_endpoint} if self.functions_endpoint else {}
         return elsewhere | {
-            "PATH": f"{MINISTACK.parent}:/usr/local/bin:/usr/bin:/bin",
+            "PATH": f"{CLOUD_PYTHON.parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self._state),
             "LANG": "C.UTF-8",
             "TMPDIR": str(self._scratch),
@@ -272,10 +275,10 @@ class LocalCloud:
             "API_ID": api,
             "STAGE": stage,
         }
-        if self.proxy.started_with() != variables:
+        command = [str(CADDY), "run", "--config", str(ROOT / "tools" / "Caddyfile")]
+        if not self.proxy.runs(command, variables):
             self.proxy.stop()
-            caddyfile = str(ROOT / "tools" / "Caddyfile")
-            self.proxy.start([str(CADDY), "run", "--config", caddyfile], variables)
+            self.proxy.start(command, variables)
         wait_for(self.proxy, f"http://{LOOPBACK}:{self.api_port}/health", "The service")
 
     def _write_stack_file(self) -> Stack:

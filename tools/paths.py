@@ -15,5 +15,5 @@ BUILT_TEMPLATE = BUILD / "template.yaml"
 
 SAM = LOCAL / "sam" / "bin" / "sam"
 CADDY = LOCAL / "cloud" / "bin" / "caddy"
-MINISTACK = LOCAL / "cloud" / "bin" / "ministack"
+CLOUD_PYTHON = LOCAL / "cloud" / "bin" / "python"
 MICROBURST = LOCAL / "faults" / "bin" / "microburst"

@@ -57,6 +57,14 @@ class Background:
         environment: dict[str, str] = json.loads(self.record.read_text())["environment"]
         return environment
 
+    def runs(self, command: list[str], environment: Mapping[str, str]) -> bool:
+        """Tell whether it runs, by this command and with these variables."""
+        if self.process() is None:
+            return False
+        known: dict[str, Any] = json.loads(self.record.read_text())
+        started = (known.get("command"), known["environment"])
+        return started == (command, dict(environment))
+
     def start(self, command: list[str], environment: Mapping[str, str]) -> None:
         """Start the program in a session of its own, with these variables and no others.
 
@@ -76,6 +84,7 @@ class Background:
         started: dict[str, Any] = {
             "pid": process.pid,
             "created": psutil.Process(process.pid).create_time(),
+            "command": command,
             "environment": dict(environment),
         }
         self.record.write_text(json.dumps(started, indent=2) + "\n")

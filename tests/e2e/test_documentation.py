@@ -30,6 +30,16 @@ def test_the_page_arrives_whole(api):
     assert page.text.endswith("</html>")
 
 
+def test_the_page_may_try_everything_out(api, user):
+    """Its own requests are answered, though the local cloud behind it answers no page."""
+    own = {"Origin": api.api_url, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
+    body = {"content": "From the page."}
+
+    sent = api.post(f"/api/v1/users/{user}/deliveries", json=body, headers=own)
+
+    assert answered(sent, 202)["deliveries"]
+
+
 def test_the_document_leads_back_to_where_it_came_from(cloud, stack):
     """Behind API Gateway's own address, stage included, its server is that address."""
     [api_id] = [one["id"] for one in cloud.session.client("apigateway").get_rest_apis()["items"]]

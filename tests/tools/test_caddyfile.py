@@ -22,6 +22,7 @@ def cloud():
             self.send_response(200)
             self.send_header("Access-Control-Allow-Origin", "*")
             self.send_header("X-Path", self.path)
+            self.send_header("X-Names", ",".join(self.headers))
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -94,11 +95,13 @@ def ask(port):
     ids=str,
 )
 def test_programs_our_own_pages_and_people_get_through(ask, method, headers):
-    """To the API, at the root; no page elsewhere is told that it may read the answer."""
+    """To the API, at the root, as programs; no page elsewhere is told that it may read along."""
     answer = ask(method, **headers)
 
     assert answer.status == 200
     assert answer.headers["X-Path"] == "/_aws/execute-api/a1b2/local/api/v1/x?y=1"
+    assert "Origin" not in answer.headers["X-Names"]
+    assert "Sec-" not in answer.headers["X-Names"]
     assert answer.headers["Access-Control-Allow-Origin"] is None
 
 

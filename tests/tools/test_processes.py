@@ -34,8 +34,12 @@ def test_a_program_is_found_again_and_stopped(background):
     again = Background("sleeper", background.home)
     assert again.process().pid == background.process().pid
     assert again.started_with() == {"GREETING": "hello"}
+    assert again.runs(WAIT, {"GREETING": "hello"})
+    assert not again.runs(WAIT, {"GREETING": "bye"})
+    assert not again.runs([*WAIT, "longer"], {"GREETING": "hello"})
     assert again.stop() is True
     assert again.process() is None
+    assert again.runs(WAIT, {"GREETING": "hello"}) is False
     assert again.stop() is False
 
 

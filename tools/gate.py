@@ -1,0 +1,108 @@
+"""The local cloud's AWS behind a gate that programs pass, and web pages do not.
+
+ministack by itself answers every page that is open in a browser on this machine: its own calls
+(`/_ministack/reset` throws everything away) need no key, the key for the others is well known, and
+each answer tells the browser that any page may read it. The gate looks at each request within the
+same process, before ministack does: it costs next to nothing, and there is no way around it.
+
+It runs in the local cloud's own environment, so it imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import ministack.app
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    Message = dict[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+HERE = frozenset({"localhost", "127.0.0.1"})
+"""Names under which a browser says of every request where it comes from."""
+
+DESKTOP = "host.docker.internal"
+"""What containers of Docker's desktop editions call this machine; no public name can end so."""
+
+SIGNED = "AWS4-HMAC-SHA256 "
+
+
+def gated(app: App) -> App:
+    """Return the app behind the gate."""
+
+    async def gate(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await app(scope, receive, send)
+            return
+        headers = {
+            name.decode("latin-1"): text.decode("latin-1") for name, text in scope["headers"]
+        }
+        objection = why_not(headers)
+        if not objection:
+            await app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+        else:
+            await _refuse(objection, send)
+
+    return gate
+
+
+def why_not(headers: Mapping[str, str]) -> str:
+    """Tell what speaks against a request with these headers; nothing if it is a program's.
+
+    A page cannot take away what its browser writes into `Origin` and `Sec-Fetch-Site`. But it may
+    call us by a name that it had moved here, and then we are of one origin; and of an address that
+    is not known to be loopback, such as 0.0.0.0, browsers do not tell where a GET comes from.
+    There, a call has to be signed in a header, as those of AWS clients are: a page cannot send one
+    without asking first, with an `Origin`.
+    """
+    if "origin" in headers:
+        return f"Origin {headers['origin']}: web pages are not answered here"
+    if headers.get("sec-fetch-site", "none") != "none":
+        return f"Sec-Fetch-Site {headers['sec-fetch-site']}: web pages are not answered here"
+    name = _name(headers.get("host", ""))
+    if name in HERE:
+        return ""
+    if name != DESKTOP and not _is_address(name):
+        return f"Host {name!r}: call this machine localhost or 127.0.0.1"
+    if not headers.get("authorization", "").startswith(SIGNED):
+        return f"Host {name!r}: sign the request in a header, or call this machine localhost"
+    return ""
+
+
+def _name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+async def _refuse(objection: str, send: Send) -> None:
+    # So that AWS clients show it.
+    told = {"__type": "AccessDeniedException", "message": objection}
+    body = json.dumps(told).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+if __name__ == "__main__":
+    ministack.app.app = gated(ministack.app.app)
+    sys.exit(ministack.app.main())
