@@ -67,7 +67,8 @@ def why_not(headers: Mapping[str, str]) -> str:
     """
     if "origin" in headers:
         return f"Origin {headers['origin']}: web pages are not answered here"
-    if headers.get("sec-fetch-site", "none") != "none":
+    # Also for an address that a person opened: a link in a mail may lead here by a redirect.
+    if "sec-fetch-site" in headers:
         return f"Sec-Fetch-Site {headers['sec-fetch-site']}: web pages are not answered here"
     name = _name(headers.get("host", ""))
     if name in HERE:

@@ -22,6 +22,9 @@ UNSHOWN = {
 }
 """What a readable line leaves out, or has in another place; GREP finds it all the same."""
 
+FIELDS_TOO = frozenset({"oldest_due_seconds"})
+"""Metrics that a line would tell without being counted."""
+
 BOOKKEEPING = re.compile(r"(START|END|REPORT|INIT_START|XRAY) ")
 """How Lambda's own lines begin."""
 
@@ -122,7 +125,9 @@ def readable(function: str, fields: dict[str, Any]) -> str:
         for metric in each["Metrics"]
     }
     told = (
-        f" {name}={plain(value)}" for name, value in fields.items() if name not in UNSHOWN | counted
+        f" {name}={plain(value)}"
+        for name, value in fields.items()
+        if name not in UNSHOWN | (counted - FIELDS_TOO)
     )
     return f"{clock:%H:%M:%S} {function} {level}{fields['message']}{''.join(told)}"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -92,17 +94,39 @@ def test_a_thread_of_the_watchdog_serves_again():
     assert first == second != threading.get_ident()
 
 
-def test_work_that_found_no_thread_in_time_never_begins():
-    """Whoever was told that it is over may have done it another way."""
-    release, begun = threading.Event(), []
-    watchdog = ThreadWatchdog(threads=1)
-    watchdog.within(0.01, lambda: release.wait(30))
+def test_work_that_hangs_holds_up_no_other():
+    """Its thread is lost until it ends; the next work gets another one."""
+    release = threading.Event()
+    watchdog = ThreadWatchdog()
 
-    returned = watchdog.within(0.01, lambda: begun.append("late"))
+    returned = [watchdog.within(0.01, lambda: release.wait(30)) for _ in range(3)]
+    after = watchdog.within(5, lambda: "next")
 
     release.set()
-    assert watchdog.within(5, lambda: "next") == "next"
-    assert (returned, begun) == (None, [])
+    assert (returned, after) == ([None, None, None], "next")
+
+
+def test_a_time_limit_of_the_work_itself_is_the_works():
+    """Python has one name for both."""
+
+    def work():
+        raise TimeoutError("of a socket")
+
+    with pytest.raises(TimeoutError, match="of a socket"):
+        ThreadWatchdog().within(5, work)
+
+
+def test_a_process_ends_although_work_hangs():
+    """Lambda's runtime would wait for it, and bill that."""
+    hanging = (
+        "import threading\n"
+        "from dispatcher.adapters.machine import ThreadWatchdog\n"
+        "ThreadWatchdog().within(0.01, threading.Event().wait)\n"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", hanging], timeout=30, check=False)
+
+    assert ended.returncode == 0
 
 
 def test_a_note_is_one_structured_line():

@@ -28,6 +28,8 @@ LINK = {
     "Sec-Fetch-Mode": "navigate",
     "Sec-Fetch-Dest": "document",
 }
+OPENED = {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+"""Of a link in a mail, which a redirect may have led here."""
 NEIGHBOUR = {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"}
 """A page of another service on this machine."""
 
@@ -114,7 +116,7 @@ def test_a_simple_post_changes_nothing(cloud, ask, name, page, path):
 
 
 @pytest.mark.parametrize("name", HERE)
-@pytest.mark.parametrize("page", [PICTURE, LINK, NEIGHBOUR], ids=str)
+@pytest.mark.parametrize("page", [PICTURE, LINK, OPENED, NEIGHBOUR], ids=str)
 @pytest.mark.usefixtures("untouched")
 def test_a_picture_or_a_link_changes_nothing(cloud, ask, name, page):
     """A GET is an AWS call, too, and a browser sends it without an Origin."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from dispatcher.adapters.metrics import embedded
 from tools.logs import Entry, function_of, has, lines_of
 
 AT = datetime(2026, 11, 23, 5, 40, 15, tzinfo=UTC)
@@ -43,6 +44,25 @@ def test_an_event_is_one_readable_line():
             r'detail="no answer\u001b[2J" number=1 deliveries={"d-1":"CLI"}'
         )
     ]
+
+
+def test_a_sweep_tells_how_late_the_latest_delivery_is():
+    """The runbook sends people there."""
+    swept = {
+        **{name: ATTEMPTED[name] for name in ("level", "timestamp", "service")},
+        "message": "sweep.done",
+        "rung": 1,
+        "tickets": 0,
+        "passed": 3,
+        "faults": 0,
+        "oldest_due_seconds": 7.5,
+    }
+    counted = embedded("sweep.done", swept, stack="s", now=1.0)
+
+    shown = lines_of(entry(json.dumps(swept | counted)), everything=False)
+
+    told = "rung=1 tickets=0 passed=3 faults=0 oldest_due_seconds=7.5"
+    assert shown == [f"{CLOCK} deliver_messages sweep.done {told}"]
 
 
 def test_a_line_that_somebody_should_look_at_says_so():

@@ -107,6 +107,21 @@ def test_records_are_answered_side_by_side(journal):
     assert answer == {"batchItemFailures": []}
 
 
+def test_records_that_are_answered_at_once_share_a_thread(journal, monkeypatch):
+    """Python runs one at a time, so ten would only fight."""
+    monkeypatch.setattr(queue, "LULL", 60)
+    threads = set()
+
+    queue.each(
+        batch(*map(str, range(10))),
+        CONTEXT,
+        lambda: threads,
+        lambda seen, _: seen.add(threading.get_ident()),
+    )
+
+    assert len(threads) == 1
+
+
 def test_the_use_case_is_built_once_for_all(journal):
     """Not in the threads: clients are not made side by side."""
     built = []
@@ -133,9 +148,16 @@ def test_a_broken_setting_leaves_the_batch_in_its_queue(journal):
 
 
 def test_a_crash_passes(journal):
-    """Then Lambda brings the whole batch back; the claims of the others keep them from twice."""
+    """Once all are answered: Lambda brings the whole batch back, and claims keep the others."""
+    answered = []
+
+    def answer(use_case, record):
+        answered.append(record.body)
+        failing_on({"a": SystemExit()})(use_case, record)
+
     with pytest.raises(SystemExit):
-        queue.each(batch("a", "b"), CONTEXT, lambda: None, failing_on({"a": SystemExit()}))
+        queue.each(batch("a", "b", "c"), CONTEXT, lambda: None, answer)
+    assert answered == ["a", "b", "c"]
 
 
 def test_a_record_without_an_id_is_answered_like_any_other(journal):

@@ -42,16 +42,16 @@ class Alarms:
             # One that is called off stays until its time: to look for it would cost more.
             heapq.heappush(self._kept, alarm)
             if not self._is_running:
-                self._is_running = True
                 threading.Thread(target=self._run, name="alarms", daemon=True).start()
+                self._is_running = True
             elif self._kept[0] is alarm:
                 self._changed.notify()
         return alarm
 
     def _run(self) -> None:
         while alarm := self._next():
-            if alarm.action:
-                alarm.action()
+            if action := alarm.action:
+                action()
 
     def _next(self) -> Alarm | None:
         """Wait for the next alarm's time; ``None`` if there is none."""

@@ -252,7 +252,10 @@ class _TlsPool(_Pool, urllib3.HTTPSConnectionPool):
 
 
 class _Request(requests.PreparedRequest):
-    """A request as it was checked, which ``requests`` does not read again, and where it goes."""
+    """A request as it was checked, which ``requests`` does not read again, and where it goes.
+
+    Nothing looks at its headers any more: whoever makes one has (``written_headers``).
+    """
 
     def __init__(
         self, url: Url, method: str, headers: Mapping[str, str], body: bytes, pool: _Pool

@@ -95,11 +95,11 @@ def _errors(
     waiting = deque(enumerate(records))
 
     def work() -> None:
-        while waiting:
+        while True:
             try:
                 index, record = waiting.popleft()
             except IndexError:
-                return  # Another thread has taken the last one.
+                return
             errors[index] = _tried(use_case, answer, record)
 
     with ThreadPoolExecutor(len(records)) as pool:
@@ -110,8 +110,8 @@ def _errors(
             if len(waiting) == left:
                 working.append(pool.submit(work))
             left = len(waiting)
-        for each in working:
-            each.result()
+        for one in working:
+            one.result()
     return errors
 
 

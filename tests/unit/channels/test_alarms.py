@@ -41,13 +41,33 @@ def test_alarms_ring_in_the_order_of_their_times(rung):
 
 def test_an_alarm_that_is_called_off_does_not_ring(rung):
     """The next one does."""
+    gate = threading.Event()
     alarms = Alarms()
-    alarm = alarms.set(0.02, lambda: rung.put("called off"))
-    alarms.set(0.04, lambda: rung.put("next"))
+    alarms.set(0, gate.wait)
+    alarm = alarms.set(0, lambda: rung.put("called off"))
+    alarms.set(0, lambda: rung.put("next"))
 
     alarm.cancel()
+    gate.set()
 
     assert rung.get(timeout=10) == "next"
+
+
+def test_alarms_ring_again_after_a_thread_could_not_begin(rung, monkeypatch):
+    """Where the machine has no thread left, one send fails, and not all that follow."""
+
+    def exhausted(_thread):
+        raise RuntimeError("can't start new thread")
+
+    alarms = Alarms()
+    with monkeypatch.context() as machine:
+        machine.setattr(threading.Thread, "start", exhausted)
+        with pytest.raises(RuntimeError):
+            alarms.set(LONG, lambda: rung.put("last"))
+
+    alarms.set(0, lambda: rung.put("rings"))
+
+    assert rung.get(timeout=10) == "rings"
 
 
 def test_the_thread_ends_with_the_last_alarm_and_begins_anew(rung):

@@ -8,8 +8,9 @@ import secrets
 import threading
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dispatcher.adapters.metrics import embedded
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
 
 Result = TypeVar("Result")
+Inbox = SimpleQueue[tuple[Future[Any], "Callable[[], Any]"]]
+"""Where a thread of the watchdog gets its work, and what to tell the outcome to."""
 
 
 class SystemClock:
@@ -75,23 +78,45 @@ class SystemIdentities:
 class ThreadWatchdog:
     """Implements ``ports.Watchdog``.
 
-    The work runs in a thread that is left behind when its time is up; a thread that is done serves
-    again.
+    The work runs in a thread that is left behind when its time is up; one that is done serves
+    again. Not an executor of Python's: that one begins late what found no thread in time, and waits
+    at the end of the process for what hangs.
     """
 
-    def __init__(self, threads: int = 100) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="watched")
+    def __init__(self) -> None:
+        self._idle: list[Inbox] = []
 
     def within(self, seconds: float, work: Callable[[], Result]) -> Result | None:
         """Return or raise as ``work`` does, or return ``None`` once ``seconds`` have passed."""
-        running = self._pool.submit(work)
+        running: Future[Result] = Future()
+        try:
+            inbox = self._idle.pop()
+        except IndexError:
+            inbox = SimpleQueue()
+            threading.Thread(target=self._serve, args=(inbox,), daemon=True).start()
+        inbox.put((running, work))
         try:
             running.exception(seconds)
         except TimeoutError:
-            # So that it never begins, if all threads are stuck.
-            running.cancel()
             return None
         return running.result()
+
+    def _serve(self, inbox: Inbox) -> None:
+        while True:
+            running, work = inbox.get()
+            result, error = None, None
+            try:
+                result = work()
+            except BaseException as raised:  # noqa: BLE001 - handed on to the caller above
+                error = raised
+            # Before the result: whoever has it finds this thread idle.
+            self._idle.append(inbox)
+            if error:
+                running.set_exception(error)
+            else:
+                running.set_result(result)
+            # Nothing of it is kept while the thread waits for the next.
+            del running, work, result, error
 
 
 TROUBLE = frozenset(
@@ -101,8 +126,8 @@ TROUBLE = frozenset(
         "doorbell.lost",
         "event.parked",
         "message.parked",
-        "outcome.untold",
         "message.returned",
+        "outcome.untold",
         "record.lost",
         "row.broken",
         "ticket.delayed",

@@ -45,6 +45,7 @@ class OidcTokens:
         self._issuer = issuer
         self._audience = audience
         self._jwks_uri = jwks_uri
+        self._watchdog = ThreadWatchdog()
         self._keys = Kept(self._fetched, clock)
 
     def claims(self, token: str) -> Mapping[str, Any]:
@@ -71,7 +72,7 @@ class OidcTokens:
         return claims
 
     def _fetched(self) -> Keys:
-        text = ThreadWatchdog().within(FETCH_WITHIN, lambda: _download(self._jwks_uri))
+        text = self._watchdog.within(FETCH_WITHIN, lambda: _download(self._jwks_uri))
         if text is None:
             raise UnavailableError("the issuer's keys did not come in time")
         keys = _usable_keys(text)

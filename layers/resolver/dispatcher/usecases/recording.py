@@ -71,6 +71,7 @@ class Record:
                 max_attempts=row.max_attempts,
                 late_ms=round((started - row.due_at) * 1000),
                 status=after and after.status,
+                error_code=after and after.error_code,
             )
 
     def end(self, ending: Ending) -> None:
@@ -199,7 +200,7 @@ class Record:
                 "delivery.ended",
                 **ids(ended),
                 status=ended.status,
-                code=ended.error_code,
+                error_code=ended.error_code,
                 round=ended.round,
             )
 
