@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tools.build import runtime
-from tools.local_cloud import CREDENTIALS, LocalCloud
+from tools.local_cloud import CREDENTIALS, SAM_POLL_DELAY, LocalCloud
 from tools.paths import ROOT, SAM
 from tools.processes import free_port
 
@@ -26,7 +26,12 @@ def account(tmp_path):
 
 def run(account, *command, **settings):
     """Run a command for that account, and return its exit code."""
-    here = {**CREDENTIALS, "AWS_ENDPOINT_URL": account.endpoint_url, "SAM_CLI_TELEMETRY": "0"}
+    here = {
+        **CREDENTIALS,
+        "AWS_ENDPOINT_URL": account.endpoint_url,
+        "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_POLL_DELAY": SAM_POLL_DELAY,
+    }
     return subprocess.run(
         command,
         cwd=ROOT,
