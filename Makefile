@@ -84,7 +84,7 @@ sam-local: setup ## Invoke every function by `sam local`, in containers (FUNCTIO
 
 .PHONY: test
 test: check faults ## Check everything, then run every test
-	@$(bin)/pytest -n 2 --dist loadfile --cov
+	@$(bin)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov
 
 .PHONY: fuzz
 fuzz: setup ## Search for a broken promise of delivery, for about half an hour

@@ -60,6 +60,9 @@ CREDENTIALS = {
     "AWS_DEFAULT_REGION": REGION,
 }
 
+SAM_POLL_DELAY = "0.2"
+"""Seconds between SAM's looks at a deployment; its own 5 are for AWS, which takes minutes."""
+
 Stack = dict[str, str]
 """What `stack.json` holds: `api_url`, `endpoint_url` and the stack's outputs."""
 
@@ -249,7 +252,11 @@ class LocalCloud:
             *("--parameter-overrides", overrides),
         ]
         ours = {name: text for name, text in os.environ.items() if not name.startswith("AWS_")}
-        address = {"AWS_ENDPOINT_URL": self.endpoint_url, "SAM_CLI_TELEMETRY": "0"}
+        address = {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "SAM_CLI_TELEMETRY": "0",
+            "SAM_CLI_POLL_DELAY": SAM_POLL_DELAY,
+        }
         log = self.home / "logs" / "deploy.log"
         with log.open("w") as output:
             done = subprocess.run(

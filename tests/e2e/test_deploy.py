@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.system import until
 from tools.after_deploy import physical_ids
 from tools.build import one_at_a_time, runtime
-from tools.local_cloud import ALIAS, CREDENTIALS, LocalCloud, ask
+from tools.local_cloud import ALIAS, CREDENTIALS, SAM_POLL_DELAY, LocalCloud, ask
 from tools.paths import BUILD, ROOT, SAM
 from tools.processes import free_port
 
@@ -35,7 +35,12 @@ def account(tmp_path):
 
 def run(account, *command, **settings):
     """Run a command for that account, and return its exit code."""
-    here = {**CREDENTIALS, "AWS_ENDPOINT_URL": account.endpoint_url, "SAM_CLI_TELEMETRY": "0"}
+    here = {
+        **CREDENTIALS,
+        "AWS_ENDPOINT_URL": account.endpoint_url,
+        "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_POLL_DELAY": SAM_POLL_DELAY,
+    }
     return subprocess.run(
         command,
         cwd=ROOT,
