@@ -21,8 +21,7 @@ from tools.parameters import (
     unknown,
     write_for_sam,
 )
-from tools.paths import LOCAL, ROOT, SAM, TEMPLATE
-from tools.release import mark
+from tools.paths import BUILT_TEMPLATE, LOCAL, ROOT, SAM, TEMPLATE
 
 SAMCONFIG = ROOT / "samconfig.toml"
 HERE = "local"
@@ -51,7 +50,7 @@ def deploy(environment: str, overrides: dict[str, str], *, ask: bool) -> int:
     build()
     file = LOCAL / f"parameters-{environment}.yaml"
     command = [
-        *(str(SAM), "deploy", "--template-file", str(mark(chosen))),
+        *(str(SAM), "deploy", "--template-file", str(BUILT_TEMPLATE)),
         *("--config-file", str(SAMCONFIG), "--config-env", environment),
         *("--parameter-overrides", write_for_sam(chosen, file)),
         *(() if ask else ("--no-confirm-changeset",)),

@@ -32,9 +32,8 @@ from botocore.exceptions import ClientError
 from tools import after_deploy, parameters
 from tools.build import architecture, build, runtime
 from tools.failure import ToolFailure
-from tools.paths import CADDY, CLOUD_PYTHON, ROOT, SAM, TEMPLATE
+from tools.paths import BUILT_TEMPLATE, CADDY, CLOUD_PYTHON, ROOT, SAM, TEMPLATE
 from tools.processes import LOOPBACK, Background, require_free
-from tools.release import mark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -247,7 +246,7 @@ class LocalCloud:
         self.session.client("s3").create_bucket(Bucket=ARTIFACTS)
         overrides = parameters.write_for_sam(settled, self._state / "parameters.yaml")
         command = [
-            *(str(SAM), "deploy", "--template-file", str(mark(settled))),
+            *(str(SAM), "deploy", "--template-file", str(BUILT_TEMPLATE)),
             *("--config-file", str(ROOT / "samconfig.toml"), "--config-env", "local"),
             *("--parameter-overrides", overrides),
         ]

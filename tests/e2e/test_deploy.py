@@ -8,9 +8,10 @@ import subprocess
 
 import pytest
 
+from tests.declared import functions
 from tests.e2e.system import until
 from tools.after_deploy import physical_ids
-from tools.build import one_at_a_time, runtime
+from tools.build import architecture, build, one_at_a_time, runtime
 from tools.local_cloud import ALIAS, CREDENTIALS, SAM_POLL_DELAY, LocalCloud, ask
 from tools.paths import BUILD, ROOT, SAM
 from tools.processes import free_port
@@ -67,7 +68,7 @@ def test_a_stack_is_created_changed_rolled_back_and_deleted(account):
     changed = deploy(account, "Stage=local LogLevel=DEBUG")
     failed = deploy(account, "Stage=dev RetentionDays=31")
     tables = account.session.client("dynamodb").list_tables()["TableNames"]
-    functions = account.session.client("lambda").list_functions()["Functions"]
+    made = account.session.client("lambda").list_functions()["Functions"]
     deleted = run(account, str(SAM), "delete", "--no-prompts", "--stack-name", STACK)
 
     ours = ("Stage", "AuthMode", "RetentionDays", "LogLevel", "Runtime")
@@ -81,40 +82,68 @@ def test_a_stack_is_created_changed_rolled_back_and_deleted(account):
         (False, "UPDATE_ROLLBACK_COMPLETE", ["local", "none", "30", "DEBUG", runtime()]),
     ]
     assert deleted == 0
-    assert len(functions) > 1
+    assert len(made) > 1
     assert account.session.client("lambda").list_functions()["Functions"] == []
     assert len(tables) == 2
     assert account.session.client("dynamodb").list_tables()["TableNames"] == tables
 
 
-def update_code(account, copy, *functions):
+def sam_deploy(account, folder, parameters):
+    """Deploy a build by SAM's own command; what is not named keeps its value."""
+    config = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", "dev")
+    command = (str(SAM), "deploy", "--template-file", str(folder / "template.yaml"), *config)
+    assert run(account, *command, "--parameter-overrides", parameters) == 0
+
+
+def update_code(account, copy, *changed):
     """Deploy the build once more, with other code in these functions."""
     with one_at_a_time():
         shutil.copytree(BUILD, copy)
-    for name in functions:
+    for name in changed:
         (copy / name / "app.py").write_text(CHANGED)
-    config = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", "dev")
-    command = (str(SAM), "deploy", "--template-file", str(copy / "template.yaml"), *config)
-    assert run(account, *command, "--parameter-overrides", "Stage=local") == 0
+    sam_deploy(account, copy, "Stage=local")
 
 
 def test_an_update_is_what_api_and_queues_call(account, tmp_path):
     """Both call the alias: they get new code when it moves, and nothing that is not published."""
     deploy(account, "Stage=local AuthMode=none")
     ids = physical_ids(account.session, STACK)
-    functions, queues, logs = (account.session.client(one) for one in ("lambda", "sqs", "logs"))
+    lambdas, queues, logs = (account.session.client(one) for one in ("lambda", "sqs", "logs"))
     docs = f"{account.endpoint_url}/_aws/execute-api/{ids['Api']}/local/docs"
     before = ask(docs)
 
     update_code(account, tmp_path / "build", "GetDocsFunction", "AcceptEventsFunction")
     for name in ("GetDocsFunction", "AcceptEventsFunction"):
-        functions.update_function_configuration(FunctionName=ids[name], Handler="app.unpublished")
+        lambdas.update_function_configuration(FunctionName=ids[name], Handler="app.unpublished")
     queues.send_message(QueueUrl=ids["IntakeQueue"], MessageBody="{}")
 
     log = {"logGroupName": ids["AcceptEventsLogGroup"], "filterPattern": '"changed code"'}
     [line, *_] = until(lambda: logs.filter_log_events(**log)["events"])
-    mappings = functions.list_event_source_mappings()["EventSourceMappings"]
+    mappings = lambdas.list_event_source_mappings()["EventSourceMappings"]
     assert before.startswith("200 <!DOCTYPE html>")
     assert ask(docs) == "200 changed code"
     assert line["message"].strip() == "changed code, version 2"
     assert {one["FunctionArn"].rpartition(":")[2] for one in mappings} == {ALIAS}
+
+
+def test_a_parameter_alone_takes_effect(account):
+    """To SAM's own command the template is the same; all that is called has the value at once."""
+    build()
+    here = f"Stage=local AuthMode=none Runtime={runtime()} Architecture={architecture()}"
+    versions = []
+    answers = []
+    for parameters in (here, "PublicDocs=false", "PublicDocs=false"):
+        with one_at_a_time():
+            sam_deploy(account, BUILD, parameters)
+        ids = physical_ids(account.session, STACK)
+        answers.append(ask(f"{account.endpoint_url}/_aws/execute-api/{ids['Api']}/local/docs")[:3])
+        versions.append({live(account, ids[name]) for name in functions()})
+
+    assert answers == ["200", "404", "404"]
+    assert versions == [{"1"}, {"2"}, {"2"}]
+
+
+def live(account, function):
+    """Return the version of a function that is called."""
+    alias = account.session.client("lambda").get_alias(FunctionName=function, Name=ALIAS)
+    return alias["FunctionVersion"]

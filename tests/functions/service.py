@@ -217,6 +217,7 @@ def environment(resources):
         "Stage": "local",
         "ApiKeysSecret": "ApiKeysSecret",
         "AWS::StackName": "stack",
+        "ParametersHash.Hash": "0123456789",
     }
     # All functions are called in this one process: it has what any of them has.
     of_all = {name: value for one in functions() for name, value in variables(one).items()}

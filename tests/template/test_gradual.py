@@ -169,11 +169,17 @@ def test_an_update_publishes_what_it_changes(packaged, at_once, functions):
     }
 
 
-def test_sam_does_not_see_that_a_parameter_has_changed(packaged, at_once):
-    """That is why tools/release.py marks what is deployed; once this fails, it can go."""
-    changed = translated(packaged, LogLevel="DEBUG")
+def test_a_changed_parameter_replaces_the_version_of_every_function(functions, at_once):
+    """SAM sees no change, CloudFormation does; Lambda refuses a version of what is the same."""
+    told = {name: {"Fn::GetAtt": "ParametersHash.Hash"} for name in functions}
+    versions = [one["Properties"] for one in of(at_once, "AWS::Lambda::Version").values()]
+    made = {name: at_once["Resources"][name]["Properties"] for name in functions}
 
-    assert published(at_once, changed) == set()
+    described = {one["FunctionName"]["Ref"]: one["Description"] for one in versions}
+    environments = {name: one["Environment"]["Variables"] for name, one in made.items()}
+
+    assert described == told
+    assert {name: one["PARAMETERS_HASH"] for name, one in environments.items()} == told
 
 
 def test_it_fits_into_one_stack(gradual):

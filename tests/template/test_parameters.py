@@ -46,6 +46,7 @@ def test_functions_learn_all_settings_from_the_template():
     """The environment is the whole of a function's settings, nearly the same for all of them."""
     assert variables() == {
         "STAGE": {"Ref": "Stage"},
+        "PARAMETERS_HASH": {"Fn::GetAtt": "ParametersHash.Hash"},
         "OVERRIDES_TABLE": {"Ref": "OverridesTable"},
         "DELIVERIES_TABLE": {"Ref": "DeliveriesTable"},
         "DELIVERY_QUEUE_URL": {"Ref": "DeliveryQueue"},
@@ -131,6 +132,8 @@ def longest(value):
             return len("arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/") + len(
                 str(uuid.UUID(int=0))
             )
+        case {"Fn::GetAtt": "ParametersHash.Hash"}:
+            return 10
     raise AssertionError(value)
 
 
