@@ -115,7 +115,7 @@ CODES = {
     "too_large": Words("the event is larger than EventBridge takes", "Send less content."),
     "tls_required": Words("the mail server offers no TLS, or no login", "An operator changes it."),
     "no_address": REASONS["no_address"],
-    "not_configured": Words("the user insists on it, and nobody configured it", SET_UP),
+    "not_configured": Words("the user insisted on it, and nobody had configured it", SET_UP),
     "expired": Words("its expires_at has passed", "Send it again, if it still matters."),
     "content_expired": Words("the message is no longer kept", "Send it again."),
     "unknown_outcome": Words(

@@ -69,7 +69,7 @@ def doctor(
         "health": run.service.get(*HEALTH),
     }
     run.screen.out.record = picture is not None
-    run.show(answer, lambda shown: show_page(run, user, shown))
+    run.show(answer, lambda shown: show_page(run, user, shown, request_id))
     if picture is not None:
         try:
             picture.write_text(svg(run.screen.out, f"dispatch doctor {user}"))
@@ -126,10 +126,14 @@ def show_health(run: Run, report: Mapping[str, Any]) -> None:
         run.screen.table(("INTEGRATION", "CONFIGURED", "ON BY DEFAULT", "STATE", "DETAIL"), rows)
 
 
-def show_page(run: Run, user: str, answer: Mapping[str, Any]) -> None:
+def show_page(
+    run: Run, user: str, answer: Mapping[str, Any], request_id: str | None
+) -> None:
     """Show the findings first, and then what they were found in."""
     configuration, deliveries = answer["configuration"], answer["history"]["deliveries"]
-    found = findings(user, configuration, deliveries, answer["health"], run.now())
+    found = findings(
+        user, configuration, deliveries, answer["health"], run.now(), request_id=request_id
+    )
     run.screen.say(f"{user} at {run.settings.url}, {moment(run.now(), run.zone)}", "bold")
     run.screen.say()
     show_findings(run, found)
