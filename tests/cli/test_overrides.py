@@ -62,6 +62,41 @@ def test_set_leaves_the_rest_of_a_config_as_it_is(dispatch):
     }
 
 
+def test_a_header_is_written_over_in_any_spelling(dispatch):
+    """To the network it is one name."""
+    dispatch("override", "set", "ada", "WEBHOOK", "--url", HOOK, "--header", "X-Key: b")
+
+    shown = dispatch("override", "set", "ada", "WEBHOOK", "--header", "x-key: c")
+
+    assert shown.exit_code == 0
+    assert stored(dispatch)["config"] == {"url": HOOK, "headers": {"x-key": "***"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "told", "again"),
+    [
+        ((), "headers X-Key, X-Other are", "--header 'X-Key: …' --header 'X-Other: …'"),
+        (("--header", "x-other: d"), "header X-Key is", "--header 'X-Key: …'"),
+    ],
+)
+def test_a_secret_header_does_not_follow_to_another_receiver(dispatch, given, told, again):
+    """The person never wrote the *** that the service speaks of."""
+    headers = ("--header", "X-Key: b", "--header", "X-Other: c")
+    dispatch("override", "set", "ada", "WEBHOOK", "--url", HOOK, *headers)
+
+    url = "https://elsewhere.example.com/x"
+    shown = dispatch("override", "set", "ada", "WEBHOOK", "--url", url, *given)
+
+    assert shown.exit_code == 1
+    assert " ".join(shown.stderr.split()).endswith(
+        f"The address is another receiver's, so the secret {told} not sent there by itself. "
+        f"Give it again: {again} "
+        "Or drop it first: dispatch override unset ada WEBHOOK headers"
+    )
+    assert "***" not in shown.stderr
+    assert stored(dispatch)["config"]["url"] == HOOK
+
+
 def test_unset_gives_single_settings_back_and_then_all(dispatch):
     """Fields and keys of config; without any, the override is gone."""
     dispatch(

@@ -211,6 +211,15 @@ def test_wait_fails_if_nothing_was_delivered(dispatch, service):
     assert "Nothing is sent" in nothing.stdout
 
 
+def test_a_message_that_goes_nowhere_is_not_delivered(dispatch):
+    """1 without waiting, too: nothing can become of it any more."""
+    nothing = dispatch("send", "ada", "Hello", "--type", "SLACK")
+    something = dispatch("send", "ada", "Hello", "--type", "SLACK", "--type", "TEST")
+
+    assert (nothing.exit_code, something.exit_code) == (1, 0)
+    assert "Nothing is sent: no integration takes it." in nothing.stdout
+
+
 def test_a_test_message_goes_over_an_integration_that_is_off(dispatch, service):
     """And can be waited for, too."""
     dispatch("override", "set", "ada", "TEST", "--disable")

@@ -178,6 +178,9 @@ def test_login_keeps_a_token_for_this_user_alone(alone, home):
         gateway.url, "profile here", ("token", "t0ken"), "s"
     )
     assert gateway.asked[0][2]["Authorization"] == "Bearer t0ken"
+    assert done.stdout.splitlines()[-1] == (
+        "To see whether it works: dispatch --profile here defaults"
+    )
     assert "t0ken" not in done.output
 
 

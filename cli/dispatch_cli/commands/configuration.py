@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -184,10 +184,39 @@ def _write(
     if config:
         # A PUT replaces the whole config. What is read back as *** stays what it is.
         body["config"] = {**(stored.get("config") or {}), **config}
-        if "headers" in config:
-            before = (stored.get("config") or {}).get("headers") or {}
-            body["config"]["headers"] = {**before, **config["headers"]}
+        before = (stored.get("config") or {}).get("headers") or {}
+        given = config.get("headers") or {}
+        written = {name.lower() for name in given}
+        kept = {name: value for name, value in before.items() if name.lower() not in written}
+        if before and given:
+            body["config"]["headers"] = {**kept, **given}
+        try:
+            return run.service.put(*place, integration_type, body=body)
+        except RefusedFailure as failure:
+            _explain_headers(failure, f"{user} {integration_type}", tuple(kept))
+            raise
     return run.service.put(*place, integration_type, body=body)
+
+
+def _explain_headers(failure: RefusedFailure, whose: str, kept: Sequence[str]) -> None:
+    """Say what keeps stored headers from an address: the person never wrote their ``***``."""
+    pointers = {name: f"/config/headers/{name.replace('~', '~0')}: " for name in kept}
+    lost = [
+        name
+        for name, pointer in pointers.items()
+        if any(detail.startswith(pointer) for detail in failure.details)
+    ]
+    if not lost:
+        return
+    headers = f"header {lost[0]} is" if len(lost) == 1 else f"headers {', '.join(lost)} are"
+    again = " ".join(f"--header '{name}: …'" for name in lost)
+    failure.details = [
+        f"The address is another receiver's, so the secret {headers} not sent there by itself.",
+        *(one for one in failure.details if not one.startswith(tuple(pointers.values()))),
+    ]
+    failure.advice = (
+        f"Give it again: {again}\nOr drop it first: dispatch override unset {whose} headers"
+    )
 
 
 def _config(

@@ -228,7 +228,8 @@ def finish(run: Run, answer: dict[str, Any], *, wait: bool) -> None:
     if wait:
         answer = {**answer, "deliveries": ended(run, answer)}
     run.show(answer, lambda shown: show_sent(run, shown, ended=wait))
-    if wait and not any(one["status"] == "success" for one in answer["deliveries"]):
+    statuses = {one["status"] for one in answer["deliveries"]}
+    if not statuses or (wait and "success" not in statuses):
         raise typer.Exit(Exit.REFUSED)
 
 
