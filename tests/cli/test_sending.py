@@ -53,6 +53,20 @@ def test_a_message_comes_from_an_argument_a_pipe_or_a_file(dispatch, service, tm
     ]
 
 
+def test_a_variable_that_is_nowhere_is_told(dispatch):
+    """Most likely the shell was faster; the message is sent all the same."""
+    variables = ("--var", "name=Ada", "--var", "day=Monday", "--var", "na=x", "--var", "Lost=y")
+
+    shown = dispatch("send", "ada", "Hello $name, $lost.", "--subject", "On ${day}", *variables)
+
+    assert shown.exit_code == 0
+    notes = [line for line in shown.stderr.splitlines() if line.startswith("$")]
+    assert notes == [
+        f"${name} is not in the message: did your shell fill it? Quote with '…'."
+        for name in ("Lost", "na")
+    ]
+
+
 def test_every_option_of_send_reaches_the_service(dispatch, gateway):
     """And what is not given is not sent."""
     sent = dispatch(

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from string import Template
 from typing import Annotated, Any
 
 import typer
@@ -56,7 +57,10 @@ def send(
     variables: Annotated[
         list[str] | None,
         typer.Option(
-            "--var", metavar="NAME=VALUE", help="Fills $NAME in the message. May be repeated."
+            "--var",
+            metavar="NAME=VALUE",
+            help="Fills $NAME in the message; quote the message with '…', or your shell fills it "
+            "first. May be repeated.",
         ),
     ] = None,
     integration_types: Annotated[
@@ -90,6 +94,9 @@ def send(
 ) -> None:
     """Send a message to a user."""
     run = run_of(ctx)
+    text, named = _content(content, file), named_values(variables or [], "--var")
+    for name in sorted(named.keys() - _variables_of(f"{subject or ''}\n{text}")):
+        run.screen.note(f"${name} is not in the message: did your shell fill it? Quote with '…'.")
     recipient = {
         "email": email,
         "phone_number": phone_number,
@@ -102,8 +109,8 @@ def send(
         "session_id": session_id,
         "agent_id": agent_id,
         "subject": subject,
-        "content": _content(content, file),
-        "template_variables": named_values(variables or [], "--var"),
+        "content": text,
+        "template_variables": named,
         "recipient": _given(recipient),
         "integration_types": integration_types,
         "mode": mode.value if mode else None,
@@ -286,6 +293,11 @@ def _content(content: str | None, file: Path | None) -> str:
         return sys.stdin.read() if content == "-" else str(content)
     except (OSError, UnicodeError) as error:
         raise UsageFailure(f"The message cannot be read: {error}") from error
+
+
+def _variables_of(text: str) -> set[str]:
+    """Return the names that the service would fill."""
+    return {found["named"] or found["braced"] for found in Template.pattern.finditer(text)}
 
 
 def _given(body: Mapping[str, Any]) -> dict[str, Any]:
