@@ -181,7 +181,8 @@ def test_a_message_that_never_left_was_not_accepted(alone, monkeypatch):
 
     advice = "The address comes from DISPATCH_URL: see whether it is right.\n"
     assert refused.stderr == (
-        f"error: http://127.0.0.1:1 does not answer: nobody takes the connection.\n{advice}"
+        f"error: http://127.0.0.1:1 does not answer: nobody takes the connection.\n"
+        f"{advice}Or start the service on this machine: make up\n"
     )
     assert unresolved.stderr == (
         f"error: http://localhost:1 does not answer: its name cannot be resolved.\n{advice}"
