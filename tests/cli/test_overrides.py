@@ -114,6 +114,27 @@ def test_unset_gives_single_settings_back_and_then_all(dispatch):
     assert stored(dispatch, "TEST") is None
 
 
+@pytest.mark.parametrize(
+    ("words", "name", "setting"),
+    [
+        (("unset", "ada", "test"), "TEST", "--enable"),
+        (("unset", "ada", "TEST", "priority"), "TEST", "--enable"),
+        (("rotate-secret", "ada"), "WEBHOOK", "--url https://…"),
+    ],
+)
+def test_what_is_not_set_is_told_with_the_command_that_sets_it(dispatch, words, name, setting):
+    """And not with the verb of HTTP."""
+    shown = dispatch("override", *words)
+
+    assert (shown.exit_code, shown.stderr) == (
+        1,
+        (
+            f"error: ada has set nothing for {name}.\n"
+            f"To set something: dispatch override set ada {name} {setting}\n"
+        ),
+    )
+
+
 def test_reset_asks_first_and_where_nobody_can_be_asked_does_nothing(dispatch):
     """--yes is the answer of a script."""
     dispatch("override", "set", "ada", "TEST", "--priority", "9")

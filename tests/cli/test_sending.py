@@ -79,7 +79,7 @@ def test_every_option_of_send_reaches_the_service(dispatch, gateway):
     dispatch("send", "ada", "Hello")
 
     assert sent.exit_code == 0
-    assert [json.loads(body) for *_, body in gateway.asked] == [
+    assert [json.loads(body) for verb, *_, body in gateway.asked if verb == "POST"] == [
         {
             "request_id": "r-7",
             "session_id": "s-1",
@@ -303,6 +303,17 @@ def test_following_waits_a_minute_at_most(dispatch, gateway, command, asked_for)
     assert dispatch.pauses == [2.0, 60.0]
 
 
+def test_whoever_follows_at_a_terminal_is_told_that_it_waits(dispatch):
+    """An empty screen looks like a program that hangs; a pipe needs no such word."""
+    dispatch.meanwhile = until_ctrl_c()
+
+    seen = dispatch("inbox", "ada", "--follow", FORCE_COLOR="1", NO_COLOR="1")
+    piped = dispatch("inbox", "ada", "--follow")
+
+    assert "Waiting for messages; Ctrl-C ends it." in seen.stderr
+    assert (seen.stdout, piped.output) == ("", "")
+
+
 def test_following_the_mailbox_takes_out_what_it_shows(dispatch, service):
     """Each message once; with --ack, nobody else sees it again."""
 
@@ -347,6 +358,6 @@ def test_retry_and_cancel(dispatch, service):
     off = dispatch("cancel", "ada", delivery_id)
 
     assert [one.exit_code for one in (not_now, again, twice, off)] == [1, 0, 1, 0]
-    assert "Round 2 begins" in again.stdout
+    assert again.stdout == "Round 2 begins.\nTo watch it: dispatch history ada --follow\n"
     assert "Conflict (409)" in twice.stderr
     assert history(dispatch)[0]["status"] == "skipped"

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,11 +119,13 @@ def unset_override(
     run = run_of(ctx)
     place = ("api", "v1", "users", user, "integrations", integration_type)
     if not fields:
-        run.service.delete(*place)
+        with _need_of_override(user, integration_type):
+            run.service.delete(*place)
         if not run.as_json:
             run.screen.say(f"{user} has the defaults of {integration_type.upper()} again.")
         return
-    stored = run.service.get(*place).get("config") or {}
+    with _need_of_override(user, integration_type):
+        stored = run.service.get(*place).get("config") or {}
     body: dict[str, Any] = {name: None for name in fields if name in FIELDS}
     keys = [name for name in fields if name not in FIELDS]
     if unknown := [name for name in keys if name not in stored]:
@@ -161,7 +164,27 @@ def rotate_secret(ctx: typer.Context, user: User, output: Output = Format.TABLE)
         show_secret(run.screen, answer["signing_secret"])
         run.screen.say(f"The one before is good until {answer['previous_valid_until']}.")
 
-    run.show(run.service.post(*place), table)
+    with _need_of_override(user, "WEBHOOK"):
+        answer = run.service.post(*place)
+    run.show(answer, table)
+
+
+@contextmanager
+def _need_of_override(user: str, integration_type: str) -> Iterator[None]:
+    """Say which command makes an override where the service says which verb does."""
+    try:
+        yield
+    except RefusedFailure as failure:
+        if failure.status == 404 and "create one with POST" in str(failure):
+            name = integration_type.upper()
+            address = words.ADDRESSES.get(name, "--enable")
+            raise RefusedFailure(
+                f"{user} has set nothing for {name}.",
+                f"To set something: dispatch override set {user} {name} {address}",
+                answer=failure.answer,
+                status=failure.status,
+            ) from failure
+        raise
 
 
 def _write(

@@ -187,6 +187,8 @@ def follow_mailbox(run: Run, user: str, integration_type: str, *, ack: bool) -> 
                 acknowledge(run, user, message["message_id"])
         return bool(fresh)
 
+    if run.screen.notes.is_terminal:
+        run.screen.note("Waiting for messages; Ctrl-C ends it.")
     run.follow(look)
 
 
@@ -275,8 +277,10 @@ def show_sent(run: Run, answer: Mapping[str, Any], *, ended: bool) -> None:
     if answer["skipped"]:
         run.screen.say()
         run.screen.say("Skipped", "bold")
+        health = run.service.health()
         skipped = {
-            one["integration_type"]: words.skipped(one["reason"]) for one in answer["skipped"]
+            one["integration_type"]: words.skipped(one["reason"], one["integration_type"], health)
+            for one in answer["skipped"]
         }
         run.screen.points(words.together(user, skipped))
     if answer["deliveries"] and not ended:
