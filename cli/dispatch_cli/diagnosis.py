@@ -31,8 +31,12 @@ def findings(
     deliveries: Sequence[Mapping[str, Any]],
     health: Mapping[str, Any],
     now: datetime,
+    request_id: str | None = None,
 ) -> list[Finding]:
-    """Return what stands between a message and this user, faults first."""
+    """Return what stands between a message and this user, faults first.
+
+    With ``request_id``, ``deliveries`` are those of this request alone.
+    """
     found = [
         *_service(health),
         *_deliveries(user, deliveries, now),
@@ -40,7 +44,16 @@ def findings(
         *_unconfigured(configuration, health),
         *_switched_off(user, configuration, health),
     ]
-    if not deliveries:
+    if not deliveries and request_id is not None:
+        found.append(
+            Finding(
+                "fault",
+                f"{user} has no deliveries of request {request_id}.",
+                f"See the id: dispatch history {user}\n"
+                "Or every integration was skipped when it was sent.",
+            )
+        )
+    elif not deliveries:
         found.append(
             Finding(
                 "fault",
@@ -50,8 +63,9 @@ def findings(
             )
         )
     if not any(one.kind == "fault" for one in found):
-        delivered = [one for one in deliveries if one["status"] == "success"]
-        last = f", the last one {age(delivered[0]['delivered_at'], now)}" if delivered else ""
+        delivered = [one["delivered_at"] for one in deliveries if one["status"] == "success"]
+        # The last that arrived need not be the last that was sent.
+        last = f", the last one {age(max(delivered, key=read), now)}" if delivered else ""
         found.append(
             Finding(
                 "fine",
@@ -96,10 +110,12 @@ def _deliveries(
 
 
 def _retry(user: str, delivery: Mapping[str, Any], advice: str) -> str:
-    useless = {"expired", "content_expired"}
-    if delivery["error_code"] in useless:
+    if delivery["error_code"] in {"expired", "content_expired"}:
         return advice
-    return f"{advice}\nTo retry: dispatch retry {user} {delivery['delivery_id']}".strip()
+    begin = "To retry"
+    if delivery["error_code"] in {"not_configured", "no_address"}:
+        begin = "Once it is set up, to retry"
+    return f"{advice}\n{begin}: dispatch retry {user} {delivery['delivery_id']}".strip()
 
 
 def _pending(delivery: Mapping[str, Any], told: str, now: datetime) -> Iterator[Finding]:

@@ -28,6 +28,10 @@ TIMEOUT = (5, 35)
 
 HEALTH = ("health",)
 
+NOBODY = "nobody takes the connection"
+NO_SUCH_PATH = "There is no such path."
+"""What the service says of a path that none of its routes has."""
+
 MOST_FLAWS = 20
 """Wrong values that are shown of one answer."""
 
@@ -93,7 +97,7 @@ class Service:
             cause, may_have_arrived = _cause(error)
             raise UnreachableFailure(
                 f"{self.settings.url} does not answer: {cause}.",
-                self._where_to_look(),
+                self._where_to_look(may_start=cause == NOBODY and self.settings.is_loopback),
                 may_have_arrived=may_have_arrived,
             ) from error
         answer = _json(response)
@@ -135,6 +139,11 @@ class Service:
             return UnreachableFailure(f"{self.settings.url} redirects to {to}.", advice)
         if status in {401, 403}:
             return NotAuthorizedFailure(text, self._how_to_be_let_in(), answer=answer)
+        kind = response.headers.get("Content-Type", "")
+        if kind.startswith("text/html") and status in {400, 404, 405, 501}:
+            # Others can come from what stands before a dispatcher.
+            told = f"{text}: what answers at {self.settings.url} is no integration dispatcher"
+            return UnreachableFailure(f"{told}, it sends {kind}.", self._where_to_look())
         if status == requests.codes.too_many_requests or status >= 500:
             wait = response.headers.get("Retry-After", "")
             after = float(wait) if wait.isdecimal() else 0.0
@@ -145,13 +154,16 @@ class Service:
             return UnreachableFailure(
                 text, advice, answer=answer, retry_after=after, may_have_arrived=arrived
             )
-        # The service says no in JSON: anything else is somebody else's.
-        advice = "" if problem else self._where_to_look()
+        # The service says no in JSON: anything else is somebody else's. And it has every path that
+        # is asked for here, if the address is right.
+        astray = not problem or problem.get("detail") == NO_SUCH_PATH
+        advice = self._where_to_look() if astray else ""
         return RefusedFailure(text, advice, details=_flaws(problem), answer=answer, status=status)
 
-    def _where_to_look(self) -> str:
+    def _where_to_look(self, *, may_start: bool = False) -> str:
         if self.settings.origin:
-            return f"The address comes from {self.settings.origin}: see whether it is right."
+            start = "\nOr start the service on this machine: make up" if may_start else ""
+            return f"The address comes from {self.settings.origin}: see whether it is right.{start}"
         return (
             "Nothing is configured, so this is the service on this machine: start it with "
             "`make up`, or say where yours is: export DISPATCH_URL=https://…, or dispatch login."
@@ -197,7 +209,7 @@ def _cause(error: requests.RequestException) -> tuple[str, bool]:
         requests.exceptions.ConnectTimeout: ("no connection in time", False),
         requests.exceptions.ProxyError: ("the proxy does not lead there", False),
         NameResolutionError: ("its name cannot be resolved", False),
-        NewConnectionError: ("nobody takes the connection", False),
+        NewConnectionError: (NOBODY, False),
         ssl.SSLCertVerificationError: ("its certificate cannot be verified", False),
         requests.exceptions.SSLError: ("its TLS is broken", True),
         requests.exceptions.ReadTimeout: ("no answer in time", True),

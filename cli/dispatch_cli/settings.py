@@ -88,15 +88,28 @@ def settle(environ: Mapping[str, str], profile: str | None) -> Settings:
 
 def checked_url(url: str, origin: str) -> str:
     """Return an address without its last slash; ``UsageFailure`` if it is none."""
+    if not _is_usable(url):
+        advice = "It looks like https://host/stage, without user, query or fragment."
+        if whole := _completed(url):
+            advice = f"Write how it begins: {whole}"
+        raise UsageFailure(f"The address of {origin or 'the service'} cannot be used.", advice)
+    return url.rstrip("/")
+
+
+def _is_usable(url: str) -> bool:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        usable = False
-    if not usable or parts.query or parts.fragment or parts.username is not None:
-        advice = "It looks like https://host/stage, without user, query or fragment."
-        raise UsageFailure(f"The address of {origin or 'the service'} cannot be used.", advice)
-    return url.rstrip("/")
+        return False
+    return usable and not (parts.query or parts.fragment or parts.username is not None)
+
+
+def _completed(url: str) -> str | None:
+    """Return an address that lacks only its scheme with it: plain http is for this machine."""
+    scheme = "http" if _is_usable(f"http://{url}") and on_this_machine(f"http://{url}") else "https"
+    whole = f"{scheme}://{url}"
+    return whole if "://" not in url and _is_usable(whole) else None
 
 
 def require_safe(settings: Settings) -> None:

@@ -115,7 +115,7 @@ CODES = {
     "too_large": Words("the event is larger than EventBridge takes", "Send less content."),
     "tls_required": Words("the mail server offers no TLS, or no login", "An operator changes it."),
     "no_address": REASONS["no_address"],
-    "not_configured": Words("the user insists on it, and nobody configured it", SET_UP),
+    "not_configured": Words("the user insisted on it, and nobody had configured it", SET_UP),
     "expired": Words("its expires_at has passed", "Send it again, if it still matters."),
     "content_expired": Words("the message is no longer kept", "Send it again."),
     "unknown_outcome": Words(
@@ -146,24 +146,26 @@ def reason(name: str) -> Words:
     return REASONS.get(name, Words(name))
 
 
-def skipped(name: str) -> Words:
+def skipped(name: str, integration_type: str, health: Mapping[str, Any]) -> Words:
     """Put a reason in words where no more is known of the user's settings than the reason."""
-    words = reason(name)
+    words = _first(name, integration_type, health)
     if "--enable" in words.advice:
         return words._replace(advice="How to change that: dispatch config USER")
     return words
 
 
-def unused(configuration: Mapping[str, Any], health: Mapping[str, Any]) -> dict[str, Words]:
-    """Return why a user does not use an integration, and what to do, for each that is not used.
+def _first(name: str, integration_type: str, health: Mapping[str, Any]) -> Words:
+    """What nobody configured is an operator's matter first, whatever its default."""
+    known = health.get("integrations", {}).get(integration_type, {})
+    off = name == "disabled_by_default" and known.get("configured") is False
+    return reason("not_configured" if off else name)
 
-    What nobody configured is an operator's matter first, whatever else keeps it off by default.
-    """
+
+def unused(configuration: Mapping[str, Any], health: Mapping[str, Any]) -> dict[str, Words]:
+    """Return why a user does not use an integration, and what to do, for each that is not used."""
     told = {}
     for name, why in configuration["disabled_integrations"].items():
-        known = health.get("integrations", {}).get(name, {})
-        off = why == "disabled_by_default" and known.get("configured") is False
-        words = reason("not_configured" if off else why)
+        words = _first(why, name, health)
         override = configuration.get("user_overrides", {}).get(name, {})
         if name == "WEBHOOK" and "url" not in override.get("config", {}):
             # The service refuses to enable one that leads nowhere.

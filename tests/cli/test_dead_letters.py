@@ -85,6 +85,28 @@ def test_what_is_no_ticket_is_listed_too(dispatch, service, queues):
     assert "rings again" in shown.stdout
 
 
+def test_an_id_stays_in_one_piece_beside_its_reason(dispatch, failed, queues):
+    """At 80 columns; and what the column means is told."""
+    first, second = failed
+
+    shown = dispatch("dead-letters", "list", *queues)
+
+    lines = [" ".join(line.split()) for line in shown.stdout.splitlines()]
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    assert any(line.endswith(f"TEST starts over {first}") for line in lines)
+    assert "to ada; rehearsed_failure: TEST was asked to fail" in lines
+    assert any(line.endswith(f"TEST nothing {second}") for line in lines)
+    assert any("pending, round 2" in line for line in lines)
+    assert "starts over = the delivery begins another round" in " ".join(shown.stderr.split())
+
+
+def test_nobody_is_asked_about_an_empty_queue(dispatch, queues):
+    """There is nothing to be sure of."""
+    shown = dispatch("dead-letters", "purge", *queues)
+
+    assert (shown.exit_code, shown.stdout) == (0, "There is nothing to throw away.\n")
+
+
 def test_moved_by_hand_each_ticket_starts_its_delivery_over_once(dispatch, service, failed, queues):
     """Sent before it is deleted; the one that came too late does nothing."""
     seen = []

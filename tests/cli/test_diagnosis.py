@@ -49,6 +49,11 @@ SUCCESS = delivery("success")
             [delivery("failed", error_code="http_503"), SUCCESS],
             [("fault", "TEST failed 59 min ago: the receiver is in trouble (HTTP 503).")],
         ),
+        # The message that was sent first may arrive last.
+        (
+            [delivery("success", delivered_at="2026-11-23T10:00:00.000Z"), SUCCESS],
+            [FINE],
+        ),
         # What failed before the last success is past.
         ([SUCCESS, delivery("failed", error_code="http_503")], [FINE]),
         # What is on its way says nothing about what failed.
@@ -154,3 +159,33 @@ def test_a_failure_is_told_with_the_command_that_starts_it_over():
         ),
         "Send it again.",
     ]
+
+
+@pytest.mark.parametrize("code", ["not_configured", "no_address"])
+def test_what_must_be_set_up_first_is_not_retried_before(code):
+    """A retry right away would end the same way; and the override may be gone by now."""
+    (found,) = findings("ada", ON, [delivery("failed", error_code=code)], HEALTHY, NOW)
+
+    *_, retry = found.advice.splitlines()
+    assert retry == "Once it is set up, to retry: dispatch retry ada d-1"
+    assert "insists" not in found.text
+
+
+def test_a_request_without_deliveries_does_not_mean_that_nothing_was_sent():
+    """Only that message was looked for."""
+    (found,) = findings("ada", ON, [], HEALTHY, NOW, request_id="none")
+
+    assert (found.kind, found.text, found.advice) == (
+        "fault",
+        "ada has no deliveries of request none.",
+        "See the id: dispatch history ada\nOr every integration was skipped when it was sent.",
+    )
+
+
+def test_doctor_looks_at_one_request(dispatch):
+    """The page says so where there is none of it."""
+    dispatch("send", "ada", "Hello")
+
+    shown = dispatch("doctor", "ada", "--request-id", "none")
+
+    assert "ada has no deliveries of request none." in shown.stdout

@@ -148,6 +148,34 @@ def test_a_web_page_that_says_no_is_somebody_elses(alone):
     )
 
 
+@pytest.mark.parametrize("status", [404, 501])
+def test_another_web_server_is_no_dispatcher(alone, status):
+    """Its page says so: to try again later would not help."""
+    with always(status, "<html>", **{"Content-Type": "text/html;charset=utf-8"}) as gateway:
+        shown = alone("send", "ada", "Hello", DISPATCH_URL=gateway.url)
+
+    told = " ".join(shown.stderr.split())
+    assert shown.exit_code == 3
+    assert told.endswith(
+        f"({status}): what answers at {gateway.url} is no integration dispatcher, it sends "
+        "text/html;charset=utf-8. The address comes from DISPATCH_URL: see whether it is right."
+    )
+
+
+def test_an_address_that_goes_on_too_far_is_told(alone):
+    """The service knows every path that this program asks for."""
+    with always(404, problem(404, detail="There is no such path.")) as gateway:
+        shown = alone("config", "ada", DISPATCH_URL=f"{gateway.url}/api/v1")
+
+    assert (shown.exit_code, shown.stderr) == (
+        1,
+        (
+            "error: No (404): There is no such path.\n"
+            "The address comes from DISPATCH_URL: see whether it is right.\n"
+        ),
+    )
+
+
 def test_nobody_at_the_address(alone):
     """It says where the address comes from."""
     with always(200) as gateway:
@@ -159,6 +187,7 @@ def test_nobody_at_the_address(alone):
     assert shown.stderr == (
         f"error: {url} does not answer: nobody takes the connection.\n"
         "The address comes from DISPATCH_URL: see whether it is right.\n"
+        "Or start the service on this machine: make up\n"
     )
 
 

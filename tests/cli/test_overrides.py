@@ -62,6 +62,41 @@ def test_set_leaves_the_rest_of_a_config_as_it_is(dispatch):
     }
 
 
+def test_a_header_is_written_over_in_any_spelling(dispatch):
+    """To the network it is one name."""
+    dispatch("override", "set", "ada", "WEBHOOK", "--url", HOOK, "--header", "X-Key: b")
+
+    shown = dispatch("override", "set", "ada", "WEBHOOK", "--header", "x-key: c")
+
+    assert shown.exit_code == 0
+    assert stored(dispatch)["config"] == {"url": HOOK, "headers": {"x-key": "***"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "told", "again"),
+    [
+        ((), "headers X-Key, X-Other are", "--header 'X-Key: …' --header 'X-Other: …'"),
+        (("--header", "x-other: d"), "header X-Key is", "--header 'X-Key: …'"),
+    ],
+)
+def test_a_secret_header_does_not_follow_to_another_receiver(dispatch, given, told, again):
+    """The person never wrote the *** that the service speaks of."""
+    headers = ("--header", "X-Key: b", "--header", "X-Other: c")
+    dispatch("override", "set", "ada", "WEBHOOK", "--url", HOOK, *headers)
+
+    url = "https://elsewhere.example.com/x"
+    shown = dispatch("override", "set", "ada", "WEBHOOK", "--url", url, *given)
+
+    assert shown.exit_code == 1
+    assert " ".join(shown.stderr.split()).endswith(
+        f"The address is another receiver's, so the secret {told} not sent there by itself. "
+        f"Give it again: {again} "
+        "Or drop it first: dispatch override unset ada WEBHOOK headers"
+    )
+    assert "***" not in shown.stderr
+    assert stored(dispatch)["config"]["url"] == HOOK
+
+
 def test_unset_gives_single_settings_back_and_then_all(dispatch):
     """Fields and keys of config; without any, the override is gone."""
     dispatch(
@@ -77,6 +112,27 @@ def test_unset_gives_single_settings_back_and_then_all(dispatch):
     assert [one.exit_code for one in (unknown, some, rest)] == [1, 0, 0]
     assert left == {"enabled": True, "retry_count": 2, "config": {"fail_attempts": 1}}
     assert stored(dispatch, "TEST") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "setting"),
+    [
+        (("unset", "ada", "test"), "TEST", "--enable"),
+        (("unset", "ada", "TEST", "priority"), "TEST", "--enable"),
+        (("rotate-secret", "ada"), "WEBHOOK", "--url https://…"),
+    ],
+)
+def test_what_is_not_set_is_told_with_the_command_that_sets_it(dispatch, words, name, setting):
+    """And not with the verb of HTTP."""
+    shown = dispatch("override", *words)
+
+    assert (shown.exit_code, shown.stderr) == (
+        1,
+        (
+            f"error: ada has set nothing for {name}.\n"
+            f"To set something: dispatch override set ada {name} {setting}\n"
+        ),
+    )
 
 
 def test_reset_asks_first_and_where_nobody_can_be_asked_does_nothing(dispatch):

@@ -53,6 +53,20 @@ def test_a_message_comes_from_an_argument_a_pipe_or_a_file(dispatch, service, tm
     ]
 
 
+def test_a_variable_that_is_nowhere_is_told(dispatch):
+    """Most likely the shell was faster; the message is sent all the same."""
+    variables = ("--var", "name=Ada", "--var", "day=Monday", "--var", "na=x", "--var", "Lost=y")
+
+    shown = dispatch("send", "ada", "Hello $name, $lost.", "--subject", "On ${day}", *variables)
+
+    assert shown.exit_code == 0
+    notes = [line for line in shown.stderr.splitlines() if line.startswith("$")]
+    assert notes == [
+        f"${name} is not in the message: did your shell fill it? Quote with '…'."
+        for name in ("Lost", "na")
+    ]
+
+
 def test_every_option_of_send_reaches_the_service(dispatch, gateway):
     """And what is not given is not sent."""
     sent = dispatch(
@@ -65,7 +79,7 @@ def test_every_option_of_send_reaches_the_service(dispatch, gateway):
     dispatch("send", "ada", "Hello")
 
     assert sent.exit_code == 0
-    assert [json.loads(body) for *_, body in gateway.asked] == [
+    assert [json.loads(body) for verb, *_, body in gateway.asked if verb == "POST"] == [
         {
             "request_id": "r-7",
             "session_id": "s-1",
@@ -167,7 +181,8 @@ def test_a_message_that_never_left_was_not_accepted(alone, monkeypatch):
 
     advice = "The address comes from DISPATCH_URL: see whether it is right.\n"
     assert refused.stderr == (
-        f"error: http://127.0.0.1:1 does not answer: nobody takes the connection.\n{advice}"
+        f"error: http://127.0.0.1:1 does not answer: nobody takes the connection.\n"
+        f"{advice}Or start the service on this machine: make up\n"
     )
     assert unresolved.stderr == (
         f"error: http://localhost:1 does not answer: its name cannot be resolved.\n{advice}"
@@ -209,6 +224,15 @@ def test_wait_fails_if_nothing_was_delivered(dispatch, service):
     assert failed.exit_code == nothing.exit_code == 1
     assert "rehearsed_failure: TEST was asked to fail" in failed.stdout
     assert "Nothing is sent" in nothing.stdout
+
+
+def test_a_message_that_goes_nowhere_is_not_delivered(dispatch):
+    """1 without waiting, too: nothing can become of it any more."""
+    nothing = dispatch("send", "ada", "Hello", "--type", "SLACK")
+    something = dispatch("send", "ada", "Hello", "--type", "SLACK", "--type", "TEST")
+
+    assert (nothing.exit_code, something.exit_code) == (1, 0)
+    assert "Nothing is sent: no integration takes it." in nothing.stdout
 
 
 def test_a_test_message_goes_over_an_integration_that_is_off(dispatch, service):
@@ -279,6 +303,17 @@ def test_following_waits_a_minute_at_most(dispatch, gateway, command, asked_for)
     assert dispatch.pauses == [2.0, 60.0]
 
 
+def test_whoever_follows_at_a_terminal_is_told_that_it_waits(dispatch):
+    """An empty screen looks like a program that hangs; a pipe needs no such word."""
+    dispatch.meanwhile = until_ctrl_c()
+
+    seen = dispatch("inbox", "ada", "--follow", FORCE_COLOR="1", NO_COLOR="1")
+    piped = dispatch("inbox", "ada", "--follow")
+
+    assert "Waiting for messages; Ctrl-C ends it." in seen.stderr
+    assert (seen.stdout, piped.output) == ("", "")
+
+
 def test_following_the_mailbox_takes_out_what_it_shows(dispatch, service):
     """Each message once; with --ack, nobody else sees it again."""
 
@@ -323,6 +358,6 @@ def test_retry_and_cancel(dispatch, service):
     off = dispatch("cancel", "ada", delivery_id)
 
     assert [one.exit_code for one in (not_now, again, twice, off)] == [1, 0, 1, 0]
-    assert "Round 2 begins" in again.stdout
+    assert again.stdout == "Round 2 begins.\nTo watch it: dispatch history ada --follow\n"
     assert "Conflict (409)" in twice.stderr
     assert history(dispatch)[0]["status"] == "skipped"

@@ -103,6 +103,26 @@ def test_settings_that_cannot_be_used_are_refused_before_anything_is_sent(tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("localhost:8380", "Write how it begins: http://localhost:8380"),
+        ("127.0.0.1:8380", "Write how it begins: http://127.0.0.1:8380"),
+        ("abc.example.com/prod", "Write how it begins: https://abc.example.com/prod"),
+        (
+            "user:pass@abc.example.com",
+            "It looks like https://host/stage, without user, query or fragment.",
+        ),
+    ],
+)
+def test_an_address_that_lacks_its_scheme_is_told_with_it(tmp_path, url, advice):
+    """Plain http is for this machine; what may be a password is not repeated."""
+    with pytest.raises(UsageFailure) as failure:
+        settle({"HOME": str(tmp_path), "DISPATCH_URL": url}, None)
+
+    assert failure.value.advice == advice
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         ("profiles = 1", "no table"),
@@ -178,6 +198,9 @@ def test_login_keeps_a_token_for_this_user_alone(alone, home):
         gateway.url, "profile here", ("token", "t0ken"), "s"
     )
     assert gateway.asked[0][2]["Authorization"] == "Bearer t0ken"
+    assert done.stdout.splitlines()[-1] == (
+        "To see whether it works: dispatch --profile here defaults"
+    )
     assert "t0ken" not in done.output
 
 

@@ -95,6 +95,17 @@ def test_what_nobody_configured_is_told_so_whatever_its_default():
 
 
 @pytest.mark.parametrize(
+    ("configured", "meaning"),
+    [(False, "not configured on this system"), (True, "off unless a user asks for it")],
+)
+def test_a_skipped_integration_is_told_as_the_configuration_tells_it(configured, meaning):
+    """One reason, wherever it is asked for."""
+    health = {"integrations": {"SMS": {"configured": configured}}}
+
+    assert words.skipped("disabled_by_default", "SMS", health).meaning == meaning
+
+
+@pytest.mark.parametrize(
     ("integration_type", "address"),
     [("WEBHOOK", "--url https://…"), ("EMAIL", "--config email_address=…")],
 )

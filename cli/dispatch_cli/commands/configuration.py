@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,11 +119,13 @@ def unset_override(
     run = run_of(ctx)
     place = ("api", "v1", "users", user, "integrations", integration_type)
     if not fields:
-        run.service.delete(*place)
+        with _need_of_override(user, integration_type):
+            run.service.delete(*place)
         if not run.as_json:
             run.screen.say(f"{user} has the defaults of {integration_type.upper()} again.")
         return
-    stored = run.service.get(*place).get("config") or {}
+    with _need_of_override(user, integration_type):
+        stored = run.service.get(*place).get("config") or {}
     body: dict[str, Any] = {name: None for name in fields if name in FIELDS}
     keys = [name for name in fields if name not in FIELDS]
     if unknown := [name for name in keys if name not in stored]:
@@ -161,7 +164,27 @@ def rotate_secret(ctx: typer.Context, user: User, output: Output = Format.TABLE)
         show_secret(run.screen, answer["signing_secret"])
         run.screen.say(f"The one before is good until {answer['previous_valid_until']}.")
 
-    run.show(run.service.post(*place), table)
+    with _need_of_override(user, "WEBHOOK"):
+        answer = run.service.post(*place)
+    run.show(answer, table)
+
+
+@contextmanager
+def _need_of_override(user: str, integration_type: str) -> Iterator[None]:
+    """Say which command makes an override where the service says which verb does."""
+    try:
+        yield
+    except RefusedFailure as failure:
+        if failure.status == 404 and "create one with POST" in str(failure):
+            name = integration_type.upper()
+            address = words.ADDRESSES.get(name, "--enable")
+            raise RefusedFailure(
+                f"{user} has set nothing for {name}.",
+                f"To set something: dispatch override set {user} {name} {address}",
+                answer=failure.answer,
+                status=failure.status,
+            ) from failure
+        raise
 
 
 def _write(
@@ -184,10 +207,39 @@ def _write(
     if config:
         # A PUT replaces the whole config. What is read back as *** stays what it is.
         body["config"] = {**(stored.get("config") or {}), **config}
-        if "headers" in config:
-            before = (stored.get("config") or {}).get("headers") or {}
-            body["config"]["headers"] = {**before, **config["headers"]}
+        before = (stored.get("config") or {}).get("headers") or {}
+        given = config.get("headers") or {}
+        written = {name.lower() for name in given}
+        kept = {name: value for name, value in before.items() if name.lower() not in written}
+        if before and given:
+            body["config"]["headers"] = {**kept, **given}
+        try:
+            return run.service.put(*place, integration_type, body=body)
+        except RefusedFailure as failure:
+            _explain_headers(failure, f"{user} {integration_type}", tuple(kept))
+            raise
     return run.service.put(*place, integration_type, body=body)
+
+
+def _explain_headers(failure: RefusedFailure, whose: str, kept: Sequence[str]) -> None:
+    """Say what keeps stored headers from an address: the person never wrote their ``***``."""
+    pointers = {name: f"/config/headers/{name.replace('~', '~0')}: " for name in kept}
+    lost = [
+        name
+        for name, pointer in pointers.items()
+        if any(detail.startswith(pointer) for detail in failure.details)
+    ]
+    if not lost:
+        return
+    headers = f"header {lost[0]} is" if len(lost) == 1 else f"headers {', '.join(lost)} are"
+    again = " ".join(f"--header '{name}: …'" for name in lost)
+    failure.details = [
+        f"The address is another receiver's, so the secret {headers} not sent there by itself.",
+        *(one for one in failure.details if not one.startswith(tuple(pointers.values()))),
+    ]
+    failure.advice = (
+        f"Give it again: {again}\nOr drop it first: dispatch override unset {whose} headers"
+    )
 
 
 def _config(

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from dispatch_cli import tickets
+from dispatch_cli import tickets, words
 from dispatch_cli.commands.options import Format, Output, Sure, run_of
 from dispatch_cli.failures import RefusedFailure, UsageFailure
 from dispatch_cli.run import Run
+from dispatch_cli.screen import Listing
 from dispatch_cli.tickets import Place, Ticket
 from dispatch_cli.times import age
 
@@ -35,6 +36,13 @@ Deliveries = Annotated[
     str | None, typer.Option("--delivery-queue-url", help="Where tickets go to start over.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+EFFECTS = {
+    "starts over": "the delivery begins another round",
+    "rings again": "the workers look once more at what is due",
+    "nothing": "its delivery is unknown, or went on without it",
+}
+"""What redriving a ticket does."""
+
 Limit = Annotated[int, typer.Option(min=1, help="Tickets to look at.")]
 
 
@@ -116,6 +124,9 @@ def purge(
     if dry_run:
         _tell(run, "would_purge", total, f"Would throw away about {total} tickets.")
         return
+    if total == 0:
+        _tell(run, "purged", 0, "There is nothing to throw away.")
+        return
     run.confirm(f"Throw away about {total} tickets?", sure=yes)
     tickets.purge(place)
     _tell(run, "purged", total, f"Thrown away: about {total} tickets. SQS takes up to a minute.")
@@ -126,18 +137,33 @@ def show_tickets(run: Run, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         run.screen.say("There is no ticket.")
         return
-    names = ("SINCE", "USER", "TYPE", "DELIVERY", "REDRIVE")
-    table = [
-        (
+    # 80 characters hold a whole id: the rest stands below.
+    listing = Listing(run.screen, {"SINCE": 10, "TYPE": 7, "REDRIVE": 11, "DELIVERY": 36})
+    listing.head()
+    effects = [row["redrive"].partition(": ")[0] for row in rows]
+    for row, effect in zip(rows, effects, strict=True):
+        cells = (
             age(row["sent_at"], run.now()),
-            row["user_id"] or "-",
             row["integration_type"] or "-",
-            row["delivery_id"] or row["body"],
-            row["redrive"],
+            effect,
+            row["delivery_id"] or "-",
         )
-        for row in rows
+        listing.row(cells, _detail(row))
+    told = [f"{name} = {meaning}" for name, meaning in EFFECTS.items() if name in effects]
+    run.screen.note(f"What a redrive would do: {'; '.join(told)}.")
+
+
+def _detail(row: Mapping[str, Any]) -> str:
+    """Say whose delivery it is, what it failed of, and why a redrive would do nothing."""
+    if row["delivery_id"] is None:
+        return str(row["body"])
+    code = row["error_code"]
+    parts = [
+        f"to {row['user_id']}",
+        f"{code}: {words.code(code).meaning}" if code else "",
+        row["redrive"].partition(": ")[2],
     ]
-    run.screen.table(names, table)
+    return "; ".join(filter(None, parts))
 
 
 def _place(

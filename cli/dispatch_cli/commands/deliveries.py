@@ -94,8 +94,8 @@ def retry(
     """Start a failed delivery over, with all its tries."""
     run = run_of(ctx)
     answer = run.service.post("api", "v1", "users", user, "deliveries", delivery_id, "retry")
-    told = f"Round {answer['round']} begins. To watch it: dispatch history {user} {delivery_id}"
-    run.show(answer, lambda _: run.screen.say(told))
+    told = f"Round {answer['round']} begins.\nTo watch it: dispatch history {user} --follow"
+    run.show(answer, lambda _: run.screen.advise(told))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -117,7 +117,7 @@ def show_history(run: Run, answer: Mapping[str, Any]) -> None:
     """Show a page, newest first."""
     user = answer["user_id"]
     if not answer["deliveries"]:
-        run.screen.say(f"There is nothing. Why: dispatch doctor {user}")
+        run.screen.advise(f"There is nothing. Why: dispatch doctor {user}")
         return
     listing = table_of_deliveries(run)
     listing.head()

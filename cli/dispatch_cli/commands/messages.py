@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from string import Template
 from typing import Annotated, Any
 
 import typer
@@ -56,7 +57,10 @@ def send(
     variables: Annotated[
         list[str] | None,
         typer.Option(
-            "--var", metavar="NAME=VALUE", help="Fills $NAME in the message. May be repeated."
+            "--var",
+            metavar="NAME=VALUE",
+            help="Fills $NAME in the message; quote the message with '…', or your shell fills it "
+            "first. May be repeated.",
         ),
     ] = None,
     integration_types: Annotated[
@@ -90,6 +94,9 @@ def send(
 ) -> None:
     """Send a message to a user."""
     run = run_of(ctx)
+    text, named = _content(content, file), named_values(variables or [], "--var")
+    for name in sorted(named.keys() - _variables_of(f"{subject or ''}\n{text}")):
+        run.screen.note(f"${name} is not in the message: did your shell fill it? Quote with '…'.")
     recipient = {
         "email": email,
         "phone_number": phone_number,
@@ -102,8 +109,8 @@ def send(
         "session_id": session_id,
         "agent_id": agent_id,
         "subject": subject,
-        "content": _content(content, file),
-        "template_variables": named_values(variables or [], "--var"),
+        "content": text,
+        "template_variables": named,
         "recipient": _given(recipient),
         "integration_types": integration_types,
         "mode": mode.value if mode else None,
@@ -180,6 +187,8 @@ def follow_mailbox(run: Run, user: str, integration_type: str, *, ack: bool) -> 
                 acknowledge(run, user, message["message_id"])
         return bool(fresh)
 
+    if run.screen.notes.is_terminal:
+        run.screen.note("Waiting for messages; Ctrl-C ends it.")
     run.follow(look)
 
 
@@ -228,7 +237,8 @@ def finish(run: Run, answer: dict[str, Any], *, wait: bool) -> None:
     if wait:
         answer = {**answer, "deliveries": ended(run, answer)}
     run.show(answer, lambda shown: show_sent(run, shown, ended=wait))
-    if wait and not any(one["status"] == "success" for one in answer["deliveries"]):
+    statuses = {one["status"] for one in answer["deliveries"]}
+    if not statuses or (wait and "success" not in statuses):
         raise typer.Exit(Exit.REFUSED)
 
 
@@ -267,8 +277,10 @@ def show_sent(run: Run, answer: Mapping[str, Any], *, ended: bool) -> None:
     if answer["skipped"]:
         run.screen.say()
         run.screen.say("Skipped", "bold")
+        health = run.service.health()
         skipped = {
-            one["integration_type"]: words.skipped(one["reason"]) for one in answer["skipped"]
+            one["integration_type"]: words.skipped(one["reason"], one["integration_type"], health)
+            for one in answer["skipped"]
         }
         run.screen.points(words.together(user, skipped))
     if answer["deliveries"] and not ended:
@@ -285,6 +297,11 @@ def _content(content: str | None, file: Path | None) -> str:
         return sys.stdin.read() if content == "-" else str(content)
     except (OSError, UnicodeError) as error:
         raise UsageFailure(f"The message cannot be read: {error}") from error
+
+
+def _variables_of(text: str) -> set[str]:
+    """Return the names that the service would fill."""
+    return {found["named"] or found["braced"] for found in Template.pattern.finditer(text)}
 
 
 def _given(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from getpass import getpass
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -69,7 +70,7 @@ def doctor(
         "health": run.service.get(*HEALTH),
     }
     run.screen.out.record = picture is not None
-    run.show(answer, lambda shown: show_page(run, user, shown))
+    run.show(answer, lambda shown: show_page(run, user, shown, request_id))
     if picture is not None:
         try:
             picture.write_text(svg(run.screen.out, f"dispatch doctor {user}"))
@@ -101,7 +102,9 @@ def login(
     require_safe(settings)
     kept = {"url": settings.url, kind: secret, "stack": stack or ""}
     file = write_profile(run.environ, profile, {name: text for name, text in kept.items() if text})
-    run.screen.say(f"Profile {profile} is in {file}. To see whether it works: dispatch health")
+    run.screen.say(f"Profile {profile} is in {file}.")
+    # Named, for the environment may say otherwise; and not health, which lets everybody in.
+    run.screen.advise(f"To see whether it works: dispatch --profile {quote(profile)} defaults")
 
 
 def show_health(run: Run, report: Mapping[str, Any]) -> None:
@@ -126,10 +129,12 @@ def show_health(run: Run, report: Mapping[str, Any]) -> None:
         run.screen.table(("INTEGRATION", "CONFIGURED", "ON BY DEFAULT", "STATE", "DETAIL"), rows)
 
 
-def show_page(run: Run, user: str, answer: Mapping[str, Any]) -> None:
+def show_page(run: Run, user: str, answer: Mapping[str, Any], request_id: str | None) -> None:
     """Show the findings first, and then what they were found in."""
     configuration, deliveries = answer["configuration"], answer["history"]["deliveries"]
-    found = findings(user, configuration, deliveries, answer["health"], run.now())
+    found = findings(
+        user, configuration, deliveries, answer["health"], run.now(), request_id=request_id
+    )
     run.screen.say(f"{user} at {run.settings.url}, {moment(run.now(), run.zone)}", "bold")
     run.screen.say()
     show_findings(run, found)
