@@ -111,6 +111,7 @@ class LocalCloud:
 
     def start(self) -> None:
         """Start the local cloud unless it runs already."""
+        self._require_not_elsewhere()
         variables = self._cloud_variables()
         if self.proxy.started_with().get("PORT") != str(self.api_port):
             require_free(self.api_port, "PORT")
@@ -180,6 +181,18 @@ class LocalCloud:
             each["ParameterKey"]: each["ParameterValue"]
             for each in stacks["Stacks"][0]["Parameters"]
         }
+
+    def _require_not_elsewhere(self) -> None:
+        """Refuse other ports than those that run: the data would seem to be gone."""
+        for what, running, wanted in (
+            ("service", self.proxy.started_with().get("PORT"), self.api_port),
+            ("local cloud", self.cloud.started_with().get("GATEWAY_PORT"), self.cloud_port),
+        ):
+            if running not in {None, str(wanted)}:
+                raise ToolFailure(
+                    f"The {what} runs at http://localhost:{running}. To move it: make down first; "
+                    "each CLOUD_PORT has data of its own."
+                )
 
     @property
     def _state(self) -> Path:
