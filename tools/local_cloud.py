@@ -275,8 +275,9 @@ class LocalCloud:
                 check=False,
             )
         if done.returncode:
-            last_lines = "\n".join(log.read_text().splitlines()[-30:])
-            raise ToolFailure(f"sam deploy failed:\n{last_lines}\n(all of it: {log})")
+            raise ToolFailure(
+                f"sam deploy failed:\n{complaint(log.read_text())}\n(all of it: {log})"
+            )
         say(f"deploy: done after {time.monotonic() - began:.0f} s")
 
     def _start_proxy(self, api: str, stage: str) -> None:
@@ -336,7 +337,18 @@ def settle(overrides: Mapping[str, str]) -> dict[str, str]:
         overrides,
     )
     parameters.require_allowed(TEMPLATE, settled)
+    parameters.require_sound(TEMPLATE, settled)
     return settled
+
+
+def complaint(log: str) -> str:
+    """Return what SAM's log says of a failure: from its `Error:` on.
+
+    Where single resources failed, why is in the table of events before it.
+    """
+    before, error, after = log.rpartition("\nError:")
+    told = f"Error:{after}" if error and "_FAILED" not in before else log
+    return "\n".join(told.splitlines()[-30:])
 
 
 def wait_for(process: Background, url: str, what: str, patience: float = 60.0) -> None:

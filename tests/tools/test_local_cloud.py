@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tools.failure import ToolFailure
-from tools.local_cloud import LocalCloud
+from tools.local_cloud import LocalCloud, complaint
 from tools.processes import free_port
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -38,3 +38,15 @@ def test_a_service_that_runs_elsewhere_is_not_replaced(cloud, part, variable, wh
         "each CLOUD_PORT has data of its own."
     )
     assert running.process() is not None
+
+
+def test_what_sam_complains_of_is_shown_alone():
+    """Its log before that is how it got there; but for why single resources failed."""
+    way = "\tDeploying with following values\n\tStack name : local\n"
+    error = "Error: Failed to create changeset for the stack: local\nMail needs a sender"
+
+    refused = complaint(f"{way}\n{error}\n")
+    failed = complaint(f"{way}CREATE_FAILED  AWS::SQS::Queue\n{error}\n")
+
+    assert refused == error
+    assert failed == f"{way}CREATE_FAILED  AWS::SQS::Queue\n{error}"
