@@ -1,7 +1,7 @@
 """A stand-in for the AWS CLI, as far as our documents use it: `python -m tests.aws_cli sqs …`.
 
 Names of operations and options are botocore's, as the CLI's are, so that a slip in a document is an
-error here. It talks to `AWS_ENDPOINT_URL`.
+error here. It talks to `--endpoint-url`, else to `AWS_ENDPOINT_URL`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from botocore.validate import validate_parameters
 def main(words: list[str]) -> int:
     """Run one command and print its answer as the CLI does."""
     service, command, *rest = words
-    client = boto3.client(service)
+    options = parsed(rest)
+    endpoint, region = (options.pop(name, [None])[0] for name in ("endpoint-url", "region"))
+    client = boto3.client(service, region_name=region, endpoint_url=endpoint)
     model = client.meta.service_model
     by_command = {xform_name(name, "-"): name for name in model.operation_names}
     operation = model.operation_model(by_command[command])
-    options = parsed(rest)
     query, output = (options.pop(name, [default])[0] for name, default in OURS.items())
     members = {xform_name(name, "-"): name for name in operation.input_shape.members}
     params = {

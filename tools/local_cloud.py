@@ -113,6 +113,7 @@ class LocalCloud:
 
     def start(self) -> None:
         """Start the local cloud unless it runs already."""
+        self._require_not_elsewhere()
         variables = self._cloud_variables()
         if self.proxy.started_with().get("PORT") != str(self.api_port):
             require_free(self.api_port, "PORT")
@@ -182,6 +183,18 @@ class LocalCloud:
             each["ParameterKey"]: each["ParameterValue"]
             for each in stacks["Stacks"][0]["Parameters"]
         }
+
+    def _require_not_elsewhere(self) -> None:
+        """Refuse other ports than those that run: the data would seem to be gone."""
+        for what, running, wanted in (
+            ("service", self.proxy.started_with().get("PORT"), self.api_port),
+            ("local cloud", self.cloud.started_with().get("GATEWAY_PORT"), self.cloud_port),
+        ):
+            if running not in {None, str(wanted)}:
+                raise ToolFailure(
+                    f"The {what} runs at http://localhost:{running}. To move it: make down first; "
+                    "each CLOUD_PORT has data of its own."
+                )
 
     @property
     def _state(self) -> Path:
@@ -268,8 +281,9 @@ class LocalCloud:
                 check=False,
             )
         if done.returncode:
-            last_lines = "\n".join(log.read_text().splitlines()[-30:])
-            raise ToolFailure(f"sam deploy failed:\n{last_lines}\n(all of it: {log})")
+            raise ToolFailure(
+                f"sam deploy failed:\n{complaint(log.read_text())}\n(all of it: {log})"
+            )
         say(f"deploy: done after {time.monotonic() - began:.0f} s")
 
     def _start_proxy(self, api: str, stage: str) -> None:
@@ -329,7 +343,18 @@ def settle(overrides: Mapping[str, str]) -> dict[str, str]:
         overrides,
     )
     parameters.require_allowed(TEMPLATE, settled)
+    parameters.require_sound(TEMPLATE, settled)
     return settled
+
+
+def complaint(log: str) -> str:
+    """Return what SAM's log says of a failure: from its `Error:` on.
+
+    Where single resources failed, why is in the table of events before it.
+    """
+    before, error, after = log.rpartition("\nError:")
+    told = f"Error:{after}" if error and "_FAILED" not in before else log
+    return "\n".join(told.splitlines()[-30:])
 
 
 def wait_for(process: Background, url: str, what: str, patience: float = 60.0) -> None:

@@ -54,12 +54,17 @@ def watch(
     first = True
     while first or follow:
         at_most = count if first else None
+        told = 0
         for path in places if everything else ():
             lines, places[path] = read_from(path, places[path])
-            show([f"{path.stem} | {line}" for line in lines if has(line, wanted)], at_most)
+            told += show([f"{path.stem} | {line}" for line in lines if has(line, wanted)], at_most)
         entries = logged(cloud, seen) if cloud.cloud.process() else []
         found = [one for one in entries if has(f"{one.function} {one.text}", wanted)]
-        show([line for one in found for line in lines_of(one, everything=everything)], at_most)
+        told += show(
+            [line for one in found for line in lines_of(one, everything=everything)], at_most
+        )
+        if first and wanted and not told:
+            print(f"(nothing that is logged has {wanted!r} in it)", file=sys.stderr)
         if follow:
             time.sleep(PAUSE)
         first = False
@@ -102,6 +107,9 @@ def lines_of(entry: Entry, *, everything: bool) -> list[str]:
     if fields is None:
         clock = datetime.fromtimestamp(entry.at / 1000, UTC).astimezone()
         return [f"{clock:%H:%M:%S} {entry.function} | {line}" for line in lines if line]
+    # Where nobody is asked who they are, each request would say so again.
+    if fields["message"] == "caller.known" and fields.get("caller") == "anyone":
+        return []
     return [readable(entry.function, fields)]
 
 
@@ -153,8 +161,9 @@ def read_from(path: Path, start: int) -> tuple[list[str], int]:
         return text.splitlines(), file.tell()
 
 
-def show(lines: list[str], at_most: int | None) -> None:
-    """Print the last lines, or all."""
+def show(lines: list[str], at_most: int | None) -> int:
+    """Print the last lines, or all; return how many there were."""
     for line in lines[-at_most:] if at_most else lines:
         print(line)
     sys.stdout.flush()
+    return len(lines)

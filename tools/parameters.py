@@ -38,9 +38,22 @@ def _ignore_tag(loader: _Loader, _suffix: str, node: yaml.Node) -> Any:  # noqa:
 _Loader.add_multi_constructor("!", _ignore_tag)
 
 
-def section(template: Path, name: str) -> dict[str, dict[str, Any]]:
+class _RuleLoader(yaml.SafeLoader):
+    """Read `!Equals [a, b]` as {"Equals": [a, b]}."""
+
+
+def _keep_tag(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    return {suffix: _ignore_tag(loader, suffix, node)}
+
+
+_RuleLoader.add_multi_constructor("!", _keep_tag)
+
+
+def section(
+    template: Path, name: str, loader: type[yaml.SafeLoader] = _Loader
+) -> dict[str, dict[str, Any]]:
     """Read ``Parameters``, ``Resources`` or another part of a template."""
-    read = yaml.load(template.read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader
+    read = yaml.load(template.read_text(), Loader=loader)  # noqa: S506 - a SafeLoader
     found: dict[str, dict[str, Any]] = read[name]
     return found
 
@@ -120,6 +133,36 @@ def require_allowed(template: Path, parameters: Mapping[str, str]) -> None:
         else:
             continue
         raise ToolFailure(f"{name}={value} is refused: {rule}")
+
+
+def require_sound(template: Path, parameters: Mapping[str, str]) -> None:
+    """Refuse what the template's rules refuse of all its parameters together, but at once."""
+    wrong = [
+        assertion["AssertDescription"]
+        for rule in section(template, "Rules", _RuleLoader).values()
+        if _value(rule["RuleCondition"], parameters)
+        for assertion in rule["Assertions"]
+        if not _value(assertion["Assert"], parameters)
+    ]
+    if wrong:
+        raise ToolFailure(f"The template refuses these parameters: {'; '.join(wrong)}")
+
+
+def _value(condition: object, parameters: Mapping[str, str]) -> object:
+    match condition:
+        case {"Ref": str(name)}:
+            return parameters[name]
+        case {"Equals": [left, right]}:
+            return _value(left, parameters) == _value(right, parameters)
+        case {"Contains": [members, member]}:
+            return _value(member, parameters) in members
+        case {"Not": [inner]}:
+            return not _value(inner, parameters)
+        case {"And": parts}:
+            return all(_value(part, parameters) for part in parts)
+        case dict():
+            raise ToolFailure(f"tools/parameters.py cannot read a rule: {condition}")
+    return condition
 
 
 def unknown(name: str, known: list[str]) -> str:

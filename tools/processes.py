@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import psutil
 from tools.failure import ToolFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
@@ -98,15 +99,23 @@ class Background:
         """
         process = self.process()
         if process is not None:
-            children = process.children(recursive=True)
-            process.terminate()
+            children: list[psutil.Process] = []
+            with suppress(psutil.NoSuchProcess):
+                children = process.children(recursive=True)
+                process.terminate()
             _, alive = psutil.wait_procs([process], timeout=patience)
             _, left = psutil.wait_procs(children, timeout=1)
-            for each in (*alive, *left):
-                each.kill()
+            kill([*alive, *left])
             psutil.wait_procs([*alive, *left], timeout=patience)
         self.record.unlink(missing_ok=True)
         return process is not None
+
+
+def kill(processes: Iterable[psutil.Process]) -> None:
+    """Kill those that have not ended by themselves meanwhile."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def require_free(port: int, variable: str) -> None:

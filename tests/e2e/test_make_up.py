@@ -189,10 +189,23 @@ def test_down_keeps_the_data(workshop):
 
 
 @pytest.mark.parametrize("variable", ["PORT", "CLOUD_PORT"])
-def test_a_port_that_somebody_holds_stops_make_up(workshop, variable):
-    """A clear message; the holder goes on, and so does what runs already."""
+def test_a_service_that_runs_is_not_moved(workshop, variable):
+    """It goes on where it is; an empty one elsewhere would be taken for it."""
     workshop.make("up")
-    before = workshop.cloud.proxy.process().pid
+    before = (workshop.cloud.cloud.process().pid, workshop.cloud.proxy.process().pid)
+
+    refused = workshop.make("up", **{variable: str(free_port())})
+
+    assert refused.returncode != 0
+    assert "To move it: make down first; each CLOUD_PORT has data of its own." in refused.stderr
+    assert refused.stdout == ""
+    assert (workshop.cloud.cloud.process().pid, workshop.cloud.proxy.process().pid) == before
+
+
+@pytest.mark.parametrize("variable", ["PORT", "CLOUD_PORT"])
+def test_a_port_that_somebody_holds_stops_make_up(workshop, variable):
+    """A clear message; the holder goes on, and nothing is started."""
+    workshop.make("down")
 
     with socket.create_server((LOOPBACK, 0)) as server:
         port = server.getsockname()[1]
@@ -200,7 +213,7 @@ def test_a_port_that_somebody_holds_stops_make_up(workshop, variable):
 
     assert refused.returncode != 0
     assert f"error: Port {port} is in use by " in refused.stderr
-    assert workshop.cloud.proxy.process().pid == before
+    assert workshop.cloud.cloud.process() is None
 
 
 def test_a_wrong_parameter_is_told_before_anything_happens(workshop):

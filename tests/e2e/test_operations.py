@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -76,3 +77,19 @@ def test_purging(follow, system, user):
     system.sweep()
     ended = system.ended(user, delivery_id)
     assert (ended["status"], ended["attempts"]) == ("success", 2)
+
+
+def test_reading_parked_messages(follow, system):
+    """The reason stands beside the message, and a look takes nothing away."""
+    # The messages of other tests are in the way: the commands show no more than ten.
+    system.sqs.purge_queue(QueueUrl=system.stack["ParkedQueueUrl"])
+    system.sqs.send_message(
+        QueueUrl=system.stack["IntakeQueueUrl"], MessageBody='{"content": "To whom?"}'
+    )
+    until(lambda: "To whom?" in str(system.messages("Parked")))
+
+    shown = json.loads(follow("Parked messages"))
+
+    told = {"reason": "/user_id: is required", "body": '{"content": "To whom?"}'}
+    assert told in shown
+    assert "To whom?" in str(system.messages("Parked"))

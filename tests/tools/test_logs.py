@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from dispatcher.adapters.metrics import embedded
-from tools.logs import Entry, function_of, has, lines_of
+from tools.local_cloud import LocalCloud
+from tools.logs import Entry, function_of, has, lines_of, watch
 
 AT = datetime(2026, 11, 23, 5, 40, 15, tzinfo=UTC)
 CLOCK = f"{AT.astimezone():%H:%M:%S}"
@@ -89,6 +90,32 @@ def test_what_lambda_writes_of_its_own_is_shown_if_asked(word):
 
     assert lines_of(entry(line), everything=False) == []
     assert lines_of(entry(line), everything=True) == [f"deliver_messages | {line}"]
+
+
+@pytest.mark.parametrize(("caller", "count"), [("anyone", 0), ("key:robot", 1)])
+def test_a_caller_who_may_be_anyone_is_shown_if_asked(caller, count):
+    """Without authentication each request has such a line, and it tells nothing."""
+    known = {name: ATTEMPTED[name] for name in ("level", "timestamp", "service")}
+    text = json.dumps({**known, "message": "caller.known", "caller": caller})
+
+    assert len(lines_of(entry(text), everything=False)) == count
+    assert lines_of(entry(text), everything=True) == [f"deliver_messages | {text}"]
+
+
+def test_a_text_that_is_nowhere_is_told(tmp_path, capsys):
+    """Beside the output, so that nobody takes silence for a log that cannot be read."""
+    cloud = LocalCloud(tmp_path)
+    cloud.cloud.log.parent.mkdir()
+    cloud.cloud.log.write_text("an old line\n")
+
+    watch(cloud, 20, wanted="OLD", everything=True, follow=False)
+    found = capsys.readouterr()
+    watch(cloud, 20, wanted="new", everything=True, follow=False)
+    missed = capsys.readouterr()
+
+    assert "cloud | an old line\n" in found.out
+    assert found.err == ""
+    assert missed.err == "(nothing that is logged has 'new' in it)\n"
 
 
 def test_everything_is_shown_as_it_was_written():

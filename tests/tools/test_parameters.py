@@ -152,3 +152,32 @@ def test_what_the_template_says_itself_is_allowed():
     }
 
     parameters.require_allowed(TEMPLATE, {**defaults, "SlackDefaultPriority": ""})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "rule"),
+    [
+        ({"SmtpHost": "localhost"}, "Mail needs a sender; set EmailSender"),
+        (
+            {"SmtpUsername": "ada", "SmtpTls": "none"},
+            (
+                "A password is never sent in the clear; SmtpTls is starttls or implicit; "
+                "A user name needs its password; set SmtpPasswordSecret"
+            ),
+        ),
+        (
+            {"Stage": "prod", "AuthMode": "required", "WebhookAllowedCidrs": ""},
+            (
+                "In prod webhooks use https; deploy with WebhookAllowHttp=false; "
+                "Without OidcIssuer or ApiKeysSecret nobody could call; set one, or on an "
+                "account of your own AuthMode=none"
+            ),
+        ),
+    ],
+)
+def test_parameters_that_do_not_go_together_are_told_at_once(overrides, rule):
+    """By the template's own rules, before anything is started."""
+    with pytest.raises(ToolFailure) as failure:
+        settle(overrides)
+
+    assert str(failure.value) == f"The template refuses these parameters: {rule}"

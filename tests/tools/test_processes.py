@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
 import sys
 
 import psutil
 import pytest
 
 from tools.failure import ToolFailure
-from tools.processes import LOOPBACK, Background, free_port, require_free
+from tools.processes import LOOPBACK, Background, free_port, kill, require_free
 
 WAIT = [
     sys.executable,
@@ -67,6 +69,32 @@ def test_a_process_id_that_another_program_got_is_not_ours(background):
     assert background.process() is None
     assert background.stop() is False
     assert psutil.Process().is_running()
+
+
+@pytest.fixture
+def gone():
+    """A program that has ended since somebody looked it up."""
+    with subprocess.Popen(WAIT, stdin=subprocess.PIPE) as program:
+        process = psutil.Process(program.pid)
+        program.kill()
+    return process
+
+
+def test_a_program_that_ends_by_itself_is_stopped(background, gone, monkeypatch):
+    """Between the look and the signal it may end."""
+    background.record.write_text("{}")
+    monkeypatch.setattr(Background, "process", lambda _: gone)
+
+    assert background.stop() is True
+    assert not background.record.exists()
+
+
+def test_a_child_that_is_already_gone_holds_up_nobody(gone):
+    """Those after it are killed all the same."""
+    with subprocess.Popen(WAIT, stdin=subprocess.PIPE) as program:
+        kill([gone, psutil.Process(program.pid)])
+
+    assert program.returncode == -signal.SIGKILL
 
 
 def test_a_port_that_somebody_holds_is_named_with_the_holder():

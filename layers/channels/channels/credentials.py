@@ -31,10 +31,14 @@ class CredentialError(Exception):
 
 
 class Credentials:
-    """Reads secrets through ``aws(service)``, and keeps them in memory."""
+    """Reads secrets through ``aws(service)``, and keeps them in memory.
 
-    def __init__(self, aws: Callable[[str], Any], *, kept: int = KEPT) -> None:
+    ``parameter`` is the template's that names them: operators read it in errors.
+    """
+
+    def __init__(self, aws: Callable[[str], Any], parameter: str, *, kept: int = KEPT) -> None:
         self._aws = aws
+        self._parameter = parameter
         self._kept = kept
         self._providers: dict[str, BaseProvider] = {}
 
@@ -56,11 +60,16 @@ class Credentials:
             )
         except GetParameterError as error:
             # Its own text may name accounts and roles.
-            raise CredentialError(f"a secret could not be read: {_why(error)}") from None
+            raise self._error(name, f"could not be read: {_why(error)}") from None
         secret = _only_value(value.decode() if isinstance(value, bytes) else str(value))
         if not secret:
-            raise CredentialError("a secret is empty, or is JSON without exactly one text")
+            raise self._error(name, "is empty, or is JSON without exactly one text")
         return secret
+
+    def _error(self, name: str, problem: str) -> CredentialError:
+        # An ARN has the account in it; its last part is the name.
+        plain = name.rpartition(":")[2] if name.startswith("arn:") else name
+        return CredentialError(f"{self._parameter} names the secret {plain}, which {problem}")
 
     def _provider(self, service: str) -> BaseProvider:
         if service not in self._providers:

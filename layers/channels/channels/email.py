@@ -80,6 +80,9 @@ def mailbox(address: str) -> str | None:
     return None if found is None or "=?" in found else found
 
 
+PARAMETER = "SmtpPasswordSecret"  # pragma: allowlist secret
+
+
 @dataclass(frozen=True, slots=True)
 class Smtp:
     """Sends through an SMTP server."""
@@ -187,7 +190,7 @@ def _transport(
 
 def channel(environ: Mapping[str, str], aws: Callable[[str], Any]) -> Channel:
     """Make the channel from the function's environment."""
-    return Email(environ, _transport(environ, aws, Credentials(aws)))
+    return Email(environ, _transport(environ, aws, Credentials(aws, PARAMETER)))
 
 
 def probe(environ: Mapping[str, str], aws: Callable[[str], Any]) -> None:

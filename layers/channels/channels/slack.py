@@ -85,6 +85,8 @@ class _RefusedError(Exception):
 
 _NOBODY = Permanent(NOT_FOUND, f"Slack answered {NOT_FOUND}: {HINTS[NOT_FOUND]}")
 
+PARAMETER = "SlackBotTokenSecret"  # pragma: allowlist secret
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slack:
@@ -271,7 +273,7 @@ def channel(environ: Mapping[str, str], aws: Callable[[str], Any]) -> Channel:
     """Make the channel from the function's environment."""
     return Slack(
         environ=environ,
-        credentials=Credentials(aws),
+        credentials=Credentials(aws, PARAMETER),
         threads=lambda: Threads(aws("dynamodb"), environ["DELIVERIES_TABLE"]),
     )
 
@@ -279,7 +281,7 @@ def channel(environ: Mapping[str, str], aws: Callable[[str], Any]) -> Channel:
 def probe(environ: Mapping[str, str], aws: Callable[[str], Any]) -> None:
     """Ask Slack whether the token is valid; ``UnavailableError`` says what is wrong."""
     try:
-        token = Credentials(aws, kept=0).read(environ.get(TOKEN_SECRET, ""))
+        token = Credentials(aws, PARAMETER, kept=0).read(environ.get(TOKEN_SECRET, ""))
         url = environ.get("SLACK_API_URL", "")
         SlackWeb(token, url, Deadline(PROBE_SECONDS), reserve=0.1).auth_test()
     except CredentialError as error:

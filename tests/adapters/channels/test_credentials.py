@@ -6,6 +6,8 @@ import pytest
 
 from channels.credentials import CredentialError, Credentials
 
+PARAMETER = "SlackBotTokenSecret"  # pragma: allowlist secret
+
 
 @pytest.fixture
 def secrets(aws):
@@ -18,7 +20,7 @@ def secrets(aws):
         return client
 
     aws("secretsmanager").create_secret(Name="token", SecretString="first")
-    return Credentials(make), asked
+    return Credentials(make, PARAMETER), asked
 
 
 def test_a_secret_is_read_once(secrets):
@@ -50,7 +52,7 @@ def test_the_consoles_json_is_understood(aws, stored, secret):
     """It stores key and value even where there is but one."""
     aws("secretsmanager").create_secret(Name="one", SecretString=stored)
 
-    assert Credentials(aws).read("one") == secret
+    assert Credentials(aws, PARAMETER).read("one") == secret
 
 
 def test_bytes_and_parameters_are_secrets_too(aws):
@@ -58,7 +60,10 @@ def test_bytes_and_parameters_are_secrets_too(aws):
     aws("secretsmanager").create_secret(Name="bytes", SecretBinary=b"raw")
     aws("ssm").put_parameter(Name="/a/b", Value="parameter", Type="SecureString")
 
-    assert [Credentials(aws).read(name) for name in ("bytes", "/a/b")] == ["raw", "parameter"]
+    assert [Credentials(aws, PARAMETER).read(name) for name in ("bytes", "/a/b")] == [
+        "raw",
+        "parameter",
+    ]
 
 
 @pytest.mark.parametrize("stored", ['{"a": "1", "b": "2"}', "{broken", '{"a": 1}', " ", "{}"])
@@ -67,17 +72,31 @@ def test_what_is_no_secret_is_refused(aws, stored):
     aws("secretsmanager").create_secret(Name="one", SecretString=stored)
 
     with pytest.raises(CredentialError) as raised:
-        Credentials(aws).read("one")
+        Credentials(aws, PARAMETER).read("one")
 
-    assert str(raised.value) == "a secret is empty, or is JSON without exactly one text"
+    assert str(raised.value) == (
+        "SlackBotTokenSecret names the secret one, "
+        "which is empty, or is JSON without exactly one text"
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("none", "ResourceNotFoundException"), ("/none", "ParameterNotFound")]
+    ("name", "shown", "why"),
+    [
+        ("none", "none", "ResourceNotFoundException"),
+        ("/none", "/none", "ParameterNotFound"),
+        (
+            "arn:aws:secretsmanager:us-east-1:123456789012:secret:none-AbCdEf",
+            "none-AbCdEf",
+            "ResourceNotFoundException",
+        ),
+    ],
 )
-def test_what_is_missing_has_aws_word(aws, name, why):
+def test_what_is_missing_is_named_with_aws_word(aws, name, shown, why):
     """Its code, and not its text, which names accounts."""
     with pytest.raises(CredentialError) as raised:
-        Credentials(aws).read(name)
+        Credentials(aws, PARAMETER).read(name)
 
-    assert str(raised.value) == f"a secret could not be read: {why}"
+    assert str(raised.value) == (
+        f"SlackBotTokenSecret names the secret {shown}, which could not be read: {why}"
+    )

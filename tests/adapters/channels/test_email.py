@@ -335,7 +335,8 @@ def test_a_password_that_cannot_be_read_waits(bench, aws):
 
     outcome = bench.deliver()
 
-    detail = "a secret could not be read: ResourceNotFoundException"
+    why = "could not be read: ResourceNotFoundException"
+    detail = f"SmtpPasswordSecret names the secret smtp, which {why}"
     assert (outcome, bench.peer.mails) == (Retry("credentials_unavailable", detail), [])
 
 

@@ -449,7 +449,8 @@ def test_a_token_that_cannot_be_read_waits(bench, aws):
 
     outcome = bench.deliver()
 
-    detail = "a secret could not be read: ResourceNotFoundException"
+    why = "could not be read: ResourceNotFoundException"
+    detail = f"SlackBotTokenSecret names the secret slack, which {why}"
     assert outcome == Retry("credentials_unavailable", detail)
 
 
@@ -494,7 +495,10 @@ def test_the_probe_asks_slack(environ, aws, peer):
     assert troubles == [
         "Slack answered account_inactive: the app was removed from the workspace",
         "Slack answered http_500",
-        "a secret could not be read: ResourceNotFoundException",
+        (
+            "SlackBotTokenSecret names the secret none, "
+            "which could not be read: ResourceNotFoundException"
+        ),
     ]
 
 

@@ -340,7 +340,10 @@ def test_a_name_that_does_not_resolve_is_retried(guard):
         (
             "https://10.0.0.1/?token=t0ken",
             {},
-            "it names the address 10.0.0.1: write the receiver's host name",
+            (
+                "it names the address 10.0.0.1, which is not public: "
+                "an operator can open its network with WebhookAllowedCidrs"
+            ),
         ),
         (
             f"https://{HOST}/",

@@ -239,6 +239,29 @@ def test_default_ports_are_the_same_receiver():
 
 
 @pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("ftp://x", "must begin with https://"),
+        ("GOPHER://hooks.example.com/", "must begin with https://"),
+        (
+            "https://192.168.1.20/",
+            (
+                "names the address 192.168.1.20, which is not public: "
+                "an operator can open its network with WebhookAllowedCidrs"
+            ),
+        ),
+        ("https://8.8.8.8/", "names the address 8.8.8.8: write the receiver's host name"),
+    ],
+)
+def test_a_refusal_says_what_helps(url, advice):
+    """Not what leads to the next refusal."""
+    with pytest.raises(ValueError, match=r"^(must|names) ") as refusal:
+        permitted(url, Reach())
+
+    assert str(refusal.value) == advice
+
+
+@pytest.mark.parametrize(
     ("headers", "expect"),
     [
         ({f"X-{n}": "v" for n in range(32)}, "allow"),

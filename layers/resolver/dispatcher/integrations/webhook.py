@@ -73,6 +73,7 @@ _URL = re.compile(
     rf"(?P<query>\?(?:{_CHARACTER}|\?)*)?",
     re.IGNORECASE,
 )
+_OTHER_SCHEME = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*://", re.ASCII | re.IGNORECASE)
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -142,6 +143,8 @@ def parse(text: str) -> Url:
     # ASCII first: where case is ignored, U+017F is an "s" and U+212A a "k".
     found = _URL.fullmatch(text) if text.isascii() and len(text) <= LONGEST_URL else None
     if found is None:
+        if _OTHER_SCHEME.match(text):
+            raise ValueError("must begin with https://")
         raise ValueError(
             f"must be a URL such as https://hooks.example.com/path of at most {LONGEST_URL} ASCII "
             "characters, without user name, fragment, space or backslash, and with '%' only as %XX "
@@ -166,7 +169,13 @@ def permitted(text: str, opened: Reach) -> Url:
         raise ValueError("must begin with https://, because this system sends no plain http")
     if url.address is not None:
         if not opened.allows(url.address):
-            raise ValueError(f"names the address {url.host}: write the receiver's host name")
+            if url.address.is_global:
+                raise ValueError(f"names the address {url.host}: write the receiver's host name")
+            # A host name would not help: what it stands for is refused when it is sent to.
+            raise ValueError(
+                f"names the address {url.host}, which is not public: "
+                "an operator can open its network with WebhookAllowedCidrs"
+            )
         return url
     labels = url.host.split(".")
     well_formed = len(url.host) <= 253 and all(map(_LABEL.fullmatch, labels))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.errors import Flaw, InvalidInputError
-from dispatcher.identifiers import USER_ID
+from dispatcher.identifiers import REQUEST_ID, USER_ID
 from dispatcher.strict_json import MalformedJsonError, read_json
 
 if TYPE_CHECKING:
@@ -39,7 +39,12 @@ class Intake:
         except (InvalidInputError, MalformedJsonError) as error:
             self.doorbells.park(body, reason=str(error), source=SOURCE)
             # Not the reason: it may quote names from the event, and the log is read more widely.
-            self.journal.note("event.parked", error=type(error).__name__, message_id=message_id)
+            self.journal.note(
+                "event.parked",
+                error=type(error).__name__,
+                message_id=message_id,
+                **names_in(body),
+            )
 
 
 def read_event(body: str, message_id: str) -> tuple[str, dict[str, Any]]:
@@ -60,10 +65,34 @@ def read_event(body: str, message_id: str) -> tuple[str, dict[str, Any]]:
             digest = hashlib.sha256(f"{source}\n{name}".encode(errors="replace"))
             identity = f"ce-{digest.hexdigest()}"
         message = _mapping(message["data"], "/data")
-    user_id = message.pop("user_id", None)
+    if "user_id" not in message:
+        raise InvalidInputError(Flaw("/user_id", "is required"))
+    user_id = message.pop("user_id")
     if not isinstance(user_id, str) or not USER_ID.fullmatch(user_id):
         raise InvalidInputError(Flaw("/user_id", f"must match {USER_ID.pattern}"))
     return user_id, {"request_id": identity, **message}
+
+
+def names_in(body: str) -> dict[str, str]:
+    """Find the names by which people look for a parked event, as far as they are well formed.
+
+    ``identity`` is the event's own id: EventBridge's, or else CloudEvents'.
+    """
+    try:
+        event = read_json(body)
+    except MalformedJsonError:
+        return {}
+    outer = event if isinstance(event, dict) else {}
+    message = outer
+    for wrapping in ("detail", "data"):
+        inner = message.get(wrapping)
+        message = inner if isinstance(inner, dict) else message
+    found = {
+        "identity": (REQUEST_ID, _text(outer, "id")),
+        "request_id": (REQUEST_ID, _text(message, "request_id")),
+        "user_id": (USER_ID, _text(message, "user_id")),
+    }
+    return {name: text for name, (form, text) in found.items() if form.fullmatch(text)}
 
 
 def _text(message: dict[str, Any], name: str) -> str:
