@@ -252,8 +252,10 @@ def _session(environ: Mapping[str, str], **options: Any) -> Any:
         raise UsageFailure("Dead letters need boto3.", advice) from error
     from botocore.exceptions import ProfileNotFound  # noqa: PLC0415 - see above
 
+    # Boto3 does not read it, as the AWS CLI does and people expect.
+    region = {"region_name": environ["AWS_REGION"]} if environ.get("AWS_REGION") else {}
     try:
-        return boto3.Session(**options)
+        return boto3.Session(**region | options)
     except ProfileNotFound as error:
         raise UsageFailure(f"{error}.", f"AWS_PROFILE is {environ.get('AWS_PROFILE')}.") from error
 

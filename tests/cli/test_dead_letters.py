@@ -219,6 +219,13 @@ def test_the_queues_of_a_local_stack_are_in_its_file(tmp_path):
     assert found.sqs.meta.endpoint_url == "http://localhost:4566"
 
 
+def test_the_region_is_that_of_the_environment():
+    """By the name that the AWS CLI reads, and boto3 does not."""
+    place = tickets.place_of_urls({"AWS_REGION": "ap-southeast-4"}, "https://d", "https://q")
+
+    assert place.session.region_name == "ap-southeast-4"
+
+
 def test_a_stack_of_somebody_else_is_noticed(tmp_path):
     """It has no such queues."""
     file = tmp_path / "stack.json"
