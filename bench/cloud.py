@@ -34,6 +34,8 @@ SENDS = int(os.environ.get("BENCH_SENDS", "2000"))
 LONG = int(os.environ.get("BENCH_ROWS", "100000"))
 SHORT = 10
 OFFSETS = (100, 1_000, 5_000, 10_000)
+UNBOUNDED = {"ApiRateLimit": "10000", "ApiBurstLimit": "5000"}
+"""Or the API would refuse some of the sends."""
 OF_EMPTY_CONSUMER = Budget(
     0.5,
     at_least=True,
@@ -90,7 +92,7 @@ def deployed() -> Iterator[tuple[LocalCloud, Stack]]:
         cloud = LocalCloud(Path(home), api_port=free_port(), cloud_port=free_port())
         try:
             cloud.start()
-            yield cloud, cloud.deploy()
+            yield cloud, cloud.deploy(UNBOUNDED)
         finally:
             cloud.stop()
 

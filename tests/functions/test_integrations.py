@@ -49,8 +49,8 @@ def test_a_number_abroad_is_refused_where_it_is_written(everything):
 
 
 def test_health_degrades_while_a_peer_is_gone(everything, monkeypatch):
-    """The secret with Slack's token is not there; its name is not told, and nothing is slow."""
-    monkeypatch.setenv("SLACK_BOT_TOKEN_SECRET", "SlackBotTokenSecret")
+    """The secret with Slack's token is not there; the parameter is told, its own name is not."""
+    monkeypatch.setenv("SLACK_BOT_TOKEN_SECRET", "team-7/slack")
     wiring.reset()
 
     response = everything.response("get_health")
@@ -59,7 +59,8 @@ def test_health_degrades_while_a_peer_is_gone(everything, monkeypatch):
     assert (status, body["status"], body["detail"]) == (200, "degraded", "cannot reach SLACK")
     assert body["integrations"]["SLACK"]["healthy"] is False
     assert body["integrations"]["CLI"]["healthy"] is None
-    assert "SlackBotTokenSecret" not in response["body"]
+    assert "team-7/slack" not in response["body"]
+    assert "SlackBotTokenSecret" in response["body"]
 
 
 def test_health_asks_ses_where_mail_goes_out_by_it(everything, monkeypatch):

@@ -60,16 +60,15 @@ class Credentials:
             )
         except GetParameterError as error:
             # Its own text may name accounts and roles.
-            raise self._error(name, f"could not be read: {_why(error)}") from None
+            raise self._error(f"could not be read: {_why(error)}") from None
         secret = _only_value(value.decode() if isinstance(value, bytes) else str(value))
         if not secret:
-            raise self._error(name, "is empty, or is JSON without exactly one text")
+            raise self._error("is empty, or is JSON without exactly one text")
         return secret
 
-    def _error(self, name: str, problem: str) -> CredentialError:
-        # An ARN has the account in it; its last part is the name.
-        plain = name.rpartition(":")[2] if name.startswith("arn:") else name
-        return CredentialError(f"{self._parameter} names the secret {plain}, which {problem}")
+    def _error(self, problem: str) -> CredentialError:
+        # Without the secret's own name: /health is for everybody, and an ARN has the account in it.
+        return CredentialError(f"the secret that {self._parameter} names {problem}")
 
     def _provider(self, service: str) -> BaseProvider:
         if service not in self._providers:

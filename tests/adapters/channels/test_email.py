@@ -336,7 +336,7 @@ def test_a_password_that_cannot_be_read_waits(bench, aws):
     outcome = bench.deliver()
 
     why = "could not be read: ResourceNotFoundException"
-    detail = f"SmtpPasswordSecret names the secret smtp, which {why}"
+    detail = f"the secret that SmtpPasswordSecret names {why}"
     assert (outcome, bench.peer.mails) == (Retry("credentials_unavailable", detail), [])
 
 

@@ -450,7 +450,7 @@ def test_a_token_that_cannot_be_read_waits(bench, aws):
     outcome = bench.deliver()
 
     why = "could not be read: ResourceNotFoundException"
-    detail = f"SlackBotTokenSecret names the secret slack, which {why}"
+    detail = f"the secret that SlackBotTokenSecret names {why}"
     assert outcome == Retry("credentials_unavailable", detail)
 
 
@@ -495,10 +495,7 @@ def test_the_probe_asks_slack(environ, aws, peer):
     assert troubles == [
         "Slack answered account_inactive: the app was removed from the workspace",
         "Slack answered http_500",
-        (
-            "SlackBotTokenSecret names the secret none, "
-            "which could not be read: ResourceNotFoundException"
-        ),
+        "the secret that SlackBotTokenSecret names could not be read: ResourceNotFoundException",
     ]
 
 
