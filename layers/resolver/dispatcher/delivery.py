@@ -5,7 +5,6 @@ One message for one user over one integration, as its row holds it and as the AP
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -86,16 +85,14 @@ class Delivery:
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Delivery:
         """Read a row, leaving aside what a later version may have added."""
-        known = {
-            field.name: item[field.name] for field in dataclasses.fields(cls) if field.name in item
-        }
+        known = {name: item[name] for name in cls.__slots__ if name in item}
         known["attempt_log"] = tuple(known.get("attempt_log", ()))
         known["chain"] = tuple(known.get("chain", ()))
         return cls(**known)
 
     def as_item(self) -> Item:
         """Return the row to write: only the fields that hold something."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values = {name: getattr(self, name) for name in self.__slots__}
         kept = {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in values.items()
