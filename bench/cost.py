@@ -89,7 +89,7 @@ class Milliseconds:
 
     authorize: float = 0.1
     send: float = 3.5
-    delivery: float = 6
+    delivery: float = 7
     call: float = 5
     """An answer of AWS: an estimate."""
     receiver: float = 200
