@@ -32,7 +32,6 @@ class Prices:
     """For 64 KB each."""
     write_unit: float = 0.625
     read_unit: float = 0.125
-    key_call: float = 3.00
     log_gigabyte: float = 0.50
     """For one."""
     stored_gigabyte: float = 0.25
@@ -42,8 +41,6 @@ class Prices:
     dashboard: float = 3.00
     alarm_metric: float = 0.10
     """That an alarm looks at."""
-    custom_metric: float = 0.30
-    secret: float = 0.40
 
 
 READ, WRITE, RING = "dynamodb:GetItem", "dynamodb:UpdateItem", "sqs:SendMessage"

@@ -111,7 +111,7 @@ class ThreadWatchdog:
                 error = raised
             # Before the result: whoever has it finds this thread idle.
             self._idle.append(inbox)
-            if error:
+            if error is not None:
                 running.set_exception(error)
             else:
                 running.set_result(result)
