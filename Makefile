@@ -88,7 +88,7 @@ test: check faults ## Check everything, then run every test
 
 .PHONY: fuzz
 fuzz: setup ## Search for a broken promise of delivery, for about half an hour
-	@$(bin)/pytest tests/unit/usecases/test_promises.py --hypothesis-profile=long
+	@$(bin)/pytest tests/unit/delivery/test_promises.py --hypothesis-profile=long
 
 .PHONY: bench
 bench: setup ## Measure speed against its budgets, for a quarter of an hour (ROWS="cold warm": these)

@@ -18,8 +18,8 @@ from bench.cost import item_size, read_units
 from bench.figures import Budget, Figure
 from bench.rows import delivery
 from dispatcher.adapters.dynamodb import DeliveryTable, _serialize, _stored
-from dispatcher.adapters.machine import SystemClock, SystemIdentities
-from dispatcher.usecases.history import History
+from dispatcher.adapters.system import SystemClock, SystemIdGenerator
+from dispatcher.messages.history import History
 from tools.failure import ToolFailure
 from tools.local_cloud import LocalCloud
 from tools.measure import ask, measure
@@ -237,7 +237,7 @@ def pages(cloud: LocalCloud, stack: Stack) -> Iterator[Figure]:
         "after-call.dynamodb.Query", lambda parsed, **_: read.append(parsed["ScannedCount"])
     )
     history = History(
-        deliveries=DeliveryTable(dynamodb, table, token=SystemIdentities().token),
+        deliveries=DeliveryTable(dynamodb, table, token=SystemIdGenerator().token),
         clock=SystemClock(),
     )
 

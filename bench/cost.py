@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from dispatcher import protocol
+from dispatcher.delivery import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.delivery import Delivery
+from dispatcher.delivery.rows import Delivery
 
 if TYPE_CHECKING:
-    from dispatcher.delivery import Item
+    from dispatcher.delivery.rows import Item
 
 HOOKED = "hooked-"
 """Users whose name begins so get their messages by WEBHOOK, all others by CLI. The rest of the name

@@ -9,13 +9,13 @@ from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator, FormatChecker
 
-from dispatcher.routes import ROUTES
+from dispatcher.edges.routes import ROUTES
 from tools.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from dispatcher.routes import Route
+    from dispatcher.edges.routes import Route
 
 DOCUMENT: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text())
 
@@ -57,7 +57,7 @@ def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
     return part
 
 
-def flaws(schema: Mapping[str, Any], value: object) -> list[str]:
+def field_errors(schema: Mapping[str, Any], value: object) -> list[str]:
     """Return what of a value is not as a schema says."""
     return [error.message for error in _validator(json.dumps(schema)).iter_errors(value)]
 
@@ -81,7 +81,7 @@ def breaches(function: str, status: int, headers: Mapping[str, str], body: str) 
         yield f"{function} does not tell of {kind} with {status}"
         return
     value = json.loads(body) if "json" in kind else body
-    yield from flaws(told["content"][kind]["schema"], value)
+    yield from field_errors(told["content"][kind]["schema"], value)
 
 
 @cache

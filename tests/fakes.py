@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from dispatcher.errors import RefusedError, SealedError, UnavailableError
-from dispatcher.outcomes import Delivered
-from dispatcher.ports import Page
-from dispatcher.protocol import Change, Put
-from dispatcher.resolution import UserOverrides
+from dispatcher.configuration.resolution import UserOverrides
+from dispatcher.delivery.outcomes import Delivered
+from dispatcher.delivery.ports import Page
+from dispatcher.delivery.protocol import Change, Put
+from dispatcher.errors import ConditionFailed, SealedError, UnavailableError
 
 
 def holds(clause, row) -> bool:
@@ -77,7 +77,7 @@ class MemoryDeliveries:
             if not all(holds(clause, self.rows.get(key)) for clause in step.when)
         }
         if refused:
-            raise RefusedError(refused)
+            raise ConditionFailed(refused)
 
     def _do(self, key, step):
         if isinstance(step, Put):
@@ -189,7 +189,7 @@ class MemoryOverrides:
 
     def _refuse(self, user_id, token):
         if self._writers.get(user_id) != token:
-            raise RefusedError({0: {}})
+            raise ConditionFailed({0: {}})
 
 
 @dataclass
@@ -243,7 +243,7 @@ class FakeClock:
         self.seconds += seconds
 
 
-class FakeIdentities:
+class FakeIdGenerator:
     """Random as the real ones, and the same in every run."""
 
     def __init__(self, seed: int = 7) -> None:
@@ -280,7 +280,7 @@ class MemoryVault:
 
 
 @dataclass
-class MemoryJournal:
+class MemoryEventLog:
     """Keeps what was noted."""
 
     lines: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -289,7 +289,7 @@ class MemoryJournal:
     def begin(self, context, **ids):
         self.invocation = (context, ids)
 
-    def note(self, event, **fields):
+    def emit(self, event, **fields):
         self.lines.append((event, fields))
 
     def events(self):

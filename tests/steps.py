@@ -11,7 +11,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.errors import RefusedError, UnavailableError
+from dispatcher.errors import ConditionFailed, UnavailableError
 from tests.fakes import FakeClock
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Gate:
     def _done(self, name, call, args, kwargs):
         try:
             result = self._seen(name, partial(call, *args, **kwargs), args)
-        except RefusedError as refused:
+        except ConditionFailed as refused:
             return None, refused
         # A listing is read when it is asked for, not when its first row is looked at.
         return iter(list(result)) if name == "due" else result, None

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from dispatcher import protocol
-from dispatcher.delivery import REQUEST, Delivery
-from dispatcher.doorbells import encode
-from dispatcher.resolution import Override, UserOverrides, system_defaults
-from dispatcher.usecases.acceptance import Acceptance
-from dispatcher.usecases.configurations import Configurations, Defaults
-from dispatcher.usecases.delivering import Worker
-from dispatcher.usecases.health import Health
-from dispatcher.usecases.history import History
-from dispatcher.usecases.intake import Intake
-from dispatcher.usecases.rounds import Rounds
-from dispatcher.usecases.sweeping import Sweeper
+from dispatcher.configuration.health import Health
+from dispatcher.configuration.overrides import Configurations, Defaults
+from dispatcher.configuration.resolution import Override, UserOverrides, system_defaults
+from dispatcher.delivery import protocol
+from dispatcher.delivery.doorbells import encode
+from dispatcher.delivery.redrive import Rounds
+from dispatcher.delivery.rows import REQUEST, Delivery
+from dispatcher.delivery.sweeper import Sweeper
+from dispatcher.delivery.worker import Worker
+from dispatcher.messages.acceptance import Acceptance
+from dispatcher.messages.history import History
+from dispatcher.messages.intake import Intake
 from tests.fakes import (
     FakeClock,
-    FakeIdentities,
+    FakeIdGenerator,
     FakeProbes,
     MemoryDeliveries,
     MemoryDoorbells,
-    MemoryJournal,
+    MemoryEventLog,
     MemoryOverrides,
     MemoryVault,
     PatientWatchdog,
@@ -40,7 +40,7 @@ class World:
     """
 
     def __init__(
-        self, *, wrap=lambda port: port, journal=None, outcomes=None, **environ: str
+        self, *, wrap=lambda port: port, event_log=None, outcomes=None, **environ: str
     ) -> None:
         # TEST alone is on by default, so that a message is one delivery unless a test says more.
         self.environ = {
@@ -49,13 +49,13 @@ class World:
             **environ,
         }
         self.clock = FakeClock()
-        self.identities = FakeIdentities()
+        self.id_generator = FakeIdGenerator()
         self.deliveries = MemoryDeliveries()
         self.overrides = MemoryOverrides()
         self.doorbells = MemoryDoorbells()
         self.vault = MemoryVault()
         self.probes = FakeProbes()
-        self.journal = journal or MemoryJournal()
+        self.event_log = event_log or MemoryEventLog()
         self.channels: dict[str, ScriptedChannel] = defaultdict(ScriptedChannel)
         self.seconds_left = 100.0
         shared = {
@@ -66,8 +66,8 @@ class World:
             "deliveries": wrap(self.deliveries),
             "doorbells": wrap(self.doorbells),
             "clock": self.clock,
-            "identities": self.identities,
-            "journal": self.journal,
+            "id_generator": self.id_generator,
+            "event_log": self.event_log,
         }
         self.acceptance = Acceptance(**shared)
         self.rounds = Rounds(**shared, outcomes=outcomes)
@@ -86,7 +86,7 @@ class World:
             overrides=self.overrides,
             vault=self.vault,
             clock=self.clock,
-            identities=self.identities,
+            id_generator=self.id_generator,
         )
         self.history = History(deliveries=self.deliveries, clock=self.clock)
         self.health = Health(
@@ -96,13 +96,13 @@ class World:
             clock=self.clock,
         )
         self.intake = Intake(
-            acceptance=self.acceptance, doorbells=self.doorbells, journal=self.journal
+            acceptance=self.acceptance, doorbells=self.doorbells, event_log=self.event_log
         )
         self.sweeper = Sweeper(
             deliveries=shared["deliveries"],
             doorbells=shared["doorbells"],
             clock=self.clock,
-            journal=self.journal,
+            event_log=self.event_log,
         )
 
     def system_defaults(self):

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from tools.demo_peers import DIRECT_MESSAGE, EMAIL, PREFERENCES, SENDER, SLACK_USER
-from tools.demo_stage import log_of, signature_fault
+from tools.demo_context import log_of, signature_fault
+from tools.demo_servers import DIRECT_MESSAGE, EMAIL, PREFERENCES, SENDER, SLACK_USER
+from tools.narrator import CheckFailedError
 from tools.receiver import Receiver
-from tools.story import CheckFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tools.demo_peers import Peers
-    from tools.demo_stage import Json, Stage
+    from tools.demo_context import Json, Stage
+    from tools.demo_servers import Peers
 
 PHONE = "+12065550100"
 """One of the numbers that belong to nobody."""
@@ -72,7 +72,7 @@ def play_seven(stage: Stage) -> None:
         check(own, received, secret)
         check_history(own)
         answer, _ = own.ask("POST", f"{own.user}/integration-defaults/reset", log="reset_overrides")
-        own.story.check(
+        own.narrator.check(
             "the user's seven overrides are gone again",
             came=len(answer["removed"]),
             expected=7,
@@ -95,11 +95,11 @@ def overrides(webhook: str) -> dict[str, Json]:
 
 def set_everything(stage: Stage) -> str:
     """Make the seven overrides; return the secret that the webhook's signatures are made with."""
-    story, secret = stage.story, ""
+    narrator, secret = stage.narrator, ""
     wanted = overrides(f"{stage.receiver.url}/reports")
-    story.says(f"{stage.user_id}, new too, wants messages by everything there is:")
+    narrator.says(f"{stage.user_id}, new too, wants messages by everything there is:")
     for name, config in wanted.items():
-        story.shows(f"POST {stage.user}/integrations   {name} {json.dumps(config)}")
+        narrator.shows(f"POST {stage.user}/integrations   {name} {json.dumps(config)}")
         body = {"integration_type": name, "enabled": True, "config": config}
         created, _ = stage.ask(
             "POST", f"{stage.user}/integrations", body, status=201, log="create_override"
@@ -108,7 +108,7 @@ def set_everything(stage: Stage) -> str:
     effective, _ = stage.ask(
         "GET", f"{stage.user}/integration-defaults", log="get_effective_configuration"
     )
-    story.check(
+    narrator.check(
         "all seven are in use",
         came=list(effective["effective_configs"]),
         expected=list(wanted),
@@ -119,7 +119,7 @@ def set_everything(stage: Stage) -> str:
 
 def send_everywhere(stage: Stage) -> None:
     """Send the message and wait until it has arrived, telling who was served."""
-    story = stage.story
+    narrator = stage.narrator
     body: Json = {
         "request_id": f"weekly-{stage.user_id}",
         "session_id": f"session-{stage.user_id}",
@@ -128,13 +128,13 @@ def send_everywhere(stage: Stage) -> None:
         "content": CONTENT,
         "template_variables": {**VARIABLES, "report": stage.user_id},
     }
-    story.shows(f"POST {stage.user}/deliveries")
+    narrator.shows(f"POST {stage.user}/deliveries")
     for line in CONTENT.splitlines():
-        story.says(f"  | {line}")
+        narrator.says(f"  | {line}")
     stage.sent, _ = stage.ask(
         "POST", f"{stage.user}/deliveries", body, status=202, log="send_message"
     )
-    story.check(
+    narrator.check(
         "accepted: seven deliveries of one message",
         came=len(stage.sent["deliveries"]),
         expected=7,
@@ -147,10 +147,10 @@ def send_everywhere(stage: Stage) -> None:
             if one["status"] != "pending" and one["integration_type"] not in told:
                 told.add(one["integration_type"])
                 passed = time.monotonic() - began
-                story.says(f"{passed:6.2f} s  {one['integration_type']:<8} {one['status']}")
+                narrator.says(f"{passed:6.2f} s  {one['integration_type']:<8} {one['status']}")
 
     stage.await_deliveries("delivering to all seven", tell)
-    story.check(
+    narrator.check(
         "all seven delivered, each at its first try",
         came=outcomes(stage),
         expected=dict.fromkeys(overrides(""), ("success", 1)),
@@ -269,7 +269,7 @@ def events(stage: Stage, queue: str) -> list[Json]:
 def show(stage: Stage, received: Received) -> None:
     """Show what each integration received."""
     post, mail, request = received.post, received.mail, received.request
-    stage.story.rows(
+    stage.narrator.rows(
         ("integration", "what arrived"),
         [
             (f"SLACK\nto {post.channel}", "\n".join(post.markup)),
@@ -315,11 +315,11 @@ def filled(stage: Stage) -> str:
 
 def check(stage: Stage, received: Received, secret: str) -> None:
     """Hold what arrived to what each integration promises."""
-    story, log, text = stage.story, log_of(WORKER), filled(stage)
+    narrator, log, text = stage.narrator, log_of(WORKER), filled(stage)
     ids = {one["integration_type"]: one["delivery_id"] for one in stage.sent["deliveries"]}
     link = "https://reports.company.com/weekly"
     post, mail, request = received.post, received.mail, received.request
-    story.check(
+    narrator.check(
         "SLACK: blocks of Slack's own markup in the person's direct messages, & escaped",
         came=(post.channel, post.markup),
         expected=(
@@ -335,14 +335,14 @@ def check(stage: Stage, received: Received, secret: str) -> None:
         ),
         log=log,
     )
-    story.check(
+    narrator.check(
         "SLACK: it mentions the person, as set, and nobody else",
         came=set(post.mentions),
         expected={f"<@{SLACK_USER}>"},
         log=log,
     )
     headers = ("Subject", "To", "Message-ID", "List-Unsubscribe")
-    story.check(
+    narrator.check(
         "EMAIL: the headers name subject, recipient, delivery and where to unsubscribe",
         came=(mail.recipients, *(str(mail.read[name]) for name in headers)),
         expected=(
@@ -355,7 +355,7 @@ def check(stage: Stage, received: Received, secret: str) -> None:
         log=log,
     )
     words = re.sub(r"<[^>]*>", "", body_of(mail.html or ""))
-    story.check(
+    narrator.check(
         "EMAIL: the text, and beside it the same as HTML",
         came=(
             mail.text,
@@ -382,19 +382,19 @@ def check(stage: Stage, received: Received, secret: str) -> None:
         "content": text,
         "agent_id": AGENT,
     }
-    story.check(
+    narrator.check(
         "WEBHOOK: the message as JSON",
         came=json.loads(request.body)["data"],
         expected={"delivery_id": ids["WEBHOOK"], **told},
         log=log,
     )
-    story.check(
+    narrator.check(
         "WEBHOOK: its signature verifies with the user's secret",
         came=signature_fault(request, secret),
         expected=None,
         log=log,
     )
-    story.check(
+    narrator.check(
         "SMS: one text message",
         came=received.texts,
         expected=[f"{SUBJECT}\n{text}"],
@@ -404,13 +404,13 @@ def check(stage: Stage, received: Received, secret: str) -> None:
         # The address of a mailbox names its user already.
         item = {key: value for key, value in told.items() if key != "user_id"}
         item |= {"delivery_id": ids[name], "integration_type": name}
-        story.check(
+        narrator.check(
             f"{name}: one message in the mailbox, by agent and session",
             came=[{key: one.get(key) for key in item} for one in messages],
             expected=[item],
             log=log,
         )
-    story.check(
+    narrator.check(
         "TOOL: one event reached the tool that a rule subscribed",
         came=[one["detail"] for one in received.events],
         expected=[{"delivery_id": ids["TOOL"], "tool_id": TOOL_ID, **told}],
@@ -420,9 +420,9 @@ def check(stage: Stage, received: Received, secret: str) -> None:
 
 def check_history(stage: Stage) -> None:
     """Show the seven in the history."""
-    stage.story.shows(f"GET {stage.user}/deliveries?request_id={stage.sent['request_id']}")
+    stage.narrator.shows(f"GET {stage.user}/deliveries?request_id={stage.sent['request_id']}")
     deliveries = stage.history()
-    stage.story.rows(
+    stage.narrator.rows(
         ("integration", "status", "tries"),
         [
             (
@@ -433,7 +433,7 @@ def check_history(stage: Stage) -> None:
             for one in deliveries
         ],
     )
-    stage.story.check(
+    stage.narrator.check(
         "the history shows seven successes",
         came=[one["status"] for one in deliveries],
         expected=["success"] * 7,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import boto3
 from botocore.config import Config
 
-from dispatcher.delivery import Delivery, Status
-from dispatcher.protocol import LONGEST_DELAY, shard_of
+from dispatcher.delivery.protocol import LONGEST_DELAY, shard_of
+from dispatcher.delivery.rows import Delivery, Status
 from tools import after_deploy
 from tools.local_cloud import ALIAS, STACK
 from tools.measure_cloud import own_cloud

@@ -10,10 +10,11 @@ import sys
 import time
 
 from channels import webhook
-from dispatcher import queue, wiring
-from dispatcher.adapters.machine import ThreadWatchdog
-from dispatcher.doorbells import DeliveryBell, encode
-from dispatcher.resolution import Override, UserOverrides
+from dispatcher import wiring
+from dispatcher.adapters.system import ThreadWatchdog
+from dispatcher.configuration.resolution import Override, UserOverrides
+from dispatcher.delivery.doorbells import DeliveryBell, encode
+from dispatcher.edges import batch
 from tests.world import USER, World
 
 URL, COUNT, WARM = sys.argv[1], int(sys.argv[2]), 20
@@ -73,7 +74,7 @@ worker = dataclasses.replace(
     vault=Vault(),
     channels=lambda _: channel,
     watchdog=ThreadWatchdog(),
-    journal=wiring.journal(),
+    event_log=wiring.event_log(),
 )
 
 
@@ -91,7 +92,7 @@ def batches(count):
 def deliver(events):
     """Let the worker answer."""
     for event in events:
-        queue.each(
+        batch.each(
             event,
             None,
             lambda: worker,

@@ -113,7 +113,7 @@ ANSWERS: tuple[tuple[str, tuple[str, ...], Any], ...] = (
 """Verb, path and shape; of an answer that is not here nothing is read."""
 
 
-def flaw(method: str, path: tuple[str, ...], answer: object) -> str | None:
+def field_error(method: str, path: tuple[str, ...], answer: object) -> str | None:
     """Return where an answer is not as expected, as a JSON pointer; ``None`` if it is."""
     for verb, pattern, shape in ANSWERS:
         if verb == method and _matches(pattern, path):
@@ -142,5 +142,5 @@ def _flaw(shape: Any, value: object, where: str = "") -> str | None:
         parts = [(members[name], name, value[name]) for name in members]
     else:
         return None if isinstance(value, shape) else where
-    flaws = (_flaw(part, one, f"{where}/{name}") for part, name, one in parts)
-    return next((found for found in flaws if found is not None), None)
+    field_errors = (_flaw(part, one, f"{where}/{name}") for part, name, one in parts)
+    return next((found for found in field_errors if found is not None), None)

@@ -32,7 +32,7 @@ NOBODY = "nobody takes the connection"
 NO_SUCH_PATH = "There is no such path."
 """What the service says of a path that none of its routes has."""
 
-MOST_FLAWS = 20
+MOST_FIELD_ERRORS = 20
 """Wrong values that are shown of one answer."""
 
 
@@ -101,23 +101,25 @@ class Service:
                 may_have_arrived=may_have_arrived,
             ) from error
         answer = _json(response)
-        flaw = answers.flaw(method, path, answer)
+        field_error = answers.field_error(method, path, answer)
         if response.ok and not response.is_redirect:
-            self._require_dispatcher(response, answer, flaw)
+            self._require_dispatcher(response, answer, field_error)
             return answer
-        if path == HEALTH and flaw is None:
+        if path == HEALTH and field_error is None:
             return answer  # 503, and a whole report
         raise self._failure(response, answer)
 
     def _require_dispatcher(
-        self, response: requests.Response, answer: object, flaw: str | None
+        self, response: requests.Response, answer: object, field_error: str | None
     ) -> None:
         """Refuse a success that no dispatcher sends: a web page, or JSON about something else."""
         if answer is None and response.status_code != requests.codes.no_content:
             kind = response.headers.get("Content-Type")
             told = f"it sends {kind}, and no JSON" if kind else "it sends no JSON"
-        elif flaw is not None:
-            told = f"{flaw} is not what it should be" if flaw else "it sends other JSON"
+        elif field_error is not None:
+            told = (
+                f"{field_error} is not what it should be" if field_error else "it sends other JSON"
+            )
         else:
             return
         raise UnreachableFailure(
@@ -158,7 +160,9 @@ class Service:
         # is asked for here, if the address is right.
         astray = not problem or problem.get("detail") == NO_SUCH_PATH
         advice = self._where_to_look() if astray else ""
-        return RefusedFailure(text, advice, details=_flaws(problem), answer=answer, status=status)
+        return RefusedFailure(
+            text, advice, details=_field_errors(problem), answer=answer, status=status
+        )
 
     def _where_to_look(self, *, may_start: bool = False) -> str:
         if self.settings.origin:
@@ -195,11 +199,14 @@ def _json(response: requests.Response) -> Any:
         return None
 
 
-def _flaws(problem: Mapping[str, Any]) -> list[str]:
+def _field_errors(problem: Mapping[str, Any]) -> list[str]:
     errors = problem.get("errors")
-    flaws = [one for one in errors if isinstance(one, dict)] if isinstance(errors, list) else []
+    field_errors = (
+        [one for one in errors if isinstance(one, dict)] if isinstance(errors, list) else []
+    )
     return [
-        f"{one.get('pointer') or 'body'}: {one.get('detail', '')}" for one in flaws[:MOST_FLAWS]
+        f"{one.get('pointer') or 'body'}: {one.get('detail', '')}"
+        for one in field_errors[:MOST_FIELD_ERRORS]
     ]
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dispatcher import queue, wiring
+from dispatcher import wiring
+from dispatcher.edges import batch
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, list[dict[str, str]]]:
     """Accept the requests of one batch."""
-    return queue.each(
+    return batch.each(
         event,
         context,
         wiring.intake,

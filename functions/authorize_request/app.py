@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dispatcher import authorizer
+from dispatcher.edges import authorizer
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:

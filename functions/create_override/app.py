@@ -1,10 +1,13 @@
 """POST /api/v1/users/{user_id}/integrations: a new override."""
 
-from dispatcher import http, wiring
+from dispatcher import wiring
+from dispatcher.edges import http
 
 
 @http.route("POST", "/api/v1/users/{user_id}/integrations")
-def handler(request: http.Request) -> http.Answer:
+def handler(request: http.Request) -> http.Response:
     """Answer with the override and where it is."""
     override = wiring.configurations().create(request.user_id, request.body)
-    return http.Answer(201, override, {"Location": f"integrations/{override['integration_type']}"})
+    return http.Response(
+        201, override, {"Location": f"integrations/{override['integration_type']}"}
+    )

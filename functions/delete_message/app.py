@@ -1,10 +1,11 @@
 """DELETE /api/v1/users/{user_id}/messages/{message_id}: acknowledge a message."""
 
-from dispatcher import http, wiring
+from dispatcher import wiring
+from dispatcher.edges import http
 
 
 @http.route("DELETE", "/api/v1/users/{user_id}/messages/{message_id}")
-def handler(request: http.Request) -> http.Answer:
+def handler(request: http.Request) -> http.Response:
     """Answer with nothing: the message has left the mailbox."""
     wiring.mailbox().acknowledge(request.user_id, request.message_id)
-    return http.Answer(204)
+    return http.Response(204)

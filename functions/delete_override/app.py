@@ -1,10 +1,11 @@
 """DELETE /api/v1/users/{user_id}/integrations/{integration_type}: drop an override."""
 
-from dispatcher import http, wiring
+from dispatcher import wiring
+from dispatcher.edges import http
 
 
 @http.route("DELETE", "/api/v1/users/{user_id}/integrations/{integration_type}")
-def handler(request: http.Request) -> http.Answer:
+def handler(request: http.Request) -> http.Response:
     """Answer with nothing: the default holds again."""
     wiring.configurations().delete(request.user_id, request.integration_type)
-    return http.Answer(204)
+    return http.Response(204)

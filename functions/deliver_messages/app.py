@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dispatcher import queue, wiring
+from dispatcher import wiring
+from dispatcher.edges import batch
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, list[dict[str, str]]]:  # noqa: ANN401 - Lambda's own
@@ -12,7 +13,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, list[dict[str, 
     def remaining() -> float:
         return float(context.get_remaining_time_in_millis()) / 1000
 
-    return queue.each(
+    return batch.each(
         event,
         context,
         wiring.worker,

@@ -1,9 +1,10 @@
 """GET /api/v1/users/{user_id}/deliveries/{delivery_id}: one delivery."""
 
-from dispatcher import http, wiring
+from dispatcher import wiring
+from dispatcher.edges import http
 
 
 @http.route("GET", "/api/v1/users/{user_id}/deliveries/{delivery_id}")
-def handler(request: http.Request) -> http.Answer:
+def handler(request: http.Request) -> http.Response:
     """Answer with the delivery and its attempts."""
-    return http.Answer(200, wiring.history().detail(request.user_id, request.delivery_id))
+    return http.Response(200, wiring.history().detail(request.user_id, request.delivery_id))

@@ -1,9 +1,10 @@
 """GET /api/v1/integration-defaults: the system's settings of every integration."""
 
-from dispatcher import http, wiring
+from dispatcher import wiring
+from dispatcher.edges import http
 
 
 @http.route("GET", "/api/v1/integration-defaults")
-def handler(_request: http.Request) -> http.Answer:
+def handler(_request: http.Request) -> http.Response:
     """Answer with all integrations in priority order."""
-    return http.Answer(200, wiring.defaults().listing())
+    return http.Response(200, wiring.defaults().listing())

@@ -1,9 +1,10 @@
 """GET /api/v1/users/{user_id}/deliveries: a user's delivery history."""
 
-from dispatcher import http, wiring
+from dispatcher import wiring
+from dispatcher.edges import http
 
 
 @http.route("GET", "/api/v1/users/{user_id}/deliveries")
-def handler(request: http.Request) -> http.Answer:
+def handler(request: http.Request) -> http.Response:
     """Answer with one page, newest first."""
-    return http.Answer(200, wiring.history().page(request.user_id, request.query))
+    return http.Response(200, wiring.history().page(request.user_id, request.query))

@@ -1,9 +1,10 @@
 """GET /api/v1/users/{user_id}/integrations: a user's overrides."""
 
-from dispatcher import http, wiring
+from dispatcher import wiring
+from dispatcher.edges import http
 
 
 @http.route("GET", "/api/v1/users/{user_id}/integrations")
-def handler(request: http.Request) -> http.Answer:
+def handler(request: http.Request) -> http.Response:
     """Answer with all of them, none for a user who has none."""
-    return http.Answer(200, wiring.configurations().listing(request.user_id))
+    return http.Response(200, wiring.configurations().listing(request.user_id))

@@ -8,5 +8,5 @@ from dispatcher import wiring
 
 def handler(_event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Return how much was found and rung for."""
-    wiring.journal().begin(context)
+    wiring.event_log().begin(context)
     return wiring.sweeper().sweep()

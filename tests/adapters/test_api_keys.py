@@ -8,10 +8,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from dispatcher.access import ADMIN, EVERY_USER, READ, SEND
+from dispatcher.access.policy import ADMIN, EVERY_USER, READ, SEND
+from dispatcher.access.ports import ApiKey
 from dispatcher.adapters.api_keys import SecretApiKeys, parsed
 from dispatcher.errors import BrokenSettingError, UnavailableError
-from dispatcher.ports import ApiKey
 from tests.fakes import FakeClock
 
 DIGEST = "ab" * 32

@@ -9,9 +9,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from dispatcher.adapters.dynamodb import DeliveryTable
-from dispatcher.delivery import Delivery, Status
-from dispatcher.errors import RefusedError, UnavailableError
-from dispatcher.protocol import (
+from dispatcher.delivery.protocol import (
     STILL_WAITS,
     WITHOUT_SUCCESS,
     Change,
@@ -26,10 +24,12 @@ from dispatcher.protocol import (
     present,
     release,
 )
-from tests.fakes import FakeIdentities, MemoryDeliveries
+from dispatcher.delivery.rows import Delivery, Status
+from dispatcher.errors import ConditionFailed, UnavailableError
+from tests.fakes import FakeIdGenerator, MemoryDeliveries
 
 if TYPE_CHECKING:
-    from dispatcher.ports import Page
+    from dispatcher.delivery.ports import Page
 
 NOW = 1_800_000_000.125
 
@@ -40,7 +40,7 @@ def table(request):
     if request.param == "memory":
         return MemoryDeliveries()
     client = request.getfixturevalue("dynamodb")
-    return DeliveryTable(client, "DeliveriesTable", token=FakeIdentities().token)
+    return DeliveryTable(client, "DeliveriesTable", token=FakeIdGenerator().token)
 
 
 def delivery(number: int, **fields) -> Delivery:
@@ -115,7 +115,7 @@ def test_a_refused_change_shows_what_stood_in_the_way(table):
     put(table, delivery(1))
     claimed = table.apply(key, claim("first", NOW))
 
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ConditionFailed) as refused:
         table.apply(key, claim("second", NOW))
 
     assert refused.value.rows == {0: claimed}
@@ -126,7 +126,7 @@ def test_a_change_of_a_missing_row_is_refused_without_a_row(table):
     """Conditions on a row that is not there do not hold, and nothing is created."""
     key = ("ada", "DELIVERY#missing")
 
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ConditionFailed) as refused:
         table.apply(key, give_back("mine", NOW))
 
     assert refused.value.rows == {0: None}
@@ -163,7 +163,7 @@ def test_each_clause_means_what_it_says(table, clause, held):
     try:
         table.apply(key, Change(when=(clause,), set={"session_id": "seen"}))
         happened = True
-    except RefusedError:
+    except ConditionFailed:
         happened = False
 
     assert (happened, table.get(key).get("session_id") == "seen") == (held, held)
@@ -175,7 +175,7 @@ def test_a_transaction_does_all_or_nothing(table):
     put(table, first, second, third)
     before = [table.get(key_of("ada", row.delivery_id)) for row in (first, second, third)]
 
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ConditionFailed) as refused:
         table.commit(
             [
                 Write(key_of("ada", first.delivery_id), release(first, NOW)),
@@ -324,7 +324,7 @@ def stubbed(dynamodb):
     """The real adapter over a client that answers from a script, and the pauses that it took."""
     pauses = []
     table = DeliveryTable(
-        dynamodb, "DeliveriesTable", token=FakeIdentities().token, pause=pauses.append
+        dynamodb, "DeliveriesTable", token=FakeIdGenerator().token, pause=pauses.append
     )
     with Stubber(dynamodb) as stubber:
         yield table, stubber, pauses
@@ -361,7 +361,7 @@ def test_a_refused_condition_beside_a_conflict_is_a_refusal(stubbed):
     table, stubber, pauses = stubbed
     stubber.add_client_error(**cancelled("None", "ConditionalCheckFailed", "TransactionConflict"))
 
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ConditionFailed) as refused:
         table.commit(WRITE * 3)
 
     assert (refused.value.rows, pauses) == ({1: None}, [])
@@ -372,7 +372,7 @@ def test_a_row_is_read_consistently(dynamodb, asked):
 
     Only the index cannot be read like that.
     """
-    table = DeliveryTable(dynamodb, "DeliveriesTable", token=FakeIdentities().token)
+    table = DeliveryTable(dynamodb, "DeliveriesTable", token=FakeIdGenerator().token)
 
     table.get(("ada", "DELIVERY#1"))
     listing(table, limit=1)

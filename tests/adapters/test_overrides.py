@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from dispatcher.adapters.overrides import OverrideTable
-from dispatcher.errors import RefusedError, UnavailableError
-from dispatcher.resolution import Override, UserOverrides
+from dispatcher.configuration.resolution import Override, UserOverrides
+from dispatcher.errors import ConditionFailed, UnavailableError
 from tests.fakes import MemoryOverrides
 
 NOW = 1_800_000_000.125
@@ -63,7 +63,7 @@ def test_a_second_override_of_a_type_is_refused(table):
     """What is stored stays."""
     table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
 
-    with pytest.raises(RefusedError):
+    with pytest.raises(ConditionFailed):
         table.create("ada", "EMAIL", replace(EMAIL, settings={}), now=NOW, token="b")
 
     assert table.get("ada").by_type == {"EMAIL": EMAIL}
@@ -95,7 +95,7 @@ def test_a_replacement_demands_the_version_that_was_read(table):
     version = table.get("ada").version
     table.replace("ada", "EMAIL", replace(EMAIL, updated_at=NOW + 2), version=version, token="b")
 
-    with pytest.raises(RefusedError):
+    with pytest.raises(ConditionFailed):
         table.replace("ada", "EMAIL", WEBHOOK, version=version, token="c")
 
     assert table.get("ada") == UserOverrides(
@@ -108,9 +108,9 @@ def test_what_is_not_there_can_be_neither_replaced_nor_deleted(table):
     table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
     version = table.get("ada").version
 
-    with pytest.raises(RefusedError):
+    with pytest.raises(ConditionFailed):
         table.replace("ada", "SMS", EMAIL, version=version, token="b")
-    with pytest.raises(RefusedError):
+    with pytest.raises(ConditionFailed):
         table.delete("bob", "EMAIL", token="c")
 
     assert table.get("bob") == UserOverrides({}, 0)

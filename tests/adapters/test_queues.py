@@ -7,7 +7,7 @@ import json
 import pytest
 
 from dispatcher.adapters.sqs import Queues, SqsDoorbells
-from dispatcher.doorbells import DeliveryBell, RequestBell, Ticket
+from dispatcher.delivery.doorbells import DeliveryBell, RequestBell, Ticket
 from dispatcher.errors import UnavailableError
 
 DELIVERY = "01a3185c-5000-7002-9944-c9c3269e0d37"

@@ -59,7 +59,7 @@ def clock():
 @pytest.fixture
 def gateway(service):  # noqa: F811 - a fixture is asked for by its name
     """The service, reachable."""
-    wiring.journal()  # it writes to the standard output of now, not to that of a command
+    wiring.event_log()  # it writes to the standard output of now, not to that of a command
     with Gateway(behind(service)) as running:
         yield running
 

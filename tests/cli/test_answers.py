@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dispatch_cli.answers import flaw
+from dispatch_cli.answers import field_error
 
 PAGE = ("api", "v1", "users", "ada", "messages")
 MESSAGE = {
@@ -30,7 +30,7 @@ MESSAGE = {
 )
 def test_an_answer_has_what_is_read_of_it(answer, where):
     """The first place where it has not is named; what is more than that is welcome."""
-    assert flaw("GET", PAGE, answer) == where
+    assert field_error("GET", PAGE, answer) == where
 
 
 def test_any_integration_may_be_answered():
@@ -43,4 +43,4 @@ def test_any_integration_may_be_answered():
         "disabled_integrations": {"FAX": "new", "TOOL": 5},
     }
 
-    assert flaw("GET", path, answer) == "/disabled_integrations/TOOL"
+    assert field_error("GET", path, answer) == "/disabled_integrations/TOOL"

@@ -13,7 +13,7 @@ from botocore.exceptions import (
     NoRegionError,
 )
 
-from dispatch_cli import tickets
+from dispatch_cli import dead_letter_queue
 from dispatch_cli.failures import (
     NotAuthorizedFailure,
     RefusedFailure,
@@ -111,7 +111,9 @@ def test_moved_by_hand_each_ticket_starts_its_delivery_over_once(dispatch, servi
     """Sent before it is deleted; the one that came too late does nothing."""
     seen = []
 
-    number = tickets.move(tickets.place_of_urls({}, queues[1], queues[3]), seen.append)
+    number = dead_letter_queue.move(
+        dead_letter_queue.place_of_urls({}, queues[1], queues[3]), seen.append
+    )
     service.deliver()  # the tickets, which ring
     service.deliver()
 
@@ -167,7 +169,7 @@ def task(status, moved, **more):
 
 def place(*tasks):
     """Return a place whose queue is in motion."""
-    found = tickets.Place("dead", "delivery", None)
+    found = dead_letter_queue.Place("dead", "delivery", None)
     vars(found)["sqs"] = MovingQueue(*tasks)
     return found
 
@@ -176,11 +178,11 @@ def test_a_move_by_sqs_is_watched_to_its_end():
     """With how far it is."""
     seen, pauses = [], []
 
-    number = tickets.watch_move(
+    number = dead_letter_queue.watch_move(
         place(task("RUNNING", 3), task("COMPLETED", 7)), seen.append, pauses.append
     )
 
-    assert (number, seen, pauses) == (7, [3, 7], [tickets.POLL])
+    assert (number, seen, pauses) == (7, [3, 7], [dead_letter_queue.POLL])
 
 
 def test_a_move_that_stops_is_a_failure():
@@ -188,7 +190,7 @@ def test_a_move_that_stops_is_a_failure():
     broken = place(task("FAILED", 2, FailureReason="AccessDenied"))
 
     with pytest.raises(RefusedFailure, match="after 2 tickets: AccessDenied"):
-        tickets.watch_move(broken, print, print)
+        dead_letter_queue.watch_move(broken, print, print)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +215,7 @@ def test_the_queues_of_a_local_stack_are_in_its_file(tmp_path):
     known = {"DeadLetterQueueUrl": "dead", "DeliveryQueueUrl": "delivery"}
     file.write_text(json.dumps({**known, "endpoint_url": "http://localhost:4566"}))
 
-    found = tickets.place_of_file({}, file)
+    found = dead_letter_queue.place_of_file({}, file)
 
     assert (found.dead_letters, found.deliveries) == ("dead", "delivery")
     assert found.sqs.meta.endpoint_url == "http://localhost:4566"
@@ -221,7 +223,9 @@ def test_the_queues_of_a_local_stack_are_in_its_file(tmp_path):
 
 def test_the_region_is_that_of_the_environment():
     """By the name that the AWS CLI reads, and boto3 does not."""
-    place = tickets.place_of_urls({"AWS_REGION": "ap-southeast-4"}, "https://d", "https://q")
+    place = dead_letter_queue.place_of_urls(
+        {"AWS_REGION": "ap-southeast-4"}, "https://d", "https://q"
+    )
 
     assert place.session.region_name == "ap-southeast-4"
 
@@ -232,7 +236,7 @@ def test_a_stack_of_somebody_else_is_noticed(tmp_path):
     file.write_text("{}")
 
     with pytest.raises(UsageFailure, match="has no output DeadLetterQueueUrl"):
-        tickets.place_of_file({}, file)
+        dead_letter_queue.place_of_file({}, file)
 
 
 @pytest.mark.parametrize(
@@ -255,11 +259,11 @@ def test_what_aws_says_is_put_in_words(error, failure):
             """Refuse."""
             raise error
 
-    found = tickets.Place("dead", "delivery", None)
+    found = dead_letter_queue.Place("dead", "delivery", None)
     vars(found)["sqs"] = Queue()
 
     with pytest.raises(failure):
-        tickets.purge(found)
+        dead_letter_queue.purge(found)
 
 
 @pytest.mark.parametrize("code", ["InvalidAction", "AWS.SimpleQueueService.UnsupportedOperation"])
@@ -273,7 +277,7 @@ def test_a_cloud_without_move_tasks_is_noticed(code):
             """Do not know what this is."""
             raise ClientError({"Error": {"Code": code}}, "StartMessageMoveTask")
 
-    found = tickets.Place("dead", "delivery", None)
+    found = dead_letter_queue.Place("dead", "delivery", None)
     vars(found)["sqs"] = Queue()
 
-    assert tickets.start_move(found) is False
+    assert dead_letter_queue.start_move(found) is False

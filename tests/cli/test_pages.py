@@ -28,7 +28,7 @@ def compared(file, text):
 
 
 @pytest.fixture
-def story(dispatch, service, clock):
+def narrator(dispatch, service, clock):
     """Ada has a webhook that is switched off, a message that failed, and one that is delivered."""
     dispatch("override", "set", "ada", "WEBHOOK", "--url", "https://hooks.example.com/x")
     dispatch("override", "set", "ada", "WEBHOOK", "--disable")
@@ -66,28 +66,28 @@ COMMANDS = {
 }
 
 
-def test_pages_are_as_they_were_designed(story):
+def test_pages_are_as_they_were_designed(narrator):
     """Nothing wider than 80 columns, nothing cut off, what to do next beside what is wrong."""
-    shown = {page: stable(story(*words.split()).output) for page, words in COMMANDS.items()}
+    shown = {page: stable(narrator(*words.split()).output) for page, words in COMMANDS.items()}
 
     assert shown == {page: compared(PAGES / f"{page}.txt", text) for page, text in shown.items()}
     assert max(len(line) for text in shown.values() for line in text.splitlines()) <= 80
 
 
-def test_one_delivery_is_shown_with_its_attempts(story):
+def test_one_delivery_is_shown_with_its_attempts(narrator):
     """The whole of it, in words."""
-    shown = stable(story("history", "ada", of_the_failed(story)).output)
+    shown = stable(narrator("history", "ada", of_the_failed(narrator)).output)
     # The only time that is measured.
     shown = re.sub(r" +\d+ ms", "        7 ms", shown)
 
     assert shown == compared(PAGES / "delivery.txt", shown)
 
 
-def test_the_picture_in_the_documents_is_this_page(story, tmp_path):
+def test_the_picture_in_the_documents_is_this_page(narrator, tmp_path):
     """Drawn by the command itself."""
     file = tmp_path / "page.svg"
 
-    story("doctor", "ada", "--svg", str(file))
+    narrator("doctor", "ada", "--svg", str(file))
 
     drawn = stable(file.read_text())
     assert drawn == compared(PICTURE, drawn)

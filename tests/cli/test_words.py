@@ -8,7 +8,7 @@ import pytest
 
 from dispatch_cli import words
 from dispatch_cli.words import CODES, REASONS
-from dispatcher import resolution
+from dispatcher.configuration import resolution
 from tests.documents import rows
 
 

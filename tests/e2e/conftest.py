@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.peers import ApiSession, Receiver
+from tests.e2e.fake_servers import ApiSession, Receiver
 from tests.e2e.system import System
 from tools import after_deploy
 from tools.local_cloud import STACK, LocalCloud

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import boto3
 
-    from tests.e2e.peers import ApiSession
+    from tests.e2e.fake_servers import ApiSession
 
 Value = TypeVar("Value")
 

@@ -9,9 +9,9 @@ import time
 import jwt
 import pytest
 
-from dispatcher.access import ADMIN, READ, SEND, WRITE
-from dispatcher.routes import ROUTES
-from tests.e2e.peers import ApiSession
+from dispatcher.access.policy import ADMIN, READ, SEND, WRITE
+from dispatcher.edges.routes import ROUTES
+from tests.e2e.fake_servers import ApiSession
 from tests.e2e.system import until
 from tests.issuer import AUDIENCE, ISSUER, Issuer, claims, private_key, published
 from tools.local_cloud import LocalCloud

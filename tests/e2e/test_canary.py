@@ -65,7 +65,7 @@ def all_logs(aws):
             yield name, "".join(event["message"] for one in pages for event in one["events"])
 
 
-def test_no_secret_is_anywhere(  # noqa: PLR0915 - one story, searched once at its end
+def test_no_secret_is_anywhere(  # noqa: PLR0915 - one narrator, searched once at its end
     system, aws, cloud, receiver, user, tool
 ):
     """Created, changed, refused, sent, failed, redriven, parked: then everything is searched."""

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tools.demo import SCENES
-from tools.demo_peers import Ports
+from tools.demo_servers import Ports
 from tools.local_cloud import STACK, LocalCloud, settle
 from tools.paths import ROOT
 from tools.processes import LOOPBACK, free_port

@@ -20,9 +20,9 @@ from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
 from dispatcher import wiring
-from dispatcher.access import ADMIN, READ, SEND, Caller
-from dispatcher.doorbells import decode
-from dispatcher.routes import ROUTES
+from dispatcher.access.policy import ADMIN, READ, SEND, Caller
+from dispatcher.delivery.doorbells import decode
+from dispatcher.edges.routes import ROUTES
 from tests.contract import breaches
 from tests.declared import create_table, functions, template, variables
 from tests.template.rights import granted_to

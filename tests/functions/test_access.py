@@ -8,8 +8,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from dispatcher.access import ADMIN, EVERY_USER, SCOPES, Caller
-from dispatcher.routes import ROUTES
+from dispatcher.access.policy import ADMIN, EVERY_USER, SCOPES, Caller
+from dispatcher.edges.routes import ROUTES
 from tests.functions.service import asked_by, sample
 
 CLOSED = [route for route in ROUTES if route.scope is not None]
@@ -133,7 +133,7 @@ def test_a_cursor_is_its_users_own(service, function, parameter, sent):
 
     assert own == 200
     assert status == 422
-    assert [flaw["pointer"] for flaw in body["errors"]] == [f"/{parameter}"]
+    assert [field_error["pointer"] for field_error in body["errors"]] == [f"/{parameter}"]
 
 
 def test_an_unknown_path_is_told_to_every_caller(service):

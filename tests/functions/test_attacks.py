@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from dispatcher.edges.routes import ROUTES
 from dispatcher.identifiers import USER_ID
-from dispatcher.routes import ROUTES
 from tests.functions.service import OPERATOR, asked_by, running
 from tests.functions.service import sample as written
 

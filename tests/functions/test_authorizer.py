@@ -7,18 +7,19 @@ import json
 import boto3
 import pytest
 
-from dispatcher import authorizer, wiring
-from dispatcher.authorizer import UnauthorizedError, UncheckedError
-from tests.fakes import MemoryJournal
+from dispatcher import wiring
+from dispatcher.edges import authorizer
+from dispatcher.edges.authorizer import UnauthorizedError, UncheckedError
+from tests.fakes import MemoryEventLog
 from tests.functions.service import KEY, sample
 from tests.issuer import AUDIENCE, ISSUER, Issuer
 
 
 @pytest.fixture
-def journal(monkeypatch):
+def event_log(monkeypatch):
     """What the authorizer logs."""
-    kept = MemoryJournal()
-    monkeypatch.setattr(wiring, "journal", lambda: kept)
+    kept = MemoryEventLog()
+    monkeypatch.setattr(wiring, "event_log", lambda: kept)
     return kept
 
 
@@ -28,12 +29,12 @@ def asked(headers, **parts):
 
 
 @pytest.mark.parametrize("name", ["x-api-key", "X-Api-Key", "X-API-KEY"])
-def test_a_header_is_found_in_any_case(service, journal, name):
+def test_a_header_is_found_in_any_case(service, event_log, name):
     """HTTP/2 writes them in lower case."""
     answer = service.invoke("authorize_request", asked({name: [KEY]}))
 
     assert answer["context"]["caller"] == "key:ticketing"
-    [(event, line)] = journal.lines
+    [(event, line)] = event_log.lines
     assert (event, line["caller"]) == ("caller.known", "key:ticketing")
 
 
@@ -50,18 +51,18 @@ def test_a_header_is_found_in_any_case(service, journal, name):
         ({"authorization": ["Bearer a.b.c"]}, "tokens are not taken here"),
     ],
 )
-def test_a_stranger_is_told_no_more_than_that(service, journal, headers, reason):
+def test_a_stranger_is_told_no_more_than_that(service, event_log, headers, reason):
     """API Gateway makes a 401 of exactly this text; why, stands in the log alone."""
     with pytest.raises(UnauthorizedError, match=r"^Unauthorized$") as caught:
         service.invoke("authorize_request", asked(headers))
 
-    [(event, line)] = journal.lines
+    [(event, line)] = event_log.lines
     assert (event, line["reason"]) == ("caller.refused", reason)
-    assert KEY not in str(journal.lines)
+    assert KEY not in str(event_log.lines)
     assert caught.value.__cause__ is None
 
 
-def test_a_secret_that_cannot_be_read_refuses_nobody_for_good(service, journal):
+def test_a_secret_that_cannot_be_read_refuses_nobody_for_good(service, event_log):
     """That is an error to API Gateway, which it answers with our 503."""
     boto3.client("secretsmanager").delete_secret(
         SecretId="ApiKeysSecret", ForceDeleteWithoutRecovery=True
@@ -70,12 +71,12 @@ def test_a_secret_that_cannot_be_read_refuses_nobody_for_good(service, journal):
     with pytest.raises(UncheckedError):
         service.invoke("authorize_request", sample("authorize_request"))
 
-    [(event, line)] = journal.lines
+    [(event, line)] = event_log.lines
     assert event == "caller.unchecked"
     assert line["reason"] == "GetSecretValue failed: ResourceNotFoundException"
 
 
-def test_a_fault_of_ours_lets_nobody_in_and_tells_nothing(service, journal, monkeypatch):
+def test_a_fault_of_ours_lets_nobody_in_and_tells_nothing(service, event_log, monkeypatch):
     """A library's message may quote the credential; the place in the code does not."""
 
     def broken():
@@ -86,7 +87,7 @@ def test_a_fault_of_ours_lets_nobody_in_and_tells_nothing(service, journal, monk
     with pytest.raises(UncheckedError) as caught:
         service.invoke("authorize_request", sample("authorize_request"))
 
-    assert KEY not in f"{caught.value}{caught.value.__cause__}{journal.lines}"
+    assert KEY not in f"{caught.value}{caught.value.__cause__}{event_log.lines}"
     assert caught.value.__suppress_context__
 
 
@@ -151,7 +152,7 @@ def test_without_authentication_everybody_is_an_administrator(service, monkeypat
     ],
 )
 def test_settings_that_are_not_safe_let_nobody_in(
-    service, journal, monkeypatch, settings, variable
+    service, event_log, monkeypatch, settings, variable
 ):
     """Open doors in prod, half a configuration, keys that come over an open line."""
     for name, value in settings.items():
@@ -160,7 +161,7 @@ def test_settings_that_are_not_safe_let_nobody_in(
     with pytest.raises(UncheckedError):
         service.invoke("authorize_request", sample("authorize_request"))
 
-    [(event, line)] = journal.lines
+    [(event, line)] = event_log.lines
     assert (event, line["error"]) == ("caller.unchecked", "BrokenSettingError")
     assert line["reason"].startswith(variable)
     assert json.dumps(line)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from bench.cost import CALLS, PUT, READ, RING, WRITE
-from dispatcher.doorbells import DeliveryBell, Ticket
+from dispatcher.delivery.doorbells import DeliveryBell, Ticket
 
 HOOK = {"integration_type": "WEBHOOK", "config": {"url": "https://hooks.example.com/x"}}
 

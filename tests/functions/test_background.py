@@ -8,7 +8,7 @@ import time
 import boto3
 import pytest
 
-from dispatcher.doorbells import DeliveryBell, RequestBell, encode
+from dispatcher.delivery.doorbells import DeliveryBell, RequestBell, encode
 from tests.functions.service import Like, batch, sample
 
 REQUEST = RequestBell("john.doe", "ticket-4711-answer")

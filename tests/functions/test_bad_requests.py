@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote
 import boto3
 import pytest
 
-from dispatcher.routes import ROUTES
+from dispatcher.edges.routes import ROUTES
 from tests.functions.service import OPERATOR, TABLES, asked_by, running, sample
 
 CASES = [

@@ -18,7 +18,7 @@ import pytest
 from channels import webhook
 from channels.guard import Guard
 from dispatcher import wiring
-from dispatcher.doorbells import RequestBell, encode
+from dispatcher.delivery.doorbells import RequestBell, encode
 from tests.canary import Canary
 from tests.functions.service import QUEUES, TABLES, sample
 

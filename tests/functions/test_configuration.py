@@ -273,7 +273,7 @@ def test_a_wrong_override_is_refused_whole(service):
     status, answer = service.ask("create_override", body)
 
     assert status == 422
-    assert [flaw["pointer"] for flaw in answer["errors"]] == [
+    assert [field_error["pointer"] for field_error in answer["errors"]] == [
         "/priority",
         "/retry_count",
         "/user_id",

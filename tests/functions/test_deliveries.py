@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dispatcher.doorbells import RequestBell, Ticket
+from dispatcher.delivery.doorbells import RequestBell, Ticket
 from tests.functions.service import DELIVERY_ID, TIME, Like
 
 SKIPPED = [
@@ -164,7 +164,7 @@ def test_a_query_that_makes_no_sense_is_invalid(service, query, pointers):
     status, body = service.ask("list_deliveries", query=query)
 
     assert status == 422
-    assert {flaw["pointer"] for flaw in body["errors"]} == pointers
+    assert {field_error["pointer"] for field_error in body["errors"]} == pointers
 
 
 def test_a_delivery_is_shown_with_its_attempts(service, sent):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dispatcher.routes import ROUTES
+from dispatcher.edges.routes import ROUTES
 from tests.functions.service import EVENTS, sample
 
 ROUTED = {route.function: route for route in ROUTES}

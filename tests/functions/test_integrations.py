@@ -45,7 +45,7 @@ def test_a_number_abroad_is_refused_where_it_is_written(everything):
     status, body = everything.ask("update_override", {"config": config}, integration_type="SMS")
 
     assert status == 422
-    assert [flaw["pointer"] for flaw in body["errors"]] == ["/config/phone_number"]
+    assert [field_error["pointer"] for field_error in body["errors"]] == ["/config/phone_number"]
 
 
 def test_health_degrades_while_a_peer_is_gone(everything, monkeypatch):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dispatcher.doorbells import RequestBell
+from dispatcher.delivery.doorbells import RequestBell
 from tests.functions.service import DELIVERY_ID, TIME, Like
 
 UNKNOWN = "019aae2c-8f00-7000-8a5b-3c1d2e4f5a6b"
@@ -117,7 +117,7 @@ def test_a_query_that_makes_no_sense_is_invalid(service, query):
     status, body = service.ask("list_messages", query=query)
 
     assert status == 422
-    assert [flaw["pointer"] for flaw in body["errors"]] == [f"/{next(iter(query))}"]
+    assert [field_error["pointer"] for field_error in body["errors"]] == [f"/{next(iter(query))}"]
 
 
 def test_an_acknowledged_message_is_gone(service, delivered):

@@ -11,8 +11,8 @@ import time
 import boto3
 import pytest
 
-from dispatcher.routes import ROUTES
-from tests.e2e.peers import Receiver
+from dispatcher.edges.routes import ROUTES
+from tests.e2e.fake_servers import Receiver
 from tests.functions.service import batch, sample
 from tests.template.rights import granted_to, lambdas_own, unconditional
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from dispatcher.http import LARGEST_BODY, PROBLEMS
+from dispatcher.edges.http import LARGEST_BODY, PROBLEMS
 from tests.declared import template as read_template
 
 API = read_template()["Resources"]["Api"]["Properties"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from dispatcher.access import SCOPES
-from dispatcher.routes import ROUTES
+from dispatcher.access.policy import SCOPES
+from dispatcher.edges.routes import ROUTES
 from tests.documents import rows
 
 DOCUMENT = "docs/authentication.md"

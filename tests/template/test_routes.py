@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.access import READ, SEND, WRITE
-from dispatcher.routes import ROUTES, allowed, scope
+from dispatcher.access.policy import READ, SEND, WRITE
+from dispatcher.edges.routes import ROUTES, allowed, scope
 from tests.template.rights import logical_id
 
 ROOT = Path(__file__).parents[2]

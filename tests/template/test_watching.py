@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from dispatcher.adapters.metrics import METRICS, NAMESPACE
+from dispatcher.adapters.event_log import METRICS, NAMESPACE
 from tests.declared import template
 from tests.documents import rows
 from tools.paths import ROOT

@@ -9,11 +9,12 @@ import re
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from dispatcher import http
-from dispatcher.inputs import change_body, override_body, override_config, send_body
+from dispatcher.configuration.bodies import change_body, override_body, override_config
+from dispatcher.edges import http
+from dispatcher.edges.routes import ROUTES
 from dispatcher.integrations import catalogue
-from dispatcher.routes import ROUTES
-from tests.contract import DOCUMENT, flaws, operation, resolved
+from dispatcher.messages.bodies import send_body
+from tests.contract import DOCUMENT, field_errors, operation, resolved
 from tools.api_document import __main__ as command
 from tools.api_document.document import document
 from tools.api_document.operations import OPERATIONS
@@ -120,7 +121,9 @@ def test_every_answer_has_an_example_that_is_one(function):
             examples = [one["value"] for one in content.get("examples", {}).values()]
             examples += [content["example"]] if "example" in content else []
             assert examples, status
-            assert [flaws(content["schema"], one) for one in examples] == [[]] * len(examples)
+            assert [field_errors(content["schema"], one) for one in examples] == [[]] * len(
+                examples
+            )
 
 
 @pytest.mark.parametrize(("function", "name"), BODIES)
@@ -131,7 +134,7 @@ def test_every_example_of_a_body_is_one(function, name):
 
     READERS[function](body, {})
 
-    assert flaws(schema, body) == []
+    assert field_errors(schema, body) == []
 
 
 def test_every_body_has_examples():
@@ -223,7 +226,7 @@ def test_what_the_code_refuses_the_document_refuses(function, body):
     with pytest.raises(http.InvalidInputError):
         READERS[function](copy.deepcopy(body), {})
 
-    assert flaws(schema, body) != []
+    assert field_errors(schema, body) != []
 
 
 @pytest.mark.parametrize(
@@ -246,15 +249,15 @@ def test_what_an_integration_refuses_the_document_refuses(name, config):
     with pytest.raises(http.InvalidInputError):
         override_config(catalogue()[name], config, {})
 
-    assert flaws(schema, config) != []
+    assert field_errors(schema, config) != []
 
 
 def test_a_webhook_needs_its_url_while_it_is_enabled():
     """The document says so too."""
     schema = {"$ref": "#/components/schemas/NewOverrideBody"}
 
-    without = flaws(schema, {"integration_type": "WEBHOOK"})
-    disabled = flaws(schema, {"integration_type": "WEBHOOK", "enabled": False})
+    without = field_errors(schema, {"integration_type": "WEBHOOK"})
+    disabled = field_errors(schema, {"integration_type": "WEBHOOK", "enabled": False})
 
     assert without != []
     assert disabled == []

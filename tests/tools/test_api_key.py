@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from dispatcher.access import EVERY_USER, READ, SEND
+from dispatcher.access.policy import EVERY_USER, READ, SEND
+from dispatcher.access.ports import ApiKey
 from dispatcher.adapters.api_keys import parsed
-from dispatcher.ports import ApiKey
 from tools import api_key
 from tools.failure import ToolFailure
 

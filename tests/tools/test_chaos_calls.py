@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from dispatcher import protocol
 from dispatcher.adapters.dynamodb import DeliveryTable
 from dispatcher.adapters.sqs import Queues, SqsDoorbells
-from dispatcher.delivery import Delivery
-from dispatcher.doorbells import DeliveryBell, RequestBell, Ticket
-from dispatcher.protocol import Ending, Put, Write, absent, key_of
+from dispatcher.delivery import protocol
+from dispatcher.delivery.doorbells import DeliveryBell, RequestBell, Ticket
+from dispatcher.delivery.protocol import Ending, Put, Write, absent, key_of
+from dispatcher.delivery.rows import Delivery
 from tools.chaos.calls import Call, Step, read, refused_for_itself
 
 ROW = Delivery(

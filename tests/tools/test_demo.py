@@ -14,24 +14,24 @@ from rich.console import Console
 from standardwebhooks import Webhook
 
 from tools import demo
-from tools.demo_peers import EMAIL, SLACK_USER, Ports, merged, workspace
+from tools.demo_servers import EMAIL, SLACK_USER, Ports, merged, workspace
 from tools.demo_seven import body_of, only
 from tools.failure import ToolFailure
+from tools.fake_servers.slack_server import TOKEN
+from tools.fake_servers.smtp_server import SmtpPeer
 from tools.local_cloud import settle
-from tools.peers.slack_server import TOKEN
-from tools.peers.smtp_server import SmtpPeer
+from tools.narrator import CheckFailedError, Narrator, terminal
 from tools.processes import LOOPBACK, free_port
 from tools.receiver import Arrival, Receiver
-from tools.story import CheckFailedError, Story, terminal
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 @pytest.fixture
-def story():
-    """Return a story that is told to a file, and the file."""
+def narrator():
+    """Return a narrator that is told to a file, and the file."""
     page = io.StringIO()
-    return Story(Console(file=page, width=120)), page
+    return Narrator(Console(file=page, width=120)), page
 
 
 # The receiver -------------------------------------------------------------------------------------
@@ -207,9 +207,9 @@ def test_early_is_what_is_short_of_the_delay(waits, holds):
     assert demo.never_early(waits, 2) is holds
 
 
-def test_a_check_that_holds_is_told_and_counted(story):
+def test_a_check_that_holds_is_told_and_counted(narrator):
     """The reader sees the rule, the end counts it."""
-    told, page = story
+    told, page = narrator
 
     told.check("all is well", came=1, expected=1, log="make logs")
 
@@ -217,9 +217,9 @@ def test_a_check_that_holds_is_told_and_counted(story):
     assert page.getvalue() == "   ✓ all is well\n"
 
 
-def test_a_check_that_fails_says_what_was_expected_what_came_and_where_to_look(story):
+def test_a_check_that_fails_says_what_was_expected_what_came_and_where_to_look(narrator):
     """Nobody has to read the code of the demo to know what is wrong."""
-    told, page = story
+    told, page = narrator
 
     with pytest.raises(CheckFailedError) as failure:
         told.check(
@@ -244,7 +244,7 @@ def test_a_check_that_fails_says_what_was_expected_what_came_and_where_to_look(s
 def test_plain_output_holds_no_escape_codes(environ, capsys):
     """Into a file or a pipe, and with NO_COLOR, go plain lines alone."""
     console = terminal(environ)
-    told = Story(console)
+    told = Narrator(console)
 
     told.scene("A title")
     told.rows(("name", "value"), [("[red]", "1")])
@@ -258,9 +258,9 @@ def test_plain_output_holds_no_escape_codes(environ, capsys):
     assert printed.splitlines()[-1] == "   delivering …"
 
 
-def test_a_long_cell_is_shown_whole(story):
+def test_a_long_cell_is_shown_whole(narrator):
     """What arrived is never cut: its lines stay, and those that are too long are folded."""
-    told, page = story
+    told, page = narrator
 
     told.rows(("where", "what"), [("SMS", "one\n" + "x" * 200), ("CLI", "two")], long=True)
 
@@ -276,7 +276,7 @@ def test_a_long_cell_is_shown_whole(story):
 def test_a_terminal_shows_progress():
     """On a terminal a bar moves while the demo waits."""
     page = io.StringIO()
-    told = Story(Console(file=page, force_terminal=True, width=100))
+    told = Narrator(Console(file=page, force_terminal=True, width=100))
 
     with told.waiting("delivering", 3) as show:
         show(1, "waiting for TEST")
@@ -284,9 +284,9 @@ def test_a_terminal_shows_progress():
     assert "waiting for TEST" in page.getvalue()
 
 
-def test_what_is_not_used_is_told_by_reason(story):
+def test_what_is_not_used_is_told_by_reason(narrator):
     """One reason stands for all integrations that have it."""
-    told, page = story
+    told, page = narrator
     resolved = {
         "effective_configs": {"TEST": {"priority": 5}},
         "disabled_integrations": {
@@ -316,9 +316,9 @@ def test_a_wrong_parameter_is_told_before_anything_happens(monkeypatch, capsys):
     assert "no parameter LogLevle. Did you mean LogLevel?" in capsys.readouterr().err
 
 
-def test_a_service_that_does_not_answer_ends_it(story):
+def test_a_service_that_does_not_answer_ends_it(narrator):
     """A stopped service is a failed check with a place to look."""
-    told, _ = story
+    told, _ = narrator
     stack = {"api_url": "http://127.0.0.1:9", "endpoint_url": "http://x"}
 
     with (
@@ -340,18 +340,18 @@ def test_a_failed_check_ends_the_demo_with_1(monkeypatch, capsys):
     assert "✗ all is well" in capsys.readouterr().out
 
 
-def test_an_answer_with_another_status_ends_it(story):
+def test_an_answer_with_another_status_ends_it(narrator):
     """The whole answer is shown: it says what is wrong."""
-    told, _ = story
+    told, _ = narrator
     with Receiver(refusals=1, refusal=422) as receiver:
         stage = demo.Stage({"api_url": receiver.url}, told, receiver, "demo-1")
         with pytest.raises(CheckFailedError, match=r"expected: status 201\n.*came: +422"):
             stage.ask("POST", "/x", {}, status=201, log="create_override")
 
 
-def test_an_answer_of_another_shape_is_a_failed_check(story):
+def test_an_answer_of_another_shape_is_a_failed_check(narrator):
     """What a scene cannot read is told like every other failure."""
-    told, _ = story
+    told, _ = narrator
     scene = demo.Scene("broken", lambda stage: stage.before["effective_configs"])
 
     with Receiver() as receiver:

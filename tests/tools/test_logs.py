@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dispatcher.adapters.metrics import embedded
+from dispatcher.adapters.event_log import embedded
 from tools.local_cloud import LocalCloud
 from tools.logs import Entry, function_of, has, lines_of, watch
 

@@ -6,8 +6,7 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from dispatcher.adapters.machine import TROUBLE
-from dispatcher.adapters.metrics import METRICS
+from dispatcher.adapters.event_log import METRICS, TROUBLE
 from tests.documents import rows
 from tools.paths import ROOT
 
@@ -37,7 +36,7 @@ def named_in(column: str) -> set[str]:
 
 def test_every_event_is_catalogued():
     """Whoever reads a log line finds its meaning, and no line is promised that never comes."""
-    written = [call.args[0] for name, call in calls() if name == "note"]
+    written = [call.args[0] for name, call in calls() if name == "emit"]
 
     assert all(isinstance(event, ast.Constant) for event in written), "events are literal names"
     assert {event.value for event in written} == named_in("Log events")
@@ -50,7 +49,7 @@ def test_every_event_is_told_with_its_fields():
         for cells in rows(DOCUMENT, "Log events")
     }
     for name, call in calls():
-        if name == "note":
+        if name == "emit":
             event = call.args[0].value
             fields = {field.arg for field in call.keywords if field.arg}
             assert fields <= told[event], event

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from dispatcher.inputs import IntegrationType
+from dispatcher.configuration.bodies import IntegrationType
 
 Time = Annotated[
     str,

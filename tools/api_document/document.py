@@ -8,12 +8,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from dispatcher import VERSION
+from dispatcher.edges.routes import ROUTES, Route
 from dispatcher.identifiers import DELIVERY_ID, USER_ID
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.rules import whole
-from dispatcher.routes import ROUTES, Route
 from tools.api_document import operations, problems
-from tools.api_document.operations import OPERATIONS, TAGS, Answer, Operation
+from tools.api_document.operations import OPERATIONS, TAGS, Operation, Response
 from tools.api_document.prose import prose
 from tools.api_document.schemas import REF, Json, schemas
 
@@ -188,7 +188,7 @@ def _parameters(route: Route, known: Operation) -> Iterator[Json]:
         }
 
 
-def _answer(answer: Answer) -> Json:
+def _answer(answer: Response) -> Json:
     made: Json = {"description": answer.says}
     if answer.headers:
         made["headers"] = {

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from dispatcher.delivery import Status
+from dispatcher import paging
+from dispatcher.delivery.rows import Status
 from dispatcher.identifiers import REQUEST_ID
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.rules import whole
-from dispatcher.usecases import history, mailbox, paging
+from dispatcher.messages import history, mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +41,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Response:
     """An answer that is no problem; without ``schema`` it has no body."""
 
     status: int
@@ -64,7 +65,7 @@ class Operation:
     """What is known of one operation beyond its handler."""
 
     tag: str
-    answers: tuple[Answer, ...]
+    answers: tuple[Response, ...]
     more: str = ""
     body: str | None = None
     examples: Mapping[str, Example] = field(default_factory=dict)
@@ -228,7 +229,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         },
         answers=(
-            Answer(
+            Response(
                 status=202,
                 says="The message is stored and will be delivered.",
                 schema="Accepted",
@@ -243,7 +244,7 @@ OPERATIONS: dict[str, Operation] = {
         path={"integration_type": "TEST"},
         parameters=(_IDEMPOTENCY_KEY,),
         answers=(
-            Answer(
+            Response(
                 status=202,
                 says="The test message will be delivered.",
                 schema="Accepted",
@@ -279,7 +280,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ),
         answers=(
-            Answer(
+            Response(
                 status=200,
                 says="A page of deliveries.",
                 schema="Deliveries",
@@ -296,7 +297,7 @@ OPERATIONS: dict[str, Operation] = {
     "get_delivery": Operation(
         tag="Deliveries",
         answers=(
-            Answer(
+            Response(
                 status=200,
                 says="The delivery with its attempts.",
                 schema="DetailedDelivery",
@@ -308,7 +309,7 @@ OPERATIONS: dict[str, Operation] = {
         tag="Deliveries",
         more="Only a delivery that is pending, and that no worker has taken yet, can be cancelled.",
         answers=(
-            Answer(
+            Response(
                 status=200,
                 says="The delivery, which will not be made.",
                 schema="DetailedDelivery",
@@ -321,7 +322,7 @@ OPERATIONS: dict[str, Operation] = {
         tag="Deliveries",
         more="Only a delivery that has failed can be retried.",
         answers=(
-            Answer(
+            Response(
                 status=202,
                 says="The delivery is tried again.",
                 schema="OpenedRound",
@@ -334,7 +335,7 @@ OPERATIONS: dict[str, Operation] = {
         tag="Configuration",
         more="They hold for every user who did not override them, at once when they change.",
         answers=(
-            Answer(
+            Response(
                 status=200,
                 says="The defaults of all integrations.",
                 schema="IntegrationDefaults",
@@ -349,7 +350,7 @@ OPERATIONS: dict[str, Operation] = {
             "`config` is merged key by key."
         ),
         answers=(
-            Answer(
+            Response(
                 status=200,
                 says="What a message would use now, and why it would use nothing else.",
                 schema="EffectiveConfiguration",
@@ -367,7 +368,7 @@ OPERATIONS: dict[str, Operation] = {
         tag="Configuration",
         more="A user without overrides is reset already. The delivery history stays.",
         answers=(
-            Answer(
+            Response(
                 status=200,
                 says="The user follows the defaults again.",
                 schema="Reset",
@@ -382,7 +383,7 @@ OPERATIONS: dict[str, Operation] = {
     "list_overrides": Operation(
         tag="Configuration",
         answers=(
-            Answer(
+            Response(
                 status=200,
                 says="The user's overrides.",
                 schema="Overrides",
@@ -452,7 +453,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         },
         answers=(
-            Answer(
+            Response(
                 status=201,
                 says="The override as it is stored.",
                 schema="NewOverride",
@@ -464,7 +465,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "get_override": Operation(
         tag="Configuration",
-        answers=(Answer(status=200, says="The override.", schema="Override", example=_OVERRIDE),),
+        answers=(Response(status=200, says="The override.", schema="Override", example=_OVERRIDE),),
     ),
     "update_override": Operation(
         tag="Configuration",
@@ -486,7 +487,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         },
         answers=(
-            Answer(
+            Response(
                 status=200, says="The override as it is now.", schema="Override", example=_OVERRIDE
             ),
         ),
@@ -494,7 +495,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "delete_override": Operation(
         tag="Configuration",
-        answers=(Answer(status=204, says="The override is gone; the default holds again."),),
+        answers=(Response(status=204, says="The override is gone; the default holds again."),),
     ),
     "rotate_secret": Operation(
         tag="Configuration",
@@ -502,7 +503,7 @@ OPERATIONS: dict[str, Operation] = {
         path={"integration_type": "WEBHOOK"},
         only={"integration_type": ("WEBHOOK",)},
         answers=(
-            Answer(
+            Response(
                 status=200,
                 says="The new secret, shown this once.",
                 schema="RotatedSecret",
@@ -533,7 +534,7 @@ OPERATIONS: dict[str, Operation] = {
             _LIMIT,
         ),
         answers=(
-            Answer(
+            Response(
                 status=200,
                 says="A page of messages.",
                 schema="Messages",
@@ -561,19 +562,19 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "delete_message": Operation(
         tag="Mailbox",
-        answers=(Answer(status=204, says="The message has left the mailbox."),),
+        answers=(Response(status=204, says="The message has left the mailbox."),),
     ),
     "get_health": Operation(
         tag="Service",
         more="Nobody needs a credential to ask. What it tells may be a minute old.",
         answers=(
-            Answer(
+            Response(
                 status=200,
                 says="The service works; `degraded` names integrations that do not.",
                 schema="Health",
                 example=_HEALTH,
             ),
-            Answer(
+            Response(
                 status=503,
                 says="Nothing can be accepted or delivered.",
                 schema="Health",
@@ -586,7 +587,7 @@ OPERATIONS: dict[str, Operation] = {
         tag="Service",
         more="Where the operator keeps the documentation private, it is not there.",
         answers=(
-            Answer(
+            Response(
                 status=200,
                 says="An OpenAPI 3.1 document.",
                 schema="OpenApi",
@@ -598,7 +599,7 @@ OPERATIONS: dict[str, Operation] = {
         tag="Service",
         more="Where the operator keeps the documentation private, it is not there.",
         answers=(
-            Answer(
+            Response(
                 status=200,
                 says="An HTML page that needs nothing from any other host.",
                 schema="Page",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from dispatcher import http
+from dispatcher.edges import http
 from tools.api_document.schemas import REF, Json
 from tools.parameters import section
 from tools.paths import TEMPLATE

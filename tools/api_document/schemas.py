@@ -8,8 +8,9 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import is_typeddict
 
-from dispatcher import inputs
+from dispatcher.configuration.bodies import ChangeBody, OverrideBody
 from dispatcher.integrations import catalogue
+from dispatcher.messages import bodies
 from tools.api_document import answers
 from tools.api_document.prose import fields, prose
 
@@ -52,9 +53,9 @@ def schemas() -> Json:
     shapes = [one for one in vars(answers).values() if is_typeddict(one) and one.__doc__]
     shapes = [one for one in shapes if one.__module__ == answers.__name__]
     configs = [one.config_type for one in catalogue().values()]
-    made = _generated(_SchemasWithoutNulls, [inputs.SendBody, inputs.OverrideBody])
-    made |= _generated(_Schemas, [inputs.ChangeBody, *configs, *shapes])
-    for one in (inputs.SendBody, inputs.RecipientBody, inputs.ChangeBody, inputs.OverrideBody):
+    made = _generated(_SchemasWithoutNulls, [bodies.SendBody, OverrideBody])
+    made |= _generated(_Schemas, [ChangeBody, *configs, *shapes])
+    for one in (bodies.SendBody, bodies.RecipientBody, ChangeBody, OverrideBody):
         _describe(made[one.__name__], one)
     for shape in (*configs, *shapes):
         _describe(made[shape.__name__], shape)

@@ -11,8 +11,8 @@ import sys
 from tools.chaos.report import figures, tell
 from tools.chaos.run import Plan, run
 from tools.failure import ToolFailure
+from tools.narrator import Narrator, terminal
 from tools.paths import LOCAL
-from tools.story import Story, terminal
 
 HOME = LOCAL / "chaos"
 
@@ -21,23 +21,23 @@ def main() -> int:
     """Run it with CHAOS_SEED and CHAOS_DELIVERIES, or any seed and 2,000."""
     # Whatever ends it, nothing is left running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    story = Story(terminal())
+    narrator = Narrator(terminal())
     try:
         plan = Plan(
             seed=_number("CHAOS_SEED", random.randrange(10**6)),  # noqa: S311 - no secret
             deliveries=_number("CHAOS_DELIVERIES", 2000),
         )
-        story.scene(f"Chaos, CHAOS_SEED={plan.seed}")
-        outcome = run(plan, HOME, story.says)
+        narrator.scene(f"Chaos, CHAOS_SEED={plan.seed}")
+        outcome = run(plan, HOME, narrator.says)
     except ToolFailure as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    kept = tell(outcome, story)
+    kept = tell(outcome, narrator)
     path = HOME / "figures.json"
     path.write_text(json.dumps(figures(outcome), indent=2) + "\n")
-    story.ends(f"{'Every promise was kept' if kept else 'Promises were broken'}: {path}")
+    narrator.ends(f"{'Every promise was kept' if kept else 'Promises were broken'}: {path}")
     return 0 if kept else 1
 
 

@@ -137,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._pid
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet: what matters is in the books."""
+        """Keep quiet: what matters is in the audit."""
 
 
 Answer = tuple[int, list[tuple[str, str]], bytes]

@@ -7,13 +7,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tools.chaos.books import Claim, Crash
+from tools.chaos.audit import Claim, Crash
 from tools.chaos.calls import Call, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tools.chaos.dice import Dice
+    from tools.chaos.seeded_random import SeededRandom
     from tools.chaos.workers import Workers
 
 MORTAL = {
@@ -29,9 +29,9 @@ MORTAL = {
 class Reaper:
     """Decides who dies where, and remembers; at each step a delivery is hit once at most."""
 
-    def __init__(self, workers: Workers, dice: Dice, share: float) -> None:
+    def __init__(self, workers: Workers, seeded_random: SeededRandom, share: float) -> None:
         self._workers = workers
-        self._dice = dice
+        self._seeded_random = seeded_random
         self._share = share
         self._struck: set[tuple[str, str]] = set()
         self._names: dict[str, str] = {}
@@ -62,11 +62,11 @@ class Reaper:
             return self._names.get(delivery_id, delivery_id)
 
     def strikes(self, step: str, call: Call, peer: Callable[[], int | None]) -> bool:
-        """Kill who makes this call if the dice say so, and if it runs the function of the step."""
+        """Kill who makes this call if the random numbers say so, if it runs the step's function."""
         return self._strikes(step, call.delivery_id, peer, MORTAL[call.step])
 
     def strikes_sender(self, step: str, delivery_id: str) -> bool:
-        """Kill who holds the claim on a delivery if the dice say so."""
+        """Kill who holds the claim on a delivery if the random numbers say so."""
 
         def sender() -> int | None:
             with self._lock:
@@ -80,7 +80,7 @@ class Reaper:
         name = self.name_of(delivery_id)
         if not self.is_on or (step, name) in self._struck:
             return False
-        if self._dice.roll("crash", step, name) >= self._share:
+        if self._seeded_random.roll("crash", step, name) >= self._share:
             return False
         pid = find()
         if pid is None or function not in self._workers.function(pid):

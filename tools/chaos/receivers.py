@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Self
 
-from tools.chaos.books import Arrival, Fate
+from tools.chaos.audit import Arrival, Fate
 from tools.loopback import LoopbackServer
 
 if TYPE_CHECKING:
-    from tools.chaos.dice import Dice
     from tools.chaos.reaper import Reaper
+    from tools.chaos.seeded_random import SeededRandom
 
 STALL = 11.0
 """Seconds: longer than an attempt may take."""
@@ -49,8 +49,8 @@ SHARES = (
 class Receivers:
     """One server on a free port of loopback; each user has a path, and so a temper."""
 
-    def __init__(self, dice: Dice, reaper: Reaper) -> None:
-        self._dice = dice
+    def __init__(self, seeded_random: SeededRandom, reaper: Reaper) -> None:
+        self._seeded_random = seeded_random
         self._lock = threading.Lock()
         self._seen: Counter[str] = Counter()
         self._arrivals: list[Arrival] = []
@@ -78,7 +78,7 @@ class Receivers:
             number = self._seen[name]
         if temper == "broken":
             return REFUSES
-        roll = self._dice.roll("receiver", name, number)
+        roll = self._seeded_random.roll("receiver", name, number)
         if temper == "leaving":
             return GONE if roll < 0.1 else ACCEPTS
         for share, reaction in SHARES:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from tools.chaos.books import BUDGET, DUPLICATES, EARLY, PROMISES, TICKETS
+from tools.chaos.audit import BUDGET, DUPLICATES, EARLY, PROMISES, TICKETS
 
 if TYPE_CHECKING:
     from tools.chaos.run import Outcome
-    from tools.story import Story
+    from tools.narrator import Narrator
 
 EXAMPLES = 5
 """Of each broken promise."""
@@ -47,9 +47,9 @@ def figures(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def tell(outcome: Outcome, story: Story) -> bool:
+def tell(outcome: Outcome, narrator: Narrator) -> bool:
     """Print the figures and the promises; tell whether all were kept."""
-    story.scene(f"What {outcome.plan.deliveries} deliveries came to")
+    narrator.scene(f"What {outcome.plan.deliveries} deliveries came to")
     rows: list[tuple[str, object]] = []
     for name, value in figures(outcome).items():
         if name in {"broken", "seed", "AWS calls, faulty, by operation"}:
@@ -58,11 +58,11 @@ def tell(outcome: Outcome, story: Story) -> bool:
             rows += [(f"{name}: {part}", number) for part, number in value.items()]
         else:
             rows.append((name, value))
-    story.rows(("", "count"), rows)
-    story.scene("What was promised")
+    narrator.rows(("", "count"), rows)
+    narrator.scene("What was promised")
     broken = outcome.reckoning.broken
     for rule in PROMISES:
-        story.verdict(rule, broken.get(rule, ()), at_most=EXAMPLES)
+        narrator.verdict(rule, broken.get(rule, ()), at_most=EXAMPLES)
     return not any(broken.values())
 
 

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from tools.chaos import books, traffic
-from tools.chaos.books import Books, Reckoning, hastened, reckon
-from tools.chaos.stage import Stage, now
+from tools.chaos import audit, traffic
+from tools.chaos.audit import Audit, Reckoning, hastened, reckon
+from tools.chaos.rig import Stage, now
 from tools.failure import ToolFailure
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
         say("faults are off; waiting until nothing is owed any more …")
         cut_short = _come_to_rest(plan, stage)
         rested = time.monotonic()
-        reckoning = reckon(_books(stage, caller, people, cut_short))
-        reckoning.broken[books.TAKEN_IN] += caller.refused
+        reckoning = reckon(_audit(stage, caller, people, cut_short))
+        reckoning.broken[audit.TAKEN_IN] += caller.refused
         return Outcome(
             plan=plan,
             reckoning=reckoning,
@@ -124,12 +124,12 @@ def _hasten(stage: Stage, owed: list[dict[str, object]]) -> set[str]:
     return cut_short
 
 
-def _books(
+def _audit(
     stage: Stage,
     caller: traffic.Caller,
     people: list[traffic.Person],
     cut_short: frozenset[str],
-) -> Books:
+) -> Audit:
     rows, mailbox = [], set()
     for row in stage.table.rows():
         if row["sk"].startswith("DELIVERY#"):
@@ -143,7 +143,7 @@ def _books(
     }
     if len(shown) < len(rows) // 2:
         raise ToolFailure("the API shows far less than there is: see the log of ListDeliveries")
-    return Books(
+    return Audit(
         accepted=frozenset(caller.accepted),
         rows=rows,
         shown=shown,

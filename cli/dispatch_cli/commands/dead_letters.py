@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dispatch_cli import tickets, words
+from dispatch_cli import dead_letter_queue, words
 from dispatch_cli.commands.options import Format, Output, Sure, run_of
+from dispatch_cli.dead_letter_queue import Place, Ticket
 from dispatch_cli.failures import RefusedFailure, UsageFailure
 from dispatch_cli.run import Run
 from dispatch_cli.screen import Listing
-from dispatch_cli.tickets import Place, Ticket
 from dispatch_cli.times import age
 
 app = typer.Typer(
@@ -63,9 +63,9 @@ def list_tickets(
     """
     run = run_of(ctx)
     place = _place(run, stack, stack_file, dead_letters, deliveries)
-    rows = _looked_up(run, tickets.look(place, limit))
+    rows = _looked_up(run, dead_letter_queue.look(place, limit))
     run.show({"tickets": rows}, lambda shown: show_tickets(run, shown["tickets"]))
-    total = tickets.count(place)
+    total = dead_letter_queue.count(place)
     if not run.as_json and total > len(rows):
         run.screen.note(f"There are about {total}: --limit {total}")
 
@@ -87,11 +87,11 @@ def redrive(
     """
     run = run_of(ctx)
     place = _place(run, stack, stack_file, dead_letters, deliveries)
-    total = tickets.count(place)
+    total = dead_letter_queue.count(place)
     if dry_run:
         _tell(run, "would_redrive", total, f"Would start over about {total} tickets.")
         return
-    by_aws = tickets.start_move(place)
+    by_aws = dead_letter_queue.start_move(place)
     with run.screen.progress() as progress:
         bar = progress.add_task("Starting over", total=total)
 
@@ -99,9 +99,9 @@ def redrive(
             progress.update(bar, completed=number)
 
         if by_aws:
-            number = tickets.watch_move(place, moved, run.sleep)
+            number = dead_letter_queue.watch_move(place, moved, run.sleep)
         else:
-            number = tickets.move(place, moved)
+            number = dead_letter_queue.move(place, moved)
     _tell(run, "redriven", number, f"Started over: {number} tickets.")
 
 
@@ -120,7 +120,7 @@ def purge(
     """Throw all tickets away; the deliveries stay failed in the history."""
     run = run_of(ctx)
     place = _place(run, stack, stack_file, dead_letters, deliveries)
-    total = tickets.count(place)
+    total = dead_letter_queue.count(place)
     if dry_run:
         _tell(run, "would_purge", total, f"Would throw away about {total} tickets.")
         return
@@ -128,7 +128,7 @@ def purge(
         _tell(run, "purged", 0, "There is nothing to throw away.")
         return
     run.confirm(f"Throw away about {total} tickets?", sure=yes)
-    tickets.purge(place)
+    dead_letter_queue.purge(place)
     _tell(run, "purged", total, f"Thrown away: about {total} tickets. SQS takes up to a minute.")
 
 
@@ -174,11 +174,11 @@ def _place(
     deliveries: str | None,
 ) -> Place:
     if dead_letters and deliveries:
-        return tickets.place_of_urls(run.environ, dead_letters, deliveries)
+        return dead_letter_queue.place_of_urls(run.environ, dead_letters, deliveries)
     if stack_file:
-        return tickets.place_of_file(run.environ, stack_file)
+        return dead_letter_queue.place_of_file(run.environ, stack_file)
     if stack or run.settings.stack:
-        return tickets.place_of_stack(run.environ, str(stack or run.settings.stack))
+        return dead_letter_queue.place_of_stack(run.environ, str(stack or run.settings.stack))
     raise UsageFailure(
         "Which queues?",
         "Name the stack (--stack, DISPATCH_STACK or in the profile); after `make up`: "

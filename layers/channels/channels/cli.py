@@ -11,8 +11,8 @@ from channels.plain import plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from dispatcher.outcomes import Outcome
-    from dispatcher.ports import Channel, Message
+    from dispatcher.delivery.outcomes import Outcome
+    from dispatcher.delivery.ports import Channel, Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.parameters import (
     SSMProvider,
 )
 
-from channels.refusals import named
+from channels.aws_errors import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from email_validator import EmailNotValidError, validate_email
 
+from channels.aws_errors import AwsError, Failure, failure, named
 from channels.credentials import CredentialError, Credentials
 from channels.deadline import Deadline
 from channels.mime import Mail, Sender, compose
-from channels.refusals import AwsError, Failure, failure, named
 from channels.smtp import SmtpServer
+from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
 from dispatcher.errors import BrokenSettingError, UnavailableError
-from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mypy_boto3_sesv2 import SESV2Client
 
-    from dispatcher.ports import Channel, Message
+    from dispatcher.delivery.ports import Channel, Message
 
 ATTEMPT_SECONDS = 8.5
 PROBE_SECONDS = 1.9

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from channels.addresses import IPAddress
-    from dispatcher.integrations.webhook import Reach, Url
+    from dispatcher.integrations.webhook import EgressPolicy, Url
 
 ATTEMPT_SECONDS = 9.5
 """All of an attempt, DNS included; half a second of the ten is for ending it in good order."""
@@ -67,7 +67,7 @@ class NoAnswerError(Exception):
         self.code = code
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """What is kept of an answer: no word of its body, which could repeat the user's secrets."""
 
     status: int
@@ -99,14 +99,14 @@ def dial(address: IPAddress, port: int, seconds: float) -> socket.socket:
 class Guard:
     """Sends requests to users' receivers; ``ca_file`` replaces the public authorities."""
 
-    reach: Reach
+    reach: EgressPolicy
     ca_file: str | None = None
     seconds: float = ATTEMPT_SECONDS
     resolve: Callable[[str, int], Sequence[str]] = look_up
     dial: Callable[[IPAddress, int, float], socket.socket] = dial
     alarms: Alarms = field(default_factory=Alarms, repr=False, compare=False)
 
-    def send(self, url: Url, method: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def send(self, url: Url, method: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Send once and return the answer, or raise ``BlockedError`` or ``NoAnswerError``."""
         line = _Line(self.seconds, self.alarms)
         try:
@@ -129,7 +129,7 @@ class Guard:
             return _TlsPool(url.host, url.port, ssl_context=trust, connected=connected)
         return _Pool(url.host, url.port, connected=connected)
 
-    def _exchange(self, request: _Request, line: _Line) -> Answer:
+    def _exchange(self, request: _Request, line: _Line) -> Response:
         with request.pool:
             try:
                 response = _ADAPTER.send(request, stream=True, timeout=line.left() + 1)
@@ -138,7 +138,7 @@ class Guard:
             # The status decides, even if the body breaks off: read, never decoded, and dropped.
             with suppress(*_FAULTS), response.raw as body:
                 body.read(MOST_BODY, decode_content=False)
-            return Answer(response.status_code, response.headers.get("Retry-After"))
+            return Response(response.status_code, response.headers.get("Retry-After"))
 
     def _addresses(self, url: Url, line: _Line) -> Sequence[IPAddress]:
         """Resolve once; one bad answer refuses the name, since any may come first next time."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from channels.refusals import AwsError, named
-from dispatcher.delivery import MAILBOX
-from dispatcher.outcomes import Delivered, Outcome, Retry
+from channels.aws_errors import AwsError, named
+from dispatcher.delivery.outcomes import Delivered, Outcome, Retry
+from dispatcher.delivery.rows import MAILBOX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from dispatcher.ports import Message
+    from dispatcher.delivery.ports import Message
 
 KEPT = 30 * 86_400
 """Seconds that a message stays in a mailbox."""

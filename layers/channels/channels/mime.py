@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from channels.markdown import html as fragment
 
 if TYPE_CHECKING:
-    from dispatcher.ports import Message
+    from dispatcher.delivery.ports import Message
 
 _UTF8 = Charset("utf-8")
 _UTF8.body_encoding = QP

@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING, Any
 from slack_sdk.errors import SlackApiError
 
 from channels import mrkdwn
+from channels.aws_errors import AwsError
 from channels.credentials import CredentialError, Credentials
 from channels.deadline import Deadline
 from channels.directory import NOT_FOUND, Directory
-from channels.refusals import AwsError
 from channels.slack_web import FAULTS, SlackWeb
 from channels.threads import Threads
+from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
 from dispatcher.errors import UnavailableError
 from dispatcher.integrations.rules import email_of
 from dispatcher.integrations.slack import TOKEN_SECRET, channel_id, slack_user_id
-from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from dispatcher.ports import Channel, Message
+    from dispatcher.delivery.ports import Channel, Message
 
 ATTEMPT_SECONDS = 9.0
 TIME_TO_POST = 2.0

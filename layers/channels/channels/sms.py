@@ -11,11 +11,11 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from channels.aws_errors import AwsError, Failure, failure, named
 from channels.plain import plain
-from channels.refusals import AwsError, Failure, failure, named
+from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
+from dispatcher.delivery.protocol import UNKNOWN_OUTCOME
 from dispatcher.integrations.sms import reachable_number
-from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
-from dispatcher.protocol import UNKNOWN_OUTCOME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef
 
-    from dispatcher.ports import Channel, Message
+    from dispatcher.delivery.ports import Channel, Message
 
 MOST_PARTS = 10
 """Parts that one message is billed for at most; SNS takes no more than 1,600 characters anyway."""

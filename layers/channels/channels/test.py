@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from channels.mailbox import Mailbox
+from dispatcher.delivery.outcomes import Outcome, Permanent, Retry
+from dispatcher.delivery.protocol import ATTEMPT
 from dispatcher.integrations.test import CRASH, may_crash
-from dispatcher.outcomes import Outcome, Permanent, Retry
-from dispatcher.protocol import ATTEMPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from dispatcher.delivery.ports import Channel, Message
     from dispatcher.integrations.integration import Config
-    from dispatcher.ports import Channel, Message
 
 
 LONGEST_SLEEP = ATTEMPT - 0.5

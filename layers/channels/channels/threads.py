@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from dispatcher.ports import Message
+    from dispatcher.delivery.ports import Message
 
 KEPT = 30 * 86_400
 """Seconds after which a session begins a new thread."""

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from channels.refusals import AwsError, Failure, failure, named
+from channels.aws_errors import AwsError, Failure, failure, named
+from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
 from dispatcher.integrations.tool import EVERY_TOOL
-from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mypy_boto3_events import EventBridgeClient
 
-    from dispatcher.ports import Channel, Message
+    from dispatcher.delivery.ports import Channel, Message
 
 SOURCE = "integration-dispatcher"
 DETAIL_TYPE = "integration.message"

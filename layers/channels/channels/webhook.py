@@ -9,17 +9,17 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from channels.guard import Answer, BlockedError, Guard, NoAnswerError
+from channels.guard import BlockedError, Guard, NoAnswerError, Response
 from channels.signature import signature_headers, valid_secrets
 from dispatcher import VERSION
-from dispatcher.delivery import rfc3339
+from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
 from dispatcher.integrations.webhook import permitted, reach, written_headers, written_method
-from dispatcher.outcomes import Delivered, Outcome, Permanent, Retry
+from dispatcher.responses import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from dispatcher.ports import Channel, Message
+    from dispatcher.delivery.ports import Channel, Message
 
 RETRIED = frozenset({408, 409, 425, 429})
 GONE = 410
@@ -95,7 +95,7 @@ def body(message: Message) -> bytes:
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def outcome(answer: Answer, host: str, now: float) -> Outcome:
+def outcome(answer: Response, host: str, now: float) -> Outcome:
     """Say what a status means for the delivery."""
     status = answer.status
     code, detail = f"http_{status}", f"{host} answered {status}"

@@ -1,7 +1,7 @@
-"""The shared resolver layer: rules, use cases, tables, queues and the two edges (HTTP and queue).
+"""The shared resolver layer: one room per capability, and the composition root that joins them.
 
-Imports point one way: ``http | queue`` -> ``wiring`` -> ``adapters`` -> ``usecases`` -> ``ports``
--> the pure rules.
+Imports point one way: ``edges`` -> ``wiring`` -> ``adapters`` -> ``messages`` -> ``delivery`` ->
+``configuration`` and ``access`` -> ``integrations`` -> the small modules.
 """
 
 VERSION = "1.0.0"

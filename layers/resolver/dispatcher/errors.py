@@ -10,7 +10,7 @@ DispatcherError
 ├── BrokenSettingError          503: an operator must correct an environment variable
 ├── UnavailableError            503: an AWS service did not answer, or not in time
 │   └── SealedError             the key refuses to open secrets, and will refuse again
-└── RefusedError                a conditional write was refused: seen by the protocol, by no caller
+└── ConditionFailed             a conditional write was refused: seen by the protocol, by no caller
 
 A failed delivery is not here: it is a result (see ``outcomes``).
 """
@@ -39,7 +39,7 @@ class ForbiddenError(RejectedError):
     """The caller is known and may not do this."""
 
 
-class Flaw(NamedTuple):
+class FieldError(NamedTuple):
     """One wrong value of an input: where (a JSON pointer, RFC 6901) and what to do about it."""
 
     pointer: str
@@ -49,9 +49,11 @@ class Flaw(NamedTuple):
 class InvalidInputError(RejectedError):
     """The input is readable and does not meet the rules."""
 
-    def __init__(self, *flaws: Flaw) -> None:
-        super().__init__("; ".join(": ".join(filter(None, flaw)) for flaw in flaws))
-        self.flaws = flaws
+    def __init__(self, *field_errors: FieldError) -> None:
+        super().__init__(
+            "; ".join(": ".join(filter(None, field_error)) for field_error in field_errors)
+        )
+        self.field_errors = field_errors
 
 
 class NotFoundError(RejectedError):
@@ -78,7 +80,7 @@ class SealedError(UnavailableError):
     """The secrets of an override cannot be opened: an operator must look at the key."""
 
 
-class RefusedError(DispatcherError):
+class ConditionFailed(DispatcherError):  # noqa: N818 - DynamoDB's own word, known to the protocol alone
     """A conditional write was refused; nothing was written.
 
     ``rows`` holds, in the order of the writes, what stood in the way: the row as it is stored
@@ -96,6 +98,9 @@ class RefusedError(DispatcherError):
         return self.rows.get(0)
 
 
-def at(pointer: str, flaws: Sequence[Flaw]) -> tuple[Flaw, ...]:
-    """Move flaws of a part under the pointer of the whole."""
-    return tuple(Flaw(pointer + flaw.pointer, flaw.detail) for flaw in flaws)
+def at(pointer: str, field_errors: Sequence[FieldError]) -> tuple[FieldError, ...]:
+    """Move field_errors of a part under the pointer of the whole."""
+    return tuple(
+        FieldError(pointer + field_error.pointer, field_error.detail)
+        for field_error in field_errors
+    )

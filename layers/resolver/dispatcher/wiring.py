@@ -21,28 +21,23 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools import Logger
 
-    from dispatcher.adapters.machine import LogJournal, SystemClock, SystemIdentities
+    from dispatcher.access.authentication import Authentication, Open
+    from dispatcher.access.ports import ApiKeys, Tokens
+    from dispatcher.adapters.event_log import StructuredEventLog
     from dispatcher.adapters.sqs import SqsDoorbells
-    from dispatcher.ports import (
-        ApiKeys,
-        Channel,
-        Deliveries,
-        Outcomes,
-        Overrides,
-        Tokens,
-        Vault,
-    )
-    from dispatcher.resolution import SystemDefaults
-    from dispatcher.usecases.acceptance import Acceptance
-    from dispatcher.usecases.authentication import Authentication, Open
-    from dispatcher.usecases.configurations import Configurations, Defaults
-    from dispatcher.usecases.delivering import Worker
-    from dispatcher.usecases.health import Health
-    from dispatcher.usecases.history import History
-    from dispatcher.usecases.intake import Intake
-    from dispatcher.usecases.mailbox import Mailbox
-    from dispatcher.usecases.rounds import Rounds
-    from dispatcher.usecases.sweeping import Sweeper
+    from dispatcher.adapters.system import SystemClock, SystemIdGenerator
+    from dispatcher.configuration.health import Health
+    from dispatcher.configuration.overrides import Configurations, Defaults
+    from dispatcher.configuration.ports import Overrides, Vault
+    from dispatcher.configuration.resolution import SystemDefaults
+    from dispatcher.delivery.ports import Channel, Deliveries, Outcomes
+    from dispatcher.delivery.redrive import Rounds
+    from dispatcher.delivery.sweeper import Sweeper
+    from dispatcher.delivery.worker import Worker
+    from dispatcher.messages.acceptance import Acceptance
+    from dispatcher.messages.history import History
+    from dispatcher.messages.intake import Intake
+    from dispatcher.messages.mailbox import Mailbox
 
 DAY = 86_400.0
 
@@ -57,7 +52,7 @@ gc.set_threshold(200_000)
 @cache
 def authentication() -> Authentication | Open:
     """Return what finds out who sends a request."""
-    from dispatcher.usecases.authentication import Authentication, Open
+    from dispatcher.access.authentication import Authentication, Open
 
     mode = _needed("AUTH_MODE")
     if mode == "none":
@@ -76,7 +71,7 @@ def authentication() -> Authentication | Open:
 @cache
 def defaults() -> Defaults:
     """Return what shows the system's defaults."""
-    from dispatcher.usecases.configurations import Defaults
+    from dispatcher.configuration.overrides import Defaults
 
     return Defaults(system_defaults=_system_defaults)
 
@@ -84,7 +79,7 @@ def defaults() -> Defaults:
 @cache
 def configurations() -> Configurations:
     """Return what reads and changes overrides and effective configurations."""
-    from dispatcher.usecases.configurations import Configurations
+    from dispatcher.configuration.overrides import Configurations
 
     return Configurations(
         environ=_environ(),
@@ -92,14 +87,14 @@ def configurations() -> Configurations:
         overrides=_overrides(),
         vault=_vault(),
         clock=clock(),
-        identities=_identities(),
+        id_generator=_id_generator(),
     )
 
 
 @cache
 def acceptance() -> Acceptance:
     """Return what takes messages in."""
-    from dispatcher.usecases.acceptance import Acceptance
+    from dispatcher.messages.acceptance import Acceptance
 
     return Acceptance(**_shared())
 
@@ -107,15 +102,15 @@ def acceptance() -> Acceptance:
 @cache
 def intake() -> Intake:
     """Return what takes events in."""
-    from dispatcher.usecases.intake import Intake
+    from dispatcher.messages.intake import Intake
 
-    return Intake(acceptance=acceptance(), doorbells=_doorbells(), journal=journal())
+    return Intake(acceptance=acceptance(), doorbells=_doorbells(), event_log=event_log())
 
 
 @cache
 def history() -> History:
     """Return what shows deliveries."""
-    from dispatcher.usecases.history import History
+    from dispatcher.messages.history import History
 
     return History(deliveries=_deliveries(), clock=clock())
 
@@ -123,7 +118,7 @@ def history() -> History:
 @cache
 def mailbox() -> Mailbox:
     """Return what shows the messages in mailboxes."""
-    from dispatcher.usecases.mailbox import Mailbox
+    from dispatcher.messages.mailbox import Mailbox
 
     return Mailbox(deliveries=_deliveries(), clock=clock())
 
@@ -131,7 +126,7 @@ def mailbox() -> Mailbox:
 @cache
 def rounds() -> Rounds:
     """Return what starts deliveries over and calls them off."""
-    from dispatcher.usecases.rounds import Rounds
+    from dispatcher.delivery.redrive import Rounds
 
     return Rounds(**_shared(), outcomes=_outcomes())
 
@@ -139,8 +134,8 @@ def rounds() -> Rounds:
 @cache
 def worker() -> Worker:
     """Return what answers doorbells."""
-    from dispatcher.adapters.machine import ThreadWatchdog
-    from dispatcher.usecases.delivering import Worker
+    from dispatcher.adapters.system import ThreadWatchdog
+    from dispatcher.delivery.worker import Worker
 
     return Worker(
         **_shared(),
@@ -155,14 +150,14 @@ def worker() -> Worker:
 @cache
 def sweeper() -> Sweeper:
     """Return what rings for everything that is owed."""
-    from dispatcher.usecases.sweeping import Sweeper
+    from dispatcher.delivery.sweeper import Sweeper
 
     # One that waits for AWS leaves the processor idle; with eight, one shard alone keeps it busy.
     return Sweeper(
         deliveries=_deliveries(),
         doorbells=_doorbells(),
         clock=clock(),
-        journal=journal(),
+        event_log=event_log(),
         threads=8,
     )
 
@@ -172,7 +167,7 @@ def health() -> Health:
     """Return what tells how the service stands."""
     from dispatcher.adapters.aws import client
     from dispatcher.adapters.probes import LiveProbes
-    from dispatcher.usecases.health import Health
+    from dispatcher.configuration.health import Health
 
     queues = {
         "DeliveryQueue": "DELIVERY_QUEUE_URL",
@@ -196,7 +191,7 @@ def health() -> Health:
 @cache
 def clock() -> SystemClock:
     """Return the time."""
-    from dispatcher.adapters.machine import SystemClock
+    from dispatcher.adapters.system import SystemClock
 
     return SystemClock()
 
@@ -208,17 +203,17 @@ def logger() -> Logger:
 
     # What logging says of a line that it cannot write quotes the error being handled, secrets too.
     logging.raiseExceptions = False
-    # Without "location": it would always name the journal. Every level: the journal chooses.
+    # Without "location": it would always name the event_log. Every level: the event_log chooses.
     return Logger(level="DEBUG", utc=True, use_rfc3339=True, location=None)
 
 
 @cache
-def journal() -> LogJournal:
-    """Return the journal of what happened."""
-    from dispatcher.adapters.machine import LogJournal
+def event_log() -> StructuredEventLog:
+    """Return the event_log of what happened."""
+    from dispatcher.adapters.event_log import StructuredEventLog
 
     least = logging.getLevelNamesMapping().get(_environ().get("POWERTOOLS_LOG_LEVEL", ""))
-    return LogJournal(
+    return StructuredEventLog(
         logger(), stack=_environ().get("STACK_NAME", "unknown"), least=least or logging.INFO
     )
 
@@ -229,9 +224,9 @@ def reset() -> None:
 
     for made in (
         client, authentication, defaults, configurations, acceptance, intake, history, mailbox,
-        rounds, worker, sweeper, health, clock, logger, journal,
+        rounds, worker, sweeper, health, clock, logger, event_log,
         _environ, _system_defaults, _overrides, _deliveries, _doorbells, _vault, _outcomes,
-        _identities, _channel,
+        _id_generator, _channel,
     ):  # fmt: skip
         made.cache_clear()
 
@@ -249,8 +244,8 @@ class _Shared(TypedDict):
     deliveries: Deliveries
     doorbells: SqsDoorbells
     clock: SystemClock
-    identities: SystemIdentities
-    journal: LogJournal
+    id_generator: SystemIdGenerator
+    event_log: StructuredEventLog
 
 
 def _shared() -> _Shared:
@@ -262,8 +257,8 @@ def _shared() -> _Shared:
         "deliveries": _deliveries(),
         "doorbells": _doorbells(),
         "clock": clock(),
-        "identities": _identities(),
-        "journal": journal(),
+        "id_generator": _id_generator(),
+        "event_log": event_log(),
     }
 
 
@@ -314,7 +309,9 @@ def _deliveries() -> Deliveries:
     from dispatcher.adapters.aws import client
     from dispatcher.adapters.dynamodb import DeliveryTable
 
-    return DeliveryTable(client("dynamodb"), _needed("DELIVERIES_TABLE"), token=_identities().token)
+    return DeliveryTable(
+        client("dynamodb"), _needed("DELIVERIES_TABLE"), token=_id_generator().token
+    )
 
 
 @cache
@@ -334,11 +331,11 @@ def _doorbells() -> SqsDoorbells:
 @cache
 def _outcomes() -> Outcomes | None:
     from dispatcher.adapters.aws import client
-    from dispatcher.adapters.events import EventOutcomes
+    from dispatcher.adapters.eventbridge import EventBridgePublisher
 
     bus = _environ().get("OUTCOME_BUS_NAME")
     # Two tries: it is a hint, and a worker has better things to do than to insist on it.
-    return EventOutcomes(client("events", tries=2), bus) if bus else None
+    return EventBridgePublisher(client("events", tries=2), bus) if bus else None
 
 
 @cache
@@ -350,10 +347,10 @@ def _vault() -> Vault:
 
 
 @cache
-def _identities() -> SystemIdentities:
-    from dispatcher.adapters.machine import SystemIdentities
+def _id_generator() -> SystemIdGenerator:
+    from dispatcher.adapters.system import SystemIdGenerator
 
-    return SystemIdentities()
+    return SystemIdGenerator()
 
 
 @cache
@@ -394,7 +391,7 @@ def _environ() -> Mapping[str, str]:
 
 @cache
 def _system_defaults() -> SystemDefaults:
-    from dispatcher.resolution import system_defaults
+    from dispatcher.configuration.resolution import system_defaults
 
     return system_defaults(_environ())
 

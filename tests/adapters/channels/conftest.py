@@ -14,11 +14,11 @@ import pytest
 import trustme
 
 from channels.guard import Guard
-from dispatcher.integrations.webhook import Reach
+from dispatcher.integrations.webhook import EgressPolicy
 
 HOST = "hook.example.org"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-LOOPBACK = Reach((ip_network("127.0.0.0/8"),), http=True)
+LOOPBACK = EgressPolicy((ip_network("127.0.0.0/8"),), http=True)
 
 _connects: list[tuple[str, int]] = []
 

@@ -14,11 +14,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
+from dispatcher.delivery.ports import Message
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.integration import Address, Recipient
-from dispatcher.outcomes import Delivered, Permanent, Retry
-from dispatcher.ports import Message
-from dispatcher.texts import render
+from dispatcher.messages.templating import render
 
 NOW = 1_800_000_000.125
 DELIVERY = "01a3185c-5000-7002-9944-c9c3269e0d37"

@@ -19,7 +19,7 @@ from pathlib import Path
 from dnslib import AAAA, QTYPE, RR, A, DNSRecord
 
 from channels.guard import BlockedError, Guard, NoAnswerError
-from dispatcher.integrations.webhook import Reach, permitted
+from dispatcher.integrations.webhook import EgressPolicy, permitted
 
 HOST = "rebind.example.org"
 PUBLIC, METADATA = "93.184.216.34", "169.254.169.254"
@@ -68,10 +68,10 @@ def attacked(url, times, seen):
         dialled.append(str(address))
         raise ConnectionRefusedError
 
-    guard = Guard(reach=Reach(), dial=dial)
+    guard = Guard(reach=EgressPolicy(), dial=dial)
     for _ in range(times):
         try:
-            guard.send(permitted(url, Reach()), "POST", {}, b"")
+            guard.send(permitted(url, EgressPolicy()), "POST", {}, b"")
         except BlockedError:
             results.append("blocked")
         except NoAnswerError as error:

@@ -9,9 +9,9 @@ import pytest
 
 import channels
 import dispatcher.integrations
+from dispatcher.delivery.outcomes import Delivered
 from dispatcher.errors import InvalidInputError
 from dispatcher.integrations import catalogue
-from dispatcher.outcomes import Delivered
 from tests.documents import blocks
 from tests.world import USER, World
 
@@ -73,9 +73,9 @@ def test_it_is_an_integration_like_the_others(world):
 
 
 def test_its_config_is_checked_by_its_own_rules(world):
-    """A flaw is told at the key, and what is required is demanded."""
+    """A field_error is told at the key, and what is required is demanded."""
     for config, pointer in (({"url": "ftp://x"}, "/config/url"), ({}, "/config/url")):
         with pytest.raises(InvalidInputError) as caught:
             world.configurations.create(USER, {"integration_type": "NTFY", "config": config})
 
-        assert [flaw.pointer for flaw in caught.value.flaws] == [pointer]
+        assert [field_error.pointer for field_error in caught.value.field_errors] == [pointer]

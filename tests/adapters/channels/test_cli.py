@@ -6,8 +6,8 @@ import pytest
 
 from channels.cli import channel
 from channels.mailbox import KEPT
+from dispatcher.delivery.outcomes import Delivered, Permanent
 from dispatcher.integrations.integration import Address
-from dispatcher.outcomes import Delivered, Permanent
 from tests.adapters.channels.aws_peer import ON_AWS, AwsBench, peer_of
 from tests.adapters.channels.contract import (
     DELIVERY,
@@ -46,7 +46,7 @@ class TestCli(ChannelContract):
 
 
 def test_a_message_is_an_item_without_what_steers_a_terminal(dynamodb):
-    """Kept for 30 days, named by its delivery, so that a second try overwrites the first."""
+    """TtlCache for 30 days, named by its delivery, so that a second try overwrites the first."""
     message = message_for(
         "CLI", MAILBOX, subject="Ra\x9bin", content="Take\r\nan \x1b[31mumbrella", agent_id="\x85we"
     )

@@ -16,9 +16,9 @@ from moto.ses.models import ses_backends
 
 from channels.email import Email, Smtp, channel, mailbox, probe
 from channels.smtp import SmtpServer
+from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
 from dispatcher.errors import UnavailableError
 from dispatcher.integrations.integration import Address
-from dispatcher.outcomes import Delivered, Permanent, Retry
 from tests.adapters.channels.contract import (
     DELIVERY,
     ECHO,
@@ -30,7 +30,7 @@ from tests.adapters.channels.contract import (
     message_for,
     payloads,
 )
-from tools.peers.smtp_server import SmtpPeer
+from tools.fake_servers.smtp_server import SmtpPeer
 
 ADA = Address("email", "ada@example.com")
 PASSWORD = "correct horse battery"

@@ -18,13 +18,13 @@ import trustme
 
 from channels import guard as guard_module
 from channels.addresses import is_public
-from channels.guard import Answer, BlockedError, NoAnswerError, look_up
-from dispatcher.integrations.webhook import Reach, parse, permitted
+from channels.guard import BlockedError, NoAnswerError, Response, look_up
+from dispatcher.integrations.webhook import EgressPolicy, parse, permitted
 
 CASES = json.loads((Path(__file__).parents[2] / "data" / "bad_inputs.json").read_text())["cases"]
 HOST = "hook.example.org"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-STRICT = Reach()
+STRICT = EgressPolicy()
 
 
 def cases(kind):
@@ -172,7 +172,7 @@ def test_corpus_of_urls_connects_to_nothing_blocked(case, receive, guard, connec
 def test_opened_ranges(url, answers, result, receive, guard):
     """A name is reached when all of its answers are public or in the operators' ranges."""
     dial, _ = all_to(receive())
-    opened = Reach((ip_network("10.0.0.0/8"),))
+    opened = EgressPolicy((ip_network("10.0.0.0/8"),))
     client = guard(answers, reach=opened, dial=dial)
 
     got = send(client, permitted(url, opened))
@@ -194,7 +194,7 @@ def test_opened_ranges(url, answers, result, receive, guard):
 def test_plain_http(url, answers, result, receive, guard):
     """Plain http is for 80 and 8080; any other port only within the operators' ranges."""
     dial, _ = all_to(receive(OK, None))
-    opened = Reach((ip_network("10.0.0.0/8"),), http=True)
+    opened = EgressPolicy((ip_network("10.0.0.0/8"),), http=True)
     client = guard(answers, reach=opened, dial=dial)
 
     got = send(client, permitted(url, opened))
@@ -239,7 +239,7 @@ def test_the_systems_resolver():
 def test_a_local_receiver_by_name(receive, guard):
     """With loopback opened, the system's resolver and a plain socket reach a local receiver."""
     receiver = receive(OK, None)
-    opened = Reach((ip_network("127.0.0.0/8"), ip_network("::1/128")), http=True)
+    opened = EgressPolicy((ip_network("127.0.0.0/8"), ip_network("::1/128")), http=True)
 
     result = send(
         guard(reach=opened, resolve=look_up), to(receiver, scheme="http", host="localhost")
@@ -270,7 +270,7 @@ def test_sends_exactly_the_given_headers(receive, guard):
 
     answer = guard().send(url, "PATCH", headers, b"[1]")
 
-    assert answer == Answer(200, None)
+    assert answer == Response(200, None)
     host = {"Host": f"{HOST}:{receiver.port}", "Content-Length": "3"}
     request = ("PATCH //a/../b%2F?q=%7E HTTP/1.1", {**host, **headers}, b"[1]")
     assert receiver.requests == [request]
@@ -302,7 +302,7 @@ def test_an_ipv6_address_as_host(receive, guard):
     """An IPv6 literal has its brackets in Host."""
     receiver = receive(OK, None)
     dial, dialled = all_to(receiver)
-    opened = Reach((ip_network("fd00::/8"),), http=True)
+    opened = EgressPolicy((ip_network("fd00::/8"),), http=True)
 
     result = send(guard(reach=opened, dial=dial), permitted("http://[fd00:0::1]:81/", opened))
 

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from channels import guard as guard_module
-from channels.guard import Answer, BlockedError, Guard, NoAnswerError
+from channels.guard import BlockedError, Guard, NoAnswerError, Response
 from channels.webhook import outcome, retry_after
-from dispatcher.integrations.webhook import Reach, parse, permitted
-from dispatcher.outcomes import Delivered, Permanent, Retry
+from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
+from dispatcher.integrations.webhook import EgressPolicy, parse, permitted
 
 HOST = "hook.example.org"
 URL = f"https://{HOST}/h"
@@ -121,9 +121,9 @@ def test_one_bad_answer_among_good_ones_blocks_the_name(line, connects, before, 
     """Wherever it stands and whatever hides it: nothing is dialled, and no socket connects."""
     dial, dialled = line
     answers = [*before, bad, *after]
-    guard = Guard(reach=Reach(), dial=dial, resolve=lambda _host, _port: answers)
+    guard = Guard(reach=EgressPolicy(), dial=dial, resolve=lambda _host, _port: answers)
 
-    result = sent(guard, permitted(URL, Reach()))
+    result = sent(guard, permitted(URL, EgressPolicy()))
 
     assert (result, dialled, connects) == ("blocked", [], [])
 
@@ -134,9 +134,9 @@ def test_the_address_that_was_checked_is_the_one_dialled(line, connects, answers
     """Of good answers the first is dialled, as an address: nothing is looked up again."""
     dial, dialled = line
     dialled.clear()
-    guard = Guard(reach=Reach(), dial=dial, resolve=lambda _host, _port: answers)
+    guard = Guard(reach=EgressPolicy(), dial=dial, resolve=lambda _host, _port: answers)
 
-    result = sent(guard, permitted(URL, Reach()))
+    result = sent(guard, permitted(URL, EgressPolicy()))
 
     assert (result, dialled, connects) == ("tls_failed", answers[:1], [])
 
@@ -165,7 +165,7 @@ def test_opened_ranges_open_nothing_beside_them(line, connects, opened, answers,
     dialled.clear()
     scheme, port = scheme_and_port
     networks = tuple(map(ip_network, opened))
-    reach = Reach(networks, http=True)
+    reach = EgressPolicy(networks, http=True)
     guard = Guard(reach=reach, dial=dial, resolve=lambda _host, _port: answers)
     inside = [any(ip_address(one) in network for network in networks) for one in answers]
     public = [one in {"93.184.216.34", "1.1.1.1", "2600::1", "2a00:1450::8", "223.255.255.1"}
@@ -193,10 +193,10 @@ def test_opened_ranges_open_nothing_beside_them(line, connects, opened, answers,
 def test_a_name_that_looks_odd_is_a_name(url, line, connects):
     """What a name looks like decides nothing: what it stands for does."""
     dial, dialled = line
-    inner = Guard(reach=Reach(), dial=dial, resolve=lambda _host, _port: ["127.0.0.1"])
-    outer = Guard(reach=Reach(), dial=dial, resolve=lambda _host, _port: ["1.1.1.1"])
+    inner = Guard(reach=EgressPolicy(), dial=dial, resolve=lambda _host, _port: ["127.0.0.1"])
+    outer = Guard(reach=EgressPolicy(), dial=dial, resolve=lambda _host, _port: ["1.1.1.1"])
 
-    results = [sent(guard, permitted(url, Reach())) for guard in (inner, outer)]
+    results = [sent(guard, permitted(url, EgressPolicy())) for guard in (inner, outer)]
 
     assert (results, dialled, connects) == (["blocked", "tls_failed"], ["1.1.1.1"], [])
 
@@ -223,7 +223,9 @@ TARGETS = st.from_regex(
 def test_one_request_and_not_a_byte_more(headers, target, method, body):
     """The bytes on the wire are one request line, the given headers, and a body of its length."""
     ours, theirs = socket.socketpair()
-    guard = Guard(reach=Reach(http=True), dial=lambda *_: ours, resolve=lambda *_: ["1.1.1.1"])
+    guard = Guard(
+        reach=EgressPolicy(http=True), dial=lambda *_: ours, resolve=lambda *_: ["1.1.1.1"]
+    )
     url = permitted(f"http://{HOST}{target}", guard.reach)
     theirs.sendall(OK)
     ours_too = {"User-Agent": "t", "Accept-Encoding": "identity"}
@@ -237,7 +239,7 @@ def test_one_request_and_not_a_byte_more(headers, target, method, body):
     head, _, rest = received.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     named = dict(line.split(": ", 1) for line in lines)
-    assert (answer, first) == (Answer(200, None), f"{method} {target} HTTP/1.1")
+    assert (answer, first) == (Response(200, None), f"{method} {target} HTTP/1.1")
     frame = {"Host": HOST, "Content-Length": str(len(body))}
     assert (named, rest) == ({**frame, **headers, **ours_too}, body)
     assert len(lines) == len(headers) + 4
@@ -321,7 +323,9 @@ def test_any_bytes_at_all_are_an_answer_or_a_word(data):
     ours, theirs = socket.socketpair()
     theirs.sendall(data)
     theirs.shutdown(socket.SHUT_WR)
-    guard = Guard(reach=Reach(http=True), dial=lambda *_: ours, resolve=lambda *_: ["1.1.1.1"])
+    guard = Guard(
+        reach=EgressPolicy(http=True), dial=lambda *_: ours, resolve=lambda *_: ["1.1.1.1"]
+    )
 
     result = sent(guard, permitted(f"http://{HOST}/", guard.reach))
 
@@ -363,7 +367,7 @@ def test_any_retry_after_is_a_wish_or_nonsense(value, now):
 @given(st.integers(100, 999))
 def test_every_status_has_an_outcome(status):
     """Three classes, and no number falls between them."""
-    result = outcome(Answer(status, None), HOST, 0.0)
+    result = outcome(Response(status, None), HOST, 0.0)
 
     expected = Delivered if 200 <= status < 300 else (Permanent, Retry)
     assert isinstance(result, expected)

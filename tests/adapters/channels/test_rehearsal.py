@@ -6,9 +6,9 @@ import pytest
 
 from channels.mailbox import KEPT, Mailbox
 from channels.test import Rehearsal, channel
+from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
+from dispatcher.delivery.ports import Message
 from dispatcher.integrations.integration import Address
-from dispatcher.outcomes import Delivered, Permanent, Retry
-from dispatcher.ports import Message
 
 NOW = 1_800_000_000.125
 DELIVERY = "01a3185c-5000-7002-9944-c9c3269e0d37"

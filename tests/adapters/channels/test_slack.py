@@ -9,9 +9,9 @@ import pytest
 
 from channels.directory import FOUND, MISSING, Directory
 from channels.slack import channel, probe
+from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
 from dispatcher.errors import UnavailableError
 from dispatcher.integrations.integration import Address
-from dispatcher.outcomes import Delivered, Permanent, Retry
 from tests.adapters.channels.contract import (
     AFTER,
     DELIVERY,
@@ -23,7 +23,7 @@ from tests.adapters.channels.contract import (
     injections,
     message_for,
 )
-from tools.peers.slack_server import TOKEN, Answer, SlackPeer, error
+from tools.fake_servers.slack_server import TOKEN, Response, SlackPeer, error
 
 ADA = "U024BE7LH"
 DM = "D024BE7LH"
@@ -34,10 +34,12 @@ ANSWERS = {
     Trouble.TRANSIENT: error("internal_error"),
     Trouble.RETRY_AFTER: error("ratelimited", 429, Retry_After=str(AFTER)),
     Trouble.PERMANENT: error("is_archived"),
-    Trouble.SLOW: Answer(hangs=True),
-    Trouble.GARBAGE: Answer(f"<html>{ECHO}</html>".encode(), headers={"Content-Type": "text/html"}),
-    Trouble.HUGE: Answer(b'{"ok": true, "x": "' + ECHO.encode() * 200_000 + b'"}'),
-    Trouble.LOST: Answer(acts=True, drops=True),
+    Trouble.SLOW: Response(hangs=True),
+    Trouble.GARBAGE: Response(
+        f"<html>{ECHO}</html>".encode(), headers={"Content-Type": "text/html"}
+    ),
+    Trouble.HUGE: Response(b'{"ok": true, "x": "' + ECHO.encode() * 200_000 + b'"}'),
+    Trouble.LOST: Response(acts=True, drops=True),
 }
 
 
@@ -380,17 +382,17 @@ def test_a_message_that_stays_too_long_is_refused(bench):
     [
         (error("ratelimited", Retry_After="3"), Retry("ratelimited", "", 3.0)),
         (error("service_unavailable", 503), Retry("service_unavailable", "")),
-        (Answer(b"<html>", 502), Retry("http_502", "")),
-        (Answer(b"", 408), Retry("http_408", "")),
-        (Answer(b"", 302, {"Location": "https://example.com"}), Permanent("http_302", "")),
-        (Answer(b"", 404), Permanent("http_404", "")),
-        (Answer({}), Retry("invalid_answer", "")),
-        (Answer(b"[1]"), Retry("invalid_answer", "")),
-        (Answer(b"[" * 100_000), Retry("invalid_answer", "")),
+        (Response(b"<html>", 502), Retry("http_502", "")),
+        (Response(b"", 408), Retry("http_408", "")),
+        (Response(b"", 302, {"Location": "https://example.com"}), Permanent("http_302", "")),
+        (Response(b"", 404), Permanent("http_404", "")),
+        (Response({}), Retry("invalid_answer", "")),
+        (Response(b"[1]"), Retry("invalid_answer", "")),
+        (Response(b"[" * 100_000), Retry("invalid_answer", "")),
         (error(f"{ECHO} <b>"), Retry("invalid_answer", "")),
         (error("a_new_code"), Permanent("a_new_code", "")),
         (error("not_in_channel"), Permanent("not_in_channel", "")),
-        (Answer(drops=True), Retry("connection_failed", "")),
+        (Response(drops=True), Retry("connection_failed", "")),
     ],
 )
 def test_refusals_have_a_class(bench, answer, expected):
@@ -405,7 +407,7 @@ def test_refusals_have_a_class(bench, answer, expected):
 @pytest.mark.parametrize("method", ["users.lookupByEmail", "conversations.open"])
 @pytest.mark.parametrize(
     "answer",
-    [error("ratelimited"), Answer({"ok": True}), Answer({"ok": True, "user": {"id": "?"}})],
+    [error("ratelimited"), Response({"ok": True}), Response({"ok": True, "user": {"id": "?"}})],
 )
 def test_a_lookup_that_fails_is_tried_again(bench, method, answer):
     """Nothing is posted, nothing is remembered."""
@@ -418,7 +420,7 @@ def test_a_lookup_that_fails_is_tried_again(bench, method, answer):
 
 def test_an_answer_without_ids_is_a_delivery(bench):
     """Slack said ok: a retry would post it twice."""
-    bench.peer.script("chat.postMessage", Answer({"ok": True, "ts": ["?"]}))
+    bench.peer.script("chat.postMessage", Response({"ok": True, "ts": ["?"]}))
 
     assert bench.deliver() == Delivered({})
 
@@ -473,7 +475,7 @@ def test_proxies_of_the_environment_are_passed_by(bench, monkeypatch):
 def test_nothing_of_slack_is_logged(bench, caplog):
     """Neither the token nor what the peer says; (botocore at DEBUG is another matter)."""
     caplog.set_level("DEBUG")
-    bench.peer.script("chat.postMessage", ANSWERS[Trouble.GARBAGE], Answer(drops=True))
+    bench.peer.script("chat.postMessage", ANSWERS[Trouble.GARBAGE], Response(drops=True))
 
     bench.deliver()
     bench.deliver()
@@ -485,7 +487,7 @@ def test_nothing_of_slack_is_logged(bench, caplog):
 def test_the_probe_asks_slack(environ, aws, peer):
     """A token that works is healthy, and each trouble has a short word."""
     probe(environ, aws)
-    peer.script("auth.test", error("account_inactive"), Answer(ECHO.encode(), 500))
+    peer.script("auth.test", error("account_inactive"), Response(ECHO.encode(), 500))
     troubles = []
     for settings in (environ, environ, {**environ, "SLACK_BOT_TOKEN_SECRET": "none"}):
         with pytest.raises(UnavailableError) as raised:
@@ -501,7 +503,7 @@ def test_the_probe_asks_slack(environ, aws, peer):
 
 def test_the_probe_is_bounded(environ, aws, peer):
     """A workspace that hangs is down within two seconds."""
-    peer.script("auth.test", Answer(hangs=True))
+    peer.script("auth.test", Response(hangs=True))
 
     with pytest.raises(UnavailableError, match="Slack did not answer"):
         probe(environ, aws)

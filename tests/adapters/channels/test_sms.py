@@ -9,8 +9,8 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sns import sns_backends
 
 from channels.sms import attributes, channel
+from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
 from dispatcher.integrations.integration import Address
-from dispatcher.outcomes import Delivered, Permanent, Retry
 from tests.adapters.channels.aws_peer import (
     ON_AWS,
     AwsBench,

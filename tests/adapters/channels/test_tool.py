@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from channels.tool import LARGEST_ENTRY, channel, detail
+from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
 from dispatcher.integrations.integration import Address
-from dispatcher.outcomes import Delivered, Permanent, Retry
 from tests.adapters.channels.aws_peer import ON_AWS, AwsBench, http, json_error, peer_of
 from tests.adapters.channels.contract import DELIVERY, ChannelContract, injections, message_for
 

@@ -17,14 +17,14 @@ import standardwebhooks
 import trustme
 
 from channels import webhook
-from channels.guard import Answer, Guard
+from channels.guard import Guard, Response
 from channels.webhook import Webhook, outcome, retry_after
 from dispatcher import VERSION
+from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
+from dispatcher.delivery.ports import Message
 from dispatcher.errors import BrokenSettingError
 from dispatcher.integrations.integration import Address
-from dispatcher.integrations.webhook import Reach
-from dispatcher.outcomes import Delivered, Permanent, Retry
-from dispatcher.ports import Message
+from dispatcher.integrations.webhook import EgressPolicy
 
 CASES = json.loads((Path(__file__).parents[2] / "data" / "bad_inputs.json").read_text())["cases"]
 HOST = "hook.example.org"
@@ -265,7 +265,7 @@ def test_corpus_of_answers(case, receive, guard, tls):
 )
 def test_outcome_of_a_status(status, expect):
     """2xx is delivered, what may pass is retried, 410 asks to disable, the rest is final."""
-    answer = Answer(status, None)
+    answer = Response(status, None)
 
     result = outcome(answer, "h", NOW)
 
@@ -355,7 +355,7 @@ def test_a_name_that_does_not_resolve_is_retried(guard):
 )
 def test_checks_again_before_sending(url, config, detail, guard, connects):
     """What is stored is held to the rules of today, which may be stricter than once."""
-    channel = Webhook(guard(reach=Reach()))
+    channel = Webhook(guard(reach=EgressPolicy()))
 
     result = channel.deliver(message(url, config=config))
 
@@ -390,7 +390,7 @@ def test_built_from_the_environment():
 
     built = webhook.channel(environ, lambda service: pytest.fail(f"asked for {service}"))
 
-    assert built == Webhook(Guard(reach=Reach((ip_network("127.0.0.0/8"),), http=True)))
+    assert built == Webhook(Guard(reach=EgressPolicy((ip_network("127.0.0.0/8"),), http=True)))
 
 
 def test_broken_options_build_nothing():

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.mime import Sender, compose
+from dispatcher.delivery.ports import Message
 from dispatcher.integrations.integration import Address
-from dispatcher.ports import Message
 
 SENDER = Sender("Nöws", "news@example.org")
 HEADERS = {

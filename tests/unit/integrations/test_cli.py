@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dispatcher.configuration.bodies import override_config
 from dispatcher.errors import InvalidInputError
-from dispatcher.inputs import override_config
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.integration import Address, Recipient
 
@@ -20,11 +20,13 @@ def test_a_config_holds_one_key(told):
 
 @pytest.mark.parametrize("config", [{"include_agent_info": 1}, {"colour": True}])
 def test_anything_else_is_refused(config):
-    """A flaw is told at the key."""
+    """A field_error is told at the key."""
     with pytest.raises(InvalidInputError) as caught:
         override_config(CLI, config, {})
 
-    assert [flaw.pointer for flaw in caught.value.flaws] == [f"/config/{next(iter(config))}"]
+    assert [field_error.pointer for field_error in caught.value.field_errors] == [
+        f"/config/{next(iter(config))}"
+    ]
 
 
 def test_a_message_goes_to_the_users_mailbox():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dispatcher.configuration.bodies import override_config
 from dispatcher.errors import InvalidInputError
-from dispatcher.inputs import override_config
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.integration import Address, Recipient
 
@@ -47,11 +47,11 @@ def test_a_config_holds_six_keys():
     ],
 )
 def test_each_key_has_its_rule(key, value):
-    """A flaw is told at the key."""
+    """A field_error is told at the key."""
     with pytest.raises(InvalidInputError) as caught:
         override_config(SLACK, {key: value}, {})
 
-    assert [flaw.pointer for flaw in caught.value.flaws] == [f"/config/{key}"]
+    assert [field_error.pointer for field_error in caught.value.field_errors] == [f"/config/{key}"]
 
 
 @pytest.mark.parametrize(

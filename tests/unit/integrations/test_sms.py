@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dispatcher.configuration.bodies import override_config
 from dispatcher.errors import BrokenSettingError, InvalidInputError
-from dispatcher.inputs import override_config
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.integration import Address, Recipient
 
@@ -56,8 +56,11 @@ def test_a_number_that_could_cost_more_is_refused(number, countries, reason):
     with pytest.raises(InvalidInputError) as caught:
         override_config(SMS, {"phone_number": number}, {"SMS_ALLOWED_COUNTRIES": countries})
 
-    [flaw] = caught.value.flaws
-    assert (flaw.pointer, flaw.detail[: len(reason)]) == ("/config/phone_number", reason)
+    [field_error] = caught.value.field_errors
+    assert (field_error.pointer, field_error.detail[: len(reason)]) == (
+        "/config/phone_number",
+        reason,
+    )
 
 
 @pytest.mark.parametrize("value", ["us", "USA", "US, CA", "US,", "*"])
@@ -90,11 +93,11 @@ def test_sms_is_there_where_an_operator_turned_it_on(value, configured):
     ],
 )
 def test_each_key_has_its_rule(key, value):
-    """A flaw is told at the key."""
+    """A field_error is told at the key."""
     with pytest.raises(InvalidInputError) as caught:
         override_config(SMS, {key: value}, {})
 
-    assert [flaw.pointer for flaw in caught.value.flaws] == [f"/config/{key}"]
+    assert [field_error.pointer for field_error in caught.value.field_errors] == [f"/config/{key}"]
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dispatcher.configuration.bodies import override_config
 from dispatcher.errors import InvalidInputError
-from dispatcher.inputs import override_config
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.integration import Address, Recipient
 
@@ -43,11 +43,11 @@ def test_a_config_says_how_to_fail(config):
     ],
 )
 def test_each_key_has_its_rule(key, value):
-    """A flaw is told at the key."""
+    """A field_error is told at the key."""
     with pytest.raises(InvalidInputError) as caught:
         override_config(TEST, {key: value}, {})
 
-    assert [flaw.pointer for flaw in caught.value.flaws] == [f"/config/{key}"]
+    assert [field_error.pointer for field_error in caught.value.field_errors] == [f"/config/{key}"]
 
 
 def test_a_message_goes_to_the_user():
@@ -73,8 +73,10 @@ def test_a_crash_is_for_stages_where_people_try_things_out(environ, allowed):
 
     try:
         override_config(TEST, config, environ)
-        flaws = ()
+        field_errors = ()
     except InvalidInputError as error:
-        flaws = error.flaws
+        field_errors = error.field_errors
 
-    assert [flaw.pointer for flaw in flaws] == ([] if allowed else ["/config/failure"])
+    assert [field_error.pointer for field_error in field_errors] == (
+        [] if allowed else ["/config/failure"]
+    )

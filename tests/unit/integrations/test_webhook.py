@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.errors import BrokenSettingError, Flaw, InvalidInputError
-from dispatcher.inputs import override_config
+from dispatcher.configuration.bodies import override_config
+from dispatcher.errors import BrokenSettingError, FieldError, InvalidInputError
 from dispatcher.integrations.integration import Address, Recipient
-from dispatcher.integrations.webhook import INTEGRATION, Reach, parse, permitted, reach
+from dispatcher.integrations.webhook import INTEGRATION, EgressPolicy, parse, permitted, reach
 
 CASES = json.loads((Path(__file__).parents[2] / "data" / "bad_inputs.json").read_text())["cases"]
 SECRETS = INTEGRATION.secrets
@@ -137,8 +137,8 @@ def test_messages_hold_no_secret():
     with pytest.raises(InvalidInputError) as refused:
         override_config(INTEGRATION, config, {})
 
-    (flaw,) = refused.value.flaws
-    assert (flaw.pointer, "t0ken" in flaw.detail, "pa55" in flaw.detail) == (
+    (field_error,) = refused.value.field_errors
+    assert (field_error.pointer, "t0ken" in field_error.detail, "pa55" in field_error.detail) == (
         "/config/url",
         False,
         False,
@@ -193,7 +193,7 @@ def test_reads_what_operators_opened():
     opened, default = reach(environ), reach({"WEBHOOK_ALLOWED_CIDRS": " "})
 
     ranges = tuple(map(ip_network, ("127.0.0.0/8", "10.0.0.0/8", "fd00::/8")))
-    assert (opened, default) == (Reach(ranges, http=True), Reach())
+    assert (opened, default) == (EgressPolicy(ranges, http=True), EgressPolicy())
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_default_ports_are_the_same_receiver():
     """An origin does not depend on case or on whether a default port is written."""
     texts = ("https://a.example.com", "https://A.example.com:443/x?y")
 
-    origins = {permitted(text, Reach()).origin for text in texts}
+    origins = {permitted(text, EgressPolicy()).origin for text in texts}
 
     assert origins == {("https", "a.example.com", 443)}
 
@@ -256,7 +256,7 @@ def test_default_ports_are_the_same_receiver():
 def test_a_refusal_says_what_helps(url, advice):
     """Not what leads to the next refusal."""
     with pytest.raises(ValueError, match=r"^(must|names) ") as refusal:
-        permitted(url, Reach())
+        permitted(url, EgressPolicy())
 
     assert str(refusal.value) == advice
 
@@ -430,39 +430,42 @@ NOTHING = "*** keeps a stored value and there is none here: send a value"
 
 
 @pytest.mark.parametrize(
-    ("new", "flaws"),
+    ("new", "field_errors"),
     [
         (
             {"url": "https://b.example.com/?t=***", "headers": {"Authorization": "***"}},
-            (Flaw("/config/headers/Authorization", ELSEWHERE), Flaw("/config/url", ELSEWHERE)),
+            (
+                FieldError("/config/headers/Authorization", ELSEWHERE),
+                FieldError("/config/url", ELSEWHERE),
+            ),
         ),
         (
             {"url": "https://a.example.com:8443/", "headers": {"X~/Y": "***"}},
-            (Flaw("/config/headers/X~0~1Y", ELSEWHERE),),
+            (FieldError("/config/headers/X~0~1Y", ELSEWHERE),),
         ),
         (
             {"url": "http://a.example.com:443/", "headers": {"X~/Y": "***"}},
-            (Flaw("/config/headers/X~0~1Y", ELSEWHERE),),
+            (FieldError("/config/headers/X~0~1Y", ELSEWHERE),),
         ),
-        ({"headers": {"X~/Y": "***"}}, (Flaw("/config/headers/X~0~1Y", ELSEWHERE),)),
+        ({"headers": {"X~/Y": "***"}}, (FieldError("/config/headers/X~0~1Y", ELSEWHERE),)),
         (
             {"url": "https://a.example.com/?u=***", "headers": {"X": "***"}},
-            (Flaw("/config/headers/X", NOTHING), Flaw("/config/url", NOTHING)),
+            (FieldError("/config/headers/X", NOTHING), FieldError("/config/url", NOTHING)),
         ),
         (
             {"url": "https://a.example.com/?t=***&t=***&t=***"},
-            (Flaw("/config/url", NOTHING),),
+            (FieldError("/config/url", NOTHING),),
         ),
     ],
 )
-def test_never_sends_a_secret_elsewhere(new, flaws):
+def test_never_sends_a_secret_elsewhere(new, field_errors):
     """A placeholder with another receiver, or with nothing stored, is refused by its pointer."""
     shown, secrets = SECRETS.conceal(STORED)
 
     with pytest.raises(InvalidInputError) as refused:
         SECRETS.keep(new, shown, secrets)
 
-    assert refused.value.flaws == flaws
+    assert refused.value.field_errors == field_errors
 
 
 def test_a_creation_has_nothing_to_keep():
@@ -472,9 +475,9 @@ def test_a_creation_has_nothing_to_keep():
     with pytest.raises(InvalidInputError) as refused:
         SECRETS.keep(new, {}, {})
 
-    assert refused.value.flaws == (
-        Flaw("/config/headers/A", NOTHING),
-        Flaw("/config/url", NOTHING),
+    assert refused.value.field_errors == (
+        FieldError("/config/headers/A", NOTHING),
+        FieldError("/config/url", NOTHING),
     )
 
 
@@ -497,7 +500,7 @@ def test_kept_values_count_for_the_length():
         SECRETS.keep(new, shown, secrets)
 
     detail = "with its stored values is longer than 2048 characters"
-    assert refused.value.flaws == (Flaw("/config/url", detail),)
+    assert refused.value.field_errors == (FieldError("/config/url", detail),)
 
 
 def test_issues_a_signing_secret():

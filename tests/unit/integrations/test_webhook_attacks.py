@@ -17,12 +17,12 @@ from dispatcher.integrations.webhook import (
     PORTS,
     RESERVED_HEADERS,
     RESERVED_PREFIXES,
-    Reach,
+    EgressPolicy,
     permitted,
     written_headers,
 )
 
-STRICT = Reach()
+STRICT = EgressPolicy()
 FULLWIDTH = {ord("0") + digit: 0xFF10 + digit for digit in range(10)} | {ord("."): 0x3002}
 CIRCLED = {ord("0") + digit: 0x245F + digit for digit in range(1, 10)}
 ARABIC = {ord("0") + digit: 0x0660 + digit for digit in range(10)}

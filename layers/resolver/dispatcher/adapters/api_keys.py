@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.access import EVERY_USER, SCOPES
+from dispatcher.access.policy import EVERY_USER, SCOPES
+from dispatcher.access.ports import ApiKey
 from dispatcher.adapters.aws import unavailable_if_it_fails
-from dispatcher.adapters.kept import Kept
 from dispatcher.errors import BrokenSettingError
 from dispatcher.identifiers import USER_ID
-from dispatcher.ports import ApiKey
 from dispatcher.strict_json import MalformedJsonError, read_json
+from dispatcher.ttl_cache import TtlCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dispatcher.ports import Clock
+    from dispatcher.access.ports import Clock
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -31,7 +31,7 @@ class SecretApiKeys:
     def __init__(self, secrets: Callable[[], Any], name: str, clock: Clock) -> None:
         self._secrets = secrets
         self._name = name
-        self._kept = Kept(self._read, clock)
+        self._kept = TtlCache(self._read, clock.now)
 
     def all(self, *, anew: bool = False) -> Sequence[ApiKey]:
         """Return all, ``anew`` if one is missing."""

@@ -10,17 +10,17 @@ from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from dispatcher.adapters.aws import unavailable_if_it_fails
-from dispatcher.errors import DispatcherError, RefusedError, UnavailableError
-from dispatcher.ports import Page
-from dispatcher.protocol import Change, Put
+from dispatcher.delivery.ports import Page
+from dispatcher.delivery.protocol import Change, Put
+from dispatcher.errors import ConditionFailed, DispatcherError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from dispatcher.delivery import Item
-    from dispatcher.protocol import Clause, Key, Write
+    from dispatcher.delivery.protocol import Clause, Key, Write
+    from dispatcher.delivery.rows import Item
 
 CONFLICT_TRIES = 6
 """Times that a transaction is tried while another one holds a row.
@@ -338,12 +338,12 @@ def _without(rows: list[Item], names: tuple[str, ...]) -> Iterator[Item]:
         yield {name: value for name, value in row.items() if name not in names}
 
 
-def refusal(error: ClientError) -> RefusedError | None:
+def refusal(error: ClientError) -> ConditionFailed | None:
     """Read a refused condition, or return ``None`` for an error of another kind."""
     answer: Mapping[str, Any] = error.response
     if answer["Error"]["Code"] != "ConditionalCheckFailedException":
         return None
-    return RefusedError({0: from_item(answer["Item"]) if answer.get("Item") else None})
+    return ConditionFailed({0: from_item(answer["Item"]) if answer.get("Item") else None})
 
 
 def _reasons(error: ClientError) -> list[Attributes]:
@@ -360,14 +360,14 @@ def _in_conflict(error: ClientError) -> bool:
     return "TransactionConflict" in codes and "ConditionalCheckFailed" not in codes
 
 
-def _cancellation(error: ClientError) -> RefusedError | UnavailableError | None:
+def _cancellation(error: ClientError) -> ConditionFailed | UnavailableError | None:
     refused = {
         index: from_item(reason["Item"]) if reason.get("Item") else None
         for index, reason in enumerate(_reasons(error))
         if reason.get("Code") == "ConditionalCheckFailed"
     }
     if refused:
-        return RefusedError(refused)
+        return ConditionFailed(refused)
     codes = {
         reason["Code"] for reason in _reasons(error) if reason.get("Code") not in {None, "None"}
     }

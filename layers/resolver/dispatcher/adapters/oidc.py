@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from dispatcher.adapters.kept import Kept
-from dispatcher.adapters.machine import ThreadWatchdog
+from dispatcher.adapters.system import ThreadWatchdog
 from dispatcher.errors import UnauthenticatedError, UnavailableError
 from dispatcher.strict_json import MalformedJsonError, read_json
+from dispatcher.ttl_cache import TtlCache
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dispatcher.ports import Clock
+    from dispatcher.access.ports import Clock
 
 ALGORITHMS = {"RSA": "RS256", "EC": "ES256"}
 """By type of key. Anything else (``none``, a shared secret) is no proof."""
@@ -46,7 +46,7 @@ class OidcTokens:
         self._audience = audience
         self._jwks_uri = jwks_uri
         self._watchdog = ThreadWatchdog()
-        self._keys = Kept(self._fetched, clock)
+        self._keys = TtlCache(self._fetched, clock.now)
 
     def claims(self, token: str) -> Mapping[str, Any]:
         """Return what a token of ours says."""

@@ -9,13 +9,13 @@ from botocore.exceptions import ClientError
 
 from dispatcher.adapters.aws import unavailable_if_it_fails
 from dispatcher.adapters.dynamodb import Expressions, from_item, refusal
+from dispatcher.configuration.resolution import Override, UserOverrides
 from dispatcher.integrations import catalogue
-from dispatcher.resolution import Override, UserOverrides
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from dispatcher.delivery import Item
+    from dispatcher.delivery.rows import Item
 
 
 class OverrideTable:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dispatcher.adapters.aws import unavailable_if_it_fails
-from dispatcher.doorbells import Doorbell, encode
+from dispatcher.delivery.doorbells import Doorbell, encode
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

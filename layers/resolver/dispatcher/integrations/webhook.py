@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from typing_extensions import TypedDict
 
-from dispatcher.errors import BrokenSettingError, Flaw, InvalidInputError
+from dispatcher.errors import BrokenSettingError, FieldError, InvalidInputError
 from dispatcher.integrations.integration import (
     PLACEHOLDER,
     Address,
@@ -112,7 +112,7 @@ class Url(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class EgressPolicy:
     """What operators, never users, opened beyond https to the public internet."""
 
     allowed: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -123,7 +123,7 @@ class Reach:
         return any(address in network for network in self.allowed)
 
 
-def reach(environ: Mapping[str, str]) -> Reach:
+def reach(environ: Mapping[str, str]) -> EgressPolicy:
     """Read ``WEBHOOK_ALLOWED_CIDRS`` and ``WEBHOOK_ALLOW_HTTP``."""
     ranges = environ.get("WEBHOOK_ALLOWED_CIDRS", "").strip()
     try:
@@ -135,7 +135,7 @@ def reach(environ: Mapping[str, str]) -> Reach:
     if http not in {"", "true", "false"}:
         detail = f"is {http!r}: set it to true or false, or leave it empty"
         raise BrokenSettingError("WEBHOOK_ALLOW_HTTP", detail)
-    return Reach(allowed, http == "true")
+    return EgressPolicy(allowed, http == "true")
 
 
 def parse(text: str) -> Url:
@@ -162,7 +162,7 @@ def parse(text: str) -> Url:
     return Url(text, scheme, host, port, target, _ipv4(host))
 
 
-def permitted(text: str, opened: Reach) -> Url:
+def permitted(text: str, opened: EgressPolicy) -> Url:
     """Parse a URL and hold it to the policy; what its name stands for is the sender's matter."""
     url = parse(text)
     if url.scheme == "http" and not opened.http:
@@ -288,7 +288,7 @@ class WebhookSecrets:
 
     def keep(self, new: Config, shown: Config, secrets: Config) -> Config:
         """Keep a stored value only for its receiver: scheme, host and port must be the same."""
-        flaws: list[Flaw] = []
+        field_errors: list[FieldError] = []
         same_receiver = _origin(new) == _origin(shown)
 
         def recall(value: str, stored: Sequence[str], pointer: str) -> str:
@@ -297,8 +297,8 @@ class WebhookSecrets:
             if stored and same_receiver:
                 return stored[0]
             reason = "for the same scheme, host and port" if stored else "and there is none here"
-            flaws.append(
-                Flaw(pointer, f"{PLACEHOLDER} keeps a stored value {reason}: send a value")
+            field_errors.append(
+                FieldError(pointer, f"{PLACEHOLDER} keeps a stored value {reason}: send a value")
             )
             return value
 
@@ -322,9 +322,9 @@ class WebhookSecrets:
             kept["url"] = f"{front}?{_joined(pairs)}"
             if len(kept["url"]) > LONGEST_URL:
                 detail = f"with its stored values is longer than {LONGEST_URL} characters"
-                flaws.append(Flaw("/config/url", detail))
-        if flaws:
-            raise InvalidInputError(*flaws)
+                field_errors.append(FieldError("/config/url", detail))
+        if field_errors:
+            raise InvalidInputError(*field_errors)
         return kept
 
     def issue(self, random: Callable[[int], bytes]) -> Config:

@@ -1,0 +1,45 @@
+"""The outcome bus: one event per delivery that has ended, told in ``docs/outcome-events.md``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dispatcher.adapters.aws import unavailable_if_it_fails
+from dispatcher.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+    from dispatcher.delivery.rows import Delivery
+
+SOURCE = "integration-dispatcher"
+DETAIL_TYPE = "delivery.finished"
+
+
+@dataclass(frozen=True, slots=True)
+class EventBridgePublisher:
+    """Implements ``ports.Outcomes`` with EventBridge."""
+
+    events: EventBridgeClient
+    bus: str
+
+    def tell(self, ended: Delivery) -> None:
+        """Put the event on the bus."""
+        detail = json.dumps(ended.as_json(), ensure_ascii=False, separators=(",", ":"))
+        with unavailable_if_it_fails():
+            answer = self.events.put_events(
+                Entries=[
+                    {
+                        "EventBusName": self.bus,
+                        "Source": SOURCE,
+                        "DetailType": DETAIL_TYPE,
+                        "Detail": detail,
+                    }
+                ]
+            )
+        [entry] = answer.get("Entries") or [{}]
+        if "EventId" not in entry:
+            # The call succeeded, and its one entry did not.
+            raise UnavailableError(f"PutEvents took no event: {entry.get('ErrorCode', 'unknown')}")

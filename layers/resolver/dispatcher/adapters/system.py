@@ -1,0 +1,114 @@
+"""What the machine itself gives: time, randomness and a bounded wait."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+import uuid
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Result = TypeVar("Result")
+Inbox = SimpleQueue[tuple[Future[Any], "Callable[[], Any]"]]
+"""Where a thread of the watchdog gets its work, and what to tell the outcome to."""
+
+
+class SystemClock:
+    """Implements ``ports.Clock``."""
+
+    def now(self) -> float:
+        """Return the seconds since 1970, to the millisecond."""
+        return round(time.time(), 3)
+
+    def monotonic(self) -> float:
+        """Return seconds that only ever grow."""
+        return time.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+class SystemIdGenerator:
+    """Implements ``ports.IdGenerator``."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def delivery_id(self, now: float) -> str:
+        """Return a UUIDv7 (RFC 9562, 5.7).
+
+        Milliseconds, then a counter, so that ids of one process sort as made.
+        """
+        with self._lock:
+            # 12 bits of rand_a count within (and, when full, beyond) the millisecond: method 1 of
+            # RFC 9562, 6.2.
+            self._last = max(int(now * 1000) << 12, self._last + 1)
+            tick = self._last
+        value = (
+            (tick >> 12) << 80
+            | 0x7 << 76
+            | (tick & 0xFFF) << 64
+            | 0b10 << 62
+            | secrets.randbits(62)
+        )
+        return str(uuid.UUID(int=value))
+
+    def token(self) -> str:
+        """Return a fresh random token."""
+        return secrets.token_hex(16)
+
+    def random(self, count: int) -> bytes:
+        """Return random bytes, fit for secrets."""
+        return os.urandom(count)
+
+
+class ThreadWatchdog:
+    """Implements ``ports.Watchdog``.
+
+    The work runs in a thread that is left behind when its time is up; one that is done serves
+    again. Not an executor of Python's: that one begins late what found no thread in time, and waits
+    at the end of the process for what hangs.
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[Inbox] = []
+
+    def within(self, seconds: float, work: Callable[[], Result]) -> Result | None:
+        """Return or raise as ``work`` does, or return ``None`` once ``seconds`` have passed."""
+        running: Future[Result] = Future()
+        try:
+            inbox = self._idle.pop()
+        except IndexError:
+            inbox = SimpleQueue()
+            threading.Thread(target=self._serve, args=(inbox,), daemon=True).start()
+        inbox.put((running, work))
+        try:
+            running.exception(seconds)
+        except TimeoutError:
+            return None
+        return running.result()
+
+    def _serve(self, inbox: Inbox) -> None:
+        while True:
+            running, work = inbox.get()
+            result, error = None, None
+            try:
+                result = work()
+            except BaseException as raised:  # noqa: BLE001 - handed on to the caller above
+                error = raised
+            # Before the result: whoever has it finds this thread idle.
+            self._idle.append(inbox)
+            if error is not None:
+                running.set_exception(error)
+            else:
+                running.set_result(result)
+            # Nothing of it is kept while the thread waits for the next.
+            del running, work, result, error

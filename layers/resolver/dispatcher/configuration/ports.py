@@ -1,0 +1,81 @@
+"""What configuration needs from the world: the table of overrides, the vault and the probes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dispatcher.configuration.resolution import Override, UserOverrides
+    from dispatcher.integrations.integration import Config
+
+
+class Clock(Protocol):
+    """Where time comes from."""
+
+    def now(self) -> float:
+        """Return the seconds since 1970, to the millisecond."""
+
+    def monotonic(self) -> float:
+        """Return seconds that only ever grow, for measuring how long something took."""
+
+
+class IdGenerator(Protocol):
+    """Where randomness comes from."""
+
+    def token(self) -> str:
+        """Return a fresh random token: the author of a write."""
+
+    def random(self, count: int) -> bytes:
+        """Return ``count`` random bytes, fit for secrets."""
+
+
+class Overrides(Protocol):
+    """The table of overrides: one row per user who has any. Reads are consistent."""
+
+    def get(self, user_id: str) -> UserOverrides:
+        """Return the user's overrides, none for a user without a row."""
+
+    def create(
+        self, user_id: str, integration_type: str, override: Override, *, now: float, token: str
+    ) -> None:
+        """Add an override; ``ConditionFailed`` if there is one."""
+
+    def replace(
+        self, user_id: str, integration_type: str, override: Override, *, version: int, token: str
+    ) -> None:
+        """Put an override in place of the one that was read at ``version``.
+
+        Else ``ConditionFailed``.
+        """
+
+    def delete(self, user_id: str, integration_type: str, *, token: str) -> None:
+        """Remove an override, and the row with the last one; else ``ConditionFailed``."""
+
+    def clear(self, user_id: str) -> tuple[str, ...]:
+        """Remove the user's row and return the integration types that it held."""
+
+
+class Vault(Protocol):
+    """Encrypts the secrets of one override, bound to its user and integration type."""
+
+    def seal(self, user_id: str, integration_type: str, secrets: Config) -> tuple[bytes, ...]:
+        """Encrypt a JSON-shaped mapping."""
+
+    def open(self, user_id: str, integration_type: str, sealed: tuple[bytes, ...]) -> Config:
+        """Decrypt what ``seal`` made.
+
+        ``SealedError`` if the key refuses for good.
+        """
+
+
+class Probes(Protocol):
+    """Looks whether what the service stands on, and what it delivers by, can be reached."""
+
+    def all_within(self, seconds: float, integrations: Iterable[str]) -> Mapping[str, str | None]:
+        """Probe everything side by side, each at most ``seconds`` long.
+
+        Tell by name what is wrong, ``None`` where nothing is. An integration that has no peer of
+        its own to probe is left out.
+        """

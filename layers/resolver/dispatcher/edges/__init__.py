@@ -1,0 +1,1 @@
+"""The edges: API Gateway, SQS batches and the authorizer become calls of one use case each."""

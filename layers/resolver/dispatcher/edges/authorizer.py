@@ -1,0 +1,70 @@
+"""The edge of the authorizer: API Gateway asks who sends a request, and whether to let it in.
+
+It asks each time and keeps no answer, for it can only keep one where every kind of credential is
+present. What the caller may do is decided by the handler, see ``access``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dispatcher import wiring
+from dispatcher.edges.log_fields import described
+from dispatcher.errors import UnauthenticatedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class UnauthorizedError(Exception):
+    """API Gateway answers 401 to an error whose whole text is ``Unauthorized``."""
+
+
+class UncheckedError(Exception):
+    """API Gateway answers as its response AUTHORIZER_FAILURE says to any other error."""
+
+
+def check(event: Mapping[str, Any], context: object) -> dict[str, Any]:
+    """Let the request in, with what the handler needs to know about the caller; or raise."""
+    event_log = wiring.event_log()
+    request_id = (event.get("requestContext") or {}).get("requestId")
+    event_log.begin(context, api_request_id=request_id)
+    try:
+        caller = wiring.authentication().caller(
+            _values(event, "authorization"), _values(event, "x-api-key")
+        )
+    except UnauthenticatedError as refusal:
+        event_log.emit("caller.refused", reason=str(refusal))
+        raise UnauthorizedError("Unauthorized") from None
+    except Exception as error:  # noqa: BLE001 - the edge: nothing of a library's text gets out
+        told = described(error)
+        event_log.emit("caller.unchecked", **told)
+        raise UncheckedError("the caller could not be checked; the log says why") from None
+    event_log.emit("caller.known", caller=caller.name)
+    return {
+        "principalId": caller.name,
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Action": "execute-api:Invoke",
+                    "Resource": _whole_stage(str(event["methodArn"])),
+                }
+            ],
+        },
+        "context": caller.as_context(),
+    }
+
+
+def _values(event: Mapping[str, Any], name: str) -> list[str]:
+    headers = event.get("multiValueHeaders") or {}
+    return [value for one, values in headers.items() if one.lower() == name for value in values]
+
+
+def _whole_stage(method_arn: str) -> str:
+    # Not the ARN itself: the path in it is the caller's, and may hold what policies read as a
+    # pattern or a variable. The answer counts for this request alone.
+    api, stage, path = method_arn.split("/", 2)
+    # The local cloud decodes the path, and its * ends with the line: one for each.
+    return f"{api}/{stage}/" + "\n".join("*" for _ in path.split("\n"))

@@ -1,0 +1,133 @@
+"""The queue edge: a batch of SQS records, answered side by side, and who of them must come back.
+
+Not the batch processor of Powertools: it takes records one after the other, refuses an empty
+batch, and raises by default when all failed, which loses all of them if anybody catches it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dispatcher import wiring
+from dispatcher.edges.log_fields import described
+from dispatcher.errors import DispatcherError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+UseCase = TypeVar("UseCase")
+
+LULL = 0.002
+"""Seconds without a new record begun after which one more thread answers.
+
+Python runs one thread at a time: ten that begin together fight for it, and that took longer than to
+answer ten records.
+"""
+
+
+class NamelessRecordError(DispatcherError):
+    """A record failed that has no messageId: only the whole batch can come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One message: its text, the name of its queue and its id (empty if it came without one)."""
+
+    body: str
+    source: str
+    message_id: str
+
+
+def each(
+    event: Mapping[str, Any],
+    context: object,
+    build: Callable[[], UseCase],
+    answer: Callable[[UseCase, Record], None],
+) -> dict[str, list[dict[str, str]]]:
+    """Answer every record of an event and return the partial batch response.
+
+    ``build`` runs once, before the threads: clients are not made side by side, and a broken
+    setting leaves the whole batch in its queue. An ``Exception`` fails its own record alone;
+    what is worse than one (a crash) passes through.
+    """
+    started = time.monotonic()
+    event_log = wiring.event_log()
+    event_log.begin(context)
+    records = [_record(raw) for raw in event.get("Records") or ()]
+    if not records:
+        return {"batchItemFailures": []}
+    errors = _errors(records, build, answer)
+    failed = [(record, error) for record, error in zip(records, errors, strict=True) if error]
+    for record, error in failed:
+        event_log.emit(
+            "message.returned",
+            message_id=record.message_id,
+            source=record.source,
+            **described(error),
+        )
+    event_log.emit(
+        "batch.answered",
+        source=records[0].source,
+        records=len(records),
+        failed=len(failed),
+        duration_ms=round((time.monotonic() - started) * 1000, 1),
+    )
+    # A response with an empty id deletes the message in some clouds and fails the batch in others.
+    if any(not record.message_id for record, _ in failed):
+        raise NamelessRecordError("a record without messageId failed: the whole batch comes back")
+    return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record, _ in failed]}
+
+
+def _errors(
+    records: list[Record],
+    build: Callable[[], UseCase],
+    answer: Callable[[UseCase, Record], None],
+) -> list[Exception | None]:
+    try:
+        use_case = build()
+    except Exception as error:  # noqa: BLE001 - the edge: it is every record's fault, and told so
+        return [error] * len(records)
+    errors: list[Exception | None] = [None] * len(records)
+    waiting = deque(enumerate(records))
+
+    def work() -> None:
+        while True:
+            try:
+                index, record = waiting.popleft()
+            except IndexError:
+                return
+            errors[index] = _tried(use_case, answer, record)
+
+    with ThreadPoolExecutor(len(records)) as pool:
+        working = [pool.submit(work)]
+        left = len(records)
+        while waiting:
+            wait(working, LULL)
+            if len(waiting) == left:
+                working.append(pool.submit(work))
+            left = len(waiting)
+        for one in working:
+            one.result()
+    return errors
+
+
+def _tried(
+    use_case: UseCase, answer: Callable[[UseCase, Record], None], record: Record
+) -> Exception | None:
+    try:
+        answer(use_case, record)
+    except Exception as error:  # noqa: BLE001 - the edge: one record's fault stays its own
+        return error
+    return None
+
+
+def _record(raw: Mapping[str, Any]) -> Record:
+    return Record(
+        body=raw.get("body") or "",
+        source=(raw.get("eventSourceARN") or "").rpartition(":")[2],
+        message_id=raw.get("messageId") or "",
+    )

@@ -1,0 +1,1 @@
+"""Messages from the caller's side: acceptance, requests, history and mailboxes."""

@@ -1,0 +1,121 @@
+"""Strict reading of request bodies: every wrong value with its JSON pointer and what to do.
+
+Imports pydantic: only functions that take a body import this module.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dispatcher.errors import FieldError, InvalidInputError
+from dispatcher.identifiers import UNSTORABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+MOST_FIELD_ERRORS = 20
+"""Flaws that one answer lists: enough to work with, no flood from a body that is nonsense."""
+
+LONGEST_NAME = 64
+"""Characters of a field's name that a pointer shows."""
+
+PLAIN = {
+    "must be a valid boolean": "must be true or false",
+    "must be a valid integer": "must be a whole number",
+    "must be a valid list": "must be a list",
+    "must be a valid string": "must be text",
+}
+"""Pydantic's words for a type, in those of JSON."""
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """Nothing is coerced and nothing unknown is passed over."""
+
+    # Built on first use: each function reads one kind of body.
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True
+    )
+
+
+def read(model: type[Body], body: object, environ: Mapping[str, str], *, nulls: bool) -> Body:
+    """Read a body; ``InvalidInputError`` names every wrong value, up to 20.
+
+    ``nulls`` accepts null where the model does.
+    """
+    wrong = [*_unstorable(body, "")] + ([] if nulls else [*_nulls(body, "")])
+    if wrong:
+        raise InvalidInputError(*wrong[:MOST_FIELD_ERRORS])
+    try:
+        return model.model_validate(body, context=environ)
+    except ValidationError as error:
+        # "from None": the original error quotes the input, and a log may show the chain.
+        raise InvalidInputError(*field_errors(error, model.model_fields)) from None
+
+
+def field_errors(error: ValidationError, known: Mapping[str, Any]) -> list[FieldError]:
+    """Write pydantic's errors in our own words; ``known`` are the fields of the model."""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    return [
+        FieldError(
+            _pointer(one["loc"]), _sentence(one["type"], one["msg"], _known(known, one["loc"]))
+        )
+        for one in errors[:MOST_FIELD_ERRORS]
+    ]
+
+
+def _known(fields: Mapping[str, Any], path: Sequence[str | int]) -> Mapping[str, Any]:
+    """Return the fields of the object that a path leads into."""
+    inner = fields.get(str(path[0])) if len(path) > 1 else None
+    known: Mapping[str, Any] = getattr(getattr(inner, "annotation", None), "model_fields", fields)
+    return known
+
+
+def _sentence(kind: str, message: str, known: Mapping[str, Any]) -> str:
+    if kind == "extra_forbidden":
+        return f"is not a known field; the known ones are {', '.join(known)}"
+    if kind in {"model_type", "dict_type"}:
+        return "must be a JSON object"
+    if kind == "missing":
+        return "is required"
+    # Pydantic begins its own sentences with "Input should", "String should" and the like.
+    said = re.sub(r"^\w+ should ", "must ", message.removeprefix("Value error, "))
+    return PLAIN.get(said, said)
+
+
+def _pointer(path: Sequence[str | int]) -> str:
+    # Cut: a name comes from the caller, may be as long as the body, and stands in every error.
+    parts = (str(step)[:LONGEST_NAME] for step in path)
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _walk(value: object, pointer: str) -> Iterator[tuple[str, object]]:
+    yield pointer, value
+    if isinstance(value, dict):
+        for key, part in value.items():
+            inner = pointer + _pointer([key if UNSTORABLE.search(key) is None else "?"])
+            if UNSTORABLE.search(key):
+                yield inner, key
+            yield from _walk(part, inner)
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _walk(part, f"{pointer}/{index}")
+
+
+def _unstorable(body: object, pointer: str) -> Iterator[FieldError]:
+    for where, value in _walk(body, pointer):
+        if isinstance(value, str) and UNSTORABLE.search(value):
+            yield FieldError(
+                where,
+                "must not hold control characters, lone surrogates, U+FFFE or U+FFFF",
+            )
+
+
+def _nulls(body: object, pointer: str) -> Iterator[FieldError]:
+    for where, value in _walk(body, pointer):
+        if value is None:
+            yield FieldError(where, "must not be null; leave the field out instead")

@@ -1,0 +1,206 @@
+"""A workspace on loopback: the four methods of Slack's Web API that the dispatcher calls.
+
+It refuses what Slack refuses (a wrong token, an unknown channel, blocks beyond the limits) and
+keeps what was posted. ``script`` puts other answers in front: errors, pages, silence.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import json
+import re
+import threading
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qsl
+
+from tools.loopback import LoopbackServer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TOKEN = "xoxb-local-workspace"  # noqa: S105 - opens nothing
+
+LONGEST_SECTION = 3000
+LONGEST_TEXT = 40_000
+MOST_BLOCKS = 50
+LONGEST_BLOCKS = 13_200
+"""Characters of all blocks together: undocumented, and measured by people who ran into it."""
+
+_MENTION = re.compile(r"<[@!#][^>]*>")
+_LINK = re.compile(r"<([^|>]*)(?:\|([^>]*))?>")
+
+
+@dataclass(frozen=True)
+class Response:
+    """What to answer in place of the method's own answer.
+
+    ``acts`` does first what the method does; ``hangs`` says nothing until the peer stops, and
+    ``drops`` nothing at all.
+    """
+
+    body: bytes | Mapping[str, Any] = b""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    acts: bool = False
+    hangs: bool = False
+    drops: bool = False
+
+
+def error(code: str, status: int = 200, **headers: str) -> Response:
+    """Make a refusal in Slack's form."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response({"ok": False, "error": code}, status, named)
+
+
+@dataclass(frozen=True)
+class Post:
+    """A message that stands in a channel."""
+
+    channel: str
+    ts: str
+    request: Mapping[str, Any]
+
+    @property
+    def markup(self) -> list[str]:
+        """Return the mrkdwn of each block."""
+        return [
+            element["text"]
+            for block in self.request["blocks"]
+            for element in [block.get("text"), *block.get("elements", ())]
+            if element
+        ]
+
+    @property
+    def shown(self) -> str:
+        """Return what a person reads, its formatting left as it is."""
+        text = "\n".join(self.markup)
+        return html.unescape(_LINK.sub(lambda link: link[2] or link[1], text))
+
+    @property
+    def mentions(self) -> list[str]:
+        """Return whom the message calls, in its blocks and its notification."""
+        return _MENTION.findall("\n".join([*self.markup, self.request["text"]]))
+
+
+class SlackPeer:
+    """The workspace; a context manager that listens at ``url``."""
+
+    def __init__(
+        self, *, users: Mapping[str, str], channels: tuple[str, ...] = (), port: int = 0
+    ) -> None:
+        self.users = dict(users)
+        self.channels = set(channels)
+        self.token = TOKEN
+        self.posts: list[Post] = []
+        self.calls: list[str] = []
+        self._scripts: defaultdict[str, deque[Response]] = defaultdict(deque)
+        self._released = threading.Event()
+        self._counter = itertools.count(1)
+        self._server = LoopbackServer(_handler(self), port)
+
+    @property
+    def url(self) -> str:
+        """Return what stands in place of ``https://slack.com/api/``."""
+        return f"{self._server.origin}/api/"
+
+    def script(self, method: str, *answers: Response) -> None:
+        """Answer the next calls of a method so."""
+        self._scripts[method].extend(answers)
+
+    def __enter__(self) -> Self:
+        """Begin to listen."""
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Answer nobody any more; whoever is kept waiting is let go."""
+        self._released.set()
+        self._server.stop()
+
+    def answer(self, method: str, token: str, request: Mapping[str, Any]) -> Response:
+        """Answer one call."""
+        self.calls.append(method)
+        scripted = self._scripts[method].popleft() if self._scripts[method] else None
+        if scripted and scripted.hangs:
+            self._released.wait(30)
+        if scripted and not scripted.acts:
+            return scripted
+        own = self._act(method, token, request)
+        return scripted or Response(own)
+
+    def _act(self, method: str, token: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        if token != self.token:
+            return {"ok": False, "error": "invalid_auth" if token else "not_authed"}
+        match method:
+            case "auth.test":
+                return {"ok": True, "team": "local", "user": "dispatcher"}
+            case "users.lookupByEmail":
+                user = self.users.get(request["email"])
+                found = {"ok": True, "user": {"id": user}}
+                return found if user else {"ok": False, "error": "users_not_found"}
+            case "conversations.open":
+                if request["users"] not in self.users.values():
+                    return {"ok": False, "error": "user_not_found"}
+                channel = "D" + request["users"][1:]
+                self.channels.add(channel)
+                return {"ok": True, "channel": {"id": channel}}
+            case "chat.postMessage":
+                return self._post(request)
+        return {"ok": False, "error": "unknown_method"}
+
+    def _post(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        if refused := self._refusal(request):
+            return {"ok": False, "error": refused}
+        post = Post(request["channel"], f"1800000000.{next(self._counter):06}", request)
+        self.posts.append(post)
+        return {"ok": True, "channel": post.channel, "ts": post.ts, "message": {}}
+
+    def _refusal(self, request: Mapping[str, Any]) -> str | None:
+        thread = request.get("thread_ts")
+        if request["channel"] not in self.channels:
+            return "channel_not_found"
+        if thread and thread not in {post.ts for post in self.posts}:
+            return "thread_not_found"
+        texts = Post("", "", request).markup
+        if not all(0 < len(text) <= LONGEST_SECTION for text in texts):
+            return "invalid_blocks"
+        if len(request["blocks"]) > MOST_BLOCKS:
+            return "invalid_blocks"
+        if sum(map(len, texts)) > LONGEST_BLOCKS:
+            return "msg_blocks_too_long"
+        return "msg_too_long" if len(request["text"]) > LONGEST_TEXT else None
+
+
+def _handler(peer: SlackPeer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+            is_json = self.headers.get("Content-Type", "").startswith("application/json")
+            request = json.loads(body) if is_json and body else dict(parse_qsl(body))
+            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            answer = peer.answer(self.path.rpartition("/")[2], token, request)
+            if answer.drops or answer.hangs:
+                self.close_connection = True
+                return
+            content = answer.body
+            if not isinstance(content, bytes):
+                content = json.dumps(content).encode()
+            self.send_response(answer.status)
+            for name, value in {"Content-Type": "application/json", **answer.headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            try:
+                self.wfile.write(content)
+            except ConnectionError:
+                # The client has read enough.
+                self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing: what came is in ``calls`` and ``posts``."""
+
+    return Handler
