@@ -15,7 +15,7 @@ PYTHON ?= $(shell for each in $(made_with) python3 python3.13 python3.12 python3
 PORT ?= 8080
 CLOUD_PORT ?= 4566
 export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN GREP ALL FUNCTION SAM NAME SCOPES FOR
-export ENV YES CHAOS_SEED CHAOS_DELIVERIES CASES SEED CREDENTIALS
+export ENV YES CHAOS_SEED CHAOS_DELIVERIES CASES SCENARIOS SEED CREDENTIALS
 
 bin := .venv/bin
 python := $(bin)/python
@@ -87,8 +87,13 @@ test: check faults ## Check everything, then run every test
 	@$(bin)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov
 
 .PHONY: fuzz
-fuzz: setup ## Search for a broken promise of delivery, for about half an hour
+fuzz: setup ## Search for a broken promise of delivery, for about 40 minutes (SCENARIOS=20000 SEED=1)
+	@$(python) -m tests.player --scenarios $${SCENARIOS:-20000} $${SEED:+--seed "$$SEED"}
 	@$(bin)/pytest tests/unit/delivery/test_promises.py --hypothesis-profile=long
+
+.PHONY: mutants
+mutants: setup ## Check that the unit tests catch 38 of 40 changed operators and constants
+	@$(python) -m tools.mutation_check
 
 .PHONY: bench
 bench: setup ## Measure speed against its budgets, for a quarter of an hour (ROWS="cold warm": these)
@@ -117,8 +122,10 @@ template: setup ## Check template.yaml
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .local/sam/bin/sam validate --lint >/dev/null
 
 .PHONY: document
-document: setup ## Check that docs/openapi.json is what the code says
+document: setup ## Check that generated parts of the docs match the code
 	@$(python) -m tools.api_document --check
+	@$(python) -m tools.event_catalogue --check
+	@$(python) -m tools.state_diagram --check
 
 .PHONY: hosts
 hosts: setup ## Check that no file names a package registry's host
@@ -143,6 +150,11 @@ format: setup ## Format the code, and mend what can be mended
 .PHONY: openapi
 openapi: setup ## Write docs/openapi.json from the code
 	@$(python) -m tools.api_document
+
+.PHONY: event-catalogue
+event-catalogue: setup ## Write the log events and metrics of docs/operations.md from the code
+	@$(python) -m tools.event_catalogue
+	@$(python) -m tools.state_diagram
 
 .PHONY: fuzz-api
 fuzz-api: setup ## Ask the running API generated questions (CASES=5000 SEED=1)

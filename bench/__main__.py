@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ROWS = ("sizes", "cold", "warm", "batch", "worker", "cloud")
 """Modules of this package, each of which has a function ``figures``."""
 
-COLOURS = {"": "", "kept": "[green]", "BROKEN": "[red]", "out of reach": "[yellow]"}
+COLOURS = {"": "", "kept": "[green]", "BROKEN": "[red]"}
 
 RESULTS = ROOT / "bench" / "results.json"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench import artifacts
 from bench.figures import RUNS, Budget, Cost, Figure, ratio
-from bench.processes import peer, told
+from bench.processes import fake_server, last_line
 from bench.rows import HOOKED
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ def figures() -> Iterator[Figure]:
     """Yield how many times as long a batch takes: by the wall clock, since it is about waiting."""
     path = artifacts.search_path("deliver_messages")
     command = artifacts.isolated(path, "batch", f"{HOOKED}{RECEIVER}", str(2 * RUNS))
-    with peer() as address:
-        taken = json.loads(told((command, artifacts.settings(address))))
+    with fake_server() as address:
+        taken = json.loads(last_line((command, artifacts.settings(address))))
     costs = {size: [Cost(*one) for one in each] for size, each in taken.items()}
     over = ratio(costs["ten"], costs["one"])
     yield Figure(

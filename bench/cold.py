@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench import artifacts, comparison
 from bench.figures import Budget, Figure, median, ratio
-from bench.processes import interleaved, peer
+from bench.processes import fake_server, interleaved
 from tools.paths import ROOT
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ OVER_YARDSTICK = Budget(0.45)
 def figures() -> Iterator[Figure]:
     """Yield the cold start of each function, as a share of the floor and of the yardstick."""
     functions = artifacts.functions()
-    with peer() as address:
+    with fake_server() as address:
         commands = {
             name: start_of(name, address)
             for name, parts in functions.items()

@@ -1,22 +1,30 @@
-"""What a message costs: dollars from counted calls, measured bytes and milliseconds.
+"""The cost of a message: dollars from counted calls, encoded rows and measured milliseconds.
 
-Pure: nothing is looked up here. The counts are those that ``tests/functions/test_aws_calls.py``
-holds; the bytes and milliseconds are measured by ``tests/functions/test_cost.py`` and `make bench`.
+Pure: nothing is fetched. Rows are those of the real transitions, encoded and sized as the table's
+adapter does it. The calls are those that ``tests/functions/test_aws_calls.py`` counts; the bytes of
+log lines and the milliseconds are measured by ``tests/functions/test_cost.py`` and `make bench`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.delivery import protocol
+from bench import rows
+from dispatcher.adapters.items import item_size, message_item, request_item
+from dispatcher.delivery import transitions
+from dispatcher.delivery.rows import SHARDS
+from dispatcher.delivery.transitions import Attempted, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from dispatcher.delivery.rows import MessageRow
+    from dispatcher.delivery.transitions import ClaimDenied, SettleDenied
+
 MILLION = 1_000_000
+RETENTION = 90 * 86_400.0
 PRICES_OF = "November 2026"
 
 
@@ -43,37 +51,30 @@ class Prices:
     """That an alarm looks at."""
 
 
-READ, WRITE, RING = "dynamodb:GetItem", "dynamodb:UpdateItem", "sqs:SendMessage"
-TRANSACTION, PUT = "dynamodb:TransactWriteItems", "dynamodb:PutItem"
+READ, READS, PUT = "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem"
+WRITE, RING = "dynamodb:UpdateItem", "sqs:SendMessage"
 
 CALLS: Mapping[str, tuple[str, ...]] = {
-    "send": (READ, TRANSACTION, RING),
-    "request": (READ, READ),
-    "attempt": (WRITE, WRITE),
+    "send": (READ, PUT, PUT, RING),
+    "repeated send": (READ, PUT, READ),
+    "visit": (READS, WRITE),
+    "attempt": (WRITE,),
     "retry": (RING,),
     "final failure": (RING, WRITE),
     "mailbox": (PUT,),
     "history page": ("dynamodb:Query",),
     "effective configuration": (READ,),
 }
-"""The calls of AWS that each step takes, as ``tests/functions/test_aws_calls.py`` counts them."""
+"""The AWS calls of each step, as ``tests/functions/test_aws_calls.py`` counts them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
     """Bytes, as measured for the message in ``bench.rows``."""
 
-    delivery_row: int = 410
-    """Pending."""
-    ended_row: int = 620
-    """With one attempt."""
-    attempt_entry: int = 130
-    """That each attempt adds to the row."""
-    request_row: int = 790
-    """Without its content."""
     overrides_row: int = 180
     send_log: int = 1240
-    """Lines of one send: accepted and answered."""
+    """The lines of one send: accepted and handled."""
     attempt_log: int = 830
     """The line of one attempt."""
     batch_log: int = 250
@@ -140,29 +141,27 @@ def bill(
 ) -> Bill:
     """Return what a million sends cost."""
     prices, sizes, times = prices or Prices(), sizes or Sizes(), times or Milliseconds()
-    request_row = sizes.request_row + case.content
-    tries = case.deliveries * case.attempts
-    # A doorbell for the request, and one for each retry; each is sent, received and deleted.
-    doorbells = 1 + case.deliveries * (case.attempts - 1)
+    message = life(case)
+    attempts = case.deliveries * case.attempts
+    doorbells = case.attempts
     batches = doorbells / case.batch
     by_events = case.entry == "events"
     invocations = batches + (1 / 10 if by_events else 2)
-    waited = _in_turn(case) * (times.receiver + 4 * times.call)
-    busy = tries / batches * times.delivery * _slowed(case.worker_memory)
-    api = times.send * _slowed(case.memory) + 3 * times.call
+    # A visit reads, claims, and records after each attempt.
+    waited = attempts / doorbells * (times.receiver + times.call) + 2 * times.call
+    busy = attempts / batches * times.delivery * _slowed(case.worker_memory)
+    api = times.send * _slowed(case.memory) + 4 * times.call
     if not by_events:
         api += times.authorize * _slowed(case.memory)
     gigabyte_seconds = (batches * (busy + waited) * case.worker_memory + api * case.memory) / 1000
-    log_bytes = sizes.send_log + tries * sizes.attempt_log + batches * sizes.batch_log
-    stored = request_row + case.deliveries * (
-        sizes.ended_row + (case.attempts - 1) * sizes.attempt_entry
-    )
+    log_bytes = sizes.send_log + attempts * sizes.attempt_log + batches * sizes.batch_log
+    stored = message.request_bytes + message.row_bytes
     return {
         "API Gateway": 0.0 if by_events else prices.api_request,
         "Lambda": prices.invocation * invocations + prices.gigabyte_second * gigabyte_seconds,
         "SQS": prices.queue_request * _queue_requests(case, doorbells, by_events=by_events),
-        "DynamoDB writes": prices.write_unit * written(case, sizes),
-        "DynamoDB reads": prices.read_unit * _read(case, sizes, request_row),
+        "DynamoDB writes": prices.write_unit * message.units,
+        "DynamoDB reads": prices.read_unit * _read(case, sizes, message),
         "Storage": prices.stored_gigabyte * stored * case.months * MILLION / 1e9,
         "Logs": prices.log_gigabyte * log_bytes * case.logs * MILLION / 1e9,
     }
@@ -173,22 +172,69 @@ def total(case: Case, **inputs: Any) -> float:  # noqa: ANN401 - bill's
     return sum(bill(case, **inputs).values())
 
 
-def written(case: Case, sizes: Sizes) -> float:
-    """Return the write units of a send and all its deliveries.
+@dataclass(slots=True)
+class Life:
+    """The writes of a request and its message row, counted as DynamoDB bills them."""
 
-    A transaction costs double. An index costs a write for each new row in it, two (delete and put)
-    for each change of its keys, one for each row that leaves it.
+    request_bytes: int
+    row_bytes: int = 0
+    row_units: int = 0
+    index_units: int = 0
+    writes: int = 0
+    row: MessageRow | None = field(default=None, repr=False)
+
+    @property
+    def units(self) -> int:
+        """All write units: the request's put, the writes of the message row, index entries."""
+        return write_units(self.request_bytes) + self.row_units + self.index_units
+
+    def write(self, step: Step) -> MessageRow:
+        """Count a write: the larger of the two sizes, and the index entries put and deleted."""
+        row = replace(step.row, rev=rows.REV)
+        size = item_size(message_item(row))
+        before = self.row.sweep_at if self.row else None
+        if before != row.sweep_at:
+            self.index_units += (before is not None) + (row.sweep_at is not None)
+        self.row_units += write_units(max(size, self.row_bytes))
+        self.row_bytes, self.row, self.writes = size, row, self.writes + 1
+        return row
+
+
+def life(case: Case) -> Life:
+    """Write a message as a worker does whose receivers respond in time; nothing fails but attempts.
+
+    Each delivery is attempted ``case.attempts`` times and succeeds with the last; every visit
+    attempts all deliveries.
     """
-    row = write_units(sizes.delivery_row)
-    index = 1  # its rows hold a part of the row, which fits one unit
-    request = write_units(sizes.request_row + case.content)
-    accept = 2 * (request + case.deliveries * row) + case.deliveries * index
-    claims = case.deliveries * case.attempts * (row + 2 * index)
-    retries = case.deliveries * (case.attempts - 1) * (row + 2 * index)
-    ends = case.deliveries * (
-        write_units(sizes.ended_row + (case.attempts - 1) * sizes.attempt_entry) + index
-    )
-    return accept + claims + retries + ends
+    most = max(4, case.attempts)
+    request = rows.request(case.deliveries, case.content, max_attempts=most)
+    message = Life(request_bytes=item_size(request_item(request)))
+    now = request.created_at
+    row = message.write(transitions.accept(request, now=now))
+    for _ in range(case.attempts):
+        now = max(now + 0.1, *(delivery.due_at for delivery in row.deliveries))
+        claim = transitions.begin(row, token=rows.token(1), now=now, retention=RETENTION)
+        row = message.write(_taken(claim))
+        while row.owner is not None and row.current is not None:
+            delivery = row.deliveries[row.current]
+            last = delivery.tries == case.attempts
+            outcome = rows.DELIVERED[delivery.type] if last else rows.FAILED[delivery.type]
+            step = transitions.settle(
+                row,
+                row.owner,
+                Attempted(outcome, round(now, 3), 0.183),
+                now=round(now + 0.2, 3),
+                retention=RETENTION,
+                next_token=rows.token(message.writes),
+            )
+            row, now = message.write(_taken(step)), now + 0.371
+    return message
+
+
+def _taken(step: Step | ClaimDenied | SettleDenied) -> Step:
+    if not isinstance(step, Step):
+        raise TypeError(f"the model's message does not go on: {step}")
+    return step
 
 
 def floor(case: Case, prices: Prices | None = None) -> Bill:
@@ -198,7 +244,7 @@ def floor(case: Case, prices: Prices | None = None) -> Bill:
     else is shared with so many others that it costs nothing.
     """
     prices = prices or Prices()
-    kept = case.content + 300
+    kept = item_size(request_item(rows.request(case.deliveries, case.content)))
     return {
         "DynamoDB writes": prices.write_unit * (write_units(kept) + case.deliveries),
         "DynamoDB reads": prices.read_unit * 0.5,
@@ -211,7 +257,7 @@ def idle(prices: Prices | None = None, times: Milliseconds | None = None) -> Bil
     prices, times = prices or Prices(), times or Milliseconds()
     swept = MINUTES * (times.sweep + times.call) / 1000 * CORE
     sweeps = (
-        prices.read_unit * read_units(0, consistent=False) * protocol.SHARDS * MINUTES
+        prices.read_unit * read_units(0, consistent=False) * SHARDS * MINUTES
         + prices.invocation * MINUTES
         + prices.gigabyte_second * swept
     ) / MILLION
@@ -232,22 +278,16 @@ def _queue_requests(case: Case, doorbells: int, *, by_events: bool) -> float:
     return doorbells * (1 + 2 / case.batch) + (1 + 2 / 10 if by_events else 0)
 
 
-def _read(case: Case, sizes: Sizes, request_row: int) -> float:
+def _read(case: Case, sizes: Sizes, message: Life) -> float:
     """Return the read units: all reads are consistent."""
     overrides = read_units(sizes.overrides_row)
-    visits = 1 + case.deliveries * (case.attempts - 1)
-    return overrides + visits * (read_units(request_row) + overrides)
+    visit = overrides + read_units(message.row_bytes) + read_units(message.request_bytes)
+    return overrides + case.attempts * visit
 
 
 def _slowed(memory: float) -> float:
     """Return how many times as long a function of so much memory takes to compute."""
     return max(1.0, CORE / memory)
-
-
-def _in_turn(case: Case) -> float:
-    """Return how many receivers a doorbell's thread waits for, one after the other."""
-    doorbells = 1 + case.deliveries * (case.attempts - 1)
-    return case.deliveries * case.attempts / doorbells
 
 
 def write_units(size: float) -> int:
@@ -258,30 +298,6 @@ def write_units(size: float) -> int:
 def read_units(size: float, *, consistent: bool = True) -> float:
     """Return the read units of what one call reads: one for each 4 KB begun, half if eventual."""
     return max(1, math.ceil(size / 4096)) * (1 if consistent else 0.5)
-
-
-def item_size(item: Mapping[str, Any]) -> int:
-    """Return the bytes that DynamoDB counts for a row of plain Python values."""
-    return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
-
-
-def _value_size(value: Any) -> int:  # noqa: ANN401 - any stored value
-    match value:
-        case None | bool():
-            return 1
-        case int() | float() | Decimal():
-            digits = Decimal(repr(value) if isinstance(value, float) else value).normalize()
-            return (len(digits.as_tuple().digits) + 1) // 2 + 1 + (value < 0)
-        case str():
-            return len(value.encode())
-        case bytes():
-            return len(value)
-        case list() | tuple():
-            return 3 + sum(1 + _value_size(one) for one in value)
-        case _:
-            return 3 + sum(
-                1 + len(str(name).encode()) + _value_size(one) for name, one in value.items()
-            )
 
 
 # The tables of docs/cost.md -----------------------------------------------------------------------
@@ -316,17 +332,21 @@ def tables() -> dict[str, list[list[str]]]:
             *([name, dollars(amount)] for name, amount in floor(USUAL).items()),
             ["all", dollars(sum(floor(USUAL).values()))],
         ],
-        "A stack that nobody uses": [
+        "An idle stack": [
             *([name, dollars(amount)] for name, amount in idle().items()),
             ["all", dollars(sum(idle().values()))],
         ],
-        "Fan-out": list(_grown("deliveries", FAN_OUT)),
+        "Fan-out": list(_fan_out()),
         "Retries": [
-            [str(retries), dollars(total(replace(USUAL, attempts=1 + retries)))]
+            [
+                str(retries),
+                str(life(replace(USUAL, attempts=1 + retries)).units),
+                dollars(total(replace(USUAL, attempts=1 + retries))),
+            ]
             for retries in RETRIES
         ],
         "Payload": [
-            [f"{size:,}", f"{written(replace(USUAL, content=size), Sizes()):g}",
+            [f"{size:,}", str(life(replace(USUAL, content=size)).units),
              dollars(total(replace(USUAL, content=size)))]
             for size in PAYLOADS
         ],
@@ -334,10 +354,11 @@ def tables() -> dict[str, list[list[str]]]:
     }  # fmt: skip
 
 
-def _grown(field: str, values: tuple[int, ...]) -> Iterator[list[str]]:
-    for value in values:
-        case = replace(USUAL, **{field: value})  # type: ignore[arg-type]  # each of them is a number
-        yield [str(value), dollars(total(case)), dollars(total(case) / value)]
+def _fan_out() -> Iterator[list[str]]:
+    for count in FAN_OUT:
+        case = replace(USUAL, deliveries=count)
+        units = str(life(case).units)
+        yield [str(count), units, dollars(total(case)), dollars(total(case) / count)]
 
 
 def dollars(amount: float) -> str:

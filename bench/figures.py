@@ -26,8 +26,6 @@ class Budget(NamedTuple):
 
     limit: float
     at_least: bool = False
-    out_of_reach: str = ""
-    """Why it cannot be kept, if that is known: then it is told, and does not fail the run."""
 
     def allows(self, value: float) -> bool:
         """Tell whether a figure keeps the budget."""
@@ -61,9 +59,7 @@ class Figure:
         """Return a word on the budget, empty where there is none."""
         if self.budget is None:
             return ""
-        if self.is_broken:
-            return "out of reach" if self.budget.out_of_reach else "BROKEN"
-        return "kept"
+        return "BROKEN" if self.is_broken else "kept"
 
     def as_json(self) -> dict[str, Any]:
         """Return what results.json holds of it."""
@@ -99,5 +95,5 @@ def percentile(values: Sequence[float], share: int) -> float:
 
 
 def exit_code(figures: Sequence[Figure]) -> int:
-    """Return 1 if any budget is broken that can be kept."""
-    return int(any(figure.verdict == "BROKEN" for figure in figures))
+    """Return 1 if any budget is broken."""
+    return int(any(figure.is_broken for figure in figures))

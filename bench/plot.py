@@ -13,7 +13,7 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
-COLOURS = {"kept": "tab:green", "BROKEN": "tab:red", "out of reach": "tab:orange"}
+COLOURS = {"kept": "tab:green", "BROKEN": "tab:red"}
 
 
 def share(figure: dict[str, Any]) -> float:

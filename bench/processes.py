@@ -1,4 +1,4 @@
-"""Processes, timed whole."""
+"""Runs and times whole processes."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def timed(command: Command) -> Cost:
         stderr=subprocess.PIPE,
     )
     assert process.stderr is not None  # noqa: S101 - for the type checker
-    complaint = process.stderr.read().decode()
+    errors = process.stderr.read().decode()
     _, status, used = os.wait4(process.pid, 0)
     wall = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     process.stderr.close()
     if process.returncode:
-        raise ToolFailure(f"what was to be measured failed:\n{complaint}")
+        raise ToolFailure(f"A measured process failed:\n{errors}")
     return Cost(used.ru_utime + used.ru_stime, wall)
 
 
 def interleaved(commands: Mapping[str, Command], runs: int = RUNS) -> dict[str, list[Cost]]:
-    """Time every process so many times, in turn: whatever else the machine does meets all alike.
+    """Time every process so many times, in turn, so that other load on the machine meets all alike.
 
-    One round more goes before, for the file cache, and does not count.
+    A first round fills the file cache and does not count.
     """
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
     for number in range(-1, runs):
@@ -57,22 +57,22 @@ def interleaved(commands: Mapping[str, Command], runs: int = RUNS) -> dict[str, 
     return costs
 
 
-def told(command: Command) -> str:
-    """Run a process and return the last line that it wrote; ``ToolFailure`` if it failed."""
+def last_line(command: Command) -> str:
+    """Run a process and return the last line that it printed; ``ToolFailure`` if it failed."""
     arguments, environment = command
     done = subprocess.run(
         arguments, env=environment, capture_output=True, text=True, check=False, cwd=ROOT
     )
     if done.returncode:
-        raise ToolFailure(f"what was to be measured failed:\n{done.stderr}")
+        raise ToolFailure(f"A measured process failed:\n{done.stderr}")
     return done.stdout.splitlines()[-1]
 
 
 @contextmanager
-def peer() -> Iterator[str]:
-    """Run ``bench.peer`` in a process of its own; yield its address."""
+def fake_server() -> Iterator[str]:
+    """Run ``bench.fake_server`` in a process of its own; yield its address."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.peer"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "bench.fake_server"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     try:
         output: IO[str] | None = process.stdout

@@ -1,25 +1,67 @@
-"""Rows as the protocol writes them, for peers that answer with the same ones every time."""
+"""Rows as the protocol writes them, for the cost model and the fake server of the benchmarks."""
 
 from __future__ import annotations
 
+import hashlib
 import time
+from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.delivery.rows import Delivery
+from boto3.dynamodb.types import TypeSerializer
+
+from dispatcher.delivery import transitions
+from dispatcher.delivery.outcomes import Delivered, Retry
+from dispatcher.delivery.rows import (
+    MessageRow,
+    PlannedDelivery,
+    RequestRow,
+    SkippedType,
+    Status,
+    message_id_of,
+)
+from dispatcher.integrations import catalogue
+from dispatcher.integrations.integration import Recipient
 
 if TYPE_CHECKING:
-    from dispatcher.delivery.rows import Item
+    from dispatcher.adapters.items import Item
 
 HOOKED = "hooked-"
 """Users whose name begins so get their messages by WEBHOOK, all others by CLI. The rest of the name
 is how many milliseconds the receiver takes."""
 
-FINGERPRINT = "5d41402abc4b2a76b9719d911017c5925d41402abc4b2a76b9719d911017c592"
+MESSAGE_ID = "019aae2c-8f00-7000-8a5b-3c1d2e4f5a00"
+CREATED_AT = 1_795_382_736.183
+REV = bytes.fromhex("8f3a61c95e07d24b")
+FINGERPRINT = hashlib.sha256(b"body").digest()
 CONTENT = (
     "Your question about **order 4711** was answered: it left our warehouse this morning and will "
     "reach you by Thursday. You can follow it at https://example.com/orders/4711."
 )
 SUBJECT = "Your order 4711"
+DAY = 86_400
+
+ORDER = ("WEBHOOK", "SLACK", "EMAIL", "TOOL", "SMS", "CLI", "TEST")
+"""In which the model's message is delivered."""
+
+DELIVERED = {
+    "SLACK": Delivered({"channel": "D024BE91L", "ts": "1795382736.183200"}),
+    "EMAIL": Delivered({"message_id": "<019aae2c8f0070008a5b3c1d2e4f5a01@example.com>"}),
+    "WEBHOOK": Delivered({"status": 200}),
+    "SMS": Delivered({"message_id": "c2f1c5b5-8a0e-5f6b-9d7c-4a1f0b2d3e4f"}),
+    "TOOL": Delivered({"event_id": "c2f1c5b5-8a0e-5f6b-9d7c-4a1f0b2d3e4f"}),
+    "CLI": Delivered(detail="recorded"),
+    "TEST": Delivered(detail="recorded"),
+}
+FAILED = {
+    "SLACK": Retry("ratelimited", "Slack returned ratelimited"),
+    "EMAIL": Retry("smtp_451", "451 4.7.1 Greylisted, please try again later"),
+    "WEBHOOK": Retry("http_503", "the receiver returned 503 Service Unavailable"),
+    "SMS": Retry("throttled", "SNS returned ThrottlingException"),
+    "TOOL": Retry("internal_failure", "EventBridge returned InternalFailure"),
+    "CLI": Retry("unavailable", "the mailbox could not be written"),
+    "TEST": Retry("rehearsed_failure", "rehearsed transient failure of attempt 1"),
+}
 
 
 def integration_of(user_id: str) -> str:
@@ -27,67 +69,118 @@ def integration_of(user_id: str) -> str:
     return "WEBHOOK" if user_id.startswith(HOOKED) else "CLI"
 
 
-def delivery(user_id: str, delivery_id: str, status: str = "failed") -> Item:
-    """Return a delivery's row."""
-    return Delivery(
+def token(number: int) -> str:
+    """Return a token as long and as random as a real one."""
+    return hashlib.sha256(str(number).encode()).hexdigest()[:16]
+
+
+def text(size: int) -> str:
+    """Return so many bytes of text that compress about as well as English prose."""
+    words: list[str] = []
+    length = 0
+    while length < size:
+        digest = hashlib.sha256(str(len(words)).encode()).digest()
+        # Half of a text's words are a few short ones.
+        pick = digest[1] % (16 if digest[0] % 2 else len(WORDS))
+        words.append(WORDS[pick])
+        length += len(words[-1]) + 1
+    return " ".join(words)[:size].ljust(size, ".")
+
+
+def request(
+    deliveries: int,
+    content: int | str,
+    *,
+    user_id: str = "alice@example.com",
+    max_attempts: int = 4,
+) -> RequestRow:
+    """Return an accepted request; ``content`` is its text, or so many bytes of one."""
+    order = ORDER[:deliveries]
+    return RequestRow(
         user_id=user_id,
-        delivery_id=delivery_id,
-        request_id="ticket-4711-answer",
-        session_id="session-8f14e45f",
-        integration_type=integration_of(user_id),
-        status=status,
-        priority=30,
-        max_attempts=4,
-        retry_delay_seconds=60,
-        created_at=1_795_382_736.183,
-        due_at=1_795_382_736.183,
+        request_id="order-4711-shipped",
+        message_id=MESSAGE_ID,
         fingerprint=FINGERPRINT,
-        tries=1,
-    ).as_item()
+        ttl=int(CREATED_AT) + 94 * DAY,
+        subject=SUBJECT,
+        content=text(content) if isinstance(content, int) else content,
+        agent_id="support-agent",
+        session_id="session-8f14e45f",
+        recipient=Recipient(),
+        mode="all",
+        forced=False,
+        created_at=CREATED_AT,
+        due_at=CREATED_AT,
+        expires_at=None,
+        deliveries=tuple(
+            PlannedDelivery(
+                type=name, priority=30, max_attempts=max_attempts, retry_delay_seconds=60
+            )
+            for name in order
+        ),
+        skipped=tuple(
+            SkippedType(type=name, reason="not_configured")
+            for name in catalogue()
+            if name not in order
+        ),
+    )
 
 
-def request(user_id: str, request_id: str) -> Item:
-    """Return a request's row, with one delivery."""
-    name = integration_of(user_id)
-    entry = {"integration_type": name, "priority": 30, "status": "pending"}
-    delivery_id = "019aae2c-8f00-7000-8a5b-3c1d2e4f5a6c"
-    return {
-        "user_id": user_id,
-        "sk": f"REQUEST#{request_id}",
-        "request_id": request_id,
-        "fingerprint": FINGERPRINT,
-        "author": "0123456789abcdef0123456789abcdef",
-        "answer": {
-            "request_id": request_id,
-            "user_id": user_id,
-            "deliveries": [{"delivery_id": delivery_id, **entry}],
-            "skipped": [],
-        },
-        "created_at": 1_795_382_736.183,
-        "ttl": time.time() + 90 * 86_400.0,
-        "subject": SUBJECT,
-        "content": CONTENT,
-        "agent_id": "support-agent",
-        "recipient": {},
-    }
+def request_of(user_id: str, request_id: str) -> RequestRow:
+    """Return the request that a user's doorbell names, with one delivery that is kept for long."""
+    plan = PlannedDelivery(
+        type=integration_of(user_id), priority=30, max_attempts=4, retry_delay_seconds=60
+    )
+    return replace(
+        request(0, CONTENT, user_id=user_id),
+        request_id=request_id,
+        ttl=int(time.time()) + 90 * DAY,
+        deliveries=(plan,),
+        skipped=(),
+    )
 
 
-def overrides(user_id: str, url: str) -> Item:
-    """Return the row of a user's overrides."""
-    return {
+def message_of(user_id: str, message_id: str, status: str = "pending") -> MessageRow:
+    """Return the message of ``request_of``, its one delivery in a state."""
+    request = request_of(user_id, "order-4711-shipped")
+    row = transitions.accept(request, now=CREATED_AT).row
+    delivery = replace(row.deliveries[0], status=Status(status))
+    return replace(row, message_id=message_id_of(message_id), rev=REV, deliveries=(delivery,))
+
+
+def overrides_item(user_id: str, url: str) -> Item:
+    """Return the item of a user's overrides: a change of EMAIL, and a webhook to a URL."""
+    row = {
         "user_id": user_id,
         "version": 1_795_382_736_184,
-        "last_write": "0123456789abcdef0123456789abcdef",
+        "last_write": "0123456789abcdef",
         "EMAIL": _override({"enabled": True, "priority": 1, "retry_count": 5}),
         "WEBHOOK": _override({"enabled": True, "config": {"url": url}}, b"sealed"),
     }
+    serialize = TypeSerializer().serialize
+    return {name: serialize(value) for name, value in row.items()}
 
 
 def _override(settings: dict[str, Any], *sealed: bytes) -> dict[str, Any]:
     return {
         "settings": settings,
-        "created_at": 1_795_382_736.183,
-        "updated_at": 1_795_382_736.183,
+        "created_at": Decimal(repr(CREATED_AT)),
+        "updated_at": Decimal(repr(CREATED_AT)),
         "disabled_by_receiver": False,
         "sealed": list(sealed),
     }
+
+
+_COMMON = """
+the to of and a in is that for it on with as was at be by this have from or had not are but what all
+were when we there can an your which their said if do will each about how up out them then she many
+some so these would other into has more her two like him see time could no make than first been its
+who now people my made over did down only way find use may water long little very after words called
+just where most know order answer warehouse morning reach Thursday follow question delivery customer
+support agent invoice payment account shipment tracking number carrier address package returned
+refund received processing status update schedule appointment confirm cancel request service
+available between because before should through different however important information together
+company product quality problem solution contact email phone message please thank regards team
+**note** https://example.com/orders/4711 details below change settings preference report
+"""
+WORDS = tuple(_COMMON.split())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench import artifacts
 from bench.figures import RUNS, Budget, Cost, Figure, ratio
-from bench.processes import peer, told
+from bench.processes import fake_server, last_line
 from tools.paths import ROOT
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ def figures() -> Iterator[Figure]:
     """Yield how many bare reads one GET costs."""
     sample = str(ROOT / "events" / f"{FUNCTION}.json")
     command = artifacts.isolated(artifacts.search_path(FUNCTION), "warm", sample)
-    with peer() as address:
-        runs = [json.loads(told((command, artifacts.settings(address)))) for _ in range(RUNS)]
+    with fake_server() as address:
+        runs = [json.loads(last_line((command, artifacts.settings(address)))) for _ in range(RUNS)]
     costs = {name: [Cost(*run[name]) for run in runs] for name in ("get", "bare")}
     over = ratio(costs["get"], costs["bare"])
     yield Figure(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench import comparison
 from bench.figures import RUNS, Budget, Cost, Figure, median, ratio
-from bench.processes import peer, told
+from bench.processes import fake_server, last_line
 from bench.rows import CONTENT, SUBJECT
 from tools.paths import ROOT
 
@@ -33,14 +33,14 @@ def figures() -> Iterator[Figure]:
         "apprise": [*theirs, str(inside / "apprise_notify.py")],
     }
     costs: dict[str, list[Cost]] = {name: [] for name in scripts}
-    with peer() as address, tempfile.NamedTemporaryFile("w", suffix=".json") as content:
+    with fake_server() as address, tempfile.NamedTemporaryFile("w", suffix=".json") as content:
         json.dump({"subject": SUBJECT, "content": CONTENT}, content)
         content.flush()
         environment = {"CONTENT": content.name, "PYTHONPATH": str(ROOT)}
         for _ in range(RUNS):
             for name, script in scripts.items():
                 command = [*script, f"{address}/hook/0", str(COUNT)]
-                costs[name].append(Cost(*json.loads(told((command, environment)))))
+                costs[name].append(Cost(*json.loads(last_line((command, environment)))))
     milliseconds = {name: median(each).cpu * 1000 for name, each in costs.items()}
     over = ratio(costs["worker"], costs["session"])
     yield Figure(

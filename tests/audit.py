@@ -1,38 +1,46 @@
-"""What the protocol promises, each promise in one place, held against what was seen.
+"""The promises of the delivery protocol, each in one place, checked against what was observed.
 
-``Audit`` writes down who wrote what to which row and who sent what; a promise is a method whose
-name begins with ``holds_`` and reads them. ``docs/architecture.md`` tells the protocol.
+``Audit`` records which actor wrote what to which row, and what it sent. A promise is a method whose
+name begins with ``holds_``. ``I1`` to ``I14`` and ``LATE`` are the names of the promises in the
+executable protocol model; ``docs/guarantees.md`` explains them.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dispatcher.delivery.doorbells import Ticket
-from dispatcher.delivery.outcomes import Delivered
-from dispatcher.delivery.prepare import FRESH
-from dispatcher.delivery.protocol import (
-    BACK_OFF,
-    FORGIVEN,
-    LEASE,
-    LONGEST_DELAY,
-    NO_TICKET,
-    REQUEST_RINGS,
-    UNKNOWN_OUTCOME,
-)
-from dispatcher.delivery.rows import DELIVERY, REQUEST, Delivery, Status
-from dispatcher.errors import ConflictError, UnavailableError
+from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
+from dispatcher.delivery.rows import MessageRow, RequestRow, Status, message_id_of, place_of
+from dispatcher.delivery.transitions import TABLE, State, Transition, state_of
+from dispatcher.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from dispatcher.integrations import catalogue
 from tests.steps import SkewedClock, acting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
+    from dispatcher.delivery.doorbells import DeadLetter
     from dispatcher.delivery.outcomes import Outcome
-    from tests.fakes import MemoryDeliveries
+    from dispatcher.delivery.ports import Message
+    from dispatcher.delivery.rows import Delivery
+    from tests.fakes import MemoryTable
     from tests.steps import Actor
+
+# The numbers of the contract, which the code under test has to keep.
+
+LEASE = 60.0
+FRESH = 10.0
+GRACE = 60.0
+LONGEST_SQS_DELAY = 900.0
+LONGEST_RETRY_AFTER = 86_400.0
+BACK_OFF = (60.0, 120.0, 240.0, 480.0, 900.0)
+FORGIVEN = 3
+NO_DEAD_LETTER = frozenset({"expired", "content_expired", "no_address", "not_configured"})
+UNKNOWN_OUTCOME = "unknown_outcome"
+
+# What this test allows on top.
 
 SKEW = 5.0
 """Seconds by which a clock may be fast or slow."""
@@ -40,8 +48,25 @@ SKEW = 5.0
 RECORD_GIVES_UP = 4.0
 """Seconds of an invocation below which a record may be given up: 2 to write, 2 for a pause."""
 
+SENT_WITHIN = 25.0
+"""Seconds after a claim within which its send begins: 35 s of the lease must remain."""
+
+TIME_LEFT = 20.0
+"""Seconds of the invocation that a send needs: 10 for the attempt, 10 to record it."""
+
+STALL = 5.0
+"""Seconds for which a worker may stand still during a claim without the name of a stall."""
+
+LATE = 45.0
+"""Seconds that a first delivery may be late without a fault: queues, visits, skewed clocks."""
+
+LATE_BEHIND = 10.0
+"""Seconds more for each other delivery of its message, which may time out before it."""
+
 Key = tuple[str, int]
-"""A delivery and its round: what has one budget."""
+"""A delivery's ID and its round: what has one budget."""
+
+Change = tuple[Transition, State | None, State]
 
 
 @dataclass(eq=False)
@@ -50,384 +75,723 @@ class Claim:
 
     actor: Actor
     token: str
-    row: Delivery
+    delivery_id: str
+    delivery: Delivery
     at: float
-    rings: int
+    """When its lease began, which is before the write."""
+    stood: float
+    """The seconds that the actor had stood still before it."""
     sends: int = 0
     delivered: bool = False
+    outcome: Outcome | None = None
     ended_at: float | None = None
     recorded_at: float | None = None
     given_back: bool = False
+    excuse: str | None = None
+    """Why it may be without a record, or its message sent again."""
 
     @property
     def key(self) -> Key:
         """Return whose budget it uses."""
-        return self.row.delivery_id, self.row.round
+        return self.delivery_id, self.delivery.round
 
-    def stalled(self, now: float) -> bool:
-        """Tell whether its lease may have run out on somebody's clock before it was recorded."""
-        return (self.recorded_at or now) - self.at >= LEASE - 2 * SKEW
+    def lease_over(self, now: float) -> bool:
+        """Tell whether its lease may be over on the clock of any actor."""
+        return now - self.at >= LEASE - 2 * SKEW
 
-    def excused(self, now: float) -> bool:
-        """Tell whether it may be without a record: its worker died, stalled, or met faults."""
-        actor = self.actor
-        return actor.crashed or isinstance(actor.error, UnavailableError) or self.stalled(now)
+    @property
+    def excused(self) -> bool:
+        """Whether its worker crashed or stalled, or its record met AWS faults."""
+        return bool(self.excuse) or self.actor.crashed or self.stalled
+
+    @property
+    def stalled(self) -> bool:
+        """Whether its worker stood still for long before it recorded."""
+        return self.recorded_at is None and self.actor.stood - self.stood > STALL
 
 
 class Move(NamedTuple):
-    """A row was written."""
+    """A message row was written."""
 
     actor: Actor
     at: float
-    before: Delivery | None
-    after: Delivery
+    before: MessageRow | None
+    after: MessageRow
+    transition: Transition | None
+
+    def deliveries(self) -> Iterator[tuple[str, Delivery, Delivery]]:
+        """Yield ID, old and new value of each delivery."""
+        if self.before is not None:
+            both = zip(self.before.deliveries, self.after.deliveries, strict=True)
+            for place, (before, after) in enumerate(both):
+                yield self.after.delivery_id(place), before, after
 
 
 class Send(NamedTuple):
     """A message reached a receiver: what held at that moment."""
 
-    claim: Claim | None
+    claim: Claim
     at: float
-    row: Delivery
-    earlier: tuple[Delivery, ...]
-    """The rows of higher priority in the same request."""
+    message: Message
+    row: MessageRow
+    earlier: tuple[Claim, ...]
+    """The other claims of the same round that have sent."""
     not_before: float
+    checked_at: float
 
     @property
-    def stalled(self) -> bool:
-        """Tell whether the lease may have run out on somebody's clock: all may have changed."""
-        return self.claim is not None and self.at - self.claim.at >= LEASE - 2 * SKEW
+    def place(self) -> int:
+        """Return the place of the delivery."""
+        return place_of(self.message.delivery_id)
+
+    @property
+    def delivery(self) -> Delivery:
+        """Return the delivery as it was stored at that moment."""
+        return self.row.deliveries[self.place]
+
+    @property
+    def after_lease(self) -> bool:
+        """Tell whether the lease may have been over: only a stall leads here."""
+        return self.claim.lease_over(self.at)
+
+
+class Identity(NamedTuple):
+    """A request row was written: its ``request_id`` is taken from here on."""
+
+    actor: Actor
+    at: float
+    before: RequestRow | None
+    request: RequestRow
+
+
+class Call(NamedTuple):
+    """What the work of an actor is: a caller's wish, a queue message or a sweep."""
+
+    kind: str
+    target: str = ""
+    body: Mapping[str, Any] | None = None
 
 
 @dataclass
 class Audit:
-    """Everything that was seen, and what of it is new since the promises were last held."""
+    """Everything that was observed, and what of it is new since the promises were last checked.
+
+    ``quiet`` says that nothing goes wrong in this run: neither AWS nor a process fails.
+    """
 
     clock: SkewedClock
-    deliveries: MemoryDeliveries
+    table: MemoryTable
+    quiet: bool = False
     moves: list[Move] = field(default_factory=list)
     sends: list[Send] = field(default_factory=list)
-    ended: list[Actor] = field(default_factory=list)
+    identities: list[Identity] = field(default_factory=list)
+    ended: list[tuple[Actor, Call]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Begin empty."""
-        self.order: dict[str, list[str]] = defaultdict(list)
-        self.begins: dict[str, float] = {}
-        self.answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.claims: list[Claim] = []
-        self.latest: dict[tuple[Actor, str], Claim] = {}
+        self.claims_of: dict[Key, list[Claim]] = defaultdict(list)
         self.by_token: dict[str, Claim] = {}
+        self.by_actor: dict[Actor, list[Claim]] = defaultdict(list)
+        self.plans: dict[str, Identity] = {}
+        self.plans_of: dict[str, list[Identity]] = defaultdict(list)
+        self.creators: dict[str, list[Actor]] = defaultdict(list)
+        self.revs: set[bytes] = set()
         self.retry_at: dict[Key, float] = {}
-        self.tickets: set[Ticket] = set()
-        self.opened: dict[Key, Actor] = {}
-        self.off_since: dict[str, float] = {}
+        self.dead_letters: set[DeadLetter] = set()
+        self.openers: dict[Key, list[Actor]] = defaultdict(list)
+        self.cancellers: dict[str, Actor] = {}
+        self.cancelled: set[str] = set()
+        self.freed_at: dict[str, float] = {}
         self.tried: set[str] = set()
+        self.off_since: dict[str, float] = {}
+        self.sweeps: Counter[str] = Counter()
+        self.changes: set[Change] = set()
+        self.counts: Counter[str] = Counter()
+        self.latest: dict[int, float] = {}
+        self.purged = False
         self._promises: list[Callable[[], None]] = [
             getattr(self, name) for name in sorted(dir(self)) if name.startswith("holds_")
         ]
 
     def hold(self) -> None:
-        """Hold every promise against what is new."""
+        """Check every promise against what is new."""
+        if not (self.moves or self.sends or self.identities or self.ended):
+            return
         for promise in self._promises:
             promise()
-        self.moves, self.sends, self.ended = [], [], []
+        self.moves, self.sends, self.identities, self.ended = [], [], [], []
 
-    def rows(self) -> list[Delivery]:
-        """Return all deliveries as they are stored."""
-        return [
-            Delivery.of(row)
-            for key, row in self.deliveries.rows.items()
-            if key[1].startswith(DELIVERY)
-        ]
+    # Recording ------------------------------------------------------------------------------------
 
-    # Writing down ---------------------------------------------------------------------------------
+    def call(self, name: str, call: Callable[[], Any], args: tuple[Any, ...]) -> Any:
+        """Make a call of the table or the queues, and record what it changed."""
+        match name:
+            case "create" | "write":
+                row: MessageRow = args[0]
+                before = self.table.message(row.user_id, row.message_id)
+                result = call()
+                after = self.table.message(row.user_id, row.message_id)
+                if after is not None and after is not before:
+                    self._moved(before, after)
+                return result
+            case "put_request":
+                planned: RequestRow = args[0]
+                taken = self.table.request(planned.user_id, planned.request_id)
+                result = call()
+                stored = self.table.request(planned.user_id, planned.request_id)
+                if stored is not None and stored is not taken:
+                    identity = Identity(acting(), self.clock.seconds, taken, stored)
+                    self.identities.append(identity)
+                    if stored.message_id not in self.plans:
+                        self.plans[stored.message_id] = identity
+                        self.plans_of[stored.request_id].append(identity)
+                return result
+            case "send_dead_letter":
+                result = call()
+                self.dead_letters.add(args[0])
+                return result
+        return call()
 
-    def table(self, name: str, call: Callable[[], Any], args: tuple[Any, ...]) -> Any:
-        """Let a call of the table happen, and write down which rows it changed."""
-        keys = {"apply": lambda: [args[0]], "commit": lambda: [one.key for one in args[0]]}
-        touched = [key for key in keys.get(name, list)() if not key[1].startswith(REQUEST)]
-        before = [self.deliveries.get(key) for key in touched]
-        result = call()
-        for key, was in zip(touched, before, strict=True):
-            row = self.deliveries.get(key)
-            if row != was:
-                self._moved(Delivery.of(was) if was else None, Delivery.of(row))
-        return result
+    def sent(self, message: Message, checked_at: float) -> Claim:
+        """Record that a receiver was reached; return the claim that this was for.
 
-    def queue(self, name: str, call: Callable[[], Any], args: tuple[Any, ...]) -> Any:
-        """Let a call of the queues happen, and write down which ticket was left."""
-        result = call()
-        if name == "leave_ticket":
-            self.tickets.add(args[0])
-        return result
-
-    def sent(self, delivery_id: str) -> Claim | None:
-        """Write down that a receiver was reached; return the claim that this was for."""
-        claim = self.latest.get((acting(), delivery_id))
-        rows = {row.delivery_id: row for row in self.rows()}
-        row = rows[delivery_id]
-        order = self.order[row.request_id]
-        earlier = tuple(rows[one] for one in order[: order.index(delivery_id)])
-        retry_at = self.retry_at.get((delivery_id, row.round), 0.0)
-        begin = self.begins[delivery_id] if row.round == 1 else 0.0
-        not_before = max(begin - SKEW, retry_at - 2 * SKEW)
-        self.sends.append(Send(claim, self.clock.seconds, row, earlier, not_before))
-        if claim:
-            claim.sends += 1
+        ``checked_at`` is when the worker last checked that it may send.
+        """
+        actor, did = acting(), message.delivery_id
+        claims = [claim for claim in self.by_actor[actor] if claim.delivery_id == did]
+        row = self.table.message(message.user_id, message_id_of(did))
+        assert claims, f"{did} was sent without a claim"
+        assert row is not None, f"{did} was sent without a row"
+        claim = claims[-1]
+        earlier = tuple(one for one in self.claims_of[claim.key] if one.sends and one is not claim)
+        not_before = self.retry_at.get(claim.key, 0.0) - 2 * SKEW
+        if claim.delivery.round == 1:
+            begin = self.plans[row.message_id].request.due_at
+            not_before = max(not_before, begin - SKEW)
+        send = Send(claim, self.clock.seconds, message, row, earlier, not_before, checked_at)
+        self.sends.append(send)
+        claim.sends += 1
         return claim
 
-    def came_to(self, claim: Claim | None, outcome: Outcome) -> None:
-        """Write down what a send came to."""
-        if claim:
-            claim.delivered = isinstance(outcome, Delivered)
-            claim.ended_at = self.clock.seconds
+    def came_to(self, claim: Claim, outcome: Outcome) -> None:
+        """Record the outcome of a send."""
+        claim.outcome = outcome
+        claim.delivered = isinstance(outcome, Delivered)
+        claim.ended_at = self.clock.seconds
 
-    def _moved(self, before: Delivery | None, after: Delivery) -> None:
+    def timed_out(self, actor: Actor) -> None:
+        """Record that the watchdog ended the attempt: its outcome came too late."""
+        self.by_actor[actor][-1].outcome = None
+
+    def excuse(self, actor: Actor, why: str) -> None:
+        """Excuse the claims that an actor holds: a fault prevents that they are recorded."""
+        for claim in self.by_actor[actor]:
+            if claim.recorded_at is None:
+                claim.excuse = why
+
+    def removed(self, row: MessageRow) -> None:
+        """Check that an expired row that DynamoDB removes is not needed any more."""
+        pending = [one for one in row.deliveries if one.is_pending or one.dead_letter_owed]
+        assert not pending, f"{row} was removed before its end"
+
+    def _moved(self, before: MessageRow | None, after: MessageRow) -> None:
         now, actor = self.clock.seconds, acting()
-        self.moves.append(Move(actor, now, before, after))
+        transition = _transition(before, after)
+        move = Move(actor, now, before, after, transition)
+        self.moves.append(move)
         if before is None:
-            self.order[after.request_id].append(after.delivery_id)
-            self.begins[after.delivery_id] = after.due_at
+            self.creators[after.message_id].append(actor)
             return
-        if after.round > before.round:
-            self.opened[after.delivery_id, after.round] = actor
+        for place, (did, old, new) in enumerate(move.deliveries()):
+            waited = state_of(before, place) is State.WAITING
+            if waited and state_of(after, place) is not State.WAITING:
+                self.freed_at[did] = now
+            if new.round > old.round:
+                self.openers[did, new.round].append(actor)
+            if old.is_pending and new.error_code == "cancelled":
+                self.cancellers[did] = actor
+        if before.owner and after.owner != before.owner and after.last_owner == before.owner:
+            self._recorded(self.by_token[before.owner], before, after)
         if after.owner and after.owner != before.owner:
-            # Its lease runs from before the call.
-            began = (after.lease_until or 0.0) - LEASE - actor.skew
-            claim = Claim(actor, after.owner, after, began, before.rings)
+            place = after.current or 0
+            claim = Claim(
+                actor,
+                after.owner,
+                after.delivery_id(place),
+                after.deliveries[place],
+                (after.lease_until or 0.0) - LEASE - actor.skew,
+                actor.stood,
+            )
             self.claims.append(claim)
-            self.latest[actor, after.delivery_id] = self.by_token[after.owner] = claim
-        elif before.owner and not after.owner and after.last_owner == before.owner:
-            claim = self.by_token[before.owner]
-            claim.recorded_at = now
-            claim.given_back = after.tries < before.tries
-            if after.status == Status.PENDING and not claim.given_back:
-                end = claim.ended_at if claim.ended_at is not None else now
-                self.retry_at[claim.key] = end + after.retry_delay_seconds
+            self.by_actor[actor].append(claim)
+            self.claims_of[claim.key].append(claim)
+            self.by_token[after.owner] = claim
 
-    # At every moment ------------------------------------------------------------------------------
-
-    def holds_nothing_accepted_is_lost(self) -> None:
-        """Model I1: what is not at its end is in the sweep index, soon enough, or waits in a chain.
-
-        So whatever is lost beside the rows, a sweep finds it.
-        """
-        rows = self.rows()
-        now = self.clock.seconds
-        kept = {row.delivery_id for row in rows}
-        for answers in self.answers.values():
-            for answer in answers:
-                promised = {one["delivery_id"] for one in answer["deliveries"]}
-                assert promised <= kept, "an accepted delivery has no row"
-        for row in rows:
-            if row.status != Status.PENDING:
-                assert row.waits is False, f"{row} has ended and still waits"
-                assert row.owner is None, f"{row} has ended and is still claimed"
-                assert (row.sweep_at is not None) == row.ticket_owed, f"{row} owes what?"
-                assert row.ttl is not None, f"{row} is kept for ever"
-                continue
-            assert row.ttl is None, f"{row} may be removed before its end"
-            if row.waits:
-                assert row.sweep_at is None, f"{row} waits and is rung for"
-                continue
-            assert row.sweep_at is not None, f"{row} is forgotten"
-            latest = max(now, row.due_at) + max(LEASE, *BACK_OFF) + SKEW
-            assert row.sweep_at <= latest, f"{row} is looked after too late"
-            if row.rings == 0 and row.owner is None and row.due_at - now > LONGEST_DELAY + SKEW:
-                assert row.sweep_at <= row.due_at - LONGEST_DELAY + SKEW, f"{row} would be late"
-
-    def holds_one_of_a_chain_at_a_time(self) -> None:
-        """Model I9, at rest and in between: one goes, the later wait for it, one succeeds."""
-        chains: dict[tuple[str, ...], list[Delivery]] = defaultdict(list)
-        for row in self.rows():
-            if row.chain:
-                chains[row.chain].append(row)
-        for chain in chains.values():
-            going = [one for one in chain if one.status == Status.PENDING and not one.waits]
-            waiting = [one for one in chain if one.waits]
-            assert len(going) <= 1, f"more than one goes: {going}"
-            assert going or not waiting, f"nobody releases {waiting}"
-            successes = [one for one in chain if one.status == Status.SUCCESS]
-            assert len(successes) <= 1, f"more than one succeeded: {successes}"
-            assert not (successes and going), f"{going} goes although {successes} succeeded"
-
-    def holds_no_ticket_is_missing(self) -> None:
-        """Model I7: a failed round is ticketed, owes its ticket, or was followed by a fresh one."""
-        for row in self.rows():
-            if row.status == Status.FAILED and row.error_code not in NO_TICKET:
-                ticket = Ticket(row.user_id, row.delivery_id, row.round + 1)
-                assert row.ticket_owed or ticket in self.tickets, f"{row} has no ticket"
-
-    def holds_the_budget_of_a_row(self) -> None:
-        """Model I2: at most ``max_attempts`` outcomes are recorded in a round."""
-        for row in self.rows():
-            assert 0 <= row.attempts <= row.max_attempts, f"{row} was attempted too often"
-            assert 0 <= row.tries <= row.max_attempts + FORGIVEN, f"{row} was tried too often"
+    def _recorded(self, claim: Claim, before: MessageRow, after: MessageRow) -> None:
+        now, place = self.clock.seconds, before.current or 0
+        if claim.stalled:
+            claim.excuse = claim.excuse or "stall"
+        claim.recorded_at = now
+        old, new = before.deliveries[place], after.deliveries[place]
+        claim.given_back = new.attempts == old.attempts and new.is_pending
+        if new.is_pending and not claim.given_back:
+            asked_for = claim.outcome.after if isinstance(claim.outcome, Retry) else None
+            delay = max(new.retry_delay_seconds, min(asked_for or 0.0, LONGEST_RETRY_AFTER))
+            end = now if claim.ended_at is None else claim.ended_at
+            self.retry_at[claim.key] = end + delay
 
     # At every write -------------------------------------------------------------------------------
 
-    def holds_what_has_ended_stays_ended(self) -> None:
-        """Model I5: out of an end leads only a fresh round, from failed, one higher.
+    def holds_nothing_accepted_is_lost(self) -> None:
+        """I1: a delivery that has not ended is in the sweep index, soon enough.
 
-        Nothing else changes there but the ticket that is owed, and when the sweeper sends it.
+        So the sweeper finds everything that gets lost beside the rows.
         """
-        for _, _, before, after in self.moves:
-            if before is None or before.status == Status.PENDING:
+        for _, at, before, after, _ in self.moves:
+            now = at + SKEW
+            pending = [one for one in after.deliveries if one.is_pending]
+            owed = [one for one in after.deliveries if one.dead_letter_owed]
+            assert (after.ttl is None) == bool(pending), f"{after} is kept for how long?"
+            if not pending and not owed:
+                assert after.sweep_at is None, f"I11: {after} has ended and is still swept"
                 continue
-            owed = {"ticket_owed": False, "sweep_at": None, "rings": 0}
-            settled = replace(before, **owed) == replace(after, **owed)
-            reopened = (before.status, after.status, after.round) == (
-                Status.FAILED,
-                Status.PENDING,
-                before.round + 1,
-            )
-            assert settled or reopened, f"{before} became {after}"
-            if reopened:
-                fresh = (after.tries, after.unknown, after.attempts, after.rings)
-                assert fresh == (0, 0, 0, 0), f"{after} does not begin anew"
+            assert after.sweep_at is not None, f"{after} is forgotten"
+            grace = BACK_OFF[-1] if after.rings else GRACE
+            latest = [now + grace] if owed else []
+            # The sweeper leaves a live claim alone until its lease is over.
+            claimed = after.lease_until or 0.0
+            if claimed:
+                latest.append(max(now, claimed) + grace if after.rings else claimed)
+            for place, delivery in enumerate(after.deliveries):
+                if state_of(after, place) is State.PENDING:
+                    far = delivery.due_at - now > LONGEST_SQS_DELAY and not after.rings
+                    before_due = max(claimed, delivery.due_at - LONGEST_SQS_DELAY + SKEW)
+                    latest.append(before_due if far else max(now, delivery.due_at) + grace)
+            assert after.sweep_at <= min(latest) + 0.001, f"{after} is swept too late: {before}"
+
+    def holds_rings_grow_rarer(self) -> None:
+        """I11: the sweeper rings again after 60, 120, 240, 480 and 900 s."""
+        for _, at, before, after, _ in self.moves:
+            if before is not None and after.rings > before.rings and self.quiet:
+                pending = [one.due_at for one in after.deliveries if one.is_pending]
+                gap = BACK_OFF[min(before.rings, len(BACK_OFF) - 1)]
+                earliest = max(at - SKEW, min(pending)) + gap
+                assert after.rings == before.rings + 1, f"{before} became {after}"
+                assert (after.sweep_at or 0.0) >= earliest - 1.0, f"{after} is rung for too often"
+
+    def holds_every_change_is_in_the_table(self) -> None:
+        """A state changes only as the table of transitions allows it."""
+        for _, _, before, after, transition in self.moves:
+            allowed = TABLE[transition] if transition else {}
+            for place in range(len(after.deliveries)):
+                old, new = before and state_of(before, place), state_of(after, place)
+                claimed_again = before is not None and before.owner != after.owner
+                if old is not new or (new is State.CLAIMED and claimed_again):
+                    assert (old, new) in allowed, f"{transition}: {old} -> {new} of {after}"
+                    assert transition
+                    self.changes.add((transition, old, new))
+
+    def holds_what_was_accepted_stays(self) -> None:
+        """A write changes the state of a message alone, and has a revision of its own."""
+        for _, _, before, after, _ in self.moves:
+            assert after.rev not in self.revs, f"the revision of {after} is not fresh"
+            self.revs.add(after.rev)
+            if before is not None:
+                assert _accepted(before) == _accepted(after), f"{before} became {after}"
+
+    def holds_the_budget_of_a_round(self) -> None:
+        """I2: a round has at most ``max_attempts`` recorded outcomes."""
+        for move in self.moves:
+            for one in move.after.deliveries:
+                assert 0 <= one.attempts <= one.max_attempts, f"{one} was attempted too often"
+                assert 0 <= one.tries <= one.max_attempts + FORGIVEN, f"{one} was tried too often"
+
+    def holds_only_a_used_up_budget_ends_a_round(self) -> None:
+        """I2b: a retry is given up when the budget of its round is used up.
+
+        The first three unknown outcomes do not use it up, and a claim that was given back never
+        does.
+        """
+        for move in self.moves:
+            for did, before, after in move.deliveries():
+                if not before.is_pending or after.status != Status.FAILED:
+                    continue
+                claims = [one for one in self.claims_of[did, after.round] if not one.given_back]
+                if after.error_code == UNKNOWN_OUTCOME:
+                    final = not catalogue()[after.type].resend_unknown
+                else:
+                    final = isinstance(claims[-1].outcome, Permanent)
+                if not final and after.error_code not in NO_DEAD_LETTER:
+                    lost = sum(one.recorded_at is None for one in claims)
+                    used = len(claims) - min(lost, FORGIVEN)
+                    assert used >= after.max_attempts, f"{did} was given up too early: {after}"
+
+    def holds_what_has_ended_stays_ended(self) -> None:
+        """I5: only a new round follows an end: from failed, one higher, and it begins once."""
+        for move in self.moves:
+            for did, before, after in move.deliveries():
+                if before.is_pending:
+                    assert after.round == before.round, f"{did} changed its round while pending"
+                    continue
+                settled = replace(after, dead_letter_owed=before.dead_letter_owed) == before
+                if settled:
+                    assert before.dead_letter_owed or not after.dead_letter_owed, f"{did} owes more"
+                    continue
+                opened = (before.status, after.status, after.round - before.round)
+                assert opened == (Status.FAILED, Status.PENDING, 1), f"{did}: {before} -> {after}"
+                fresh = (after.tries, after.unknown, after.attempts, after.error_code)
+                assert fresh == (0, 0, 0, None), f"{did} does not begin a new budget: {after}"
+                assert before.error_code != "content_expired", f"{did} has no content"
+                ttl = move.before and move.before.ttl
+                assert ttl is None or ttl > move.at - SKEW, f"{did} had expired"
+                assert len(self.openers[did, after.round]) == 1, f"{did} began a round twice"
 
     def holds_a_live_claim_is_its_owners(self) -> None:
-        """Model: the clauses *claim* and *record*. Nobody takes a claim whose lease may hold.
-
-        And nobody records an attempt but who has the claim, however late.
-        """
-        for actor, at, before, after in self.moves:
-            claim = self.by_token.get(before.owner or "") if before else None
-            if claim and after.owner != claim.token:
-                assert actor is claim.actor or claim.stalled(at), f"{actor} took {before}"
-            if before and after.attempts > before.attempts:
-                assert claim, f"{actor} recorded an attempt at {before}"
-                assert actor is claim.actor, f"{actor} recorded an attempt at {before}"
-
-    def holds_an_unknown_outcome_ends_only_a_used_up_budget(self) -> None:
-        """Model I2b: the first three unknown outcomes of a round do not use up its budget."""
-        for _, _, before, after in self.moves:
-            if before is None or before.status != Status.PENDING:
+        """A worker takes over only a claim whose lease may be over, and records only its own."""
+        for actor, at, before, after, _ in self.moves:
+            if before is None or before.owner is None:
                 continue
-            resent = catalogue()[after.integration_type].resend_unknown
-            if after.status == Status.FAILED and after.error_code == UNKNOWN_OUTCOME and resent:
-                key = after.delivery_id, after.round
-                tries = [one for one in self.claims if one.key == key and not one.given_back]
-                lost = sum(one.recorded_at is None for one in tries)
-                used = len(tries) - min(lost, FORGIVEN)
-                assert used >= after.max_attempts, f"{after} was given up too early"
+            claim = self.by_token[before.owner]
+            if after.owner != claim.token:
+                assert actor is claim.actor or claim.lease_over(at), f"{actor} took {before}"
+            recorded = [
+                place
+                for place, (old, new) in enumerate(
+                    zip(before.deliveries, after.deliveries, strict=True)
+                )
+                if new.attempts > old.attempts
+            ]
+            if recorded:
+                assert recorded == [before.current], f"{actor} recorded {recorded} of {before}"
+                assert actor is claim.actor, f"{actor} recorded an attempt of {claim}"
+
+    def holds_only_an_excused_attempt_is_unknown(self) -> None:
+        """I12: an attempt is lost only if its worker crashed or stalled, or met AWS faults."""
+        for move in self.moves:
+            for did, before, after in move.deliveries():
+                if after.round == before.round and after.unknown > before.unknown:
+                    assert move.before
+                    claim = self.by_token[move.before.owner or ""]
+                    assert claim.excused, f"{did}: nothing kept {claim} from its record"
+
+    def holds_every_final_failure_has_a_dead_letter(self) -> None:
+        """I7: a failed round owes its dead letter until that was sent or a new round began."""
+        for move in self.moves:
+            for did, before, after in move.deliveries():
+                failed = before.is_pending and after.status == Status.FAILED
+                if failed and after.error_code not in NO_DEAD_LETTER:
+                    assert after.dead_letter_owed, f"{did} has no dead letter: {after}"
+                if before.dead_letter_owed and not after.dead_letter_owed and not after.is_pending:
+                    sent = {(one.delivery_id, one.round) for one in self.dead_letters}
+                    assert (did, before.round + 1) in sent, f"{did} lost its dead letter: {after}"
+
+    def holds_one_success_of_a_first_success_message(self) -> None:
+        """I9: a ``first_success`` message succeeds once, and then nothing of it is pending."""
+        for move in self.moves:
+            if move.after.mode == "first_success":
+                statuses = Counter(one.status for one in move.after.deliveries)
+                assert statuses[Status.SUCCESS] <= 1, f"{move.after} succeeded twice"
+                if statuses[Status.SUCCESS]:
+                    assert not statuses[Status.PENDING], f"{move.after} goes on after its success"
+
+    def holds_content_expires_with_its_request(self) -> None:
+        """I1c: no delivery ends as ``content_expired`` while its request is stored.
+
+        In a first round the request is always stored, unless something went wrong.
+        """
+        for move in self.moves:
+            for did, before, after in move.deliveries():
+                if before.is_pending and after.error_code == "content_expired":
+                    row = move.after
+                    request = self.table.request(row.user_id, row.request_id)
+                    kept = request is not None and request.message_id == row.message_id
+                    assert not kept, f"{did} has its content: {request}"
+                    calm = self.quiet and not self.purged
+                    assert after.round > 1 or not calm, f"{did} lost its content"
+                    self.counts["content_expired"] += 1
+
+    # Requests -------------------------------------------------------------------------------------
+
+    def holds_one_request_per_identity(self) -> None:
+        """I8: a ``request_id`` names one message until its ``ttl``."""
+        for _, at, before, request in self.identities:
+            if before is not None and before.message_id != request.message_id:
+                assert before.ttl < at + SKEW, f"{before} was replaced by {request}"
+                self.counts["identities reused"] += 1
+
+    def holds_one_message_per_request(self) -> None:
+        """I8b: a message is created once, as its stored request says, whoever completes it."""
+        for actor, at, before, row, _ in self.moves:
+            planned = self.plans.get(row.message_id)
+            assert planned, f"{row} has no request"
+            request = planned.request
+            if before is None:
+                assert len(self.creators[row.message_id]) == 1, f"{row} was created twice"
+                assert _planned(request) == _created(row), f"{row} is not what {request} says"
+                if actor is not planned.actor:
+                    self.counts["orphans"] += 1
+                    if request.expires_at is not None and at > request.expires_at + SKEW:
+                        self.counts["orphans too late"] += 1
+            assert row.ttl is None or row.ttl >= request.ttl, f"{row} goes before its request"
+
+    def holds_equal_requests_have_equal_responses(self) -> None:
+        """I1, I8: a response is that of the stored request, whose message row exists.
+
+        An equal request is rejected only if no request of this name is stored.
+        """
+        for actor, call in self.ended:
+            if call.kind != "send" or call.body is None:
+                continue
+            content = call.body["content"]
+            if actor.result:
+                self.counts["responses"] += 1
+                self._responded(actor, call.target, content)
+            elif isinstance(actor.error, InvalidInputError):
+                sure = [
+                    one.request
+                    for one in self.plans_of[call.target]
+                    if one.at <= actor.started_at and one.request.ttl >= self.clock.seconds + SKEW
+                ]
+                equal = [request for request in sure if request.content == content]
+                assert not equal, f"{actor} was rejected although {equal} is stored"
+                may = "expires_at" in call.body or self.plans_of[call.target]
+                assert may, f"{actor} was rejected: {actor.error}"
+
+    def _responded(self, actor: Actor, request_id: str, content: str) -> None:
+        response = actor.result.response
+        ids = [one["delivery_id"] for one in response["deliveries"]]
+        for planned in reversed(self.plans_of[request_id]):
+            request = planned.request
+            of_plan = [_delivery_id(request, place) for place in range(len(request.deliveries))]
+            if ids == of_plan and request.content == content:
+                break
+        else:
+            raise AssertionError(f"{actor}: no request is stored for {response}")
+        types = [(one["integration_type"], one["status"]) for one in response["deliveries"]]
+        skipped = [(one["integration_type"], one["reason"]) for one in response["skipped"]]
+        assert types == [(one.type, "pending") for one in request.deliveries], f"{response}"
+        assert skipped == [(one.type, one.reason) for one in request.skipped], f"{response}"
+        assert request.ttl >= actor.started_at - SKEW, f"{actor}: {request} had expired"
+        assert actor.result.replayed == (planned.actor is not actor), f"{actor}: {actor.result}"
+        if ids:
+            assert self.creators[request.message_id], f"202 for {request}, which has no row"
+
+    # Callers --------------------------------------------------------------------------------------
+
+    def holds_callers_learn_what_happened(self) -> None:
+        """I5b: the caller whose call opened a round or cancelled a delivery learns of it.
+
+        And a caller who gets a 200 or 202 did that.
+        """
+        for actor, (kind, did, _) in self.ended:
+            if isinstance(actor.error, ConflictError):
+                opened = [key for key, openers in self.openers.items() if actor in openers]
+                assert not opened, f"{actor} opened {opened}: {actor.error}"
+                assert actor is not self.cancellers.get(did), f"{actor} cancelled: {actor.error}"
+            elif kind == "retry" and actor.result:
+                openers = self.openers[did, actor.result["round"]]
+                assert openers == [actor], f"{actor} did not open {actor.result}"
+            elif kind == "cancel" and actor.result:
+                assert did in self.cancellers, f"{actor} cancelled nothing"
+                self.cancelled.add(did)
+
+    def holds_only_expected_errors(self) -> None:
+        """Without faults a call fails only for a reason that its caller can understand."""
+        for actor, (kind, _, _) in self.ended:
+            expected: tuple[type[Exception], ...] = {
+                "send": (InvalidInputError,),
+                "retry": (ConflictError, NotFoundError),
+                "cancel": (ConflictError, NotFoundError),
+            }.get(kind, ())
+            if not self.quiet:
+                expected += (UnavailableError,)
+            if actor.error and not isinstance(actor.error, expected):
+                raise AssertionError(f"{actor} failed: {actor.error!r}") from actor.error
 
     def holds_a_result_is_recorded(self) -> None:
-        """Model I3: who sent and was done in time has recorded it, whatever its siblings did.
-
-        A record may be given up only when next to no time is left.
-        """
-        now = self.clock.seconds
-        for actor in self.ended:
-            for claim in (one for one in self.claims if one.actor is actor and one.sends):
-                assert claim.recorded_at or claim.excused(now), f"{claim} left no record"
-                gave_up = isinstance(actor.error, UnavailableError) and not claim.recorded_at
-                if gave_up and not actor.crashed:
-                    left = actor.until - now
-                    assert left <= RECORD_GIVES_UP, f"{claim} gave up with {left} s left"
-
-    def holds_who_changed_it_is_told_so(self) -> None:
-        """Model I5b: a caller whose own call opened a round or cancelled is not told 409."""
-        for actor in self.ended:
-            if isinstance(actor.error, ConflictError):
-                assert actor not in self.opened.values(), f"{actor} opened a round: {actor.error}"
-        for actor, _, _, after in self.moves:
-            if after.error_code == "cancelled" and actor.done:
-                assert not isinstance(actor.error, ConflictError), f"{actor} cancelled"
-
-    def holds_equal_requests_have_equal_answers(self) -> None:
-        """Model I8: the same request again is the same answer, and nothing more is written."""
-        for request_id, answers in self.answers.items():
-            assert all(one == answers[0] for one in answers), f"{request_id}: {answers}"
-            ids = [one["delivery_id"] for one in answers[0]["deliveries"]]
-            assert ids == self.order[request_id], f"{request_id} has other rows"
+        """I3: a worker records what it sent, or ends only when next to no time is left."""
+        for actor, _ in self.ended:
+            for claim in self.by_actor[actor]:
+                if claim.sends and not claim.recorded_at:
+                    assert claim.excused, f"{claim} left no record"
+                    gave_up = isinstance(actor.error, UnavailableError) and not actor.crashed
+                    left = actor.until - self.clock.seconds
+                    assert not gave_up or left <= RECORD_GIVES_UP, f"{claim} gave up, {left} s left"
 
     # At every send --------------------------------------------------------------------------------
 
     def holds_no_send_without_a_claim(self) -> None:
-        """Model I10 and clause 12: a worker sends what it holds, once.
+        """I3, I10: a worker sends what it holds, once, while the lease is long enough.
 
-        Only a stall beyond the lease lets it send what another one took or a person cancelled.
+        Only a stall beyond the lease lets it send what another one took or a caller cancelled.
+        """
+        for send in self.sends:
+            claim, row, did = send.claim, send.row, send.message.delivery_id
+            assert not claim.given_back, f"{did} was sent after it was given back"
+            assert claim.sends == 1, f"{did} was sent twice for one claim"
+            mine = row.owner == claim.token and row.current == send.place
+            assert (mine and send.delivery.is_pending) or send.after_lease, f"{did}: {claim}, {row}"
+            assert did not in self.cancelled or send.after_lease, f"{did} was cancelled"
+            used, left = send.checked_at - claim.at, claim.actor.until - send.checked_at
+            assert used <= SENT_WITHIN + 0.01, f"{did} was sent {used:.1f} s after its claim"
+            assert left >= TIME_LEFT, f"{did} was sent {left:.1f} s before the invocation ends"
+
+    def holds_no_foreign_content(self) -> None:
+        """I14: a message is sent with the content that was accepted under its ID."""
+        for send in self.sends:
+            message = send.message
+            request = self.plans[message_id_of(message.delivery_id)].request
+            sent = (message.request_id, message.content, message.subject, message.integration_type)
+            accepted = (request.request_id, request.content, request.subject)
+            assert sent == (*accepted, request.deliveries[send.place].type), f"{message}: {request}"
+
+    def holds_never_early(self) -> None:
+        """I4: no send before ``deliver_at``, or before the last end plus the delay."""
+        for send in self.sends:
+            early = send.not_before - send.at
+            assert early <= 0.001 or send.after_lease, f"{send.claim} was {early:.3f} s early"
+
+    def holds_never_late_without_a_fault(self) -> None:
+        """LATE: without a fault an attempt begins when it is due."""
+        for send in self.sends:
+            delivery, row = send.claim.delivery, send.row
+            if self.quiet and not self.purged:
+                due_at = max(delivery.due_at, self.freed_at.get(send.claim.delivery_id, 0.0))
+                size, late = len(row.deliveries), send.at - due_at
+                self.latest[size] = max(late, self.latest.get(size, late))
+                most = LATE + LATE_BEHIND * (size - 1)
+                assert late <= most, f"{send.message.delivery_id} was {late:.1f} s late: {row}"
+
+    def holds_nothing_is_sent_that_is_not_wanted(self) -> None:
+        """Nothing is sent past its ``expires_at``, or after the user opted out.
+
+        Both are checked after the claim, the override in a read that may be 10 s older.
         """
         for send in self.sends:
             claim, row = send.claim, send.row
-            assert claim is not None, f"{row} was sent without a claim"
-            assert not claim.given_back, f"{row} was sent after it was given back"
-            assert claim.sends == 1, f"{row} was sent twice for one claim"
-            mine = row.status == Status.PENDING and row.owner == claim.token and not row.waits
-            assert mine or send.stalled, f"{row} is not {claim}"
-
-    def holds_never_early(self) -> None:
-        """Model I4: not before ``deliver_at``, nor before the last end and the delay are over."""
-        for send in self.sends:
-            early = send.not_before - send.at
-            assert early <= 0.001 or send.stalled, f"{send.row} was sent {early:.3f} s early"
-
-    def holds_nothing_is_sent_that_is_not_wanted(self) -> None:
-        """Clause *attempt*: nothing is sent past its ``expires_at``, or after the user opted out.
-
-        Both are looked at after the claim, the override in a reading that may be older.
-        """
-        for claim, row in ((send.claim, send.row) for send in self.sends if send.claim):
-            assert row.expires_at is None or claim.at <= row.expires_at + SKEW, f"{row} expired"
-            off = self.off_since.get(row.integration_type, claim.at)
-            assert claim.at <= off + FRESH, f"{row} was sent after the user opted out"
+            fresh = row.expires_at is None or claim.at <= row.expires_at + SKEW
+            assert fresh, f"{row} had expired"
+            off = self.off_since.get(claim.delivery.type, claim.at)
+            assert claim.at <= off + FRESH, f"{claim} was sent after the user opted out"
 
     def holds_the_budget_of_sends(self) -> None:
-        """Model I2: at most three sends of a round more than its ``max_attempts``."""
+        """I2: a round has at most three sends more than its ``max_attempts``."""
         for send in self.sends:
-            sends = sum(one.sends for one in self._claims_like(send))
-            most = send.row.max_attempts + FORGIVEN
-            assert sends <= most or send.stalled, f"{send.row} was sent {sends} times"
+            sends = sum(one.sends for one in self.claims_of[send.claim.key])
+            most = send.claim.delivery.max_attempts + FORGIVEN
+            assert sends <= most, f"{send.claim} was sent {sends} times"
 
     def holds_duplicates_have_an_excuse(self) -> None:
-        """Model I3: a second delivery of one round only after a crash, a stall or a lost record."""
+        """I3: a second delivery in one round needs a crash, a stall or a record under faults."""
         for send in self.sends:
-            for other in self._claims_like(send):
-                if other is not send.claim and other.delivered and not send.stalled:
-                    assert other.excused(send.at), f"{send.row} was delivered by {other}"
+            for other in send.earlier:
+                if other.delivered and not send.after_lease:
+                    assert other.excused, f"{send.claim} was delivered by {other}"
+                    self.counts["duplicates"] += 1
 
     def holds_a_text_message_is_never_sent_twice(self) -> None:
-        """Clause *budget*: what is not resent after an unknown outcome, a crash included."""
+        """An SMS is not sent again after an unknown outcome, a crash included."""
         for send in self.sends:
-            if catalogue()[send.row.integration_type].resend_unknown or send.stalled:
+            if catalogue()[send.claim.delivery.type].resend_unknown or send.after_lease:
                 continue
-            for other in self._claims_like(send):
-                if other is not send.claim and other.sends:
-                    known = other.recorded_at and not other.delivered
-                    assert known or other.stalled(send.at), f"{send.row} was sent by {other}"
+            for other in send.earlier:
+                known = other.recorded_at is not None and not other.delivered
+                assert known, f"{send.claim} was sent by {other}"
 
-    def holds_nobody_overtakes_a_first_try(self) -> None:
-        """Model I6: in round 1 a first try comes after those of all higher priorities.
+    def holds_first_attempts_follow_the_priority(self) -> None:
+        """I6: in round 1 a first attempt comes after those of all higher priorities.
 
-        Unless they have ended, the worker stalled, or eight rings went unanswered.
+        Unless they have ended, or the worker stalled between its last check and its send.
         """
         for send in self.sends:
-            row = send.row
-            first = row.round == 1 and row.delivery_id not in self.tried
-            self.tried.add(row.delivery_id)
-            unanswered = send.claim is not None and send.claim.rings >= REQUEST_RINGS
-            if first and not send.stalled and not unanswered:
-                for one in send.earlier:
-                    gone = one.status != Status.PENDING or one.delivery_id in self.tried
-                    assert gone, f"{row} overtook {one}"
+            did, number = send.claim.key
+            if number == 1 and did not in self.tried:
+                self.tried.add(did)
+                for place, one in enumerate(send.row.deliveries[: send.place]):
+                    before = send.row.delivery_id(place) in self.tried
+                    gone = before or not one.is_pending or one.round > 1
+                    assert gone or send.after_lease, f"{did} overtook {one}"
 
-    def holds_a_chain_goes_one_after_the_other(self) -> None:
-        """Model I9: in a ``first_success`` request nobody is sent before the earlier have ended."""
+    def holds_a_first_success_message_goes_in_order(self) -> None:
+        """I9: a ``first_success`` delivery is sent only after those before it have ended."""
         for send in self.sends:
-            if send.row.chain and not send.stalled:
-                for one in send.earlier:
-                    ended = one.status in {Status.FAILED, Status.SKIPPED}
-                    assert ended, f"{send.row} overtook {one}"
-
-    def _claims_like(self, send: Send) -> list[Claim]:
-        return [one for one in self.claims if one.key == (send.row.delivery_id, send.row.round)]
+            first = send.row.mode == "first_success" and send.claim.delivery.round == 1
+            if first and not send.after_lease:
+                for one in send.row.deliveries[: send.place]:
+                    assert not one.is_pending, f"{send.claim} overtook {one}"
 
     # When nothing is left to do -------------------------------------------------------------------
 
     def hold_at_rest(self) -> None:
-        """Model I1 and I11: all has come to an end, and nothing is owed or rung for any more."""
-        for row in self.rows():
-            assert row.status in {Status.SUCCESS, Status.FAILED, Status.SKIPPED}, f"{row} is open"
-            rest = (row.owner, row.lease_until, row.sweep_at, row.ticket_owed, row.waits)
-            assert rest == (None, None, None, False, False), f"{row} is not at rest"
+        """I1, I9, I11: all has ended, nothing is owed, and the sweeper rang sparingly."""
+        for row in self.table.messages():
+            statuses = {one.status for one in row.deliveries}
+            ends = {Status.SUCCESS, Status.FAILED, Status.SKIPPED}
+            assert statuses <= ends, f"{row} never ends"
+            rest = (row.owner, row.lease_until, row.current, row.sweep_at)
+            assert rest == (None, None, None, None), f"{row} is not at rest"
+            assert not any(one.dead_letter_owed for one in row.deliveries), f"{row} owes"
+            if row.mode == "first_success":
+                delivered = [
+                    claim
+                    for claim in self.claims
+                    if claim.delivered and message_id_of(claim.delivery_id) == row.message_id
+                ]
+                if len({claim.delivery_id for claim in delivered}) > 1:
+                    assert any(claim.excused for claim in delivered), f"{row}: {delivered}"
+        if self.quiet:
+            for message_id, rings in self.sweeps.items():
+                tries = sum(message_id_of(one.delivery_id) == message_id for one in self.claims)
+                assert rings <= 4 + 2 * max(1, tries), f"I11: {message_id} was rung {rings} times"
+
+
+def _transition(before: MessageRow | None, after: MessageRow) -> Transition | None:
+    """Return the transition that a write made, from what it left; ``None``: of no state."""
+    if before is None:
+        return Transition.ACCEPT
+    if after.last_owner != before.last_owner:
+        return Transition.SETTLE
+    pairs = list(zip(before.deliveries, after.deliveries, strict=True))
+    if any(new.round > old.round for old, new in pairs):
+        return Transition.REOPEN
+    if after.owner not in {None, before.owner} or any(
+        new.unknown > old.unknown for old, new in pairs
+    ):
+        return Transition.BEGIN
+    if any(old.is_pending and new.error_code == "cancelled" for old, new in pairs):
+        return Transition.CANCEL
+    return None
+
+
+def _accepted(row: MessageRow) -> tuple[object, ...]:
+    fixed = tuple((one.type, one.priority) for one in row.deliveries)
+    return (
+        *(row.user_id, row.message_id, row.request_id, row.session_id, row.subject, row.mode),
+        *(row.forced, row.created_at, row.expires_at, row.keep_until, fixed),
+    )
+
+
+def _created(row: MessageRow) -> tuple[object, ...]:
+    deliveries = tuple(
+        (one.type, one.priority, one.max_attempts, one.retry_delay_seconds, one.due_at)
+        for one in row.deliveries
+    )
+    times = (row.created_at, row.expires_at)
+    return (row.user_id, row.message_id, row.request_id, row.subject, row.mode, times, deliveries)
+
+
+def _planned(request: RequestRow) -> tuple[object, ...]:
+    deliveries = tuple(
+        (one.type, one.priority, one.max_attempts, one.retry_delay_seconds, request.due_at)
+        for one in request.deliveries
+    )
+    times = (request.created_at, request.expires_at)
+    return (
+        *(request.user_id, request.message_id, request.request_id, request.subject, request.mode),
+        *(times, deliveries),
+    )
+
+
+def _delivery_id(request: RequestRow, place: int) -> str:
+    return f"{request.message_id[:-2]}{place + 1:02x}"

@@ -6,6 +6,7 @@ error here. It talks to `--endpoint-url`, else to `AWS_ENDPOINT_URL`.
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 
@@ -35,7 +36,7 @@ def main(words: list[str]) -> int:
     answer.pop("ResponseMetadata", None)
     found = jmespath.search(query, answer)
     if found:
-        print(found if output == "text" else json.dumps(found, indent=4, default=str))  # noqa: T201 - it is a command
+        print(found if output == "text" else json.dumps(found, indent=4, default=plain))  # noqa: T201 - it is a command
     return 0
 
 
@@ -59,7 +60,14 @@ def valued(shape, values):
         # Structures are given as JSON, plain values as words.
         return json.loads(values[0]) if shape.member.type_name == "structure" else values
     (value,) = values
+    if shape.type_name in {"map", "structure"}:
+        return json.loads(value)
     return int(value) if shape.type_name == "integer" else value
+
+
+def plain(value):
+    """Write binaries in base64, as the CLI does, and everything else as text."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 def called(client, method, params):

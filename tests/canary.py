@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import quopri
+import zlib
 from urllib.parse import quote, quote_plus
 
 from boto3.dynamodb.types import Binary
@@ -56,9 +57,13 @@ def within_base64(secret: bytes) -> list[bytes]:
 
 
 def parts(thing: object) -> list[bytes]:
-    """Take a thing apart into what can be searched."""
+    """Take a thing apart into what can be searched; the large bodies of rows are compressed."""
     if isinstance(thing, bytes | bytearray | Binary):
-        return [bytes(thing.value if isinstance(thing, Binary) else thing)]
+        data = bytes(thing.value if isinstance(thing, Binary) else thing)
+        try:
+            return [data, zlib.decompress(data)]
+        except zlib.error:
+            return [data]
     if isinstance(thing, str):
         return [thing.encode(errors="surrogatepass")]
     if isinstance(thing, dict):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator, FormatChecker
 
@@ -35,14 +34,14 @@ def operation(function: str) -> dict[str, Any]:
 
 
 def routed(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-    """Find the route of a request and the parameters in its path; none where there is no route."""
+    """Return a request's route and path parameters, encoded as on AWS; ``None`` without a route."""
     asked = path.partition("?")[0].split("/")
     for route in ROUTES:
         template = route.path.split("/")
         if route.method == method and len(template) == len(asked):
             pairs = list(zip(template, asked, strict=True))
             if all(part == one or (part.startswith("{") and one) for part, one in pairs):
-                named = {part[1:-1]: unquote(one) for part, one in pairs if part.startswith("{")}
+                named = {part[1:-1]: one for part, one in pairs if part.startswith("{")}
                 return route, named
     return None
 

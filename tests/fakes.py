@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 import random
 import threading
 import uuid
@@ -13,134 +12,131 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from dispatcher.configuration.resolution import UserOverrides
+from dispatcher.configuration.rows import UserOverrides
 from dispatcher.delivery.outcomes import Delivered
-from dispatcher.delivery.ports import Page
-from dispatcher.delivery.protocol import Change, Put
+from dispatcher.delivery.ports import VisitRead
+from dispatcher.delivery.rows import (
+    MAILBOX,
+    MESSAGE,
+    REQUEST,
+    MailboxRow,
+    MessageRow,
+    RequestRow,
+    shard_of,
+)
 from dispatcher.errors import ConditionFailed, SealedError, UnavailableError
+from dispatcher.messages.ports import HistoryPage, MailboxPage, MessageCount
+from tests.log_events import require_declared
 
 
-def holds(clause, row) -> bool:
-    """Evaluate one clause on a row; no row has no attributes."""
-    row = row or {}
-    there, value, wanted = clause.name in row, row.get(clause.name), clause.value
-    return {
-        "absent": lambda: not there,
-        "present": lambda: there,
-        "equals": lambda: there and value == wanted,
-        "at_most": lambda: there and value <= wanted,
-        "absent_or_above": lambda: not there or value > wanted,
-        "absent_or_below": lambda: not there or value < wanted,
-        "one_of": lambda: there and value in wanted,
-    }[clause.test]()
+class MemoryTable:
+    """The deliveries table in a dictionary; one lock makes every call atomic."""
 
-
-def plain(value):
-    """Copy a value as a table gives it back: enumerations become text, tuples lists."""
-    match value:
-        case str():
-            return str(value)
-        case dict():
-            return {name: plain(part) for name, part in value.items()}
-        case list() | tuple():
-            return [plain(part) for part in value]
-        case _:
-            return value
-
-
-class MemoryDeliveries:
-    """Rows in a dictionary; one lock makes every call atomic."""
-
-    def __init__(self) -> None:
-        self.rows: dict[tuple[str, str], dict[str, Any]] = {}
+    def __init__(self, overrides: MemoryOverrides) -> None:
+        self.rows: dict[tuple[str, str], MessageRow | RequestRow | MailboxRow] = {}
+        self._overrides = overrides
         self._lock = threading.Lock()
 
-    def get(self, key):
+    # delivery.ports.MessageStore
+
+    def message(self, user_id, message_id):
         with self._lock:
-            return copy.deepcopy(self.rows.get(key))
+            return self.rows.get((user_id, MESSAGE + message_id))
 
-    def apply(self, key, change):
+    def visit(self, user_id, message_id, request_id):
         with self._lock:
-            self._check([(key, change)])
-            return self._do(key, change)
+            return VisitRead(
+                self.rows.get((user_id, MESSAGE + message_id)),
+                self.rows.get((user_id, f"{REQUEST}{request_id}")) if request_id else None,
+                self._overrides.get(user_id),
+            )
 
-    def commit(self, writes):
+    def create(self, row):
         with self._lock:
-            self._check(writes)
-            for key, step in writes:
-                self._do(key, step)
+            self.rows.setdefault((row.user_id, MESSAGE + row.message_id), row)
 
-    def _check(self, writes):
-        refused = {
-            index: copy.deepcopy(self.rows.get(key))
-            for index, (key, step) in enumerate(writes)
-            if not all(holds(clause, self.rows.get(key)) for clause in step.when)
-        }
-        if refused:
-            raise ConditionFailed(refused)
-
-    def _do(self, key, step):
-        if isinstance(step, Put):
-            self.rows[key] = plain(step.item)
-        elif step.set or step.add or step.remove:
-            row = self.rows.setdefault(key, {"user_id": key[0], "sk": key[1]})
-            for name, count in step.add.items():
-                row[name] += count
-            row.update(plain(dict(step.set)))
-            for name in step.remove:
-                row.pop(name, None)
-        return copy.deepcopy(self.rows.get(key))
-
-    def remove(self, key):
+    def write(self, row, *, on):
+        key = (row.user_id, MESSAGE + row.message_id)
         with self._lock:
-            return self.rows.pop(key, None)
+            stored = self.rows.get(key)
+            if stored is not None and stored.rev == on:
+                stored = self.rows[key] = row
+            return stored
 
-    def listing(
-        self, user_id, prefix, *, limit, newest_first, now, after=None, equal=None, without=()
-    ):
-        keys = sorted((key for key in list(self.rows) if key[0] == user_id), reverse=newest_first)
-        rows = [
-            self.rows[key]
-            for key in keys
-            if key[1].startswith(prefix)
-            and (after is None or (key[1] < after if newest_first else key[1] > after))
-        ]
-        if equal:
-            part, rest = rows[: limit + 1], rows[limit + 1 :]
-        else:
-            part, rest = rows, []
-        kept = [
-            row
-            for row in part
-            if row.get("ttl", now) >= now
-            and all(row.get(name) == value for name, value in (equal or {}).items())
-        ]
-        shown = [{k: v for k, v in row.items() if k not in without} for row in kept]
-        if len(kept) > limit:
-            return Page(tuple(copy.deepcopy(shown[:limit])), kept[limit - 1]["sk"])
-        return Page(tuple(copy.deepcopy(shown)), part[-1]["sk"] if rest else None)
+    def overdue(self, shard, now):
+        with self._lock:
+            found = [
+                row
+                for row in self.messages()
+                if shard_of(row.message_id) == shard
+                and row.sweep_at is not None
+                and row.sweep_at <= now
+            ]
+        for row in sorted(found, key=lambda row: row.sweep_at):
+            yield row.user_id, row.message_id
 
-    def skip(self, user_id, prefix, count):
+    # messages.ports
+
+    def request(self, user_id, request_id):
+        with self._lock:
+            return self.rows.get((user_id, REQUEST + request_id))
+
+    def put_request(self, row, *, now):
+        key = (row.user_id, REQUEST + row.request_id)
+        with self._lock:
+            stored = self.rows.get(key)
+            if stored is None or stored.ttl < now:
+                stored = self.rows[key] = row
+            return stored
+
+    def history(self, user_id, *, limit, newest, after):
         keys = sorted(
-            (sk for user, sk in self.rows if user == user_id and sk.startswith(prefix)),
+            (sk for user, sk in self.rows if user == user_id and sk.startswith(MESSAGE)),
             reverse=True,
         )
-        return keys[count - 1] if len(keys) >= count else None
+        keys = [
+            sk
+            for sk in keys
+            if sk <= MESSAGE + (newest or "~") and (after is None or sk < MESSAGE + after)
+        ]
+        rows = tuple(self.rows[user_id, sk] for sk in keys[:limit])
+        return HistoryPage(rows, rows[-1].message_id if len(keys) > limit else None)
 
-    def due(self, shard, now):
+    def counts(self, user_id):
+        rows = [row for row in self.messages() if row.user_id == user_id]
+        for row in sorted(rows, key=lambda row: row.message_id, reverse=True):
+            yield MessageCount(row.message_id, len(row.deliveries), row.ttl)
+
+    def mailbox(self, user_id, integration_type, *, limit, after, now):
+        prefix = f"{MAILBOX}{integration_type}#"
+        keys = sorted(sk for user, sk in self.rows if user == user_id and sk.startswith(prefix))
+        rows = [
+            self.rows[user_id, sk]
+            for sk in keys
+            if (after is None or sk > prefix + after) and self.rows[user_id, sk].ttl >= now
+        ]
+        return MailboxPage(
+            tuple(rows[:limit]), rows[limit - 1].message_id if len(rows) > limit else None
+        )
+
+    def remove_from_mailbox(self, user_id, integration_type, message_id):
         with self._lock:
-            found = copy.deepcopy(
-                [
-                    row
-                    for row in self.rows.values()
-                    if row.get("sweep_shard") == shard and row.get("sweep_at", now + 1) <= now
-                ]
-            )
-        yield from sorted(found, key=lambda row: row["sweep_at"])
+            return self.rows.pop((user_id, f"{MAILBOX}{integration_type}#{message_id}"), None)
 
-    def delivery(self, user_id, delivery_id):
-        """Return a delivery's row as it is stored."""
-        return self.get((user_id, f"DELIVERY#{delivery_id}"))
+    # For tests
+
+    def messages(self):
+        """Return all message rows."""
+        return [row for row in self.rows.values() if isinstance(row, MessageRow)]
+
+    def put(self, row):
+        """Store a row as it is."""
+        kind = {
+            MessageRow: lambda: MESSAGE + row.message_id,
+            RequestRow: lambda: REQUEST + row.request_id,
+            MailboxRow: lambda: f"{MAILBOX}{row.integration_type}#{row.message_id}",
+        }
+        self.rows[row.user_id, kind[type(row)]()] = row
 
 
 class MemoryOverrides:
@@ -189,7 +185,7 @@ class MemoryOverrides:
 
     def _refuse(self, user_id, token):
         if self._writers.get(user_id) != token:
-            raise ConditionFailed({0: {}})
+            raise ConditionFailed
 
 
 @dataclass
@@ -200,19 +196,19 @@ class MemoryDoorbells:
     parked: list[tuple[str, str, str]] = field(default_factory=list)
     broken: bool = False
 
+    def ring_first(self, doorbell, *, delay=0):
+        self._send("delivery", doorbell, delay)
+
     def ring(self, doorbell, *, delay=0):
-        self._ring("delivery", doorbell, delay)
+        self._send("retry", doorbell, delay)
 
-    def ring_retry(self, doorbell, *, delay=0):
-        self._ring("retry", doorbell, delay)
-
-    def leave_ticket(self, ticket):
-        self._ring("dead_letter", ticket, 0)
+    def send_dead_letter(self, dead_letter):
+        self._send("dead_letter", dead_letter, 0)
 
     def park(self, body, *, reason, source):
         self.parked.append((body, reason, source))
 
-    def _ring(self, queue, doorbell, delay):
+    def _send(self, queue, doorbell, delay):
         assert 0 <= delay <= 900
         if self.broken:
             raise UnavailableError("SendMessage failed: rehearsed")
@@ -250,13 +246,16 @@ class FakeIdGenerator:
         self._random = random.Random(seed)
         self._count = 0
 
-    def delivery_id(self, now):
+    def message_id(self, now):
         self._count += 1
         value = int(now * 1000) << 80 | 7 << 76 | self._count << 64 | 2 << 62
-        return str(uuid.UUID(int=value | self._random.getrandbits(62)))
+        return str(uuid.UUID(int=value | self._random.getrandbits(54) << 8))
 
     def token(self):
         return f"{self._random.getrandbits(64):016x}"
+
+    def rev(self):
+        return self._random.randbytes(8)
 
     def random(self, count):
         return self._random.randbytes(count)
@@ -290,6 +289,7 @@ class MemoryEventLog:
         self.invocation = (context, ids)
 
     def emit(self, event, **fields):
+        require_declared(event, fields)
         self.lines.append((event, fields))
 
     def events(self):
@@ -363,8 +363,3 @@ class FakeProbes:
     def all_within(self, seconds, integrations):
         self.asked.append((seconds, list(integrations)))
         return dict(self.troubles)
-
-
-def changed(**effects) -> Change:
-    """Make an unconditional change that sets attributes."""
-    return Change(when=(), set=effects)

@@ -1,7 +1,8 @@
-"""Work that stands still at every call of a port until it is told to go on.
+"""Actors: work that stands still at every call of a port until its driver lets it go on.
 
-So a test decides who comes next, whose call goes wrong and how, and who dies where. One thread runs
-at a time: the order is the test's, and the same in every run.
+So the driver decides which actor is next, which call meets a fault, and which process ends where.
+One thread runs at a time, so a run is the same every time. Two drivers use this: the state machine
+of ``tests/unit/delivery/test_promises.py`` and the scenario player of ``tests/player.py``.
 """
 
 from __future__ import annotations
@@ -18,24 +19,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATIENCE = 60.0
-"""Seconds after which an actor that neither stops nor ends has hung."""
+"""Seconds of real time after which an actor that neither stops nor ends has hung."""
 
-FATES = {"throttled": 0.7, "lost": 9.0, "repeated": 3.0}
-"""What AWS may make of a call, and the seconds that it takes.
+READ_TIMEOUT = 3.0
+"""Seconds after which the SDK gives up waiting for a response."""
 
-``throttled``: no effect. ``lost``: the effect, and no answer. ``repeated``: the effect, no answer,
-and the SDK calls again, which a transaction's token makes one write, but neither an update nor a
-ring.
+FATES = ("throttled", "lost", "repeated", "slow", "crash", "crash after")
+"""The fates of a call, beside the empty one.
+
+``throttled``: no effect, and the SDK gives up. ``lost``: the effect, no response, and the SDK gives
+up. ``repeated``: the effect, no response, and the SDK calls again, which is another stop. ``slow``:
+the effect, and a stop before the response. ``crash`` and ``crash after``: the process ends before
+or after the effect.
 """
-
-MOMENT = 0.02
-"""Seconds that a call takes to which nothing happens."""
 
 _here = threading.local()
 
 
 def acting() -> Actor:
-    """Return whose thread this is."""
+    """Return the actor whose thread this is."""
     actor: Actor = _here.actor
     return actor
 
@@ -45,59 +47,130 @@ class CrashError(BaseException):
 
 
 class Actor:
-    """Somebody who does one piece of work, from stop to stop."""
+    """One piece of work, from stop to stop.
+
+    Between two stops the driver decides; ``wants`` holds the seconds that the actor waits for on
+    its own account (a pause, a send), and is ``None`` at a stop.
+    """
 
     def __init__(
-        self, name: str, work: Callable[[], Any], *, skew: float = 0.0, until: float = math.inf
+        self,
+        name: str,
+        work: Callable[[], Any],
+        clock: FakeClock,
+        *,
+        skew: float = 0.0,
+        until: float = math.inf,
     ) -> None:
         self.name = name
         self.skew = skew
         self.until = until
+        """When the invocation times out."""
         self.at = "the beginning"
+        self.wants: float | None = None
+        self.started_at = clock.seconds
         self.done = False
         self.crashed = False
         self.error: Exception | None = None
         self.result: Any = None
         self._work = work
+        self._clock = clock
         self._fate = ""
-        self._turn, self._back = threading.Semaphore(0), threading.Semaphore(0)
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._thread: _Thread | None = None
+        self._stood = 0.0
+        self._since = clock.seconds
 
     def __repr__(self) -> str:
-        """Tell who it is and where it stands."""
+        """Name the actor and where it stands."""
         return f"<{self.name} {'done' if self.done else self.at}>"
 
+    @property
+    def stood(self) -> float:
+        """The seconds that it stood still so far, beside those it waited for."""
+        if self.done:
+            return self._stood
+        return self._stood + self._clock.seconds - self._since - (self.wants or 0.0)
+
     def go_on(self, fate: str = "") -> None:
-        """Meet this fate at the stop where it stands, then go on to the next."""
-        self._fate = fate
-        self._turn.release()
-        if not self._back.acquire(timeout=PATIENCE):
-            raise AssertionError(f"{self} hangs")
+        """Meet this fate at the stop, then go on to the next stop, the next wait or the end."""
+        self._stood, self._since = self.stood, self._clock.seconds
+        self._fate, self.wants = fate, None
+        if self._thread is None:
+            self._thread = _Thread.take()
+        self._thread.go_on(self)
 
     def stop(self, at: str) -> str:
-        """Stand still; return the fate that is met here, unless it is death."""
+        """Stand still; return the fate to meet here, unless the process ends."""
         self.at = at
-        self._back.release()
-        self._turn.acquire()
+        self._rest()
         return self._fated()
+
+    def wait(self, seconds: float) -> None:
+        """Let some time pass; the process may end meanwhile."""
+        self.at, self.wants = f"waiting for {seconds:.2f} s", seconds
+        self._rest()
+        self._fated()
+
+    def _rest(self) -> None:
+        self._since = self._clock.seconds
+        assert self._thread
+        self._thread.rest()
 
     def _fated(self) -> str:
         if self._fate == "crash":
             raise CrashError(self.at)
         return self._fate
 
-    def _run(self) -> None:
-        self._turn.acquire()
-        _here.actor = self
+    def run(self) -> None:
+        """Do the work; for the thread alone."""
         try:
             self._fated()
             self.result = self._work()
         except CrashError:
             self.crashed = True
-        except Exception as error:  # noqa: BLE001 - whoever started the work asks for it
+        except Exception as error:  # noqa: BLE001 - the driver asks for it
             self.error = error
         finally:
             self.done = True
+
+
+class _Thread:
+    """A thread that runs actors, one after the other: thousands begin in a run."""
+
+    _idle: list[_Thread] = []  # noqa: RUF012 - one list for all threads, on purpose
+
+    def __init__(self) -> None:
+        self._actor: Actor | None = None
+        self._turn, self._back = threading.Lock(), threading.Lock()
+        self._turn.acquire()
+        self._back.acquire()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @classmethod
+    def take(cls) -> _Thread:
+        """Return a thread that has nothing to do."""
+        return cls._idle.pop() if cls._idle else cls()
+
+    def go_on(self, actor: Actor) -> None:
+        """Let the actor run until it rests or ends."""
+        self._actor = actor
+        self._turn.release()
+        if not self._back.acquire(timeout=PATIENCE):
+            raise AssertionError(f"{actor} hangs")
+
+    def rest(self) -> None:
+        """Hand control back to the driver, and wait for the next turn."""
+        self._back.release()
+        self._turn.acquire()
+
+    def _serve(self) -> None:
+        while True:
+            self._turn.acquire()
+            _here.actor = self._actor
+            assert self._actor
+            self._actor.run()
+            self._actor = _here.actor = None
+            self._idle.append(self)
             self._back.release()
 
 
@@ -105,52 +178,66 @@ class SkewedClock(FakeClock):
     """One time for all, which each actor reads off its own clock."""
 
     def now(self):
-        """Return what the actor's clock shows."""
+        """Return the time that the actor's clock shows."""
         return round(self.seconds + acting().skew, 3)
+
+    def pause(self, seconds):
+        """Let the actor wait."""
+        acting().wait(seconds)
+
+
+class ActorLock:
+    """A lock of one process whose holder may stand still: the others wait for it."""
+
+    def __init__(self) -> None:
+        self._held = False
+
+    def __enter__(self) -> None:
+        """Wait until it is free, and hold it."""
+        while self._held:
+            acting().wait(0.5)
+        self._held = True
+
+    def __exit__(self, *_: object) -> None:
+        """Free it."""
+        self._held = False
 
 
 class Gate:
-    """Wraps a port: whoever calls one of the given names stops before the call, and may not return.
+    """Wraps a port: each call of one of the given names is a stop, where it meets its fate.
 
     ``seen(name, call, args)`` makes the call, so that a test can look at what it changes.
     """
 
-    def __init__(self, port, clock, *names: str, seen=lambda _name, call, _args: call()) -> None:
+    def __init__(self, port, *names: str, seen=lambda _name, call, _args: call()) -> None:
         self._port = port
-        self._clock = clock
         self._names = names
         self._seen = seen
 
     def __getattr__(self, name):
-        """Return the port's own, behind the gate if it was given."""
+        """Return the port's own attribute, behind the gate if its name was given."""
         call = getattr(self._port, name)
         return partial(self._call, name, call) if name in self._names else call
 
     def _call(self, name, call, *args, **kwargs):
-        actor = acting()
-        fate = actor.stop(f"before {name}")
-        self._clock.advance(FATES.get(fate, MOMENT))
-        if fate == "throttled":
-            raise UnavailableError(f"{name} was throttled: rehearsed")
-        result, refused = self._done(name, call, args, kwargs)
-        if fate == "repeated":
-            actor.stop(f"between two tries of {name}")
-            if name != "commit" or refused:
-                result, refused = self._done(name, call, args, kwargs)
+        actor, fate = acting(), "repeated"
+        while fate == "repeated":
+            fate = actor.stop(f"before {name}")
+            if fate == "throttled":
+                raise UnavailableError(f"{name} was throttled: rehearsed")
+            refused = None
+            try:
+                result = self._seen(name, partial(call, *args, **kwargs), args)
+            except ConditionFailed as error:
+                refused = error
+            if fate in {"lost", "repeated"}:
+                actor.wait(READ_TIMEOUT)
+        if fate == "lost":
+            raise UnavailableError(f"the response of {name} was lost: rehearsed")
         if fate == "crash after":
             raise CrashError(f"after {name}")
         if fate == "slow":
             actor.stop(f"after {name}")
-        if fate == "lost":
-            raise UnavailableError(f"the answer of {name} was lost: rehearsed")
         if refused:
             raise refused
         return result
-
-    def _done(self, name, call, args, kwargs):
-        try:
-            result = self._seen(name, partial(call, *args, **kwargs), args)
-        except ConditionFailed as refused:
-            return None, refused
-        # A listing is read when it is asked for, not when its first row is looked at.
-        return iter(list(result)) if name == "due" else result, None

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 from dispatcher.configuration.health import Health
 from dispatcher.configuration.overrides import Configurations, Defaults
-from dispatcher.configuration.resolution import Override, UserOverrides, system_defaults
-from dispatcher.delivery import protocol
-from dispatcher.delivery.doorbells import encode
+from dispatcher.configuration.resolution import system_defaults
+from dispatcher.configuration.rows import Override, UserOverrides
+from dispatcher.delivery import transitions
+from dispatcher.delivery.doorbells import DeadLetter, Doorbell, encode
+from dispatcher.delivery.perform import DeliveryContext
+from dispatcher.delivery.prepare import MessageBuilder
 from dispatcher.delivery.redrive import Rounds
-from dispatcher.delivery.rows import REQUEST, Delivery
+from dispatcher.delivery.rows import Delivery, MessageRow, message_id_of, place_of
 from dispatcher.delivery.sweeper import Sweeper
 from dispatcher.delivery.worker import Worker
 from dispatcher.messages.acceptance import Acceptance
 from dispatcher.messages.history import History
 from dispatcher.messages.intake import Intake
+from dispatcher.messages.mailbox import Mailbox
+from dispatcher.messages.requests import Requests
 from tests.fakes import (
     FakeClock,
     FakeIdGenerator,
     FakeProbes,
-    MemoryDeliveries,
     MemoryDoorbells,
     MemoryEventLog,
     MemoryOverrides,
+    MemoryTable,
     MemoryVault,
     PatientWatchdog,
     ScriptedChannel,
@@ -40,7 +46,7 @@ class World:
     """
 
     def __init__(
-        self, *, wrap=lambda port: port, event_log=None, outcomes=None, **environ: str
+        self, *, wrap=lambda port: port, event_log=None, publisher=None, **environ: str
     ) -> None:
         # TEST alone is on by default, so that a message is one delivery unless a test says more.
         self.environ = {
@@ -50,35 +56,47 @@ class World:
         }
         self.clock = FakeClock()
         self.id_generator = FakeIdGenerator()
-        self.deliveries = MemoryDeliveries()
         self.overrides = MemoryOverrides()
+        self.table = MemoryTable(self.overrides)
         self.doorbells = MemoryDoorbells()
         self.vault = MemoryVault()
         self.probes = FakeProbes()
         self.event_log = event_log or MemoryEventLog()
         self.channels: dict[str, ScriptedChannel] = defaultdict(ScriptedChannel)
         self.seconds_left = 100.0
-        shared = {
-            "environ": self.environ,
-            "system_defaults": self.system_defaults,
-            "retention": 90 * 86_400.0,
-            "overrides": self.overrides,
-            "deliveries": wrap(self.deliveries),
-            "doorbells": wrap(self.doorbells),
-            "clock": self.clock,
-            "id_generator": self.id_generator,
-            "event_log": self.event_log,
-        }
-        self.acceptance = Acceptance(**shared)
-        self.rounds = Rounds(**shared, outcomes=outcomes)
-        self.worker = Worker(
-            **shared,
-            outcomes=outcomes,
+        table, doorbells = wrap(self.table), wrap(self.doorbells)
+        self.context = DeliveryContext(
+            messages=table,
+            doorbells=doorbells,
+            clock=self.clock,
+            id_generator=self.id_generator,
+            event_log=self.event_log,
+            retention=90 * 86_400.0,
+            publisher=publisher,
+        )
+        self.acceptance = Acceptance(
+            context=self.context,
+            requests=table,
+            overrides=self.overrides,
+            system_defaults=self.system_defaults,
+            environ=self.environ,
+        )
+        self.rounds = Rounds(context=self.context, system_defaults=self.system_defaults)
+        self.builder = MessageBuilder(
+            environ=self.environ,
+            system_defaults=self.system_defaults,
+            overrides=self.overrides,
             vault=self.vault,
+            clock=self.clock,
+        )
+        self.worker = Worker(
+            context=self.context,
+            builder=self.builder,
             channels=self.channels.__getitem__,
             rounds=self.rounds,
             watchdog=PatientWatchdog(),
         )
+        self.sweeper = Sweeper(context=self.context)
         self.defaults = Defaults(system_defaults=self.system_defaults)
         self.configurations = Configurations(
             environ=self.environ,
@@ -88,7 +106,9 @@ class World:
             clock=self.clock,
             id_generator=self.id_generator,
         )
-        self.history = History(deliveries=self.deliveries, clock=self.clock)
+        self.requests = Requests(store=self.table, clock=self.clock)
+        self.history = History(store=self.table, clock=self.clock)
+        self.mailbox = Mailbox(store=self.table, clock=self.clock)
         self.health = Health(
             system_defaults=self.system_defaults,
             service="dispatcher",
@@ -97,12 +117,6 @@ class World:
         )
         self.intake = Intake(
             acceptance=self.acceptance, doorbells=self.doorbells, event_log=self.event_log
-        )
-        self.sweeper = Sweeper(
-            deliveries=shared["deliveries"],
-            doorbells=shared["doorbells"],
-            clock=self.clock,
-            event_log=self.event_log,
         )
 
     def system_defaults(self):
@@ -121,39 +135,61 @@ class World:
         self.override("WEBHOOK", **{"enabled": True, "config": HOOK, **settings})
 
     def send(self, **body: object) -> list[str]:
-        """Accept a message and return the ids of its deliveries in order."""
+        """Accept a message and return the IDs of its deliveries in order."""
         accepted = self.acceptance.accept(USER, {"content": "Hello", **body})
-        return [one["delivery_id"] for one in accepted.answer["deliveries"]]
+        return [delivery["delivery_id"] for delivery in accepted.response["deliveries"]]
 
-    def row(self, delivery_id: str) -> Delivery:
+    def row(self, delivery_id: str, user_id: str = USER) -> MessageRow:
+        """Return the message row of a delivery as it is stored."""
+        return self.table.message(user_id, message_id_of(delivery_id))
+
+    def delivery(self, delivery_id: str, user_id: str = USER) -> Delivery:
         """Return a delivery as it is stored."""
-        return Delivery.of(self.deliveries.delivery(USER, delivery_id))
-
-    def request(self, request_id: str, user_id: str = USER):
-        """Return a request's row as it is stored."""
-        return self.deliveries.get((user_id, REQUEST + request_id))
+        return self.row(delivery_id, user_id).deliveries[place_of(delivery_id)]
 
     def put(self, delivery_id: str, **fields: object) -> None:
-        """Set fields of a delivery's row as they are."""
-        key = protocol.key_of(USER, delivery_id)
-        self.deliveries.apply(key, protocol.Change(when=(), set=fields))
+        """Set fields of a delivery, or else of its message row, as another writer would."""
+        row, place = self.row(delivery_id), place_of(delivery_id)
+        deliveries = list(row.deliveries)
+        of_delivery = {
+            name: value for name, value in fields.items() if hasattr(row.deliveries[place], name)
+        }
+        of_row = {name: value for name, value in fields.items() if name not in of_delivery}
+        deliveries[place] = replace(row.deliveries[place], **of_delivery)
+        rev = self.id_generator.rev()
+        self.table.put(replace(row, deliveries=tuple(deliveries), rev=rev, **of_row))
 
-    def another_claims(self, delivery_id: str) -> Delivery:
-        """Let another worker claim a delivery, as if it was sending now."""
-        key = protocol.key_of(USER, delivery_id)
-        change = protocol.claim("another", self.clock.now())
-        return Delivery.of(self.deliveries.apply(key, change))
+    def doorbell(self, delivery_id: str, due_at: float | None = None) -> Doorbell:
+        """Return a doorbell for the message of a delivery, as if it was rung for now."""
+        row = self.row(delivery_id)
+        due = self.delivery(delivery_id).due_at if due_at is None else due_at
+        return Doorbell(row.user_id, row.message_id, row.request_id, due)
 
-    def answer(self, doorbell) -> None:
-        """Let the worker answer one doorbell."""
-        self.worker.answer(encode(doorbell), "DeliveryQueue", lambda: self.seconds_left)
+    def another_claims(self, delivery_id: str) -> MessageRow:
+        """Let another worker claim what is due of a message, as if it was sending now."""
+        row = self.row(delivery_id)
+        step = transitions.begin(row, token="another", now=self.clock.now(), retention=0.0)
+        claimed = replace(step.row, rev=self.id_generator.rev())
+        self.table.put(claimed)
+        return claimed
 
-    def run(self, *, tickets: bool = False) -> None:
-        """Answer all doorbells as they fall due, until none is left; tickets stay, as in life."""
+    def handle(self, message: Doorbell | DeadLetter) -> None:
+        """Let the worker handle one queue message."""
+        self.worker.handle(encode(message), "DeliveryQueue", lambda: self.seconds_left)
+
+    def run(self, *, dead_letters: bool = False) -> None:
+        """Handle all queue messages as they fall due, until none is left.
+
+        Dead letters stay in their queue, as in life, unless they are wanted.
+        """
         while True:
-            rung = [one for one in self.doorbells.taken() if tickets or one[0] != "dead_letter"]
+            rung = [
+                message
+                for message in self.doorbells.taken()
+                if dead_letters or message[0] != "dead_letter"
+            ]
             if not rung:
                 return
-            for _, doorbell, delay in rung:
+            for _, message, delay in rung:
                 self.clock.advance(delay)
-                self.answer(doorbell)
+                self.handle(message)

@@ -12,7 +12,7 @@ import os
 import secrets
 import sys
 
-from dispatcher.adapters.api_keys import parsed
+from dispatcher.access.rows import parse_api_keys
 from dispatcher.errors import BrokenSettingError
 from tools.failure import ToolFailure
 
@@ -32,7 +32,7 @@ def made(name: str, scopes: list[str], user: str) -> tuple[str, dict[str, object
     if user:
         entry["user"] = user
     try:
-        parsed(json.dumps({name: entry}))
+        parse_api_keys(json.dumps({name: entry}))
     except BrokenSettingError as error:
         raise ToolFailure(str(error).rpartition("used: ")[2]) from None
     return key, entry

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tools.cloud import chosen_cloud
-from tools.demo_context import Json, Stage, log_of, signature_fault
-from tools.demo_servers import Peers, Ports, keep_secret, merged, workspace
+from tools.demo_context import DemoContext, Json, log_of, signature_fault
+from tools.demo_servers import FakeServers, Ports, keep_secret, merged, workspace
 from tools.demo_seven import play_seven
 from tools.failure import ToolFailure
-from tools.fake_servers.smtp_server import SmtpPeer
+from tools.fake_servers.smtp_server import FakeSmtpServer
 from tools.local_cloud import settle
 from tools.narrator import CheckFailedError, Narrator, terminal
 from tools.parameters import parse
@@ -58,12 +58,12 @@ EMAIL = {
 TOKEN = "only-the-receiver-may-read-this"  # noqa: S105 - the demo's own, sent to loopback
 
 
-def wake(stage: Stage) -> None:
+def wake(context: DemoContext) -> None:
     """Let the functions start side by side: after a pause each one's first call takes a second.
 
     None of these requests changes anything: they read, or are refused.
     """
-    user, nobody = stage.user, "00000000-0000-7000-8000-000000000000"
+    user, nobody = context.user, "00000000-0000-7000-8000-000000000000"
     harmless: tuple[tuple[str, str], ...] = (
         ("GET", "/health"),
         ("GET", "/api/v1/integration-defaults"),
@@ -76,10 +76,10 @@ def wake(stage: Stage) -> None:
         ("GET", f"{user}/deliveries/{nobody}"),
     )
     with (
-        stage.narrator.waiting("waking the functions", len(harmless)) as show,
+        context.narrator.waiting("waking the functions", len(harmless)) as show,
         ThreadPoolExecutor(len(harmless)) as pool,
     ):
-        calls = [pool.submit(stage.reach, method, path, {}) for method, path in harmless]
+        calls = [pool.submit(context.reach, method, path, {}) for method, path in harmless]
         # What does not answer is told by the first scene that needs it.
         for done, _ in enumerate(as_completed(calls), start=1):
             show(done, "waking the functions")
@@ -88,11 +88,13 @@ def wake(stage: Stage) -> None:
 # Scenes -------------------------------------------------------------------------------------------
 
 
-def show_defaults(stage: Stage) -> None:
+def show_defaults(context: DemoContext) -> None:
     """Show what the system does for everybody."""
-    narrator, log = stage.narrator, "get_integration_defaults"
+    narrator, log = context.narrator, "get_integration_defaults"
     narrator.shows("GET /api/v1/integration-defaults")
-    defaults = stage.ask("GET", "/api/v1/integration-defaults", log=log)[0]["default_integrations"]
+    defaults = context.ask("GET", "/api/v1/integration-defaults", log=log)[0][
+        "default_integrations"
+    ]
     narrator.rows(
         ("integration", "enabled", "priority", "retries", "delay"),
         [
@@ -118,38 +120,38 @@ def show_defaults(stage: Stage) -> None:
     )
 
 
-def resolve_lazy_user(stage: Stage) -> None:
+def resolve_lazy_user(context: DemoContext) -> None:
     """Resolve a user of whom nothing is stored, and prove that it stays so."""
-    narrator, log = stage.narrator, "get_effective_configuration"
-    narrator.shows(f"GET {stage.user}/integration-defaults")
-    stage.before = stage.ask("GET", f"{stage.user}/integration-defaults", log=log)[0]
-    tell_effective(narrator, stage.before)
+    narrator, log = context.narrator, "get_effective_configuration"
+    narrator.shows(f"GET {context.user}/integration-defaults")
+    context.before = context.ask("GET", f"{context.user}/integration-defaults", log=log)[0]
+    tell_effective(narrator, context.before)
     narrator.check(
         "the user has the defaults",
-        came=(stage.before["user_overrides"], stage.before["using_integration_defaults"]),
+        came=(context.before["user_overrides"], context.before["using_integration_defaults"]),
         expected=({}, True),
         log=log_of(log),
     )
     narrator.check(
         "every integration is either used or has a reason why not",
-        came={*stage.before["effective_configs"], *stage.before["disabled_integrations"]},
+        came={*context.before["effective_configs"], *context.before["disabled_integrations"]},
         expected=TYPES,
         log=log_of(log),
     )
     narrator.check(
         "nothing is stored: the table has no row for the user",
-        came=stage.stored_row(),
+        came=context.stored_row(),
         expected=None,
         log=log_of(log),
     )
 
 
-def create_overrides(stage: Stage) -> None:
+def create_overrides(context: DemoContext) -> None:
     """Set what this user wants different: e-mail first, and a webhook of their own."""
-    narrator, log = stage.narrator, "create_override"
-    narrator.shows(f"POST {stage.user}/integrations   EMAIL: priority 1, 5 retries")
-    stage.ask("POST", f"{stage.user}/integrations", EMAIL, status=201, log=log)
-    url = f"{stage.receiver.url}/hooks?token={TOKEN}"
+    narrator, log = context.narrator, "create_override"
+    narrator.shows(f"POST {context.user}/integrations   EMAIL: priority 1, 5 retries")
+    context.ask("POST", f"{context.user}/integrations", EMAIL, status=201, log=log)
+    url = f"{context.receiver.url}/hooks?token={TOKEN}"
     webhook: Json = {
         "integration_type": "WEBHOOK",
         "config": {"url": url, "headers": {"Authorization": f"Bearer {TOKEN}"}},
@@ -157,105 +159,105 @@ def create_overrides(stage: Stage) -> None:
         "retry_delay_seconds": RETRY_DELAY,
     }
     narrator.shows(
-        f"POST {stage.user}/integrations   WEBHOOK: {RETRY_COUNT} retries, {RETRY_DELAY} s apart"
+        f"POST {context.user}/integrations   WEBHOOK: {RETRY_COUNT} retries, {RETRY_DELAY} s apart"
     )
-    created, _ = stage.ask("POST", f"{stage.user}/integrations", webhook, status=201, log=log)
-    stage.signing_secret = created.get("signing_secret", "")
-    narrator.says(f"signing secret, shown this once: {stage.signing_secret[:12]}…")
+    created, _ = context.ask("POST", f"{context.user}/integrations", webhook, status=201, log=log)
+    context.signing_secret = created.get("signing_secret", "")
+    narrator.says(f"signing secret, shown this once: {context.signing_secret[:12]}…")
     narrator.check(
         "a new webhook comes with a secret to verify its signatures",
-        came=stage.signing_secret[:6],
+        came=context.signing_secret[:6],
         expected="whsec_",
         log=log_of(log),
     )
-    read, _ = stage.ask("GET", f"{stage.user}/integrations/WEBHOOK", log="get_override")
+    read, _ = context.ask("GET", f"{context.user}/integrations/WEBHOOK", log="get_override")
     narrator.says(f"read back: {json.dumps(read['config'])}")
     narrator.check(
         "what is secret in it is never shown again",
         came=(read["config"], "signing_secret" in read),
         expected=(
             {
-                "url": f"{stage.receiver.url}/hooks?token=***",
+                "url": f"{context.receiver.url}/hooks?token=***",
                 "headers": {"Authorization": "***"},
             },
             False,
         ),
         log=log_of("get_override"),
     )
-    row = stage.stored_row() or {}
+    row = context.stored_row() or {}
     narrator.check(
         "nor is it stored in the clear",
-        came=(set(row) & TYPES, TOKEN in repr(row), stage.signing_secret in repr(row)),
+        came=(set(row) & TYPES, TOKEN in repr(row), context.signing_secret in repr(row)),
         expected=({"EMAIL", "WEBHOOK"}, False, False),
         log=log_of(log),
     )
     log = "get_effective_configuration"
-    stage.effective, _ = stage.ask("GET", f"{stage.user}/integration-defaults", log=log)
-    tell_effective(narrator, stage.effective)
+    context.effective, _ = context.ask("GET", f"{context.user}/integration-defaults", log=log)
+    tell_effective(narrator, context.effective)
     narrator.check(
         "both are used now, beside all that was used before",
-        came=set(stage.effective["effective_configs"]),
-        expected={*stage.before["effective_configs"], "EMAIL", "WEBHOOK"},
+        came=set(context.effective["effective_configs"]),
+        expected={*context.before["effective_configs"], "EMAIL", "WEBHOOK"},
         log=log_of(log),
     )
 
 
-def send_message(stage: Stage) -> None:
+def send_message(context: DemoContext) -> None:
     """Send a message; the receiver refuses it twice."""
-    narrator, log = stage.narrator, "send_message"
+    narrator, log = context.narrator, "send_message"
     body: Json = {
-        "request_id": f"report-{stage.user_id}",
+        "request_id": f"report-{context.user_id}",
         "agent_id": "demo",
         "subject": "Your report",
         "content": "Hello $name, your report is **ready**.",
         "template_variables": {"name": "John"},
     }
-    narrator.shows(f"POST {stage.user}/deliveries   {body['content']}")
-    stage.sent, _ = stage.ask("POST", f"{stage.user}/deliveries", body, status=202, log=log)
-    used = list(stage.effective["effective_configs"])
+    narrator.shows(f"POST {context.user}/deliveries   {body['content']}")
+    context.sent, _ = context.ask("POST", f"{context.user}/deliveries", body, status=202, log=log)
+    used = list(context.effective["effective_configs"])
     narrator.check(
         "accepted: a delivery for each integration in use, in priority order",
-        came=[one["integration_type"] for one in stage.sent["deliveries"]],
+        came=[one["integration_type"] for one in context.sent["deliveries"]],
         expected=[name for name in used if name != "SLACK"],
         log=log_of(log),
     )
     narrator.check(
         "but for SLACK, and it says why: nobody told it where to find this user",
-        came=[one["reason"] for one in stage.sent["skipped"] if one["integration_type"] in used],
+        came=[one["reason"] for one in context.sent["skipped"] if one["integration_type"] in used],
         expected=["no_address"],
         log=log_of(log),
     )
-    again, headers = stage.ask("POST", f"{stage.user}/deliveries", body, status=202, log=log)
+    again, headers = context.ask("POST", f"{context.user}/deliveries", body, status=202, log=log)
     narrator.check(
         "the same request again gets the same answer and sends nothing twice",
         came=(again, headers.get("Idempotency-Replayed")),
-        expected=(stage.sent, "true"),
+        expected=(context.sent, "true"),
         log=log_of(log),
     )
-    wait_for_deliveries(stage)
-    check_arrivals(stage)
+    wait_for_deliveries(context)
+    check_arrivals(context)
 
 
-def wait_for_deliveries(stage: Stage) -> None:
+def wait_for_deliveries(context: DemoContext) -> None:
     """Watch receiver and history until every delivery has ended."""
     told, began = 0, time.monotonic()
 
     def tell(_: Sequence[Json]) -> None:
         nonlocal told
-        for arrival in stage.receiver.arrivals[told:]:
+        for arrival in context.receiver.arrivals[told:]:
             told += 1
-            stage.narrator.says(
+            context.narrator.says(
                 f"{max(0.0, arrival.arrived_at - began):6.2f} s  "
                 f"the receiver gets try {told} and answers {arrival.status}"
             )
 
-    stage.await_deliveries("delivering, and trying again", tell)
+    context.await_deliveries("delivering, and trying again", tell)
 
 
-def check_arrivals(stage: Stage) -> None:
+def check_arrivals(context: DemoContext) -> None:
     """Hold what the receiver got to what Standard Webhooks promise."""
-    narrator, log = stage.narrator, log_of("deliver_messages")
-    arrivals = stage.receiver.arrivals
+    narrator, log = context.narrator, log_of("deliver_messages")
+    arrivals = context.receiver.arrivals
     narrator.check(
         "refused twice, then taken",
         came=[arrival.status for arrival in arrivals],
@@ -265,12 +267,12 @@ def check_arrivals(stage: Stage) -> None:
     narrator.check(
         "each try carries the delivery's id as its webhook-id: the receiver can tell repeats",
         came=[arrival.message_id for arrival in arrivals],
-        expected=[webhook_delivery(stage)] * len(arrivals),
+        expected=[webhook_delivery(context)] * len(arrivals),
         log=log,
     )
     narrator.check(
         "each signature verifies with the user's secret",
-        came=[signature_fault(arrival, stage.signing_secret) for arrival in arrivals],
+        came=[signature_fault(arrival, context.signing_secret) for arrival in arrivals],
         expected=[None] * len(arrivals),
         log=log,
     )
@@ -288,12 +290,12 @@ def check_arrivals(stage: Stage) -> None:
     )
 
 
-def show_history(stage: Stage) -> None:
+def show_history(context: DemoContext) -> None:
     """Show the attempts, the waits between them, and how every delivery ended."""
-    narrator, log = stage.narrator, log_of("deliver_messages")
-    path = f"{stage.user}/deliveries/{webhook_delivery(stage)}"
+    narrator, log = context.narrator, log_of("deliver_messages")
+    path = f"{context.user}/deliveries/{webhook_delivery(context)}"
     narrator.shows(f"GET {path}")
-    detail, _ = stage.ask("GET", path, log="get_delivery")
+    detail, _ = context.ask("GET", path, log="get_delivery")
     waits = waits_between(detail["attempt_log"])
     narrator.rows(
         ("try", "at (UTC)", "took", "outcome", "detail", "waited before"),
@@ -317,7 +319,7 @@ def show_history(stage: Stage) -> None:
     )
     seen = [
         later.arrived_at - earlier.answered_at
-        for earlier, later in pairwise(stage.receiver.arrivals)
+        for earlier, later in pairwise(context.receiver.arrivals)
     ]
     narrator.check(
         "never early: each wait is at least the user's delay, by the log and by the receiver",
@@ -326,8 +328,8 @@ def show_history(stage: Stage) -> None:
         log=log,
         holds=never_early([*waits, *seen], RETRY_DELAY),
     )
-    narrator.shows(f"GET {stage.user}/deliveries")
-    deliveries = stage.history()
+    narrator.shows(f"GET {context.user}/deliveries")
+    deliveries = context.history()
     narrator.rows(
         ("integration", "status", "tries", "why"),
         [
@@ -343,16 +345,16 @@ def show_history(stage: Stage) -> None:
     narrator.check(
         "delivered by all, and none waited for the webhook",
         came={one["integration_type"]: one["error_code"] or one["status"] for one in deliveries},
-        expected=dict.fromkeys(({*stage.effective["effective_configs"]} - {"SLACK"}), "success"),
+        expected=dict.fromkeys(({*context.effective["effective_configs"]} - {"SLACK"}), "success"),
         log=log,
     )
 
 
-def show_health(stage: Stage) -> None:
-    """Ask the service how it is, and its peers with it."""
-    narrator = stage.narrator
+def show_health(context: DemoContext) -> None:
+    """Show the service health, and that the fake servers were probed."""
+    narrator = context.narrator
     narrator.shows("GET /health")
-    health = fresh_health(stage)
+    health = fresh_health(context)
     narrator.says(f"{health['service']} {health['version']} is {health['status']}")
     integrations: Json = health["integrations"]
     healthy = {True: "yes", False: "no", None: "-"}
@@ -364,13 +366,13 @@ def show_health(stage: Stage) -> None:
         ],
     )
     narrator.check(
-        "tables, queues and peers answer",
+        "tables, queues and receivers respond",
         came=(health["status"], health["detail"]),
         expected=("healthy", None),
         log=log_of("get_health"),
     )
     narrator.check(
-        "all seven are configured, and each that has a peer to ask is healthy",
+        "all seven are configured, and none whose receiver was probed is unhealthy",
         came={
             name: (one["configured"], one["healthy"] is not False)
             for name, one in integrations.items()
@@ -379,59 +381,59 @@ def show_health(stage: Stage) -> None:
         log=log_of("get_health"),
     )
     narrator.check(
-        "the workspace and the mail server were asked",
+        "the Slack and the mail server were probed",
         came={name for name, one in integrations.items() if one["healthy"]},
         expected={"SLACK", "EMAIL"},
         log=log_of("get_health"),
     )
 
 
-def fresh_health(stage: Stage) -> Json:
-    """Return the health; what it says of a time before the peers ran, it says for a minute."""
+def fresh_health(context: DemoContext) -> Json:
+    """Return the health; an outcome from before the fake servers ran is cached for a minute."""
     until, began = time.monotonic() + HEALTH_KEPT, time.monotonic()
-    health, _ = stage.ask("GET", "/health", log="get_health")
+    health, _ = context.ask("GET", "/health", log="get_health")
     if health["status"] == "healthy":
         return health
-    with stage.narrator.waiting(
-        "it looked before the peers ran; it looks again", HEALTH_KEPT
+    with context.narrator.waiting(
+        "probed before the servers ran; it probes again", HEALTH_KEPT
     ) as show:
         while health["status"] != "healthy" and time.monotonic() < until:
             time.sleep(1)
             show(int(time.monotonic() - began), f"{health['status']}: {health['detail']}")
-            health, _ = stage.ask("GET", "/health", log="get_health")
+            health, _ = context.ask("GET", "/health", log="get_health")
     return health
 
 
-def reset_user(stage: Stage) -> None:
+def reset_user(context: DemoContext) -> None:
     """Give the user back to the defaults."""
-    narrator, log = stage.narrator, "reset_overrides"
-    narrator.shows(f"POST {stage.user}/integration-defaults/reset")
-    answer, _ = stage.ask("POST", f"{stage.user}/integration-defaults/reset", log=log)
+    narrator, log = context.narrator, "reset_overrides"
+    narrator.shows(f"POST {context.user}/integration-defaults/reset")
+    answer, _ = context.ask("POST", f"{context.user}/integration-defaults/reset", log=log)
     narrator.check(
         "both overrides are gone",
         came=answer["removed"],
         expected=["EMAIL", "WEBHOOK"],
         log=log_of(log),
     )
-    after, _ = stage.ask(
-        "GET", f"{stage.user}/integration-defaults", log="get_effective_configuration"
+    after, _ = context.ask(
+        "GET", f"{context.user}/integration-defaults", log="get_effective_configuration"
     )
     narrator.check(
         "the user is as in the beginning",
         came=after,
-        expected=stage.before,
+        expected=context.before,
         log=log_of("get_effective_configuration"),
     )
     narrator.check(
         "nothing is stored: the table has no row for the user",
-        came=stage.stored_row(),
+        came=context.stored_row(),
         expected=None,
         log=log_of(log),
     )
     narrator.check(
         "the history stays",
-        came=len(stage.history()),
-        expected=len(stage.sent["deliveries"]),
+        came=len(context.history()),
+        expected=len(context.sent["deliveries"]),
         log=log_of("list_deliveries"),
     )
 
@@ -440,18 +442,18 @@ class Scene(NamedTuple):
     """One part of the demo."""
 
     title: str
-    play: Callable[[Stage], None]
+    play: Callable[[DemoContext], None]
 
 
 SCENES = (
-    Scene("What everybody gets: the integration defaults", show_defaults),
-    Scene("A user who has set nothing", resolve_lazy_user),
-    Scene("The user's own settings: overrides", create_overrides),
-    Scene("A message, and a receiver that refuses it twice", send_message),
-    Scene("What the history tells", show_history),
-    Scene("One message, all seven integrations", play_seven),
-    Scene("How the service is, and its peers", show_health),
-    Scene("Back to the defaults", reset_user),
+    Scene("System defaults", show_defaults),
+    Scene("Effective configuration of a user without overrides", resolve_lazy_user),
+    Scene("Overrides", create_overrides),
+    Scene("Send a message to a receiver that refuses it twice", send_message),
+    Scene("Delivery history", show_history),
+    Scene("Send one message over all seven integrations", play_seven),
+    Scene("Service health", show_health),
+    Scene("Reset to the defaults", reset_user),
 )
 
 
@@ -472,9 +474,9 @@ def tell_effective(narrator: Narrator, resolved: Json) -> None:
     narrator.says(f"and not by {'; '.join(reasons) or 'nothing'}")
 
 
-def webhook_delivery(stage: Stage) -> str:
+def webhook_delivery(context: DemoContext) -> str:
     """Return the id of the message's WEBHOOK delivery."""
-    ids = {one["integration_type"]: one["delivery_id"] for one in stage.sent["deliveries"]}
+    ids = {one["integration_type"]: one["delivery_id"] for one in context.sent["deliveries"]}
     return str(ids["WEBHOOK"])
 
 
@@ -492,29 +494,31 @@ def never_early(waits: Sequence[float], delay: float) -> bool:
     return all(wait >= delay - 2 * MILLISECOND for wait in waits)
 
 
-def play(stack: Mapping[str, str], narrator: Narrator, peers: Peers) -> None:
+def play(stack: Mapping[str, str], narrator: Narrator, fake_servers: FakeServers) -> None:
     """Play all scenes for a user who has just arrived."""
     began = time.monotonic()
     with Receiver(refusals=REFUSALS) as receiver:
         user_id = f"demo-{secrets.token_hex(4)}"
-        stage = Stage(stack, narrator, receiver, user_id, peers)
-        narrator.says(f"The service at {stack['api_url']}, and {stage.user_id}, who is new to it.")
-        wake(stage)
+        context = DemoContext(stack, narrator, receiver, user_id, fake_servers)
+        narrator.says(
+            f"The service at {stack['api_url']}, and {context.user_id}, who is new to it."
+        )
+        wake(context)
         for scene in SCENES:
             narrator.scene(scene.title)
-            perform(scene, stage)
+            perform(scene, context)
     narrator.ends(
         f"All {narrator.checks} checks came out right, in {time.monotonic() - began:.1f} s."
     )
-    narrator.says(f"Look yourself: curl {stack['api_url']}{stage.user}/deliveries")
+    narrator.says(f"Look yourself: curl {stack['api_url']}{context.user}/deliveries")
     narrator.says("What else it does, as commands to try: README.md")
     narrator.says("Slack and the mail server end with the demo; make up goes on without them.")
 
 
-def perform(scene: Scene, stage: Stage) -> None:
+def perform(scene: Scene, context: DemoContext) -> None:
     """Play one scene; an answer that it cannot even read is a failed check too."""
     try:
-        scene.play(stage)
+        scene.play(context)
     except (LookupError, TypeError, ValueError, BotoCoreError, ClientError) as error:
         raise CheckFailedError(
             "the answers can be read",
@@ -525,16 +529,16 @@ def perform(scene: Scene, stage: Stage) -> None:
 
 
 def perform_all(narrator: Narrator) -> None:
-    """Have peers and service run, and play; the peers' ports are tried before anything starts."""
+    """Start fake servers and service, and play; the servers' ports are tried before that."""
     cloud = chosen_cloud()
     ports = Ports.beside(cloud.api_port)
     parameters = merged(ports.parameters(), parse(os.environ.get("PARAMETERS", "")))
     settle(parameters)
     ports.require_free(cloud.api_port)
-    with workspace(ports.slack) as slack, SmtpPeer(port=ports.smtp) as mail:
+    with workspace(ports.slack) as slack, FakeSmtpServer(port=ports.smtp) as mail:
         cloud.start()
         keep_secret(cloud.session)
-        play(cloud.deploy(parameters), narrator, Peers(slack, mail))
+        play(cloud.deploy(parameters), narrator, FakeServers(slack, mail))
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ from tools.narrator import CheckFailedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tools.demo_servers import Peers
+    from tools.demo_servers import FakeServers
     from tools.narrator import Narrator
     from tools.receiver import Arrival, Receiver
 
@@ -28,14 +28,14 @@ PATIENCE = 40.0
 
 
 @dataclass
-class Stage:
-    """The service, a user of it, the peers that it delivers to, and what earlier scenes left."""
+class DemoContext:
+    """What the scenes share: service, user, fake servers, and what earlier scenes left."""
 
     stack: Mapping[str, str]
     narrator: Narrator
     receiver: Receiver
     user_id: str
-    peers: Peers | None = None
+    fake_servers: FakeServers | None = None
     before: Json = field(default_factory=dict)
     """The user's effective configuration before anything was set."""
     effective: Json = field(default_factory=dict)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tools.failure import ToolFailure
-from tools.fake_servers.slack_server import TOKEN, SlackPeer
+from tools.fake_servers.slack_server import TOKEN, FakeSlackServer
 from tools.processes import LOOPBACK, holder, is_held
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import boto3
 
-    from tools.fake_servers.smtp_server import SmtpPeer
+    from tools.fake_servers.smtp_server import FakeSmtpServer
 
 HIGHEST_PORT = 65_535
 
@@ -32,7 +32,7 @@ PREFERENCES = "https://company.com/preferences"
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the peers of a service listen."""
+    """The ports of a service's fake servers."""
 
     smtp: int
     slack: int
@@ -50,7 +50,7 @@ class Ports:
         yield "Slack", self.slack
 
     def parameters(self) -> dict[str, str]:
-        """Return the template parameters that lead the service to the peers, and turn on SMS.
+        """Return the template parameters that lead to the fake servers, and enable SMS.
 
         The mail server is asked for no password: the functions trust no certificate of ours.
         """
@@ -76,17 +76,17 @@ class Ports:
                 )
 
 
-def workspace(port: int) -> SlackPeer:
+def workspace(port: int) -> FakeSlackServer:
     """Make a Slack workspace with one person in it."""
-    return SlackPeer(users={EMAIL: SLACK_USER}, channels=(DIRECT_MESSAGE,), port=port)
+    return FakeSlackServer(users={EMAIL: SLACK_USER}, channels=(DIRECT_MESSAGE,), port=port)
 
 
 @dataclass(frozen=True)
-class Peers:
-    """The two, while they listen."""
+class FakeServers:
+    """The fake servers, while they listen."""
 
-    slack: SlackPeer
-    mail: SmtpPeer
+    slack: FakeSlackServer
+    mail: FakeSmtpServer
 
 
 def keep_secret(session: boto3.Session, name: str = TOKEN_SECRET, value: str = TOKEN) -> None:

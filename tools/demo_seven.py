@@ -24,8 +24,8 @@ from tools.receiver import Receiver
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tools.demo_context import Json, Stage
-    from tools.demo_servers import Peers
+    from tools.demo_context import DemoContext, Json
+    from tools.demo_servers import FakeServers
 
 PHONE = "+12065550100"
 """One of the numbers that belong to nobody."""
@@ -47,7 +47,7 @@ PATIENCE = 10.0
 
 @dataclass
 class Received:
-    """What the peers hold of one message."""
+    """What the receivers hold of one message."""
 
     post: Any
     mail: Any
@@ -58,16 +58,16 @@ class Received:
     events: list[Json] = field(default_factory=list)
 
 
-def play_seven(stage: Stage) -> None:
+def play_seven(context: DemoContext) -> None:
     """Send one message over all seven, and look at what arrived where."""
-    peers = stage.peers
-    assert peers is not None  # noqa: S101 - the demo has them
+    fake_servers = context.fake_servers
+    assert fake_servers is not None  # noqa: S101 - the demo has them
     with Receiver() as receiver:
-        own = replace(stage, user_id=f"{stage.user_id}-all", receiver=receiver)
+        own = replace(context, user_id=f"{context.user_id}-all", receiver=receiver)
         with tool_queue(own) as queue:
             secret = set_everything(own)
             send_everywhere(own)
-            received = collect(own, peers, queue)
+            received = collect(own, fake_servers, queue)
         show(own, received)
         check(own, received, secret)
         check_history(own)
@@ -93,20 +93,20 @@ def overrides(webhook: str) -> dict[str, Json]:
     }
 
 
-def set_everything(stage: Stage) -> str:
+def set_everything(context: DemoContext) -> str:
     """Make the seven overrides; return the secret that the webhook's signatures are made with."""
-    narrator, secret = stage.narrator, ""
-    wanted = overrides(f"{stage.receiver.url}/reports")
-    narrator.says(f"{stage.user_id}, new too, wants messages by everything there is:")
+    narrator, secret = context.narrator, ""
+    wanted = overrides(f"{context.receiver.url}/reports")
+    narrator.says(f"{context.user_id}, new too, wants messages by everything there is:")
     for name, config in wanted.items():
-        narrator.shows(f"POST {stage.user}/integrations   {name} {json.dumps(config)}")
+        narrator.shows(f"POST {context.user}/integrations   {name} {json.dumps(config)}")
         body = {"integration_type": name, "enabled": True, "config": config}
-        created, _ = stage.ask(
-            "POST", f"{stage.user}/integrations", body, status=201, log="create_override"
+        created, _ = context.ask(
+            "POST", f"{context.user}/integrations", body, status=201, log="create_override"
         )
         secret = created.get("signing_secret", secret)
-    effective, _ = stage.ask(
-        "GET", f"{stage.user}/integration-defaults", log="get_effective_configuration"
+    effective, _ = context.ask(
+        "GET", f"{context.user}/integration-defaults", log="get_effective_configuration"
     )
     narrator.check(
         "all seven are in use",
@@ -117,26 +117,26 @@ def set_everything(stage: Stage) -> str:
     return secret
 
 
-def send_everywhere(stage: Stage) -> None:
+def send_everywhere(context: DemoContext) -> None:
     """Send the message and wait until it has arrived, telling who was served."""
-    narrator = stage.narrator
+    narrator = context.narrator
     body: Json = {
-        "request_id": f"weekly-{stage.user_id}",
-        "session_id": f"session-{stage.user_id}",
+        "request_id": f"weekly-{context.user_id}",
+        "session_id": f"session-{context.user_id}",
         "agent_id": AGENT,
         "subject": SUBJECT,
         "content": CONTENT,
-        "template_variables": {**VARIABLES, "report": stage.user_id},
+        "template_variables": {**VARIABLES, "report": context.user_id},
     }
-    narrator.shows(f"POST {stage.user}/deliveries")
+    narrator.shows(f"POST {context.user}/deliveries")
     for line in CONTENT.splitlines():
         narrator.says(f"  | {line}")
-    stage.sent, _ = stage.ask(
-        "POST", f"{stage.user}/deliveries", body, status=202, log="send_message"
+    context.sent, _ = context.ask(
+        "POST", f"{context.user}/deliveries", body, status=202, log="send_message"
     )
     narrator.check(
         "accepted: seven deliveries of one message",
-        came=len(stage.sent["deliveries"]),
+        came=len(context.sent["deliveries"]),
         expected=7,
         log=log_of("send_message"),
     )
@@ -149,39 +149,39 @@ def send_everywhere(stage: Stage) -> None:
                 passed = time.monotonic() - began
                 narrator.says(f"{passed:6.2f} s  {one['integration_type']:<8} {one['status']}")
 
-    stage.await_deliveries("delivering to all seven", tell)
+    context.await_deliveries("delivering to all seven", tell)
     narrator.check(
         "all seven delivered, each at its first try",
-        came=outcomes(stage),
+        came=outcomes(context),
         expected=dict.fromkeys(overrides(""), ("success", 1)),
         log=log_of(WORKER),
     )
 
 
-def outcomes(stage: Stage) -> dict[str, Any]:
+def outcomes(context: DemoContext) -> dict[str, Any]:
     """Return how each delivery ended: its status and tries, or what went wrong."""
     return {
         one["integration_type"]: one["error_message"] or (one["status"], one["attempts"])
-        for one in stage.history()
+        for one in context.history()
     }
 
 
 # What arrived -------------------------------------------------------------------------------------
 
 
-def collect(stage: Stage, peers: Peers, queue: str) -> Received:
+def collect(context: DemoContext, fake_servers: FakeServers, queue: str) -> Received:
     """Ask everybody at the other end what came."""
     return Received(
-        post=only("the workspace got one post", peers.slack.posts),
+        post=only("the workspace got one post", fake_servers.slack.posts),
         mail=only(
             "the mail server got one mail",
-            [mail for mail in peers.mail.mails if stage.user_id in mail.text],
+            [mail for mail in fake_servers.mail.mails if context.user_id in mail.text],
         ),
-        request=only("the receiver got one request", stage.receiver.arrivals),
-        texts=text_messages(stage),
-        test=mailbox(stage, "TEST"),
-        cli=mailbox(stage, "CLI"),
-        events=events(stage, queue),
+        request=only("the receiver got one request", context.receiver.arrivals),
+        texts=text_messages(context),
+        test=mailbox(context, "TEST"),
+        cli=mailbox(context, "CLI"),
+        events=events(context, queue),
     )
 
 
@@ -192,31 +192,31 @@ def only(rule: str, found: Sequence[Any]) -> Any:  # noqa: ANN401 - whatever is 
     return found[0]
 
 
-def text_messages(stage: Stage) -> list[str]:
+def text_messages(context: DemoContext) -> list[str]:
     """Return what the phone shows of this message; the local cloud keeps what SNS was given."""
     with requests.Session() as http:
         http.trust_env = False
         answer = http.get(
-            f"{stage.stack['endpoint_url']}/_ministack/sns/sms-messages",
+            f"{context.stack['endpoint_url']}/_ministack/sns/sms-messages",
             params={"phoneNumber": PHONE},
             timeout=PATIENCE,
         )
     records = answer.json()["sms_messages"].get(PHONE, [])
-    return [text for record in records if stage.user_id in (text := str(record["Message"]))]
+    return [text for record in records if context.user_id in (text := str(record["Message"]))]
 
 
-def mailbox(stage: Stage, integration_type: str) -> list[Json]:
+def mailbox(context: DemoContext, integration_type: str) -> list[Json]:
     """Read a mailbox of the user's."""
-    path = f"{stage.user}/messages?integration_type={integration_type}"
-    messages: list[Json] = stage.ask("GET", path, log="list_messages")[0]["messages"]
+    path = f"{context.user}/messages?integration_type={integration_type}"
+    messages: list[Json] = context.ask("GET", path, log="list_messages")[0]["messages"]
     return messages
 
 
 @contextmanager
-def tool_queue(stage: Stage) -> Iterator[str]:
+def tool_queue(context: DemoContext) -> Iterator[str]:
     """Subscribe to the tool bus as a tool does, by a rule and a queue; both are gone afterwards."""
-    bus, name = stage.stack["ToolBusName"], stage.user_id
-    sqs, rules = stage.client("sqs"), stage.client("events")
+    bus, name = context.stack["ToolBusName"], context.user_id
+    sqs, rules = context.client("sqs"), context.client("events")
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     try:
         arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
@@ -253,9 +253,9 @@ def policy(queue: str, rule: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def events(stage: Stage, queue: str) -> list[Json]:
+def events(context: DemoContext, queue: str) -> list[Json]:
     """Return the events that the tool got."""
-    sqs, until = stage.client("sqs"), time.monotonic() + PATIENCE
+    sqs, until = context.client("sqs"), time.monotonic() + PATIENCE
     found: list[Json] = []
     while not found and time.monotonic() < until:
         answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
@@ -266,10 +266,10 @@ def events(stage: Stage, queue: str) -> list[Json]:
 # What it should be --------------------------------------------------------------------------------
 
 
-def show(stage: Stage, received: Received) -> None:
+def show(context: DemoContext, received: Received) -> None:
     """Show what each integration received."""
     post, mail, request = received.post, received.mail, received.request
-    stage.narrator.rows(
+    context.narrator.rows(
         ("integration", "what arrived"),
         [
             (f"SLACK\nto {post.channel}", "\n".join(post.markup)),
@@ -305,18 +305,18 @@ def body_of(page: str) -> str:
     return found[1].strip() if found else page
 
 
-def filled(stage: Stage) -> str:
+def filled(context: DemoContext) -> str:
     """Return the text as it should read: the variables in their places."""
     text = CONTENT
-    for name, value in {**VARIABLES, "report": stage.user_id}.items():
+    for name, value in {**VARIABLES, "report": context.user_id}.items():
         text = text.replace(f"${name}", value)
     return text
 
 
-def check(stage: Stage, received: Received, secret: str) -> None:
+def check(context: DemoContext, received: Received, secret: str) -> None:
     """Hold what arrived to what each integration promises."""
-    narrator, log, text = stage.narrator, log_of(WORKER), filled(stage)
-    ids = {one["integration_type"]: one["delivery_id"] for one in stage.sent["deliveries"]}
+    narrator, log, text = context.narrator, log_of(WORKER), filled(context)
+    ids = {one["integration_type"]: one["delivery_id"] for one in context.sent["deliveries"]}
     link = "https://reports.company.com/weekly"
     post, mail, request = received.post, received.mail, received.request
     narrator.check(
@@ -328,7 +328,7 @@ def check(stage: Stage, received: Received, secret: str) -> None:
                 f"<@{SLACK_USER}> *{SUBJECT}*",
                 (
                     "Hello John, the *weekly report* of R&amp;D is ready:\n\n"
-                    f"• 42 tickets closed\n• report <{link}|{stage.user_id}>"
+                    f"• 42 tickets closed\n• report <{link}|{context.user_id}>"
                 ),
                 f"from {AGENT}",
             ],
@@ -367,7 +367,7 @@ def check(stage: Stage, received: Received, secret: str) -> None:
             f"{text}\n\nfrom {AGENT}",
             (
                 "Hello John, the weekly report of R&D is ready: 42 tickets closed "
-                f"report {stage.user_id} from {AGENT}"
+                f"report {context.user_id} from {AGENT}"
             ),
             [True, True],
             True,
@@ -375,9 +375,9 @@ def check(stage: Stage, received: Received, secret: str) -> None:
         log=log,
     )
     told = {
-        "request_id": stage.sent["request_id"],
-        "session_id": f"session-{stage.user_id}",
-        "user_id": stage.user_id,
+        "request_id": context.sent["request_id"],
+        "session_id": f"session-{context.user_id}",
+        "user_id": context.user_id,
         "subject": SUBJECT,
         "content": text,
         "agent_id": AGENT,
@@ -418,11 +418,11 @@ def check(stage: Stage, received: Received, secret: str) -> None:
     )
 
 
-def check_history(stage: Stage) -> None:
+def check_history(context: DemoContext) -> None:
     """Show the seven in the history."""
-    stage.narrator.shows(f"GET {stage.user}/deliveries?request_id={stage.sent['request_id']}")
-    deliveries = stage.history()
-    stage.narrator.rows(
+    context.narrator.shows(f"GET {context.user}/deliveries?request_id={context.sent['request_id']}")
+    deliveries = context.history()
+    context.narrator.rows(
         ("integration", "status", "tries"),
         [
             (
@@ -433,7 +433,7 @@ def check_history(stage: Stage) -> None:
             for one in deliveries
         ],
     )
-    stage.narrator.check(
+    context.narrator.check(
         "the history shows seven successes",
         came=[one["status"] for one in deliveries],
         expected=["success"] * 7,

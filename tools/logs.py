@@ -108,7 +108,7 @@ def lines_of(entry: Entry, *, everything: bool) -> list[str]:
         clock = datetime.fromtimestamp(entry.at / 1000, UTC).astimezone()
         return [f"{clock:%H:%M:%S} {entry.function} | {line}" for line in lines if line]
     # Where nobody is asked who they are, each request would say so again.
-    if fields["message"] == "caller.known" and fields.get("caller") == "anyone":
+    if fields["message"] == "caller.authenticated" and fields.get("caller") == "anyone":
         return []
     return [readable(entry.function, fields)]
 

@@ -51,7 +51,7 @@ class Narrator:
         self.checks = 0
 
     def scene(self, title: str) -> None:
-        """Begin a part of the narrator."""
+        """Begin a scene."""
         self.scenes += 1
         self._console.print()
         self._console.print(f"[bold cyan]{self.scenes}  {escape(title)}[/]")
@@ -135,6 +135,6 @@ class Narrator:
             self._console.print(f"   {escape(line)}", soft_wrap=True)
 
     def ends(self, text: str) -> None:
-        """Close the narrator."""
+        """End the demo."""
         self._console.print()
         self._console.print(f"[bold]{escape(text)}[/]", soft_wrap=True)

@@ -1,6 +1,6 @@
-"""The same messages by Apprise, to the same receiver.
+"""The same messages, sent by Apprise to the same receiver.
 
-Prints a line of JSON: processor and wall seconds for each.
+It prints a line of JSON: processor and wall seconds of each notification.
 """
 
 import json
@@ -12,7 +12,7 @@ import apprise
 
 URL, COUNT, WARM = sys.argv[1], int(sys.argv[2]), 20
 
-with open(os.environ["CONTENT"]) as file:  # noqa: PTH123 - as the others here
+with open(os.environ["CONTENT"]) as file:  # noqa: PTH123 - as the other scripts here
     sent = json.load(file)
 notifier = apprise.Apprise()
 notifier.add(URL.replace("http://", "json://"))

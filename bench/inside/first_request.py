@@ -1,4 +1,4 @@
-"""A function from its start to its first answer."""
+"""A function from its start to its first response."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from importlib import import_module
 
 
 class Context:
-    """What Lambda hands to a function beside its event."""
+    """The context that Lambda passes to a function with the event."""
 
     function_name = "function"
     memory_limit_in_mb = 512
@@ -16,18 +16,18 @@ class Context:
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
-        """Return as much time as a worker has."""
+        """Return the timeout of the worker."""
         return 120_000
 
 
 handler = import_module("app").handler
-with open(sys.argv[1], "rb") as sample:  # noqa: PTH123 - pathlib would be one import more
-    answer = handler(json.load(sample), Context())
-# 405 is what a sample of refuse_request asks for.
-if answer.get("statusCode", 200) not in {200, 201, 202, 204, 405} or answer.get(
+with open(sys.argv[1], "rb") as sample:  # noqa: PTH123 - pathlib would be another import
+    response = handler(json.load(sample), Context())
+# The sample of refuse_request gets 405.
+if response.get("statusCode", 200) not in {200, 201, 202, 204, 405} or response.get(
     "batchItemFailures"
 ):
-    sys.exit(f"the sample was answered with {answer}")
+    sys.exit(f"the function returned {response}")
 
-# Here a container would wait for its next request: what Python does at its end is no part of this.
+# A container would wait for its next request here, so Python's own end is not measured.
 os._exit(0)

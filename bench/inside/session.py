@@ -1,6 +1,6 @@
-"""Bodies posted one after the other over one connection by requests: all that a script would do.
+"""Bodies that requests posts one after the other over one connection, as a plain script would.
 
-Prints a line of JSON: processor and wall seconds for each.
+It prints a line of JSON: processor and wall seconds of each post.
 """
 
 import json
@@ -12,11 +12,11 @@ import requests
 
 URL, COUNT, WARM = sys.argv[1], int(sys.argv[2]), 20
 
-with open(os.environ["CONTENT"]) as file:  # noqa: PTH123 - as the others here
+with open(os.environ["CONTENT"]) as file:  # noqa: PTH123 - as the other scripts here
     sent = json.load(file)
 data = {
-    "delivery_id": "019aae2c-8f00-7000-8a5b-3c1d2e4f5a6b",
-    "request_id": "019aae2c-8f00-7000-8a5b-3c1d2e4f5a6c",
+    "delivery_id": "019aae2c-8f00-7000-8a5b-3c1d2e4f5a01",
+    "request_id": "019aae2c-8f00-7000-8a5b-3c1d2e4f5a00",
     "session_id": None,
     "user_id": "ada@example.com",
     "subject": sent["subject"],

@@ -1,6 +1,6 @@
 """A warm GET of the effective configuration, in turn with bare reads of the same row.
 
-Prints a line of JSON: the seconds that each took, processor and wall.
+It prints a line of JSON: processor and wall seconds of each.
 """
 
 import json
@@ -25,11 +25,11 @@ def blocks(calls):
 
 
 handler = import_module("app").handler
-with open(sys.argv[1], "rb") as sample:  # noqa: PTH123 - as the others here
+with open(sys.argv[1], "rb") as sample:  # noqa: PTH123 - as the other scripts here
     event = json.load(sample)
 dynamodb = boto3.client("dynamodb")
 key = {"user_id": {"S": "jane@example.com"}}
-output, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: PTH123, SIM115 - for good
+output, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: PTH123, SIM115 - to the end
 
 taken = list(
     blocks(
@@ -42,7 +42,10 @@ taken = list(
 names = ("get", "bare")
 sums = {
     # The first blocks of each only warm up.
-    name: [sum(one[clock] for one in taken[2 * len(names) :] if one[0] == name) for clock in (1, 2)]
+    name: [
+        sum(block[clock] for block in taken[2 * len(names) :] if block[0] == name)
+        for clock in (1, 2)
+    ]
     for name in names
 }
 output.write(json.dumps(sums) + "\n")

@@ -1,25 +1,27 @@
-"""Webhooks, delivered by the worker from tables in memory: what sending itself costs.
+"""Webhooks that the worker delivers from rows in memory: the cost of sending itself.
 
-Prints a line of JSON: processor and wall seconds for each delivery.
+It prints a line of JSON: processor and wall seconds of each delivery.
 """
 
-import dataclasses
 import json
 import os
 import sys
 import time
+from dataclasses import replace
 
 from channels import webhook
 from dispatcher import wiring
 from dispatcher.adapters.system import ThreadWatchdog
-from dispatcher.configuration.resolution import Override, UserOverrides
-from dispatcher.delivery.doorbells import DeliveryBell, encode
+from dispatcher.configuration.rows import Override, UserOverrides
+from dispatcher.delivery.doorbells import Doorbell, encode
+from dispatcher.delivery.ports import VisitRead
+from dispatcher.delivery.rows import MESSAGE, REQUEST
 from dispatcher.edges import batch
 from tests.world import USER, World
 
 URL, COUNT, WARM = sys.argv[1], int(sys.argv[2]), 20
 
-with open(os.environ["CONTENT"]) as file:  # noqa: PTH123 - as the others here
+with open(os.environ["CONTENT"]) as file:  # noqa: PTH123 - as the other scripts here
     SENT = json.load(file)
 
 world = World(
@@ -34,69 +36,69 @@ override = Override(
     updated_at=1.0,
     sealed=(b"sealed",),
 )
+rows = world.table.rows
+overrides = world.overrides.rows[USER] = UserOverrides({"WEBHOOK": override}, 1)
 
 
 class Table:
-    """AWS, stubbed: rows in memory, neither copied nor checked."""
+    """A stub of DynamoDB: rows in memory, neither encoded nor compared."""
 
     @staticmethod
-    def get(key):
-        """Return a row."""
-        return world.deliveries.rows[key]
+    def visit(user_id, message_id, request_id):
+        """Return a message, its request and the overrides."""
+        message, request = (user_id, MESSAGE + message_id), (user_id, REQUEST + request_id)
+        return VisitRead(rows[message], rows[request], overrides)
 
     @staticmethod
-    def apply(key, change):
-        """Change a row."""
-        row = world.deliveries.rows[key]
-        row.update(change.set)
-        for name, number in change.add.items():
-            row[name] += number
+    def write(row, *, on):  # noqa: ARG004 - no other writer
+        """Store a row."""
+        rows[row.user_id, MESSAGE + row.message_id] = row
         return row
 
 
 class Vault:
-    """Remembers what it opened, as the real one does."""
+    """A stub of KMS, which the real vault asks once per override."""
 
     @staticmethod
     def open(*_):
-        """Return the same secrets to everybody."""
+        """Return the same secrets for every user."""
         return secrets
 
 
-world.overrides.rows[USER] = UserOverrides({"WEBHOOK": override}, 1)
 defaults = world.system_defaults()
 channel = webhook.channel(world.environ, lambda _: None)
-sys.stdout, output = open(os.devnull, "w"), sys.stdout  # noqa: PTH123, SIM115 - for good
-worker = dataclasses.replace(
+sys.stdout, output = open(os.devnull, "w"), sys.stdout  # noqa: PTH123, SIM115 - to the end
+worker = replace(
     world.worker,
-    system_defaults=lambda: defaults,
-    deliveries=Table,
-    vault=Vault(),
+    context=replace(world.context, messages=Table, event_log=wiring.event_log()),
+    builder=replace(world.builder, system_defaults=lambda: defaults, vault=Vault()),
     channels=lambda _: channel,
     watchdog=ThreadWatchdog(),
-    event_log=wiring.event_log(),
 )
 
 
 def batches(count):
     """Accept so many messages, and return their doorbells in events of ten."""
-    ids = [world.send(**SENT)[0] for _ in range(count)]
-    due_at = world.clock.now()
+    messages = [world.row(world.send(**SENT)[0]) for _ in range(count)]
     records = [
-        {"messageId": one, "body": encode(DeliveryBell(USER, one, due_at)), "eventSourceARN": "::Q"}
-        for one in ids
+        {
+            "messageId": row.message_id,
+            "body": encode(Doorbell(USER, row.message_id, row.request_id, row.created_at)),
+            "eventSourceARN": "::Queue",
+        }
+        for row in messages
     ]
     return [{"Records": records[start : start + 10]} for start in range(0, count, 10)]
 
 
 def deliver(events):
-    """Let the worker answer."""
+    """Let the worker handle events."""
     for event in events:
         batch.each(
             event,
             None,
             lambda: worker,
-            lambda one, record: one.answer(record.body, "Q", lambda: 100.0),
+            lambda worker, record: worker.handle(record.body, "Queue", lambda: 100.0),
         )
 
 
@@ -105,9 +107,7 @@ waiting = batches(COUNT)
 cpu, wall = time.process_time(), time.perf_counter()
 deliver(waiting)
 cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-ended = [
-    row["status"] for (_, sk), row in world.deliveries.rows.items() if sk.startswith("DELIVERY#")
-]
-if ended != ["success"] * (WARM + COUNT):
-    sys.exit(f"not all were delivered: {set(ended)}")
+statuses = [delivery.status for row in world.table.messages() for delivery in row.deliveries]
+if statuses != ["success"] * (WARM + COUNT):
+    sys.exit(f"not all messages were delivered: {set(statuses)}")
 output.write(json.dumps([cpu / COUNT, wall / COUNT]) + "\n")

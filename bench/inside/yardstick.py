@@ -1,8 +1,8 @@
-"""What many a service does before its first request, by the book of Powertools."""
+"""What many services import before their first request, as the Powertools documentation shows."""
 
 import os
 
-# Tracer does its work in Lambda alone.
+# Tracer only works in Lambda.
 os.environ["AWS_LAMBDA_FUNCTION_NAME"] = "yardstick"
 
 import boto3
@@ -18,10 +18,10 @@ dynamodb = boto3.client("dynamodb")
 
 
 class Body(pydantic.BaseModel):
-    """What a route takes."""
+    """The body of a route."""
 
     content: str
 
 
-# Here a container would wait for its next request: what Python does at its end is no part of this.
+# A container would wait for its next request here, so Python's own end is not measured.
 os._exit(0)

@@ -1,24 +1,25 @@
-"""Why a user did not get a message: from what the service answers to sentences. Pure."""
+"""Why a user did not get a message: findings from the service's responses. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from dispatch_cli import words
-from dispatch_cli.times import age, read
+from dispatch_cli.times import age, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
 OVERDUE = 180.0
-"""Seconds after which a try that was due is late: the sweeper looks every minute."""
+"""Seconds after which a due attempt is late: the sweeper runs every minute."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One reason, and what to do about it; ``kind`` is ``fault``, ``choice`` or ``fine``."""
+    """A reason and the next step; ``kind`` is ``fault``, ``choice`` or ``fine``."""
 
     kind: str
     text: str
@@ -33,48 +34,48 @@ def findings(
     now: datetime,
     request_id: str | None = None,
 ) -> list[Finding]:
-    """Return what stands between a message and this user, faults first.
+    """Return the reasons why messages do not reach the user, faults first.
 
-    With ``request_id``, ``deliveries`` are those of this request alone.
+    With ``request_id``, ``deliveries`` are only those of this request.
     """
     found = [
         *_service(health),
         *_deliveries(user, deliveries, now),
-        *_nothing_enabled(user, configuration),
-        *_unconfigured(configuration, health),
-        *_switched_off(user, configuration, health),
+        *_no_integration(user, configuration),
+        *_not_configured(configuration, health),
+        *_disabled(user, configuration, health),
     ]
     if not deliveries and request_id is not None:
         found.append(
             Finding(
                 "fault",
                 f"{user} has no deliveries of request {request_id}.",
-                f"See the id: dispatch history {user}\n"
-                "Or every integration was skipped when it was sent.",
+                "To see whether every integration was skipped: "
+                f"{words.request_command(user, request_id)}",
             )
         )
     elif not deliveries:
         found.append(
             Finding(
                 "fault",
-                f"Nobody has sent {user} a message lately.",
-                "See whether the sender means this user id.\n"
-                f"To try: dispatch send {user} 'Hello' --wait",
+                f"No message was sent to {user} recently.",
+                "Check that the sender uses this user ID.\n"
+                f"To send one: dispatch send {quote(user)} 'Hello' --wait",
             )
         )
-    if not any(one.kind == "fault" for one in found):
-        delivered = [one["delivered_at"] for one in deliveries if one["status"] == "success"]
-        # The last that arrived need not be the last that was sent.
-        last = f", the last one {age(max(delivered, key=read), now)}" if delivered else ""
+    if not any(finding.kind == "fault" for finding in found):
+        delivered = [each["delivered_at"] for each in deliveries if each["status"] == "success"]
+        # Deliveries are ordered by their creation: a retried one can arrive after newer ones.
+        latest = f", the last one {age(max(delivered, key=parse), now)}" if delivered else ""
         found.append(
             Finding(
                 "fine",
-                f"Messages to {user} are delivered{last}.",
-                "Look at the receiving end: a spam folder, a muted channel.\n"
-                f"The mailbox: dispatch inbox {user}",
+                f"Messages to {user} are delivered{latest}.",
+                "Check the receiving end: a spam folder, a muted channel.\n"
+                f"To read the mailbox: dispatch inbox {quote(user)}",
             ),
         )
-    return sorted(found, key=lambda one: ("fine", "fault", "choice").index(one.kind))
+    return sorted(found, key=lambda finding: ("fine", "fault", "choice").index(finding.kind))
 
 
 def _service(health: Mapping[str, Any]) -> Iterator[Finding]:
@@ -83,84 +84,88 @@ def _service(health: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "fault",
             f"The service is {health.get('status')}: {detail}.",
-            "An operator looks at it: docs/operations.md.",
+            "An operator can find the cause: docs/operations.md",
         )
 
 
 def _deliveries(
     user: str, deliveries: Sequence[Mapping[str, Any]], now: datetime
 ) -> Iterator[Finding]:
-    """Look at what is under way, and at the last end of each integration: older ones are past."""
+    """Yield findings about pending deliveries and about the last ended one of each integration."""
     ended: set[str] = set()
-    for one in deliveries:
-        name = one["integration_type"]
-        cause = words.code(one["error_code"] or "").about(user, name)
-        told = f": {cause.meaning}" if cause.meaning else ""
-        if one["status"] == "pending":
-            yield from _pending(one, told, now)
+    for delivery in deliveries:
+        name = delivery["integration_type"]
+        cause = words.code(delivery["error_code"] or "").about(user, name)
+        because = f": {cause.meaning}" if cause.meaning else ""
+        if delivery["status"] == "pending":
+            yield from _pending(delivery, because, now)
             continue
         if name in ended:
             continue
         ended.add(name)
-        when = age(one["last_attempt_at"] or one["created_at"], now)
-        if one["status"] == "failed":
-            yield Finding("fault", f"{name} failed {when}{told}.", _retry(user, one, cause.advice))
-        elif one["status"] == "skipped":
-            yield Finding("choice", f"{name} was skipped {when}{told}.", cause.advice)
+        when = age(delivery["last_attempt_at"] or delivery["created_at"], now)
+        if delivery["status"] == "failed":
+            advice = _retry(user, delivery, cause.advice)
+            yield Finding("fault", f"{name} failed {when}{because}.", advice)
+        elif delivery["status"] == "skipped":
+            yield Finding("choice", f"{name} was skipped {when}{because}.", cause.advice)
 
 
 def _retry(user: str, delivery: Mapping[str, Any], advice: str) -> str:
     if delivery["error_code"] in {"expired", "content_expired"}:
         return advice
-    begin = "To retry"
+    purpose = "To retry"
     if delivery["error_code"] in {"not_configured", "no_address"}:
-        begin = "Once it is set up, to retry"
-    return f"{advice}\n{begin}: dispatch retry {user} {delivery['delivery_id']}".strip()
+        purpose = "To retry after that"
+    command = f"dispatch retry {quote(user)} {delivery['delivery_id']}"
+    return f"{advice}\n{purpose}: {command}".strip()
 
 
-def _pending(delivery: Mapping[str, Any], told: str, now: datetime) -> Iterator[Finding]:
+def _pending(delivery: Mapping[str, Any], because: str, now: datetime) -> Iterator[Finding]:
     name, due = delivery["integration_type"], delivery["next_attempt_at"]
     if due is None:
         yield Finding("choice", f"{name} waits for an integration of higher priority.")
-    elif (now - read(due)).total_seconds() > OVERDUE:
+    elif (now - parse(due)).total_seconds() > OVERDUE:
         yield Finding(
             "fault",
-            f"{name} was due {age(due, now)}, and nobody has tried.",
-            "The workers do not keep up: an operator looks at the queues (docs/operations.md).",
+            f"{name} was due {age(due, now)} and was not attempted.",
+            "The workers are behind. An operator can check the queues: docs/operations.md",
         )
     elif delivery["attempts"]:
         yield Finding(
             "fault",
-            f"{name} did not get through yet{told}.",
-            f"It is tried again by itself {age(due, now)} "
-            f"({delivery['attempts']} of {delivery['max_attempts']} tries are used).",
+            f"{name} has not succeeded yet{because}.",
+            f"It is retried automatically {age(due, now)} "
+            f"({delivery['attempts']} of {delivery['max_attempts']} attempts are used).",
         )
     else:
         yield Finding("choice", f"{name} is due {age(due, now)}.")
 
 
-def _nothing_enabled(user: str, configuration: Mapping[str, Any]) -> Iterator[Finding]:
+def _no_integration(user: str, configuration: Mapping[str, Any]) -> Iterator[Finding]:
     if not configuration["effective_configs"]:
         yield Finding(
             "fault",
-            f"No integration is enabled for {user}: a message goes nowhere.",
-            f"To enable one: dispatch override set {user} CLI --enable",
+            f"No integration is enabled for {user}: messages are not delivered.",
+            f"To enable one: dispatch override set {quote(user)} CLI --enable",
         )
 
 
-def _unconfigured(configuration: Mapping[str, Any], health: Mapping[str, Any]) -> Iterator[Finding]:
+def _not_configured(
+    configuration: Mapping[str, Any], health: Mapping[str, Any]
+) -> Iterator[Finding]:
     for name in configuration["effective_configs"]:
         if health.get("integrations", {}).get(name, {}).get("configured") is False:
-            text = f"{name} is enabled, and not configured on this system: it fails at once."
+            text = f"{name} is enabled but not configured on this system: it fails immediately."
             yield Finding("fault", text, words.SET_UP)
 
 
-def _switched_off(
+def _disabled(
     user: str, configuration: Mapping[str, Any], health: Mapping[str, Any]
 ) -> Iterator[Finding]:
-    told = words.unused(configuration, health)
-    for name, why in configuration["disabled_integrations"].items():
-        kind = {"disabled_by_user": "choice", "disabled_by_receiver": "fault"}.get(why)
+    words_by_type = words.disabled(configuration, health)
+    for name, reason in configuration["disabled_integrations"].items():
+        kind = {"disabled_by_user": "choice", "disabled_by_receiver": "fault"}.get(reason)
         if kind:
-            meaning, advice = told[name].about(user, name)
-            yield Finding(kind, f"{name} is off: {meaning}.", advice)
+            meaning, advice = words_by_type[name].about(user, name)
+            yield Finding(kind, f"{name} is not used: {meaning}.", advice)

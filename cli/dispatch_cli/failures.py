@@ -2,9 +2,9 @@
 
 Failure
 ├── UsageFailure            2: the command or its settings must be changed
-├── RefusedFailure          1: the service, or a person who was asked, said no
-├── NotAuthorizedFailure    4: the service does not let this caller in
-└── UnreachableFailure      3: no answer, or none that helps; trying again later may
+├── RejectedFailure         1: the service rejected the request, or the user did not confirm it
+├── NotAuthorizedFailure    4: the caller is not authorized
+└── UnreachableFailure      3: no usable response; a later attempt may succeed
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 
 
 class Exit(IntEnum):
-    """What the shell gets to know."""
+    """The exit codes of this program."""
 
     OK = 0
-    REFUSED = 1
+    REJECTED = 1
     USAGE = 2
     UNREACHABLE = 3
     NOT_AUTHORIZED = 4
 
 
-class Failure(Exception):  # noqa: N818 - a person reads it as a sentence, not as a type
-    """Say what went wrong, and what to do next.
+class Failure(Exception):  # noqa: N818 - its text is a sentence for the user
+    """An error with the next step.
 
-    ``details`` are lines of their own; ``answer`` is the service's JSON, if there was one.
+    ``details`` are printed on lines of their own; ``response`` is the service's JSON, if any.
     """
 
-    exit = Exit.REFUSED
+    exit = Exit.REJECTED
 
     def __init__(
-        self, text: str, advice: str = "", *, details: Sequence[str] = (), answer: object = None
+        self, text: str, advice: str = "", *, details: Sequence[str] = (), response: object = None
     ) -> None:
         super().__init__(text)
         self.advice = advice
         self.details = details
-        self.answer = answer
+        self.response = response
 
 
 class UsageFailure(Failure):
@@ -49,8 +49,8 @@ class UsageFailure(Failure):
     exit = Exit.USAGE
 
 
-class RefusedFailure(Failure):
-    """It cannot be done as it was asked; ``status`` is the service's, 0 without one."""
+class RejectedFailure(Failure):
+    """The request was rejected; ``status`` is the HTTP status, 0 without one."""
 
     def __init__(self, *arguments: Any, status: int = 0, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -58,16 +58,16 @@ class RefusedFailure(Failure):
 
 
 class NotAuthorizedFailure(Failure):
-    """The service does not let this caller in."""
+    """The caller is not authorized."""
 
     exit = Exit.NOT_AUTHORIZED
 
 
 class UnreachableFailure(Failure):
-    """There is no answer, or none that helps; trying again later may help.
+    """There is no usable response; a later attempt may succeed.
 
-    ``retry_after`` is the time in seconds that the service asks for; ``may_have_arrived`` tells
-    whether it may have done what it was asked all the same.
+    ``retry_after`` is the time in seconds that the service asks for; ``may_have_arrived`` is true
+    if the service may have received the request.
     """
 
     exit = Exit.UNREACHABLE

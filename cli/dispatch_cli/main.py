@@ -1,4 +1,4 @@
-"""The program: its options, its commands, and what the shell gets to know."""
+"""The program: global options, commands and exit codes."""
 
 from datetime import UTC
 from importlib.metadata import version
@@ -12,14 +12,14 @@ from dispatch_cli.failures import Failure
 from dispatch_cli.run import Run
 
 EPILOG = (
-    "DISPATCH_URL says where the service is, DISPATCH_TOKEN or DISPATCH_API_KEY lets you in; "
-    "or a profile does. Exit codes: 0 done, 1 refused or not delivered, 2 wrong usage, "
-    "3 no answer, 4 not authorized."
+    "The service's address is DISPATCH_URL, the credential DISPATCH_TOKEN or DISPATCH_API_KEY; "
+    "a profile can hold both. Exit codes: 0 done, 1 rejected or not delivered, 2 wrong usage, "
+    "3 no usable response, 4 not authorized."
 )
 
 
 class Commands(TyperGroup):
-    """Turns every failure into words and an exit code."""
+    """Turns every failure into a message and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -27,8 +27,8 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except Failure as failure:
-            if ctx.obj.as_json and failure.answer is not None:
-                ctx.obj.screen.json(failure.answer)
+            if ctx.obj.as_json and failure.response is not None:
+                ctx.obj.screen.json(failure.response)
             ctx.obj.screen.failure(failure)
             raise typer.Exit(failure.exit) from failure
 
@@ -46,8 +46,8 @@ for part in (messages, deliveries, configuration, service):
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=deliveries.PANEL)
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
-    if wanted:
+def _show_version(is_given: bool) -> None:  # noqa: FBT001 - typer passes it by position
+    if is_given:
         typer.echo(f"dispatch {version('integration-dispatcher-cli')}")
         raise typer.Exit
 
@@ -57,18 +57,18 @@ def dispatch(
     ctx: typer.Context,
     *,
     profile: Annotated[
-        str | None, typer.Option(help="Use this profile, whatever the environment says.")
+        str | None, typer.Option(help="Profile to use; overrides the environment.")
     ] = None,
     utc: Annotated[
-        bool, typer.Option("--utc", help="Show times in UTC, not in local time.")
+        bool, typer.Option("--utc", help="Show times in UTC instead of local time.")
     ] = False,
-    no_input: Annotated[bool, typer.Option("--no-input", help="Never ask; fail instead.")] = False,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Fail instead of asking.")] = False,
     _version: Annotated[
         bool,
         typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Send messages, see what became of them, and find out why one did not arrive."""
+    """Send messages, follow their deliveries, and find out why one did not arrive."""
     run: Run = ctx.obj
     run.profile = profile
     run.zone = UTC if utc else None

@@ -1,4 +1,4 @@
-"""A page of the terminal as a picture that stands by itself."""
+"""A terminal page as a self-contained SVG picture."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from rich.terminal_theme import SVG_EXPORT_THEME
 if TYPE_CHECKING:
     from rich.console import Console
 
-# Fonts of another server: a picture in a document does not load them, and must not.
+# Without the web fonts, which an SVG in a document must not load from another server.
 STANDALONE = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
 def svg(console: Console, title: str) -> str:
-    """Return what a recording console has shown."""
+    """Return the output of a recording console as SVG."""
     return console.export_svg(
         title=title,
         theme=SVG_EXPORT_THEME,
         code_format=STANDALONE,
-        unique_id="page",  # the same page is the same file
+        unique_id="page",  # the same page yields the same file
     )

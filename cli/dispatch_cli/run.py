@@ -1,4 +1,4 @@
-"""What one run of a command stands on: its settings, the service, the screen, and the time."""
+"""The context of one command: settings, service, screen and time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from datetime import UTC, datetime, tzinfo
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dispatch_cli.failures import RefusedFailure, UnreachableFailure, UsageFailure
+from dispatch_cli.failures import RejectedFailure, UnreachableFailure, UsageFailure
 from dispatch_cli.screen import Screen
 from dispatch_cli.service import Service
-from dispatch_cli.settings import settle
+from dispatch_cli.settings import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from dispatch_cli.settings import Settings
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
-"""Seconds between two looks: twice as long after each that brought nothing, up to the longest."""
+"""Seconds between two polls: doubled after each poll without news, up to the longest."""
 
 LONGEST_WAIT = 60.0
-"""Seconds: the most that a follower waits, whatever ``Retry-After`` asks for."""
+"""Seconds: the limit for a ``Retry-After`` that a follower respects."""
 
 
 def _now() -> datetime:
@@ -34,14 +34,14 @@ def _now() -> datetime:
 
 @dataclass
 class Run:
-    """One run; tests give it other surroundings."""
+    """One run of a command; tests replace environment, clock and IDs."""
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     now: Callable[[], datetime] = _now
     sleep: Callable[[float], None] = time.sleep
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
 
-    # What the options say.
+    # Set by the global options.
     profile: str | None = None
     zone: tzinfo | None = None
     may_ask: bool = True
@@ -49,12 +49,12 @@ class Run:
 
     @cached_property
     def settings(self) -> Settings:
-        """Find the service and the credential."""
-        return settle(self.environ, self.profile)
+        """Return the service's address and the credential."""
+        return resolve(self.environ, self.profile)
 
     @cached_property
     def service(self) -> Service:
-        """Return the service that the settings name."""
+        """Return the client of the service."""
         return Service(self.settings)
 
     @cached_property
@@ -62,42 +62,44 @@ class Run:
         """Return the terminal."""
         return Screen(self.environ)
 
-    def show(self, answer: Any, table: Callable[[Any], None]) -> None:
-        """Show an answer as JSON or, by ``table``, for people."""
+    def show(self, response: Any, table: Callable[[Any], None]) -> None:
+        """Show a response as JSON or with ``table``, as ``--output`` says."""
         if self.as_json:
-            self.screen.json(answer)
+            self.screen.json(response)
         else:
-            table(answer)
+            table(response)
 
     def confirm(self, question: str, *, sure: bool) -> None:
-        """Ask before something that cannot be undone; raise unless the answer is yes."""
+        """Ask before an action that cannot be undone; raise unless it is confirmed."""
         if sure:
             return
         if not (self.may_ask and sys.stdin.isatty()):
-            raise UsageFailure(f"{question} Nobody can be asked.", "If you are sure, add --yes.")
+            raise UsageFailure(
+                f"{question} There is no terminal to ask.", "To confirm it, add --yes."
+            )
         self.screen.notes.print(f"{question} [y/N] ", end="")
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-            raise RefusedFailure("Nothing was done.")
+            raise RejectedFailure("Not confirmed; nothing was changed.")
 
-    def follow(self, look: Callable[[], bool]) -> None:
-        """Look again and again, until Ctrl-C; ``look`` tells whether there was news.
+    def follow(self, poll: Callable[[], bool]) -> None:
+        """Call ``poll`` until Ctrl-C; it returns whether there was news.
 
-        A service that does not answer is asked again later, more and more rarely, or when it says;
-        but never later than after ``LONGEST_WAIT``.
+        After the first response, an unreachable service is polled again with growing pauses, or
+        when its ``Retry-After`` says, but within ``LONGEST_WAIT``.
         """
-        pause, answered = FIRST_PAUSE, False
+        pause, was_reached = FIRST_PAUSE, False
         try:
             while True:
-                asked_for = 0.0
+                retry_after = 0.0
                 try:
-                    news = look()
-                    answered = True
+                    has_news = poll()
+                    was_reached = True
                 except UnreachableFailure as failure:
-                    if not answered:
+                    if not was_reached:
                         raise
-                    news, asked_for = False, failure.retry_after
+                    has_news, retry_after = False, failure.retry_after
                     self.screen.note(f"{failure} Trying again.")
-                pause = FIRST_PAUSE if news else min(2 * pause, LONGEST_PAUSE)
-                self.sleep(max(pause, min(asked_for, LONGEST_WAIT)))
+                pause = FIRST_PAUSE if has_news else min(2 * pause, LONGEST_PAUSE)
+                self.sleep(max(pause, min(retry_after, LONGEST_WAIT)))
         except KeyboardInterrupt:
             return

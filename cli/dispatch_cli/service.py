@@ -1,4 +1,4 @@
-"""The service as this program sees it: requests go out, JSON or a failure comes back."""
+"""The HTTP client of the service: returns the JSON of a response or raises a failure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from urllib.parse import quote
 import requests
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
-from dispatch_cli import answers
+from dispatch_cli import responses
 from dispatch_cli.failures import (
     Failure,
     NotAuthorizedFailure,
-    RefusedFailure,
+    RejectedFailure,
     UnreachableFailure,
     UsageFailure,
 )
@@ -24,58 +24,58 @@ if TYPE_CHECKING:
     from dispatch_cli.settings import Settings
 
 TIMEOUT = (5, 35)
-"""Seconds to connect, and to wait for an answer: API Gateway gives up after 29."""
+"""Seconds to connect, and to wait for the response: API Gateway times out after 29."""
 
 HEALTH = ("health",)
 
-NOBODY = "nobody takes the connection"
+CONNECTION_REFUSED = "connection refused"
 NO_SUCH_PATH = "There is no such path."
-"""What the service says of a path that none of its routes has."""
+"""The service's ``detail`` for a path without a route."""
 
-MOST_FIELD_ERRORS = 20
-"""Wrong values that are shown of one answer."""
+MAX_FIELD_ERRORS = 20
+"""Field errors that are shown per response."""
 
 
 class Service:
-    """Speaks to one dispatcher."""
+    """A client of one dispatcher."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._session = requests.Session()
-        # A proxy is not meant for this machine.
+        # A proxy cannot reach this machine's loopback.
         self._session.trust_env = not settings.is_loopback
-        # Without this requests would look into ~/.netrc, and prefer what it finds there.
-        self._session.auth = self._let_in
+        # Without an auth callback, requests would prefer the credentials in ~/.netrc.
+        self._session.auth = self._authorize
 
     def get(self, *path: str, **query: object) -> Any:
-        """Read something; what is ``None`` is not asked for."""
-        named = {name: value for name, value in query.items() if value is not None}
-        return self._ask("GET", path, query=named)
+        """Send a GET request without the query parameters that are ``None``."""
+        parameters = {name: value for name, value in query.items() if value is not None}
+        return self._request("GET", path, query=parameters)
 
     def health(self) -> Any:
-        """Read how the service is; an empty report where it does not say."""
+        """Return the health report; an empty one if the service does not return it."""
         try:
             return self.get(*HEALTH)
         except Failure:
             return {}
 
     def post(self, *path: str, body: object = None) -> Any:
-        """Create or start something."""
-        return self._ask("POST", path, body=body)
+        """Send a POST request."""
+        return self._request("POST", path, body=body)
 
     def put(self, *path: str, body: object) -> Any:
-        """Change something."""
-        return self._ask("PUT", path, body=body)
+        """Send a PUT request."""
+        return self._request("PUT", path, body=body)
 
     def delete(self, *path: str) -> Any:
-        """Remove something; return what the service says of it, often nothing."""
-        return self._ask("DELETE", path)
+        """Send a DELETE request; return ``None`` if the response has no body."""
+        return self._request("DELETE", path)
 
-    def _let_in(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers.update(self.settings.headers)
         return request
 
-    def _ask(
+    def _request(
         self,
         method: str,
         path: tuple[str, ...],
@@ -86,109 +86,114 @@ class Service:
         try:
             response = self._session.request(
                 method,
-                self.settings.url + _path(path),
+                self.settings.url + _encoded(path),
                 params=query,
                 json=body,
                 timeout=TIMEOUT,
-                # A redirect could lead the credential, and the message, to somebody else.
+                # A redirect could send the credential and the message to another server.
                 allow_redirects=False,
             )
         except requests.RequestException as error:
             cause, may_have_arrived = _cause(error)
+            refused_here = cause == CONNECTION_REFUSED and self.settings.is_loopback
             raise UnreachableFailure(
-                f"{self.settings.url} does not answer: {cause}.",
-                self._where_to_look(may_start=cause == NOBODY and self.settings.is_loopback),
+                f"No response from {self.settings.url}: {cause}.",
+                self._address_advice(may_start=refused_here),
                 may_have_arrived=may_have_arrived,
             ) from error
-        answer = _json(response)
-        field_error = answers.field_error(method, path, answer)
+        document = _json(response)
+        field_error = responses.field_error(method, path, document)
         if response.ok and not response.is_redirect:
-            self._require_dispatcher(response, answer, field_error)
-            return answer
+            self._require_dispatcher(response, document, field_error)
+            return document
         if path == HEALTH and field_error is None:
-            return answer  # 503, and a whole report
-        raise self._failure(response, answer)
+            return document  # 503 with a complete report
+        raise self._failure(response, document)
 
     def _require_dispatcher(
-        self, response: requests.Response, answer: object, field_error: str | None
+        self, response: requests.Response, document: object, field_error: str | None
     ) -> None:
-        """Refuse a success that no dispatcher sends: a web page, or JSON about something else."""
-        if answer is None and response.status_code != requests.codes.no_content:
+        """Reject a success that no dispatcher sends: a web page, or JSON of another shape."""
+        if document is None and response.status_code != requests.codes.no_content:
             kind = response.headers.get("Content-Type")
-            told = f"it sends {kind}, and no JSON" if kind else "it sends no JSON"
+            difference = f"its response is {kind}, not JSON" if kind else "its response is not JSON"
         elif field_error is not None:
-            told = (
-                f"{field_error} is not what it should be" if field_error else "it sends other JSON"
-            )
+            place = f" at {field_error}" if field_error else ""
+            difference = f"its JSON has another shape{place}"
         else:
             return
         raise UnreachableFailure(
-            f"What answers at {self.settings.url} is no integration dispatcher, "
-            f"or one of another version: {told}.",
-            self._where_to_look(),
+            f"The server at {self.settings.url} is not an integration dispatcher, "
+            f"or has another version: {difference}.",
+            self._address_advice(),
         )
 
-    def _failure(self, response: requests.Response, answer: Any) -> Failure:
+    def _failure(self, response: requests.Response, document: Any) -> Failure:
         status = response.status_code
-        problem = answer if isinstance(answer, dict) else {}
-        title = problem.get("title") or problem.get("message") or response.reason or "Refused"
+        problem = document if isinstance(document, dict) else {}
+        title = problem.get("title") or problem.get("message") or response.reason or "Rejected"
         text = f"{title} ({status})"
         if problem.get("detail"):
             text += f": {problem['detail']}"
         if response.is_redirect:
-            to = response.headers.get("Location", "somewhere else")
-            advice = "Redirects are not followed. " + self._where_to_look()
-            return UnreachableFailure(f"{self.settings.url} redirects to {to}.", advice)
+            target = response.headers.get("Location", "another address")
+            advice = f"Redirects are not followed.\n{self._address_advice()}"
+            return UnreachableFailure(f"{self.settings.url} redirects to {target}.", advice)
         if status in {401, 403}:
-            return NotAuthorizedFailure(text, self._how_to_be_let_in(), answer=answer)
+            return NotAuthorizedFailure(text, self._credential_advice(), response=document)
         kind = response.headers.get("Content-Type", "")
         if kind.startswith("text/html") and status in {400, 404, 405, 501}:
-            # Others can come from what stands before a dispatcher.
-            told = f"{text}: what answers at {self.settings.url} is no integration dispatcher"
-            return UnreachableFailure(f"{told}, it sends {kind}.", self._where_to_look())
+            # Other statuses can come from a proxy in front of a dispatcher.
+            return UnreachableFailure(
+                f"{text}: the server at {self.settings.url} is not an integration dispatcher, "
+                f"its response is {kind}.",
+                self._address_advice(),
+            )
         if status == requests.codes.too_many_requests or status >= 500:
             wait = response.headers.get("Retry-After", "")
-            after = float(wait) if wait.isdecimal() else 0.0
-            advice = f"Try again in {wait} s." if after else "Try again later."
-            advice += " How the service is: dispatch health"
-            # A throttled request has not reached the service; any other fault may come after.
+            retry_after = float(wait) if wait.isdecimal() else 0.0
+            advice = f"Try again in {wait} s." if retry_after else "Try again later."
+            advice += "\nTo see the service's health: dispatch health"
+            # A throttled request did not reach the service; any other error may follow the effect.
             arrived = status != requests.codes.too_many_requests
             return UnreachableFailure(
-                text, advice, answer=answer, retry_after=after, may_have_arrived=arrived
+                text, advice, response=document, retry_after=retry_after, may_have_arrived=arrived
             )
-        # The service says no in JSON: anything else is somebody else's. And it has every path that
-        # is asked for here, if the address is right.
-        astray = not problem or problem.get("detail") == NO_SUCH_PATH
-        advice = self._where_to_look() if astray else ""
-        return RefusedFailure(
-            text, advice, details=_field_errors(problem), answer=answer, status=status
+        # The service rejects in JSON, and it has a route for every path that this program uses:
+        # anything else means that the address is wrong.
+        is_wrong_address = not problem or problem.get("detail") == NO_SUCH_PATH
+        return RejectedFailure(
+            text,
+            self._address_advice() if is_wrong_address else "",
+            details=_field_errors(problem),
+            response=document,
+            status=status,
         )
 
-    def _where_to_look(self, *, may_start: bool = False) -> str:
+    def _address_advice(self, *, may_start: bool = False) -> str:
+        start = "\nTo start the service on this machine: make up"
         if self.settings.origin:
-            start = "\nOr start the service on this machine: make up" if may_start else ""
-            return f"The address comes from {self.settings.origin}: see whether it is right.{start}"
+            advice = f"Check the address: it comes from {self.settings.origin}."
+            return advice + (start if may_start else "")
         return (
-            "Nothing is configured, so this is the service on this machine: start it with "
-            "`make up`, or say where yours is: export DISPATCH_URL=https://…, or dispatch login."
+            f"No address is configured, so the default is used: {self.settings.url}.{start}\n"
+            "To use another one: export DISPATCH_URL=https://…, or dispatch login URL"
         )
 
-    def _how_to_be_let_in(self) -> str:
+    def _credential_advice(self) -> str:
         if self.settings.credential is None:
-            return (
-                "Set DISPATCH_TOKEN or DISPATCH_API_KEY, or keep one in a profile: dispatch login"
-            )
+            return "Set DISPATCH_TOKEN or DISPATCH_API_KEY, or store one: dispatch login URL"
         return (
-            "The credential was not accepted, or does not cover this user: see whether it has "
-            "expired and whom it is for."
+            "The credential is invalid or expired, or does not cover this user: "
+            "check its expiry and its user."
         )
 
 
-def _path(segments: tuple[str, ...]) -> str:
-    # Dots would climb to another route, and an empty segment is one, too.
+def _encoded(segments: tuple[str, ...]) -> str:
+    # Servers resolve dots to another route, and an empty segment leads to another route, too.
     for segment in segments:
         if segment in {"", ".", ".."}:
-            raise UsageFailure(f"{segment!r} is no name of a user, delivery or message.")
+            raise UsageFailure(f"{segment!r} is not a valid ID.")
     return "".join("/" + quote(segment, safe="") for segment in segments)
 
 
@@ -202,36 +207,36 @@ def _json(response: requests.Response) -> Any:
 def _field_errors(problem: Mapping[str, Any]) -> list[str]:
     errors = problem.get("errors")
     field_errors = (
-        [one for one in errors if isinstance(one, dict)] if isinstance(errors, list) else []
+        [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
     )
     return [
-        f"{one.get('pointer') or 'body'}: {one.get('detail', '')}"
-        for one in field_errors[:MOST_FIELD_ERRORS]
+        f"{error.get('pointer') or 'body'}: {error.get('detail', '')}"
+        for error in field_errors[:MAX_FIELD_ERRORS]
     ]
 
 
 def _cause(error: requests.RequestException) -> tuple[str, bool]:
-    """Say why there is no answer, and whether the request may have left all the same."""
-    kinds = {
-        requests.exceptions.ConnectTimeout: ("no connection in time", False),
-        requests.exceptions.ProxyError: ("the proxy does not lead there", False),
-        NameResolutionError: ("its name cannot be resolved", False),
-        NewConnectionError: (NOBODY, False),
-        ssl.SSLCertVerificationError: ("its certificate cannot be verified", False),
-        requests.exceptions.SSLError: ("its TLS is broken", True),
-        requests.exceptions.ReadTimeout: ("no answer in time", True),
+    """Return why there is no response, and whether the request may have arrived."""
+    causes_by_kind = {
+        requests.exceptions.ConnectTimeout: ("the connection timed out", False),
+        requests.exceptions.ProxyError: ("the proxy cannot reach it", False),
+        NameResolutionError: ("the host name cannot be resolved", False),
+        NewConnectionError: (CONNECTION_REFUSED, False),
+        ssl.SSLCertVerificationError: ("the TLS certificate cannot be verified", False),
+        requests.exceptions.SSLError: ("the TLS connection failed", True),
+        requests.exceptions.ReadTimeout: ("the response timed out", True),
         requests.exceptions.ConnectionError: ("the connection was lost", True),
         requests.exceptions.ChunkedEncodingError: ("the connection was lost", True),
     }
-    causes = list(_causes(error))
-    for kind, told in kinds.items():
-        if any(isinstance(one, kind) for one in causes):
-            return told
+    errors = list(_causes(error))
+    for kind, cause in causes_by_kind.items():
+        if any(isinstance(inner, kind) for inner in errors):
+            return cause
     return str(error), False
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it wraps: requests wraps urllib3's, which wrap the system's."""
+    """Yield an error and the errors inside: requests wraps urllib3's, which wrap the system's."""
     yield error
     for inner in (getattr(error, "reason", None), *error.args):
         if isinstance(inner, BaseException):

@@ -1,13 +1,10 @@
 """IntakeQueue: events and messages that ask for a message to be sent."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from dispatcher import wiring
-from dispatcher.edges import batch
+from dispatcher.edges import LambdaEvent, batch
 
 
-def handler(event: Mapping[str, Any], context: object) -> dict[str, list[dict[str, str]]]:
+def handler(event: LambdaEvent, context: object) -> batch.BatchResponse:
     """Accept the requests of one batch."""
     return batch.each(
         event,

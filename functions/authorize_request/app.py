@@ -1,11 +1,10 @@
-"""Every route but the open ones: who asks?"""
+"""Authorizer of every route except the open ones: authenticates the caller."""
 
 from collections.abc import Mapping
-from typing import Any
 
-from dispatcher.edges import authorizer
+from dispatcher.edges import LambdaEvent, authorizer
 
 
-def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
-    """Let the request in with what is known of its caller, or raise for API Gateway to refuse."""
+def handler(event: LambdaEvent, context: object) -> Mapping[str, object]:
+    """Return a policy with the caller's identity, or raise for API Gateway to reject."""
     return authorizer.check(event, context)

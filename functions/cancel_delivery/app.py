@@ -6,5 +6,5 @@ from dispatcher.edges import http
 
 @http.route("DELETE", "/api/v1/users/{user_id}/deliveries/{delivery_id}")
 def handler(request: http.Request) -> http.Response:
-    """Answer with the delivery, which is skipped from now on."""
+    """Cancel a pending delivery; its status becomes ``skipped``."""
     return http.Response(200, wiring.rounds().cancel(request.user_id, request.delivery_id))

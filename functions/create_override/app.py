@@ -1,4 +1,4 @@
-"""POST /api/v1/users/{user_id}/integrations: a new override."""
+"""POST /api/v1/users/{user_id}/integrations: create an override."""
 
 from dispatcher import wiring
 from dispatcher.edges import http
@@ -6,7 +6,7 @@ from dispatcher.edges import http
 
 @http.route("POST", "/api/v1/users/{user_id}/integrations")
 def handler(request: http.Request) -> http.Response:
-    """Answer with the override and where it is."""
+    """Create an override; ``Location`` is its path."""
     override = wiring.configurations().create(request.user_id, request.body)
     return http.Response(
         201, override, {"Location": f"integrations/{override['integration_type']}"}

@@ -1,4 +1,4 @@
-"""DELETE /api/v1/users/{user_id}/integrations/{integration_type}: drop an override."""
+"""DELETE /api/v1/users/{user_id}/integrations/{integration_type}: delete an override."""
 
 from dispatcher import wiring
 from dispatcher.edges import http
@@ -6,6 +6,6 @@ from dispatcher.edges import http
 
 @http.route("DELETE", "/api/v1/users/{user_id}/integrations/{integration_type}")
 def handler(request: http.Request) -> http.Response:
-    """Answer with nothing: the default holds again."""
+    """Delete the override; the system defaults apply again."""
     wiring.configurations().delete(request.user_id, request.integration_type)
     return http.Response(204)

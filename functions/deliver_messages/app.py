@@ -1,21 +1,18 @@
-"""DeliveryQueue and RetryQueue: doorbells, each answered with the attempts that are due."""
-
-from collections.abc import Mapping
-from typing import Any
+"""DeliveryQueue and RetryQueue: doorbells, each handled with the attempts that are due."""
 
 from dispatcher import wiring
-from dispatcher.edges import batch
+from dispatcher.edges import LambdaContext, LambdaEvent, batch
 
 
-def handler(event: Mapping[str, Any], context: Any) -> dict[str, list[dict[str, str]]]:  # noqa: ANN401 - Lambda's own
+def handler(event: LambdaEvent, context: LambdaContext) -> batch.BatchResponse:
     """Deliver what the doorbells of one batch ring for."""
 
     def remaining() -> float:
-        return float(context.get_remaining_time_in_millis()) / 1000
+        return context.get_remaining_time_in_millis() / 1000
 
     return batch.each(
         event,
         context,
         wiring.worker,
-        lambda worker, record: worker.answer(record.body, record.source, remaining),
+        lambda worker, record: worker.handle(record.body, record.source, remaining),
     )

@@ -1,14 +1,14 @@
-"""GET /docs: this description, for people."""
+"""GET /docs: the interactive API reference."""
 
-from dispatcher import wiring
 from dispatcher.edges import http, swagger_ui
 from dispatcher.errors import NotFoundError
+from dispatcher.settings import settings
 
 
 @http.route("GET", "/docs")
 def handler(_request: http.Request) -> http.Response:
-    """Answer with a page on which every operation can be tried."""
-    if not wiring.docs_are_public():
+    """Return a page that describes every operation and can call it."""
+    if not settings().docs_are_public:
         raise NotFoundError("There is no such path.")
     page = swagger_ui.page()
     headers = {

@@ -1,4 +1,4 @@
-"""GET /health: how the service and its integrations are."""
+"""GET /health: service health."""
 
 from dispatcher import wiring
 from dispatcher.edges import http
@@ -6,6 +6,6 @@ from dispatcher.edges import http
 
 @http.route("GET", "/health")
 def handler(_request: http.Request) -> http.Response:
-    """Answer 503 when nothing can be accepted or delivered."""
+    """Return the state of the service and of each integration; 503 if every send fails."""
     report = wiring.health().report()
     return http.Response(503 if report["status"] == "unhealthy" else 200, report)

@@ -1,4 +1,4 @@
-"""GET /api/v1/integration-defaults: the system's settings of every integration."""
+"""GET /api/v1/integration-defaults: the system defaults."""
 
 from dispatcher import wiring
 from dispatcher.edges import http
@@ -6,5 +6,5 @@ from dispatcher.edges import http
 
 @http.route("GET", "/api/v1/integration-defaults")
 def handler(_request: http.Request) -> http.Response:
-    """Answer with all integrations in priority order."""
+    """Return the settings of all integrations, in priority order."""
     return http.Response(200, wiring.defaults().listing())

@@ -6,5 +6,5 @@ from dispatcher.edges import http
 
 @http.route("GET", "/api/v1/users/{user_id}/deliveries")
 def handler(request: http.Request) -> http.Response:
-    """Answer with one page, newest first."""
+    """Return a page of deliveries, newest first."""
     return http.Response(200, wiring.history().page(request.user_id, request.query))

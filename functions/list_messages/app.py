@@ -6,5 +6,5 @@ from dispatcher.edges import http
 
 @http.route("GET", "/api/v1/users/{user_id}/messages")
 def handler(request: http.Request) -> http.Response:
-    """Answer with one page, oldest first."""
+    """Return a page of messages, oldest first."""
     return http.Response(200, wiring.mailbox().page(request.user_id, request.query))

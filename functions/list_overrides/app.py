@@ -6,5 +6,5 @@ from dispatcher.edges import http
 
 @http.route("GET", "/api/v1/users/{user_id}/integrations")
 def handler(request: http.Request) -> http.Response:
-    """Answer with all of them, none for a user who has none."""
+    """Return all overrides of the user."""
     return http.Response(200, wiring.configurations().listing(request.user_id))

@@ -1,4 +1,4 @@
-"""POST /api/v1/users/{user_id}/integration-defaults/reset: back to the defaults."""
+"""POST /api/v1/users/{user_id}/integration-defaults/reset: reset a user to the system defaults."""
 
 from dispatcher import wiring
 from dispatcher.edges import http
@@ -6,5 +6,5 @@ from dispatcher.edges import http
 
 @http.route("POST", "/api/v1/users/{user_id}/integration-defaults/reset")
 def handler(request: http.Request) -> http.Response:
-    """Answer with the integrations whose overrides went; a body is not looked at."""
+    """Remove all overrides of the user; a body is ignored."""
     return http.Response(200, wiring.configurations().reset(request.user_id))

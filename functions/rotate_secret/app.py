@@ -1,4 +1,4 @@
-"""POST /api/v1/users/{user_id}/integrations/WEBHOOK/rotate-secret: another signing secret."""
+"""POST /api/v1/users/{user_id}/integrations/WEBHOOK/rotate-secret: replace the signing secret."""
 
 from dispatcher import wiring
 from dispatcher.edges import http
@@ -6,6 +6,6 @@ from dispatcher.edges import http
 
 @http.route("POST", "/api/v1/users/{user_id}/integrations/{integration_type}/rotate-secret")
 def handler(request: http.Request) -> http.Response:
-    """Answer with the secret, this once; a body is not looked at."""
+    """Replace the signing secret; only this response contains the new one. A body is ignored."""
     rotated = wiring.configurations().rotate(request.user_id, request.integration_type)
     return http.Response(200, rotated)

@@ -6,8 +6,8 @@ from dispatcher.edges import http
 
 @http.route("POST", "/api/v1/users/{user_id}/deliveries")
 def handler(request: http.Request) -> http.Response:
-    """Answer with the deliveries that were accepted, and where to follow them."""
+    """Accept a message for the user; ``Location`` is the path of the request."""
     accepted = wiring.acceptance().accept(
         request.user_id, request.body, request.header("Idempotency-Key")
     )
-    return http.accepted(accepted, deliveries="deliveries")
+    return http.accepted(accepted, requests="requests")

@@ -1,12 +1,12 @@
-"""Every minute: ring for whatever is owed and was not rung for, or whose doorbell was lost."""
+"""Every minute: rings for every due row that was not rung for, or whose doorbell was lost."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from dispatcher import wiring
+from dispatcher.edges import LambdaEvent
 
 
-def handler(_event: Mapping[str, Any], context: object) -> dict[str, Any]:
-    """Return how much was found and rung for."""
+def handler(_event: LambdaEvent, context: object) -> Mapping[str, object]:
+    """Return the counts of the sweep."""
     wiring.event_log().begin(context)
     return wiring.sweeper().sweep()

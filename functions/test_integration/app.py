@@ -6,8 +6,8 @@ from dispatcher.edges import http
 
 @http.route("POST", "/api/v1/users/{user_id}/integrations/{integration_type}/test")
 def handler(request: http.Request) -> http.Response:
-    """Answer as for any message, whether the integration is enabled or not; no body is needed."""
+    """Send a message marked as a test over one integration; a body is ignored."""
     accepted = wiring.acceptance().test(
         request.user_id, request.integration_type, request.header("Idempotency-Key")
     )
-    return http.accepted(accepted, deliveries="../../deliveries")
+    return http.accepted(accepted, requests="../../requests")

@@ -6,7 +6,7 @@ from dispatcher.edges import http
 
 @http.route("PUT", "/api/v1/users/{user_id}/integrations/{integration_type}")
 def handler(request: http.Request) -> http.Response:
-    """Answer with the override as it is now; what the body leaves out stays."""
+    """Change the settings that the body names; the others keep their values."""
     override = wiring.configurations().update(
         request.user_id, request.integration_type, request.body
     )

@@ -9,8 +9,8 @@ import pytest
 from moto import mock_aws
 
 from dispatcher.access.policy import ADMIN, EVERY_USER, READ, SEND
-from dispatcher.access.ports import ApiKey
-from dispatcher.adapters.api_keys import SecretApiKeys, parsed
+from dispatcher.access.rows import ApiKey, parse_api_keys
+from dispatcher.adapters.api_keys import SecretApiKeys
 from dispatcher.errors import BrokenSettingError, UnavailableError
 from tests.fakes import FakeClock
 
@@ -49,7 +49,7 @@ def test_an_entry_says_what_its_key_may_do_and_for_whom():
         }
     )
 
-    assert parsed(text) == (
+    assert parse_api_keys(text) == (
         ApiKey("billing", DIGEST, frozenset({SEND}), EVERY_USER),
         ApiKey("johns", "0" * 64, frozenset({READ, SEND}), "john.doe"),
         ApiKey("operator", "1" * 64, frozenset({ADMIN}), ""),
@@ -85,7 +85,7 @@ def test_a_secret_with_a_slip_is_refused_whole_and_says_where(secret, complaint)
     text = secret if isinstance(secret, str) else json.dumps(secret)
 
     with pytest.raises(BrokenSettingError, match=complaint) as caught:
-        parsed(text)
+        parse_api_keys(text)
 
     assert str(caught.value).startswith("API_KEYS_SECRET names a secret that cannot be used: ")
     assert DIGEST not in str(caught.value)
@@ -112,10 +112,10 @@ def test_a_new_key_is_looked_for_at_most_once_a_minute(secrets):
     names(keys)
     secrets.put_secret_value(SecretId=NAME, SecretString=json.dumps({"new": ENTRY}))
 
-    within = names(keys, anew=True)
+    within = names(keys, latest=True)
     clock.advance(60)
 
-    assert (within, names(keys, anew=True)) == (["billing"], ["new"])
+    assert (within, names(keys, latest=True)) == (["billing"], ["new"])
 
 
 def test_known_keys_go_on_while_the_secret_cannot_be_read(secrets):
@@ -128,7 +128,7 @@ def test_known_keys_go_on_while_the_secret_cannot_be_read(secrets):
 
     assert names(keys) == ["billing"]
     with pytest.raises(UnavailableError):
-        keys.all(anew=True)
+        keys.all(latest=True)
 
 
 def test_without_the_secret_nobody_is_known(secrets):

@@ -1,4 +1,4 @@
-"""Clients of AWS: what making one takes."""
+"""AWS clients: what it takes to make one, and their errors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from dispatcher.adapters.aws import unavailable_if_it_fails
+from dispatcher.errors import ConditionFailed, UnavailableError
 
 MAKING = """
 import json, sys
@@ -49,3 +53,58 @@ def test_a_service_that_does_not_exist_is_refused_all_the_same():
     made = making("dynamodbb")
 
     assert (made.returncode, "Unable to load data for: dynamodbb" in made.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("returned", ["ALL_OLD", "NONE"])
+def test_a_refused_condition_carries_the_item_that_refused_it(dynamodb, returned):
+    """The row need not be read again; without ``ALL_OLD`` or a row there is no item."""
+    item = {"user_id": {"S": "ada"}, "version": {"N": "5"}}
+    dynamodb.put_item(TableName="OverridesTable", Item=item)
+
+    with pytest.raises(ConditionFailed) as refused, unavailable_if_it_fails():
+        dynamodb.put_item(
+            TableName="OverridesTable",
+            Item={"user_id": {"S": "ada"}},
+            ConditionExpression="attribute_not_exists(user_id)",
+            ReturnValuesOnConditionCheckFailure=returned,
+        )
+
+    assert refused.value.item == (item if returned == "ALL_OLD" else None)
+    assert isinstance(refused.value.__cause__, ClientError)
+
+
+def test_a_condition_refused_by_a_missing_row_carries_no_item(dynamodb):
+    """A condition on a row that does not exist does not hold."""
+    with pytest.raises(ConditionFailed) as refused, unavailable_if_it_fails():
+        dynamodb.update_item(
+            TableName="OverridesTable",
+            Key={"user_id": {"S": "ada"}},
+            UpdateExpression="SET version = :one",
+            ConditionExpression="version = :one",
+            ExpressionAttributeValues={":one": {"N": "1"}},
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )
+
+    assert refused.value.item is None
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            ClientError({"Error": {"Code": "Throttled", "Message": "ada"}}, "PutItem"),
+            "PutItem failed: Throttled",
+        ),
+        (ClientError({}, "PutItem"), "PutItem failed: unknown"),
+        (
+            ReadTimeoutError(endpoint_url="https://dynamodb.example.com/?secret"),
+            "AWS did not answer: ReadTimeoutError",
+        ),
+    ],
+)
+def test_an_error_of_aws_is_named_without_its_text(error, text):
+    """The text may quote the input; it stays in the cause."""
+    with pytest.raises(UnavailableError) as raised, unavailable_if_it_fails():
+        raise error
+
+    assert (str(raised.value), raised.value.__cause__) == (text, error)

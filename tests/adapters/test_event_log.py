@@ -11,14 +11,15 @@ from collections import Counter
 import pytest
 from aws_lambda_powertools import Logger
 
-from dispatcher.adapters.event_log import METRICS, Metric, StructuredEventLog, embedded
-from dispatcher.delivery.doorbells import RequestBell
+from dispatcher.adapters.event_log import StructuredEventLog, embedded
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
+from dispatcher.events import EVENTS
 from tests import emf
+from tests.documents import rows
 from tests.world import USER, World
 
 STACK = "dispatcher-eu"
-BELL = RequestBell(USER, "r-1")
+EVENT_ROWS = rows("docs/operations.md", "Log events")
 BUSY = Retry("http_503", "the receiver answered 503")
 
 
@@ -137,11 +138,11 @@ def test_an_attempt_tells_how_long_it_took_and_the_first_how_long_it_was_waited_
         return BUSY
 
     world.channels["TEST"].outcomes = [slowly]
-    world.send(request_id="r-1", integration_types=["TEST"])
+    (only,) = world.send(request_id="r-1", integration_types=["TEST"])
     world.doorbells.taken()
     world.clock.advance(3.5)
 
-    world.answer(BELL)
+    world.handle(world.doorbell(only))
     world.run()
 
     assert written.values("first_attempt_age_ms") == [3500]
@@ -157,14 +158,14 @@ def test_what_may_have_been_sent_twice_is_counted(world, written):
     world.another_claims(only)
     world.clock.advance(61)
 
-    world.answer(BELL)
+    world.handle(world.doorbell(only))
 
     assert written.total()["duplicate_risk",] == 1
 
 
 def test_parked_messages_are_counted(world, written):
     """From whichever queue they came."""
-    world.worker.answer("{}", "RetryQueue", lambda: 100.0)
+    world.worker.handle("{}", "RetryQueue", lambda: 100.0)
     world.intake.take("{}", "id-1")
 
     assert written.total() == {("parked",): 2}
@@ -172,9 +173,9 @@ def test_parked_messages_are_counted(world, written):
 
 def test_callers_who_are_refused_and_those_who_cannot_be_checked_count_apart(written):
     """The first is their own affair, the second shuts everybody out."""
-    written.event_log.emit("caller.refused", reason="the token has expired")
+    written.event_log.emit("caller.rejected", reason="the token has expired")
     written.event_log.emit("caller.unchecked", error="UnavailableError")
-    written.event_log.emit("caller.known", caller="key:agent")
+    written.event_log.emit("caller.authenticated", caller="key:agent")
 
     assert written.total() == {("callers_refused",): 1, ("callers_unchecked",): 1}
 
@@ -208,11 +209,30 @@ def test_metrics_do_not_vanish_with_the_log_level():
     world = World(event_log=written.event_log)
 
     world.send(request_id="r-1", integration_types=["TEST"])
-    written.event_log.emit("batch.answered", source="RetryQueue", records=1, failed=0)
+    written.event_log.emit("batch.handled", source="RetryQueue", records=1, failed=0)
     written.event_log.emit("doorbell.lost", user_id=USER)
 
     lines = [json.loads(line) for line in written.lines]
     assert [(line["level"], line["message"]) for line in lines] == [("INFO", "message.accepted")]
+
+
+@pytest.mark.parametrize(
+    ("event", "level", "status", "written_at"),
+    [
+        *((cells[0].strip("`"), cells[1], 200, cells[1].split(",")[0]) for cells in EVENT_ROWS),
+        ("request.handled", "INFO, WARNING if 5xx", 499, "INFO"),
+        ("request.handled", "INFO, WARNING if 5xx", 500, "WARNING"),
+    ],
+)
+def test_a_line_has_the_level_that_the_page_documents(written, event, level, status, written_at):
+    """Every event is written at its documented level, and for 5xx at the higher one."""
+    fields = {**dict.fromkeys(EVENTS[event].fields, 0), "deliveries": {}, "status": status}
+
+    written.event_log.emit(event, **fields)
+
+    [line] = map(json.loads, written.lines)
+    assert (line["message"], line["level"]) == (event, written_at)
+    assert EVENTS[event].level == level
 
 
 def test_a_line_is_counted_by_stack_and_integration_alone(world, written):
@@ -226,14 +246,6 @@ def test_a_line_is_counted_by_stack_and_integration_alone(world, written):
     assert kept_by == {("stack",), ("stack", "integration_type")}
 
 
-def test_a_name_means_one_thing():
-    """The same metric from two events is of one unit, and kept the same way."""
-    known: dict[str, Metric] = {}
-    for metric in (metric for several in METRICS.values() for metric in several):
-        first = known.setdefault(metric.name, metric)
-        assert (metric.unit, metric.dimensions) == (first.unit, first.dimensions)
-
-
 def test_a_metric_hides_no_field_of_its_line():
     """It stands beside the fields: only the sweep's own number is both, and unchanged."""
     world = World()
@@ -242,10 +254,10 @@ def test_a_metric_hides_no_field_of_its_line():
     world.sweeper.sweep()
 
     both = {
-        metric.name
+        name
         for event, fields in world.event_log.lines
-        for metric in METRICS.get(event, ())
-        if metric.name in fields
+        for _, name, _ in EVENTS[event].values(fields)
+        if name in fields
     }
 
     assert both == {"oldest_due_seconds"}
@@ -254,7 +266,7 @@ def test_a_metric_hides_no_field_of_its_line():
 def test_a_line_that_counts_nothing_stays_as_it_is():
     """Neither an event without metrics, nor one whose metrics have nothing to say."""
     lines = [
-        embedded("request.answered", {"status": 200}, stack=STACK, now=1.0),
+        embedded("request.handled", {"status": 200}, stack=STACK, now=1.0),
         embedded("delivery.ended", {"status": "pending"}, stack=STACK, now=1.0),
     ]
 

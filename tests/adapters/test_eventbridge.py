@@ -1,4 +1,4 @@
-"""The outcome bus: what subscribers get, read from a queue behind a rule."""
+"""The outcome bus: the events that subscribers get, read from a queue behind a rule."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from dispatcher.adapters.eventbridge import EventBridgePublisher
+from dispatcher.delivery.describe import delivery_response
 from dispatcher.delivery.outcomes import Retry
 from dispatcher.errors import UnavailableError
 from tests.world import USER, World
@@ -20,12 +21,13 @@ SHOWN, PATTERN = map(json.loads, re.findall(r"```json\n(.*?)```", PAGE.read_text
 
 @pytest.fixture
 def failed():
-    """A delivery that failed after a retry."""
+    """A message row whose second delivery failed after a retry, and its place."""
     world = World(INTEGRATION_DEFAULTS_TEST_RETRY_COUNT="1")
     world.channels["TEST"].outcomes = [Retry("http_503", "the receiver answered 503")] * 2
-    (only,) = world.send(request_id="r-1", session_id="s-1")
+    world.webhook()
+    _, second = world.send(request_id="r-1", session_id="s-1", subject="Rain")
     world.run()
-    return world.row(only)
+    return world.row(second), 1
 
 
 @pytest.fixture
@@ -45,27 +47,28 @@ def subscriber(aws):
 
 
 def test_a_subscriber_gets_the_delivery_as_the_history_lists_it(aws, subscriber, failed):
-    """Without the log of its attempts, and shaped like the event that the page shows."""
-    EventBridgePublisher(aws("events"), "outcomes").tell(failed)
+    """The event has no attempt log, and the shape that the page documents."""
+    EventBridgePublisher(aws("events"), "outcomes").publish(*failed)
 
     (event,) = subscriber()
-    assert event["detail"] == failed.as_json()
+    assert event["detail"] == delivery_response(*failed)
     assert (event["source"], event["detail-type"]) == (SHOWN["source"], SHOWN["detail-type"])
     assert list(event["detail"]) == list(SHOWN["detail"])
-    assert (event["detail"]["user_id"], event["detail"]["status"]) == (USER, "failed")
+    shown = ("user_id", "integration_type", "status", "subject")
+    assert [event["detail"][name] for name in shown] == [USER, "TEST", "failed", "Rain"]
 
 
 def test_an_entry_that_was_not_taken_is_a_failure(failed):
-    """The call succeeds all the same."""
-    answer = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "ThrottlingException"}]}
-    outcomes = EventBridgePublisher(SimpleNamespace(put_events=lambda **_: answer), "outcomes")
+    """The call itself succeeds then."""
+    response = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "ThrottlingException"}]}
+    events = SimpleNamespace(put_events=lambda **_: response)
 
     with pytest.raises(UnavailableError, match="took no event: ThrottlingException"):
-        outcomes.tell(failed)
+        EventBridgePublisher(events, "outcomes").publish(*failed)
 
 
 def test_a_call_that_fails_says_so(aws, failed):
-    """By AWS's own code, never its text, which quotes the input."""
+    """The error has AWS's code, never its text, which quotes the input."""
     events = aws("events")
 
     def refuse(**_):
@@ -74,4 +77,4 @@ def test_a_call_that_fails_says_so(aws, failed):
         )
 
     with pytest.raises(UnavailableError, match=r"^PutEvents failed: InternalException$"):
-        EventBridgePublisher(SimpleNamespace(put_events=refuse), "outcomes").tell(failed)
+        EventBridgePublisher(SimpleNamespace(put_events=refuse), "outcomes").publish(*failed)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dispatcher.adapters.overrides import OverrideTable
-from dispatcher.configuration.resolution import Override, UserOverrides
+from dispatcher.configuration.rows import Override, UserOverrides
 from dispatcher.errors import ConditionFailed, UnavailableError
 from tests.fakes import MemoryOverrides
 
@@ -87,6 +87,41 @@ def test_our_own_write_is_recognised(table, write):
     calls[write]()
 
     assert table.get("ada") == after
+
+
+@pytest.mark.parametrize("token", ["t", "other"])
+def test_a_refused_write_takes_no_further_call(dynamodb, asked, token):
+    """The refusal returns the row, which shows whether the write was this one."""
+    table = OverrideTable(dynamodb, "OverridesTable")
+    table.create("ada", "EMAIL", EMAIL, now=NOW, token="t")
+    asked.clear()
+
+    if token == "t":
+        table.create("ada", "EMAIL", EMAIL, now=NOW, token=token)
+    else:
+        with pytest.raises(ConditionFailed):
+            table.create("ada", "EMAIL", EMAIL, now=NOW, token=token)
+
+    assert [(name, one["ReturnValuesOnConditionCheckFailure"]) for name, one in asked] == [
+        ("UpdateItem", "ALL_OLD")
+    ]
+
+
+def test_a_lost_response_of_the_last_deletion_is_no_conflict(dynamodb, monkeypatch):
+    """The write took effect and its response was lost: the emptied row goes with the repeat."""
+    table = OverrideTable(dynamodb, "OverridesTable")
+    table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
+    update = dynamodb.update_item
+
+    def repeated(**request):
+        update(**request)
+        return update(**request)
+
+    monkeypatch.setattr(dynamodb, "update_item", repeated)
+
+    table.delete("ada", "EMAIL", token="b")
+
+    assert dynamodb.scan(TableName="OverridesTable")["Count"] == 0
 
 
 def test_a_replacement_demands_the_version_that_was_read(table):

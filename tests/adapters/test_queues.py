@@ -1,4 +1,4 @@
-"""Doorbells, tickets and parked messages as they stand in the queues."""
+"""Doorbells, dead letters and parked messages as they are in the queues."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import json
 import pytest
 
 from dispatcher.adapters.sqs import Queues, SqsDoorbells
-from dispatcher.delivery.doorbells import DeliveryBell, RequestBell, Ticket
+from dispatcher.delivery.doorbells import DeadLetter, Doorbell
 from dispatcher.errors import UnavailableError
 
-DELIVERY = "01a3185c-5000-7002-9944-c9c3269e0d37"
+MESSAGE = "01a3185c-5000-7002-9944-c9c3269e0d00"
+DELIVERY = "01a3185c-5000-7002-9944-c9c3269e0d01"
+DOORBELL = Doorbell("ada", MESSAGE, "r-1", 1_800_000_000.125)
 
 
 @pytest.fixture
@@ -40,46 +42,56 @@ def messages(sqs, queue: str) -> list[dict]:
     ).get("Messages", [])
 
 
+OF_THE_DOORBELL = {
+    "v": 2,
+    "kind": "message",
+    "user_id": "ada",
+    "message_id": MESSAGE,
+    "request_id": "r-1",
+    "due_at": 1_800_000_000.125,
+}
+
+
 @pytest.mark.parametrize(
-    ("ring", "queue", "body"),
+    ("send", "queue", "body"),
     [
+        (lambda bells: bells.ring_first(DOORBELL), "delivery", OF_THE_DOORBELL),
+        (lambda bells: bells.ring(DOORBELL), "retry", OF_THE_DOORBELL),
         (
-            lambda bells: bells.ring(RequestBell("ada", "r-1")),
-            "delivery",
-            {"v": 1, "kind": "request", "user_id": "ada", "request_id": "r-1"},
-        ),
-        (
-            lambda bells: bells.ring_retry(DeliveryBell("ada", DELIVERY, 12.5)),
-            "retry",
-            {"v": 1, "kind": "delivery", "user_id": "ada", "delivery_id": DELIVERY, "due_at": 12.5},
-        ),
-        (
-            lambda bells: bells.leave_ticket(Ticket("ada", DELIVERY, 2)),
+            lambda bells: bells.send_dead_letter(DeadLetter("ada", DELIVERY, 2)),
             "dead_letter",
-            {"v": 1, "kind": "ticket", "user_id": "ada", "delivery_id": DELIVERY, "round": 2},
+            {"v": 2, "kind": "redrive", "user_id": "ada", "delivery_id": DELIVERY, "round": 2},
         ),
     ],
 )
-def test_each_ring_goes_to_its_own_queue(sqs, doorbells, ring, queue, body):
-    """The message carries ids alone, grouped by a digest of the user."""
-    ring(doorbells)
+def test_each_kind_of_message_goes_to_its_queue(sqs, doorbells, send, queue, body):
+    """A message carries IDs alone, and is grouped by a hash of the user."""
+    send(doorbells)
 
     (message,) = messages(sqs, queue)
     assert json.loads(message["Body"]) == body
     group = message["Attributes"]["MessageGroupId"]
     assert len(group) == 32
     assert "ada" not in group
+    others = {"delivery", "retry", "dead_letter", "parked"} - {queue}
+    assert [messages(sqs, other) for other in others] == [[], [], []]
 
 
-def test_a_delayed_ring_is_not_seen_before_its_time(sqs, doorbells):
-    """The delay is the message's own."""
-    doorbells.ring(RequestBell("ada", "r-1"), delay=900)
+@pytest.mark.parametrize(("ring", "queue"), [("ring_first", "delivery"), ("ring", "retry")])
+def test_a_delayed_ring_is_invisible_until_its_time(sqs, doorbells, ring, queue):
+    """SQS delays the message itself, by 900 s at most."""
+    getattr(doorbells, ring)(DOORBELL, delay=900)
 
-    assert messages(sqs, "delivery") == []
+    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    waiting = sqs.get_queue_attributes(
+        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesDelayed"]
+    )
+    assert messages(sqs, queue) == []
+    assert waiting["Attributes"] == {"ApproximateNumberOfMessagesDelayed": "1"}
 
 
 def test_a_parked_message_is_kept_as_it_came(sqs, doorbells):
-    """Body, reason (cut to a readable length) and source are there for a person."""
+    """Body, reason (500 characters at most) and source are stored for the operator."""
     doorbells.park("{what?", reason="x" * 600, source="IntakeQueue")
 
     (message,) = messages(sqs, "parked")
@@ -89,11 +101,17 @@ def test_a_parked_message_is_kept_as_it_came(sqs, doorbells):
 
 
 def test_a_queue_out_of_reach_is_unavailability(sqs):
-    """The caller decides what a lost ring means."""
+    """Every method raises; the caller decides what a lost message means."""
     nowhere = "https://sqs.eu-central-1.amazonaws.com/123456789012/nowhere"
     doorbells = SqsDoorbells(
         sqs, Queues(delivery=nowhere, retry=nowhere, dead_letter=nowhere, parked=nowhere)
     )
 
-    with pytest.raises(UnavailableError, match="SendMessage failed"):
-        doorbells.ring(RequestBell("ada", "r-1"))
+    for send in (
+        lambda: doorbells.ring_first(DOORBELL),
+        lambda: doorbells.ring(DOORBELL),
+        lambda: doorbells.send_dead_letter(DeadLetter("ada", DELIVERY, 2)),
+        lambda: doorbells.park("{", reason="not JSON", source="DeliveryQueue"),
+    ):
+        with pytest.raises(UnavailableError, match="SendMessage failed"):
+            send()

@@ -18,6 +18,8 @@ from dispatcher import wiring
 from dispatcher.adapters.event_log import StructuredEventLog
 from dispatcher.adapters.system import SystemClock, SystemIdGenerator, ThreadWatchdog
 from dispatcher.delivery.outcomes import Delivered
+from dispatcher.delivery.rows import delivery_id, message_id_of, place_of
+from dispatcher.identifiers import DELIVERY_ID
 
 
 def test_the_clock_agrees_with_the_machine():
@@ -31,28 +33,47 @@ def test_the_clock_agrees_with_the_machine():
     assert clock.monotonic() <= clock.monotonic()
 
 
-def test_delivery_ids_are_uuids_of_version_7_that_sort_as_made():
-    """Also within one millisecond, beyond its 4,096 places, and when the clock is set back."""
+def test_message_ids_are_uuids_of_version_7_that_sort_as_made():
+    """Within one millisecond, beyond its 4,096 places, and when the clock is set back, too."""
     id_generator = SystemIdGenerator()
 
-    made = [id_generator.delivery_id(1_800_000_000.125) for _ in range(5_000)]
-    made.append(id_generator.delivery_id(1_700_000_000.0))
+    made = [id_generator.message_id(1_800_000_000.125) for _ in range(5_000)]
+    made.append(id_generator.message_id(1_700_000_000.0))
 
     assert made == sorted(set(made))
-    assert {(uuid.UUID(one).version, uuid.UUID(one).variant) for one in made} == {
+    assert {(uuid.UUID(name).version, uuid.UUID(name).variant) for name in made} == {
         (7, uuid.RFC_4122)
     }
     assert int(made[0].replace("-", "")[:12], 16) == 1_800_000_000_125
 
 
-def test_tokens_and_random_bytes_differ():
-    """128 bits for a token, as many bytes as asked for."""
+def test_message_ids_leave_room_for_their_deliveries():
+    """The last two digits are 00; a delivery has its place + 1 there."""
+    message_id = SystemIdGenerator().message_id(1_800_000_000.125)
+
+    names = [message_id, delivery_id(message_id, 0), delivery_id(message_id, 6)]
+    assert [name[-2:] for name in names] == ["00", "01", "07"]
+    assert all(DELIVERY_ID.fullmatch(name) for name in names)
+    assert {message_id_of(name) for name in names} == {message_id}
+    assert [place_of(name) for name in names] == [-1, 0, 6]
+
+
+def test_message_ids_of_two_processes_differ():
+    """54 random bits, as two processes may count the same millisecond alike."""
+    made = [SystemIdGenerator().message_id(1_800_000_000.125) for _ in range(100)]
+
+    assert len({name[19:] for name in made}) == 100
+
+
+def test_tokens_revisions_and_random_bytes_differ():
+    """A token has 64 bits, a revision 8 bytes; other random bytes are as many as asked for."""
     id_generator = SystemIdGenerator()
 
     tokens = {id_generator.token() for _ in range(100)}
+    revisions = {id_generator.rev() for _ in range(100)}
 
-    assert {len(token) for token in tokens} == {32}
-    assert len(tokens) == 100
+    assert ({len(token) for token in tokens}, len(tokens)) == ({16}, 100)
+    assert ({len(rev) for rev in revisions}, len(revisions)) == ({8}, 100)
     assert len({id_generator.random(32) for _ in range(10)}) == 10
 
 
@@ -171,11 +192,11 @@ def test_every_line_names_its_invocation():
 @pytest.mark.parametrize(
     ("level", "told"),
     [
-        ("DEBUG", ["batch.answered", "doorbell.lost"]),
-        ("INFO", ["batch.answered", "doorbell.lost"]),
+        ("DEBUG", ["batch.handled", "doorbell.lost"]),
+        ("INFO", ["batch.handled", "doorbell.lost"]),
         ("WARNING", ["doorbell.lost"]),
         ("ERROR", []),
-        ("", ["batch.answered", "doorbell.lost"]),
+        ("", ["batch.handled", "doorbell.lost"]),
     ],
 )
 def test_the_log_level_is_the_templates(monkeypatch, capsys, level, told):
@@ -185,7 +206,7 @@ def test_the_log_level_is_the_templates(monkeypatch, capsys, level, told):
     monkeypatch.setenv("STACK_NAME", "dispatcher-eu")
     wiring.reset()
 
-    for event in ("batch.answered", "doorbell.lost"):
+    for event in ("batch.handled", "doorbell.lost"):
         wiring.event_log().emit(event)
     wiring.event_log().emit("record.lost")
 

@@ -1,4 +1,4 @@
-"""A person at a terminal of 80 columns, and the real functions behind a real HTTP server."""
+"""A user at a terminal of 80 columns, and the real functions behind a real HTTP server."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ START = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-class Person:
-    """Types commands."""
+class Terminal:
+    """Runs commands as a user types them."""
 
     def __init__(self, url, home):
         self.environ = {"DISPATCH_URL": url, "HOME": str(home), "COLUMNS": "80"}
@@ -29,7 +29,7 @@ class Person:
         self._ids = 0
 
     def __call__(self, *arguments, typed=None, **environ):
-        """Run a command; ``typed`` comes through standard input."""
+        """Run a command with ``typed`` on standard input."""
         run = Run(
             environ=self.environ | environ,
             now=lambda: datetime.now(UTC),
@@ -39,54 +39,54 @@ class Person:
         return CliRunner().invoke(app, ["--utc", *arguments], input=typed, obj=run)
 
     def sleep(self, seconds):
-        """Let ``meanwhile`` happen instead of waiting."""
+        """Call ``meanwhile`` instead of waiting."""
         self.pauses.append(seconds)
         self.meanwhile()
 
     def new_id(self):
-        """Return an id that is known beforehand."""
+        """Return a predictable ID."""
         self._ids += 1
         return f"{self._ids}"
 
 
 @pytest.fixture
 def clock():
-    """A clock that stands still until it is moved on."""
+    """A clock that only moves when a test moves it."""
     with time_machine.travel(START, tick=False) as traveller:
         yield lambda **span: traveller.shift(timedelta(**span))
 
 
 @pytest.fixture
 def gateway(service):  # noqa: F811 - a fixture is asked for by its name
-    """The service, reachable."""
-    wiring.event_log()  # it writes to the standard output of now, not to that of a command
+    """The service behind an HTTP server."""
+    wiring.event_log()  # bound to the standard output of now, not to a command's
     with Gateway(behind(service)) as running:
         yield running
 
 
 @pytest.fixture
 def dispatch(gateway, tmp_path):
-    """The command."""
-    return Person(gateway.url, tmp_path)
+    """The program, configured for the service."""
+    return Terminal(gateway.url, tmp_path)
 
 
 @pytest.fixture
 def alone(tmp_path):
-    """The command with no service behind it, until a test names one."""
-    return Person("http://127.0.0.1:1", tmp_path)
+    """The program without a service, unless a test names one."""
+    return Terminal("http://127.0.0.1:1", tmp_path)
 
 
 def stable(text):
-    """Write ids as their number in the text, and the port as one that does not change.
+    """Replace IDs by their number in the text and the port by a fixed one.
 
-    Spaces at the end of a line, which nobody sees, are left out.
+    Trailing spaces are removed.
     """
     numbers = {}
     text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8080", text)
     return UUID.sub(
-        lambda found: (
-            f"{'0' * 8}-0000-7000-8000-{numbers.setdefault(found[0], len(numbers) + 1):012}"
+        lambda match: (
+            f"{'0' * 8}-0000-7000-8000-{numbers.setdefault(match[0], len(numbers) + 1):012}"
         ),
         text,
     )

@@ -1,4 +1,4 @@
-"""The functions behind a real HTTP server on loopback, as API Gateway stands in front of them."""
+"""The functions behind a real HTTP server on loopback, which replaces API Gateway."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from tools.loopback import LoopbackServer
 
 
 class Gateway:
-    """Serves until its block ends; ``asked`` holds verb, path, headers and body of each request."""
+    """A server; ``requests`` holds method, path, headers and body of each request."""
 
-    def __init__(self, answer):
-        self.answer = answer
-        self.asked = []
+    def __init__(self, respond):
+        self.respond = respond
+        self.requests = []
         self._server = LoopbackServer(self._handler())
         self.url = self._server.origin
 
     def __enter__(self):
-        """Begin to serve."""
+        """Start the server."""
         self._server.start()
         return self
 
     def __exit__(self, *_):
-        """Serve no longer."""
+        """Stop the server."""
         self._server.stop()
 
-    def _handler(gateway):  # noqa: N805 - the handler's own self stands inside
+    def _handler(gateway):  # noqa: N805 - the handler inside has its own self
         class Handler(BaseHTTPRequestHandler):
-            def answer(self):
-                """Hand the request over, and the answer back."""
+            def handle_request(self):
+                """Record the request and send the response."""
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-                gateway.asked.append((self.command, self.path, dict(self.headers), body))
-                status, headers, text = gateway.answer(self.command, self.path, body)
+                gateway.requests.append((self.command, self.path, dict(self.headers), body))
+                status, headers, text = gateway.respond(self.command, self.path, body)
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -43,18 +43,18 @@ class Gateway:
                 self.end_headers()
                 self.wfile.write(text.encode())
 
-            do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - the library's names
+            do_GET = do_POST = do_PUT = do_DELETE = handle_request  # noqa: N815 - the library's names
 
             def log_message(self, *_):
-                """Say nothing."""
+                """Log nothing."""
 
         return Handler
 
 
 def behind(service):
-    """Return what answers requests with the functions."""
+    """Return a responder that calls the functions."""
 
-    def answer(method, target, body):
+    def respond(method, target, body):
         parts = urlsplit(target)
         route, parameters = routed(method, parts.path)
         event = asked_by(OPERATOR, sample(route.function))
@@ -69,11 +69,11 @@ def behind(service):
         response = service.invoke(route.function, event)
         return response["statusCode"], response["headers"], response["body"] or ""
 
-    return answer
+    return respond
 
 
 @contextmanager
 def always(status, text="", **headers):
-    """Serve one answer to everything."""
+    """Serve the same response to every request."""
     with Gateway(lambda *_: (status, headers, text)) as gateway:
         yield gateway

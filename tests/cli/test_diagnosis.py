@@ -1,4 +1,4 @@
-"""Why a user did not get a message: each cause is found, and told with what to do."""
+"""Why a user did not get a message: each cause is a finding with its next step."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dispatch_cli.diagnosis import findings
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HEALTHY = {"status": "healthy", "integrations": {"SMS": {"configured": False}}}
-ON = {"effective_configs": {"TEST": {}}, "disabled_integrations": {}}
+ENABLED = {"effective_configs": {"TEST": {}}, "disabled_integrations": {}}
 
 
 def delivery(status, **fields):
-    """Return a delivery of an hour ago."""
+    """Return a delivery that is one hour old."""
     return {
         "delivery_id": "d-1",
         "integration_type": "TEST",
@@ -30,10 +30,10 @@ def delivery(status, **fields):
     }
 
 
-def told(*deliveries, configuration=ON, health=HEALTHY):
-    """Return kind and text of what is found."""
-    found = findings("ada", configuration, deliveries, health, NOW)
-    return [(one.kind, one.text) for one in found]
+def found(*deliveries, configuration=ENABLED, health=HEALTHY):
+    """Return kind and text of each finding."""
+    all_findings = findings("ada", configuration, deliveries, health, NOW)
+    return [(finding.kind, finding.text) for finding in all_findings]
 
 
 FINE = ("fine", "Messages to ada are delivered, the last one 59 min ago.")
@@ -41,22 +41,22 @@ SUCCESS = delivery("success")
 
 
 @pytest.mark.parametrize(
-    ("deliveries", "found"),
+    ("deliveries", "expected"),
     [
-        ([], [("fault", "Nobody has sent ada a message lately.")]),
+        ([], [("fault", "No message was sent to ada recently.")]),
         ([SUCCESS], [FINE]),
         (
             [delivery("failed", error_code="http_503"), SUCCESS],
-            [("fault", "TEST failed 59 min ago: the receiver is in trouble (HTTP 503).")],
+            [("fault", "TEST failed 59 min ago: the receiver has a server error (HTTP 503).")],
         ),
-        # The message that was sent first may arrive last.
+        # The first message can arrive last.
         (
             [delivery("success", delivered_at="2026-11-23T10:00:00.000Z"), SUCCESS],
             [FINE],
         ),
-        # What failed before the last success is past.
+        # A failure before the last success does not matter.
         ([SUCCESS, delivery("failed", error_code="http_503")], [FINE]),
-        # What is on its way says nothing about what failed.
+        # A pending delivery does not hide a failure.
         (
             [
                 delivery("pending", attempts=0, next_attempt_at="2026-11-23T12:00:30.000Z"),
@@ -72,13 +72,13 @@ SUCCESS = delivery("success")
             [
                 (
                     "fault",
-                    "TEST did not get through yet: the receiver did not answer within 10 seconds.",
+                    "TEST has not succeeded yet: the receiver did not respond within 10 s.",
                 )
             ],
         ),
         (
             [delivery("pending", next_attempt_at="2026-11-23T11:50:00.000Z")],
-            [("fault", "TEST was due 10 min ago, and nobody has tried.")],
+            [("fault", "TEST was due 10 min ago and was not attempted.")],
         ),
         (
             [delivery("pending"), SUCCESS],
@@ -88,32 +88,32 @@ SUCCESS = delivery("success")
             [delivery("skipped", error_code="cancelled")],
             [
                 ("fine", "Messages to ada are delivered."),
-                ("choice", "TEST was skipped 59 min ago: somebody called it off."),
+                ("choice", "TEST was skipped 59 min ago: it was cancelled."),
             ],
         ),
     ],
 )
-def test_what_the_history_says(deliveries, found):
-    """The last end of each integration, and all that is under way."""
-    assert told(*deliveries) == found
+def test_findings_of_the_history(deliveries, expected):
+    """The last ended delivery of each integration and all pending ones are diagnosed."""
+    assert found(*deliveries) == expected
 
 
 @pytest.mark.parametrize(
-    ("configuration", "found"),
+    ("configuration", "expected"),
     [
         (
             {"effective_configs": {}, "disabled_integrations": {"TEST": "disabled_by_user"}},
             [
-                ("fault", "No integration is enabled for ada: a message goes nowhere."),
-                ("choice", "TEST is off: the user has opted out."),
+                ("fault", "No integration is enabled for ada: messages are not delivered."),
+                ("choice", "TEST is not used: the user has opted out."),
             ],
         ),
         (
-            {**ON, "disabled_integrations": {"WEBHOOK": "disabled_by_receiver"}},
+            {**ENABLED, "disabled_integrations": {"WEBHOOK": "disabled_by_receiver"}},
             [
                 (
                     "fault",
-                    "WEBHOOK is off: the webhook answered 410 (gone), so it was switched off.",
+                    "WEBHOOK is not used: disabled because the webhook returned 410 (gone).",
                 )
             ],
         ),
@@ -122,39 +122,39 @@ def test_what_the_history_says(deliveries, found):
             [
                 (
                     "fault",
-                    "SMS is enabled, and not configured on this system: it fails at once.",
+                    "SMS is enabled but not configured on this system: it fails immediately.",
                 )
             ],
         ),
-        ({**ON, "disabled_integrations": {"TOOL": "disabled_by_default"}}, [FINE]),
+        ({**ENABLED, "disabled_integrations": {"TOOL": "disabled_by_default"}}, [FINE]),
     ],
 )
-def test_what_the_configuration_says(configuration, found):
-    """What a user or a receiver switched off; what nobody asked for is no cause."""
-    assert told(SUCCESS, configuration=configuration) == found
+def test_findings_of_the_configuration(configuration, expected):
+    """Integrations that a user or a receiver disabled are findings; defaults are not."""
+    assert found(SUCCESS, configuration=configuration) == expected
 
 
-def test_what_the_health_says():
-    """A service that is not well comes first."""
+def test_findings_of_the_health():
+    """A degraded service is a fault, with the service's detail."""
     health = {"status": "degraded", "detail": "cannot reach EMAIL", "integrations": {}}
 
-    assert told(SUCCESS, health=health) == [
+    assert found(SUCCESS, health=health) == [
         ("fault", "The service is degraded: cannot reach EMAIL.")
     ]
 
 
-def test_a_failure_is_told_with_the_command_that_starts_it_over():
-    """Unless that would change nothing."""
+def test_a_failed_delivery_has_the_command_that_retries_it():
+    """There is no such command if a retry cannot succeed."""
     deliveries = [
         delivery("failed", error_code="http_503"),
         delivery("failed", error_code="content_expired", integration_type="CLI"),
     ]
 
-    advice = [one.advice for one in findings("ada", ON, deliveries, HEALTHY, NOW)]
+    advice = [finding.advice for finding in findings("ada", ENABLED, deliveries, HEALTHY, NOW)]
 
     assert advice == [
         (
-            "See whether the receiver is up and its address right; then retry.\n"
+            "Check that the receiver is up and its address is correct; then retry.\n"
             "To retry: dispatch retry ada d-1"
         ),
         "Send it again.",
@@ -162,30 +162,29 @@ def test_a_failure_is_told_with_the_command_that_starts_it_over():
 
 
 @pytest.mark.parametrize("code", ["not_configured", "no_address"])
-def test_what_must_be_set_up_first_is_not_retried_before(code):
-    """A retry right away would end the same way; and the override may be gone by now."""
-    (found,) = findings("ada", ON, [delivery("failed", error_code=code)], HEALTHY, NOW)
+def test_a_missing_configuration_precedes_the_retry(code):
+    """A retry before the configuration would fail again, so the advice names the order."""
+    (finding,) = findings("ada", ENABLED, [delivery("failed", error_code=code)], HEALTHY, NOW)
 
-    *_, retry = found.advice.splitlines()
-    assert retry == "Once it is set up, to retry: dispatch retry ada d-1"
-    assert "insists" not in found.text
+    *_, retry = finding.advice.splitlines()
+    assert retry == "To retry after that: dispatch retry ada d-1"
 
 
-def test_a_request_without_deliveries_does_not_mean_that_nothing_was_sent():
-    """Only that message was looked for."""
-    (found,) = findings("ada", ON, [], HEALTHY, NOW, request_id="none")
+def test_a_request_without_deliveries():
+    """The finding is about the request, not about the user's messages."""
+    (finding,) = findings("ada", ENABLED, [], HEALTHY, NOW, request_id="none")
 
-    assert (found.kind, found.text, found.advice) == (
+    assert (finding.kind, finding.text, finding.advice) == (
         "fault",
         "ada has no deliveries of request none.",
-        "See the id: dispatch history ada\nOr every integration was skipped when it was sent.",
+        "To see whether every integration was skipped: dispatch request ada none",
     )
 
 
-def test_doctor_looks_at_one_request(dispatch):
-    """The page says so where there is none of it."""
+def test_doctor_diagnoses_a_single_request(dispatch):
+    """With --request-id, deliveries of other requests are ignored."""
     dispatch("send", "ada", "Hello")
 
-    shown = dispatch("doctor", "ada", "--request-id", "none")
+    result = dispatch("doctor", "ada", "--request-id", "none")
 
-    assert "ada has no deliveries of request none." in shown.stdout
+    assert "ada has no deliveries of request none." in result.stdout

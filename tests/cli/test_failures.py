@@ -1,4 +1,4 @@
-"""What goes wrong is told in words, with what to do next, and an exit code that says which kind."""
+"""Every error has a message, a next step, and the exit code of its kind."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from dispatch_cli.service import Service
 from dispatch_cli.settings import Settings
 from tests.cli.server import always
 
+USER = "auth0|ada"
+
 PROBLEM = {"title": "Not now", "status": 503, "detail": "A \x1b[2Jtable did not answer."}
 
 
 def problem(status, **fields):
-    """Return the text of an error's answer."""
+    """Return the body of an error response."""
     return json.dumps({"title": "No", "status": status, **fields})
 
 
@@ -23,49 +25,50 @@ def problem(status, **fields):
     ("status", "code"),
     [(400, 1), (404, 1), (409, 1), (422, 1), (401, 4), (403, 4), (429, 3), (500, 3), (503, 3)],
 )
-def test_each_kind_of_refusal_has_its_exit_code(alone, status, code):
-    """1: change the request; 4: get a credential; 3: try later."""
+def test_each_kind_of_error_response_has_its_exit_code(alone, status, code):
+    """1: change the request; 4: get a credential; 3: try again later."""
     with always(status, problem(status)) as gateway:
-        shown = alone("config", "ada", DISPATCH_URL=gateway.url)
+        result = alone("config", "ada", DISPATCH_URL=gateway.url)
 
-    assert shown.exit_code == code
-    assert shown.stderr.startswith(f"error: No ({status})")
-    assert shown.stdout == ""
+    assert result.exit_code == code
+    assert result.stderr.startswith(f"error: No ({status})")
+    assert result.stdout == ""
 
 
-def test_a_refusal_shows_each_wrong_value_with_its_place(alone):
-    """As a table of the service's own words."""
+def test_each_field_error_is_shown_with_its_pointer(alone):
+    """A rejected body is shown as a list of pointers and details."""
     errors = [{"pointer": "/priority", "detail": "must be at most 100"}, {"detail": "odd"}]
     with always(422, problem(422, errors=errors)) as gateway:
-        shown = alone("config", "ada", DISPATCH_URL=gateway.url)
+        result = alone("config", "ada", DISPATCH_URL=gateway.url)
 
-    lines = [line.strip() for line in shown.stderr.splitlines()]
+    lines = [line.strip() for line in result.stderr.splitlines()]
     assert lines == ["error: No (422)", "/priority: must be at most 100", "body: odd"]
 
 
-def test_with_json_the_answer_is_on_standard_output_whatever_it_is(alone):
-    """A refusal is the API's answer, too; the words stay on standard error."""
+def test_with_json_an_error_response_is_on_standard_output(alone):
+    """The JSON of an error response is on standard output, the message on standard error."""
     with always(404, problem(404)) as gateway:
-        shown = alone("config", "ada", "--output", "json", DISPATCH_URL=gateway.url)
+        result = alone("config", "ada", "--output", "json", DISPATCH_URL=gateway.url)
 
-    assert json.loads(shown.stdout) == {"title": "No", "status": 404}
-    assert shown.stderr == "error: No (404)\n"
+    assert json.loads(result.stdout) == {"title": "No", "status": 404}
+    assert result.stderr == "error: No (404)\n"
 
 
-def test_a_busy_service_says_when_to_come_again(alone):
-    """And cannot play with the terminal in what it says."""
+def test_retry_after_is_shown(alone):
+    """The error names the seconds of Retry-After, and control characters are escaped."""
     with always(503, json.dumps(PROBLEM), **{"Retry-After": "5"}) as gateway:
-        shown = alone("config", "ada", DISPATCH_URL=gateway.url)
+        result = alone("config", "ada", DISPATCH_URL=gateway.url)
 
-    assert shown.exit_code == 3
-    assert shown.stderr == (
+    assert result.exit_code == 3
+    assert result.stderr == (
         "error: Not now (503): A \\x1b[2Jtable did not answer.\n"
-        "Try again in 5 s. How the service is: dispatch health\n"
+        "Try again in 5 s.\n"
+        "To see the service's health: dispatch health\n"
     )
 
 
-def test_an_unhealthy_service_is_shown_and_told(alone):
-    """1 with the whole report: it did answer."""
+def test_an_unhealthy_service_is_shown(alone):
+    """The report of an unhealthy service is shown, with exit code 1."""
     report = {
         "status": "unhealthy",
         "service": "s",
@@ -74,9 +77,32 @@ def test_an_unhealthy_service_is_shown_and_told(alone):
         "detail": "cannot reach deliveries",
     }
     with always(503, json.dumps(report)) as gateway:
-        shown = alone("health", DISPATCH_URL=gateway.url)
+        result = alone("health", DISPATCH_URL=gateway.url)
 
-    assert (shown.exit_code, shown.stdout) == (1, "s 1 is unhealthy\ncannot reach deliveries\n")
+    assert (result.exit_code, result.stdout) == (1, "s 1 is unhealthy\ncannot reach deliveries\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("history", USER),
+        ("config", USER),
+        ("doctor", USER),
+        ("send", USER, "Hello", "--type", "SMS", "--type", "TEST"),
+        ("override", "rotate-secret", USER),
+        ("override", "unset", USER, "TEST", "priority"),
+        ("request", USER, "none"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_printed_commands_are_quoted(dispatch, command):
+    """A user ID with a character that a shell interprets is quoted in the next step."""
+    output = dispatch(*command).output
+
+    hints = [line.partition("dispatch ")[2] for line in output.splitlines() if ": dispatch" in line]
+    hints = [hint for hint in hints if not hint.startswith("health")]
+    assert hints
+    assert all("'auth0|ada'" in hint for hint in hints), output
 
 
 COMMANDS = [
@@ -87,6 +113,7 @@ COMMANDS = [
     ("history", "ada"),
     ("history", "ada", "d-1"),
     ("history", "ada", "--follow"),
+    ("request", "ada", "r-1"),
     ("inbox", "ada"),
     ("inbox", "ada", "--follow"),
     ("send", "ada", "Hello", "--wait"),
@@ -102,13 +129,13 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_something_else_at_the_address_is_noticed(alone, command):
-    """Not every server is a dispatcher: whatever is asked of it."""
+def test_a_server_that_is_no_dispatcher_is_recognized(alone, command):
+    """Every command recognizes a web page in place of the service's response."""
     with always(200, "<html>Welcome</html>") as gateway:
-        shown = alone(*command, "-o", "json", DISPATCH_URL=gateway.url)
+        result = alone(*command, "-o", "json", DISPATCH_URL=gateway.url)
 
-    assert (shown.exit_code, shown.stdout) == (3, "")
-    assert "is no integration dispatcher" in " ".join(shown.stderr.split())
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "is not an integration dispatcher" in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize("output", ["table", "json"])
@@ -116,118 +143,121 @@ def test_something_else_at_the_address_is_noticed(alone, command):
     "text",
     ["", "[]", '"ok"', "5", "null", '{"status": "UP"}', pytest.param("[" * 100_000, id="deep")],
 )
-def test_other_json_is_no_answer_either(alone, text, output):
-    """However it is to be shown: a script must not take it for the service's."""
+def test_json_of_another_shape_is_rejected(alone, text, output):
+    """JSON that is not the service's is never printed, so that no script reads it."""
     with always(200, text) as gateway:
-        shown = alone("config", "ada", "-o", output, DISPATCH_URL=gateway.url)
+        result = alone("config", "ada", "-o", output, DISPATCH_URL=gateway.url)
 
-    assert (shown.exit_code, shown.stdout) == (3, "")
-    assert "is no integration dispatcher" in " ".join(shown.stderr.split())
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "is not an integration dispatcher" in " ".join(result.stderr.split())
 
 
-def test_what_answers_instead_is_told(alone):
-    """A web page of a proxy, by its kind; and what to look at."""
+def test_the_content_type_of_another_server_is_named(alone):
+    """The error names the content type and where the address comes from."""
     with always(200, "<html>", **{"Content-Type": "text/html"}) as gateway:
-        shown = alone("health", DISPATCH_URL=gateway.url)
+        result = alone("health", DISPATCH_URL=gateway.url)
 
-    assert " ".join(shown.stderr.split()) == (
-        f"error: What answers at {gateway.url} is no integration dispatcher, or one of another "
-        "version: it sends text/html, and no JSON. "
-        "The address comes from DISPATCH_URL: see whether it is right."
+    assert " ".join(result.stderr.split()) == (
+        f"error: The server at {gateway.url} is not an integration dispatcher, or has another "
+        "version: its response is text/html, not JSON. "
+        "Check the address: it comes from DISPATCH_URL."
     )
 
 
-def test_a_web_page_that_says_no_is_somebody_elses(alone):
-    """The service would say it in JSON."""
+def test_an_error_that_is_not_json_comes_from_another_server(alone):
+    """The service rejects in JSON; after any other 404 the address is to be checked."""
     with always(404, "<html>") as gateway:
-        shown = alone("health", DISPATCH_URL=gateway.url)
+        result = alone("health", DISPATCH_URL=gateway.url)
 
-    assert (shown.exit_code, shown.stderr) == (
+    assert (result.exit_code, result.stderr) == (
         1,
-        "error: Not Found (404)\nThe address comes from DISPATCH_URL: see whether it is right.\n",
+        "error: Not Found (404)\nCheck the address: it comes from DISPATCH_URL.\n",
     )
 
 
 @pytest.mark.parametrize("status", [404, 501])
-def test_another_web_server_is_no_dispatcher(alone, status):
-    """Its page says so: to try again later would not help."""
+def test_an_html_error_page_comes_from_another_server(alone, status):
+    """An HTML page with 404 or 501 means that the server is not a dispatcher."""
     with always(status, "<html>", **{"Content-Type": "text/html;charset=utf-8"}) as gateway:
-        shown = alone("send", "ada", "Hello", DISPATCH_URL=gateway.url)
+        result = alone("send", "ada", "Hello", DISPATCH_URL=gateway.url)
 
-    told = " ".join(shown.stderr.split())
-    assert shown.exit_code == 3
-    assert told.endswith(
-        f"({status}): what answers at {gateway.url} is no integration dispatcher, it sends "
-        "text/html;charset=utf-8. The address comes from DISPATCH_URL: see whether it is right."
+    text = " ".join(result.stderr.split())
+    assert result.exit_code == 3
+    assert text.endswith(
+        f"({status}): the server at {gateway.url} is not an integration dispatcher, its response "
+        "is text/html;charset=utf-8. Check the address: it comes from DISPATCH_URL."
     )
 
 
-def test_an_address_that_goes_on_too_far_is_told(alone):
-    """The service knows every path that this program asks for."""
+def test_an_unknown_path_means_a_wrong_address(alone):
+    """The service has a route for every path of this program, so the address is to be checked."""
     with always(404, problem(404, detail="There is no such path.")) as gateway:
-        shown = alone("config", "ada", DISPATCH_URL=f"{gateway.url}/api/v1")
+        result = alone("config", "ada", DISPATCH_URL=f"{gateway.url}/api/v1")
 
-    assert (shown.exit_code, shown.stderr) == (
+    assert (result.exit_code, result.stderr) == (
         1,
         (
             "error: No (404): There is no such path.\n"
-            "The address comes from DISPATCH_URL: see whether it is right.\n"
+            "Check the address: it comes from DISPATCH_URL.\n"
         ),
     )
 
 
-def test_nobody_at_the_address(alone):
-    """It says where the address comes from."""
+def test_a_refused_connection_on_this_machine(alone):
+    """The error names the origin of the address and the command that starts the service."""
     with always(200) as gateway:
         url = gateway.url
 
-    shown = alone("health", DISPATCH_URL=url)
+    result = alone("health", DISPATCH_URL=url)
 
-    assert shown.exit_code == 3
-    assert shown.stderr == (
-        f"error: {url} does not answer: nobody takes the connection.\n"
-        "The address comes from DISPATCH_URL: see whether it is right.\n"
-        "Or start the service on this machine: make up\n"
+    assert result.exit_code == 3
+    assert result.stderr == (
+        f"error: No response from {url}: connection refused.\n"
+        "Check the address: it comes from DISPATCH_URL.\n"
+        "To start the service on this machine: make up\n"
     )
 
 
-def test_nobody_there_and_nothing_configured():
-    """It says how to start the service here, and how to say where it is."""
+def test_a_refused_connection_without_configuration():
+    """The error names the default address, how to start the service, and how to use another."""
     with always(200) as gateway:
         url = gateway.url
 
     with pytest.raises(UnreachableFailure) as failure:
         Service(Settings(url, origin="")).get("health")
 
-    assert "`make up`" in failure.value.advice
-    assert "export DISPATCH_URL=" in failure.value.advice
+    assert failure.value.advice == (
+        f"No address is configured, so the default is used: {url}.\n"
+        "To start the service on this machine: make up\n"
+        "To use another one: export DISPATCH_URL=https://…, or dispatch login URL"
+    )
 
 
 def test_a_redirect_is_not_followed(alone):
-    """It could lead the credential to somebody else."""
+    """A redirect could send the credential to another server."""
     with (
         always(200, "{}") as elsewhere,
         always(302, "", Location=elsewhere.url) as gateway,
     ):
-        shown = alone("health", DISPATCH_URL=gateway.url, DISPATCH_TOKEN="secret")
+        result = alone("health", DISPATCH_URL=gateway.url, DISPATCH_TOKEN="secret")
 
-    assert shown.exit_code == 3
-    assert f"redirects to {elsewhere.url}" in shown.stderr
-    assert elsewhere.asked == []
+    assert result.exit_code == 3
+    assert f"redirects to {elsewhere.url}" in result.stderr
+    assert elsewhere.requests == []
 
 
 @pytest.mark.parametrize("user", ["", ".", ".."])
-def test_a_name_that_would_lead_to_another_route_is_refused(alone, user):
-    """Dots climb in a path."""
+def test_an_id_that_leads_to_another_route_is_rejected(alone, user):
+    """Dots and empty segments are not sent: servers resolve them to another path."""
     with always(200, "{}") as gateway:
-        shown = alone("override", "reset", user, "--yes", DISPATCH_URL=gateway.url)
+        result = alone("override", "reset", user, "--yes", DISPATCH_URL=gateway.url)
 
-    assert (shown.exit_code, gateway.asked) == (2, [])
+    assert (result.exit_code, gateway.requests) == (2, [])
 
 
-def test_a_name_with_a_slash_stays_one_name(dispatch, gateway):
-    """And is refused by the service as no user."""
-    shown = dispatch("config", "a/../b?c")
+def test_a_slash_in_an_id_is_encoded(dispatch, gateway):
+    """The service gets the ID as one segment, and rejects it."""
+    result = dispatch("config", "a/../b?c")
 
-    assert shown.exit_code == 1
-    assert gateway.asked[0][1] == "/api/v1/users/a%2F..%2Fb%3Fc/integration-defaults"
+    assert result.exit_code == 1
+    assert gateway.requests[0][1] == "/api/v1/users/a%2F..%2Fb%3Fc/integration-defaults"

@@ -1,4 +1,4 @@
-"""The package as others install it: alone, without the service's code and without boto3."""
+"""The package as users install it: alone, without the service's code and without boto3."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from tools.paths import ROOT
 NAME = "integration-dispatcher-cli"
 
 
-def needed(name, found):
-    """Collect the distributions that one needs, extras aside."""
+def collect(name, found):
+    """Collect the distributions that a distribution requires, without extras."""
     if name not in found:
         found[name] = distribution(name)
         for text in requires(name) or ():
             requirement = Requirement(text)
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                needed(requirement.name, found)
+                collect(requirement.name, found)
     return found
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """A folder with the package and what it says that it needs."""
+    """A folder with the package and its declared requirements."""
     folder = tmp_path_factory.mktemp("installed")
     source = tmp_path_factory.mktemp("source")
-    # A copy, because a build leaves a folder beside the sources.
+    # A copy, because the build writes a folder beside the sources.
     subprocess.run(["cp", "-r", str(ROOT / "cli"), str(source)], check=True)
     offline = ["--no-index", "--no-deps", "--no-build-isolation", "--quiet"]
     subprocess.run(
@@ -39,17 +39,17 @@ def installed(tmp_path_factory):
         check=True,
         env={"PATH": "/usr/bin:/bin", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
     )
-    found = needed(NAME, {})
+    found = collect(NAME, {})
     del found[NAME]
-    for one in found.values():
-        for name in {file.parts[0] for file in one.files or () if ".." not in file.parts}:
+    for requirement in found.values():
+        for name in {file.parts[0] for file in requirement.files or () if ".." not in file.parts}:
             if not (folder / name).exists():
-                (folder / name).symlink_to(Path(one.locate_file(name)))
+                (folder / name).symlink_to(Path(requirement.locate_file(name)))
     return folder
 
 
 def run(folder, *words, **environ):
-    """Run the program with nothing else in reach."""
+    """Run the program without any other package."""
     code = f"import sys; sys.path.insert(0, {str(folder)!r}); from dispatch_cli.main import app; "
     return subprocess.run(
         [sys.executable, "-I", "-S", "-c", f"{code}app(prog_name='dispatch')", *words],
@@ -61,34 +61,34 @@ def run(folder, *words, **environ):
 
 
 def test_it_starts_alone(installed):
-    """Nothing is missing from its list of requirements."""
-    shown = run(installed, "--help")
+    """The list of requirements is complete, and holds neither boto3 nor the service."""
+    result = run(installed, "--help")
     version = run(installed, "--version")
 
-    assert (shown.returncode, shown.stderr) == (0, "")
-    assert "doctor" in shown.stdout
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "doctor" in result.stdout
     assert version.stdout == f"dispatch {distribution(NAME).version}\n"
     assert not (installed / "boto3").exists()
     assert not (installed / "dispatcher").exists()
 
 
-def test_it_says_how_to_get_what_dead_letters_need(installed):
-    """Everything else works without boto3."""
+def test_dead_letters_without_boto3_name_the_extra(installed):
+    """Only dead-letters needs boto3; without it, the error names the command that installs it."""
     words = ("--dead-letter-queue-url", "https://a", "--delivery-queue-url", "https://b")
 
-    shown = run(installed, "dead-letters", "list", *words)
+    result = run(installed, "dead-letters", "list", *words)
 
-    assert shown.returncode == 2
-    assert shown.stderr == (
-        "error: Dead letters need boto3.\n"
-        "Install it: pip install 'integration-dispatcher-cli[aws]'\n"
+    assert result.returncode == 2
+    assert result.stderr == (
+        "error: dispatch dead-letters needs boto3.\n"
+        "To install it: pip install 'integration-dispatcher-cli[aws]'\n"
     )
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_can_complete_its_commands(installed, shell):
-    """By the script that the program prints."""
-    shown = run(installed, "--show-completion", shell)
+    """The program prints a completion script for each shell."""
+    result = run(installed, "--show-completion", shell)
 
-    assert shown.returncode == 0
-    assert "_DISPATCH_COMPLETE" in shown.stdout
+    assert result.returncode == 0
+    assert "_DISPATCH_COMPLETE" in result.stdout

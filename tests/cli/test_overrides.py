@@ -1,4 +1,4 @@
-"""Settings of a user's own."""
+"""The commands that read and change overrides."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from dispatch_cli.failures import RefusedFailure, UsageFailure
+from dispatch_cli.failures import RejectedFailure, UsageFailure
 from dispatch_cli.run import Run
 from tests.cli.server import always
 
@@ -15,29 +15,31 @@ HOOK = "https://hooks.example.com/x"
 
 
 def stored(dispatch, integration_type="WEBHOOK"):
-    """Return what the user has set, without its times."""
-    shown = json.loads(dispatch("override", "list", "ada", "-o", "json").stdout)["integrations"]
+    """Return the user's override without its times."""
+    overrides = json.loads(dispatch("override", "list", "ada", "-o", "json").stdout)["integrations"]
     hidden = ("integration_type", "created_at", "updated_at")
     return {
-        one["integration_type"]: {name: one[name] for name in one if name not in hidden}
-        for one in shown
+        override["integration_type"]: {
+            name: value for name, value in override.items() if name not in hidden
+        }
+        for override in overrides
     }.get(integration_type)
 
 
-def test_set_creates_and_shows_the_signing_secret_this_once(dispatch):
-    """Headers can come from a pipe, where no list of processes shows them."""
-    made = dispatch(
+def test_set_shows_the_signing_secret_only_once(dispatch):
+    """Only the creation shows the signing secret; headers can come from a pipe."""
+    created = dispatch(
         *("override", "set", "ada", "webhook", "--url", HOOK, "--method", "PUT"),
         *("--header", "X-A: b", "--header", "@-", "--priority", "1", "--retry-count", "3"),
         typed="Authorization: Bearer secret\n",
     )
     changed = dispatch("override", "set", "ada", "webhook", "--retry-count", "4")
 
-    assert made.exit_code == changed.exit_code == 0
-    assert "shown only this once" in made.stdout
-    assert "whsec_" in made.stdout
+    assert created.exit_code == changed.exit_code == 0
+    assert "shown only once" in created.stdout
+    assert "whsec_" in created.stdout
     assert "whsec_" not in changed.stdout
-    assert "Bearer" not in made.output
+    assert "Bearer" not in created.output
     assert stored(dispatch) == {
         "enabled": True,
         "priority": 1,
@@ -50,8 +52,8 @@ def test_set_creates_and_shows_the_signing_secret_this_once(dispatch):
     }
 
 
-def test_set_leaves_the_rest_of_a_config_as_it_is(dispatch):
-    """Though a PUT replaces it whole: what is read back as *** stays what it is."""
+def test_set_keeps_the_other_keys_of_a_config(dispatch):
+    """Other keys are sent again with a PUT, and a *** keeps the stored secret."""
     dispatch("override", "set", "ada", "WEBHOOK", "--url", HOOK, "--header", "X-A: b")
 
     dispatch("override", "set", "ada", "WEBHOOK", "--header", "X-C: d", "--config", "method=PATCH")
@@ -62,43 +64,43 @@ def test_set_leaves_the_rest_of_a_config_as_it_is(dispatch):
     }
 
 
-def test_a_header_is_written_over_in_any_spelling(dispatch):
-    """To the network it is one name."""
+def test_a_header_is_replaced_in_any_case(dispatch):
+    """Header names are case-insensitive."""
     dispatch("override", "set", "ada", "WEBHOOK", "--url", HOOK, "--header", "X-Key: b")
 
-    shown = dispatch("override", "set", "ada", "WEBHOOK", "--header", "x-key: c")
+    result = dispatch("override", "set", "ada", "WEBHOOK", "--header", "x-key: c")
 
-    assert shown.exit_code == 0
+    assert result.exit_code == 0
     assert stored(dispatch)["config"] == {"url": HOOK, "headers": {"x-key": "***"}}
 
 
 @pytest.mark.parametrize(
-    ("given", "told", "again"),
+    ("given", "headers", "options"),
     [
         ((), "headers X-Key, X-Other are", "--header 'X-Key: …' --header 'X-Other: …'"),
         (("--header", "x-other: d"), "header X-Key is", "--header 'X-Key: …'"),
     ],
 )
-def test_a_secret_header_does_not_follow_to_another_receiver(dispatch, given, told, again):
-    """The person never wrote the *** that the service speaks of."""
-    headers = ("--header", "X-Key: b", "--header", "X-Other: c")
-    dispatch("override", "set", "ada", "WEBHOOK", "--url", HOOK, *headers)
+def test_a_secret_header_is_not_sent_to_another_receiver(dispatch, given, headers, options):
+    """The error explains the rejected ***, which the user never wrote."""
+    secrets = ("--header", "X-Key: b", "--header", "X-Other: c")
+    dispatch("override", "set", "ada", "WEBHOOK", "--url", HOOK, *secrets)
 
     url = "https://elsewhere.example.com/x"
-    shown = dispatch("override", "set", "ada", "WEBHOOK", "--url", url, *given)
+    result = dispatch("override", "set", "ada", "WEBHOOK", "--url", url, *given)
 
-    assert shown.exit_code == 1
-    assert " ".join(shown.stderr.split()).endswith(
-        f"The address is another receiver's, so the secret {told} not sent there by itself. "
-        f"Give it again: {again} "
-        "Or drop it first: dispatch override unset ada WEBHOOK headers"
+    assert result.exit_code == 1
+    assert " ".join(result.stderr.split()).endswith(
+        f"The address belongs to another receiver, so the secret {headers} not sent there. "
+        f"To send it there, give it again: {options} "
+        "To remove it first: dispatch override unset ada WEBHOOK headers"
     )
-    assert "***" not in shown.stderr
+    assert "***" not in result.stderr
     assert stored(dispatch)["config"]["url"] == HOOK
 
 
-def test_unset_gives_single_settings_back_and_then_all(dispatch):
-    """Fields and keys of config; without any, the override is gone."""
+def test_unset_restores_single_fields_or_deletes_the_override(dispatch):
+    """Fields and config keys are restored; without any, the override is deleted."""
     dispatch(
         *("override", "set", "ada", "TEST", "--priority", "9", "--retry-count", "2"),
         *("--config", "fail_attempts=1", "--config", "latency_ms=5"),
@@ -109,7 +111,7 @@ def test_unset_gives_single_settings_back_and_then_all(dispatch):
     left = stored(dispatch, "TEST")
     rest = dispatch("override", "unset", "ada", "TEST")
 
-    assert [one.exit_code for one in (unknown, some, rest)] == [1, 0, 0]
+    assert [result.exit_code for result in (unknown, some, rest)] == [1, 0, 0]
     assert left == {"enabled": True, "retry_count": 2, "config": {"fail_attempts": 1}}
     assert stored(dispatch, "TEST") is None
 
@@ -122,67 +124,67 @@ def test_unset_gives_single_settings_back_and_then_all(dispatch):
         (("rotate-secret", "ada"), "WEBHOOK", "--url https://…"),
     ],
 )
-def test_what_is_not_set_is_told_with_the_command_that_sets_it(dispatch, words, name, setting):
-    """And not with the verb of HTTP."""
-    shown = dispatch("override", *words)
+def test_a_missing_override_is_explained_by_a_command(dispatch, words, name, setting):
+    """The error names the command that creates the override, not the HTTP method."""
+    result = dispatch("override", *words)
 
-    assert (shown.exit_code, shown.stderr) == (
+    assert (result.exit_code, result.stderr) == (
         1,
         (
-            f"error: ada has set nothing for {name}.\n"
-            f"To set something: dispatch override set ada {name} {setting}\n"
+            f"error: ada has no override for {name}.\n"
+            f"To create one: dispatch override set ada {name} {setting}\n"
         ),
     )
 
 
-def test_reset_asks_first_and_where_nobody_can_be_asked_does_nothing(dispatch):
-    """--yes is the answer of a script."""
+def test_reset_needs_a_confirmation(dispatch):
+    """Without a terminal and without --yes, nothing is deleted."""
     dispatch("override", "set", "ada", "TEST", "--priority", "9")
 
     unsure = dispatch("override", "reset", "ada", typed="y\n")
-    kept = stored(dispatch, "TEST")
+    remaining = stored(dispatch, "TEST")
     sure = dispatch("override", "reset", "ada", "--yes")
 
-    assert (unsure.exit_code, kept is not None) == (2, True)
+    assert (unsure.exit_code, remaining is not None) == (2, True)
     assert "add --yes" in unsure.stderr
     assert sure.exit_code == 0
-    assert sure.stdout == "ada has the defaults. Removed: TEST\n"
+    assert sure.stdout == "Deleted: TEST\n"
     assert stored(dispatch, "TEST") is None
 
 
 class Terminal(io.StringIO):
-    """Somebody sits there."""
+    """A standard input that is a terminal."""
 
     def isatty(self):
-        """Say so."""
+        """Return true."""
         return True
 
 
 @pytest.mark.parametrize(("typed", "sure"), [("y\n", True), ("n\n", False), ("\n", False)])
-def test_whoever_is_asked_decides(monkeypatch, typed, sure):
-    """Only yes is yes; and with --no-input nobody is asked."""
+def test_only_yes_confirms(monkeypatch, typed, sure):
+    """Only y and yes confirm; with --no-input there is no question."""
     monkeypatch.setattr("sys.stdin", Terminal(typed))
     run = Run(environ={})
 
     if sure:
         run.confirm("Really?", sure=False)
     else:
-        with pytest.raises(RefusedFailure, match="Nothing was done"):
+        with pytest.raises(RejectedFailure, match="nothing was changed"):
             run.confirm("Really?", sure=False)
     run.may_ask = False
-    with pytest.raises(UsageFailure, match="Nobody can be asked"):
+    with pytest.raises(UsageFailure, match="There is no terminal"):
         run.confirm("Really?", sure=False)
 
 
-def test_a_rotated_secret_is_shown(dispatch):
-    """With the time until which the one before is good."""
+def test_rotate_secret_shows_the_new_secret(dispatch):
+    """The output has the new secret and the end of the previous secret's validity."""
     dispatch("override", "set", "ada", "WEBHOOK", "--url", HOOK)
 
-    shown = dispatch("override", "rotate-secret", "ada")
+    result = dispatch("override", "rotate-secret", "ada")
 
-    assert shown.exit_code == 0
-    assert "whsec_" in shown.stdout
-    assert "The one before is good until 20" in shown.stdout
+    assert result.exit_code == 0
+    assert "whsec_" in result.stdout
+    assert "The previous secret remains valid until 20" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -194,9 +196,9 @@ def test_a_rotated_secret_is_shown(dispatch):
         ("--header", "@/nowhere"),
     ],
 )
-def test_what_cannot_be_read_is_not_sent(alone, words):
-    """Wrong usage: 2, and the service is not asked."""
+def test_invalid_options_are_not_sent(alone, words):
+    """Wrong usage has exit code 2, and no request is sent."""
     with always(200, "{}") as gateway:
-        shown = alone("override", "set", "ada", "WEBHOOK", *words, DISPATCH_URL=gateway.url)
+        result = alone("override", "set", "ada", "WEBHOOK", *words, DISPATCH_URL=gateway.url)
 
-    assert (shown.exit_code, gateway.asked) == (2, [])
+    assert (result.exit_code, gateway.requests) == (2, [])

@@ -1,6 +1,6 @@
-"""What people see, whole, at 80 columns: each page stands in ``pages/``.
+"""Complete pages at 80 columns, compared with the files in ``pages/``.
 
-After a change that is meant, write them anew and read the difference: ``WRITE_PAGES=1 pytest``.
+After an intended change, write them with ``WRITE_PAGES=1 pytest`` and read the difference.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ PAGES = Path(__file__).parent / "pages"
 PICTURE = ROOT / "docs" / "images" / "doctor.svg"
 
 
-def compared(file, text):
-    """Return what stands in a file, after writing it anew if that is wanted."""
+def expected_page(file, text):
+    """Return the text of a file, after writing it if ``WRITE_PAGES`` is set."""
     if os.environ.get("WRITE_PAGES"):
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
@@ -29,25 +29,27 @@ def compared(file, text):
 
 @pytest.fixture
 def narrator(dispatch, service, clock):
-    """Ada has a webhook that is switched off, a message that failed, and one that is delivered."""
+    """Ada has a disabled webhook and four deliveries; a request to Grace was skipped."""
     dispatch("override", "set", "ada", "WEBHOOK", "--url", "https://hooks.example.com/x")
     dispatch("override", "set", "ada", "WEBHOOK", "--disable")
     dispatch("override", "set", "ada", "CLI", "--enable", "--priority", "2")
     dispatch("override", "set", "ada", "TEST", "--config", "failure=permanent")
     dispatch("override", "set", "ada", "TEST", "--config", "fail_attempts=9")
     clock(minutes=1)
-    dispatch("send", "ada", "Your laptop is **ready**.", "--subject", "Laptop", "--agent-id", "it")
+    words = ("--subject", "Your laptop is ready", "--agent-id", "it")
+    dispatch("send", "ada", "Your laptop is **ready**.", *words)
     clock(seconds=2)
     service.deliver()
     clock(hours=2, minutes=5)
     dispatch("send", "ada", "Are you there?\nPlease answer.", "--request-id", "second")
+    dispatch("send", "grace", "Hello", "--type", "SMS", "--request-id", "skipped")
     return dispatch
 
 
-def of_the_failed(dispatch):
-    """Return the id of the delivery that failed."""
-    shown = json.loads(dispatch("history", "ada", "--status", "failed", "-o", "json").stdout)
-    return shown["deliveries"][0]["delivery_id"]
+def failed_delivery(dispatch):
+    """Return the ID of the failed delivery."""
+    page = json.loads(dispatch("history", "ada", "--status", "failed", "-o", "json").stdout)
+    return page["deliveries"][0]["delivery_id"]
 
 
 COMMANDS = {
@@ -57,6 +59,8 @@ COMMANDS = {
     "override-list": "override list ada",
     "history": "history ada",
     "history-empty": "history grace",
+    "request": "request ada cli-1",
+    "request-skipped": "request grace skipped",
     "inbox": "inbox ada",
     "health": "health",
     "doctor": "doctor ada",
@@ -66,30 +70,32 @@ COMMANDS = {
 }
 
 
-def test_pages_are_as_they_were_designed(narrator):
-    """Nothing wider than 80 columns, nothing cut off, what to do next beside what is wrong."""
-    shown = {page: stable(narrator(*words.split()).output) for page, words in COMMANDS.items()}
+def test_pages_are_as_designed(narrator):
+    """Pages are at most 80 columns wide, complete, and name the next step."""
+    pages = {page: stable(narrator(*words.split()).output) for page, words in COMMANDS.items()}
 
-    assert shown == {page: compared(PAGES / f"{page}.txt", text) for page, text in shown.items()}
-    assert max(len(line) for text in shown.values() for line in text.splitlines()) <= 80
-
-
-def test_one_delivery_is_shown_with_its_attempts(narrator):
-    """The whole of it, in words."""
-    shown = stable(narrator("history", "ada", of_the_failed(narrator)).output)
-    # The only time that is measured.
-    shown = re.sub(r" +\d+ ms", "        7 ms", shown)
-
-    assert shown == compared(PAGES / "delivery.txt", shown)
+    assert pages == {
+        page: expected_page(PAGES / f"{page}.txt", text) for page, text in pages.items()
+    }
+    assert max(len(line) for text in pages.values() for line in text.splitlines()) <= 80
 
 
-def test_the_picture_in_the_documents_is_this_page(narrator, tmp_path):
-    """Drawn by the command itself."""
+def test_a_delivery_is_shown_with_its_attempts(narrator):
+    """The page of a delivery has all its fields, its error in words, and its attempts."""
+    page = stable(narrator("history", "ada", failed_delivery(narrator)).output)
+    # The only value that differs between runs.
+    page = re.sub(r" +\d+ ms", "        7 ms", page)
+
+    assert page == expected_page(PAGES / "delivery.txt", page)
+
+
+def test_the_picture_in_the_documentation_is_up_to_date(narrator, tmp_path):
+    """The picture is the output of ``doctor --svg``, and loads nothing from another server."""
     file = tmp_path / "page.svg"
 
     narrator("doctor", "ada", "--svg", str(file))
 
     drawn = stable(file.read_text())
-    assert drawn == compared(PICTURE, drawn)
+    assert drawn == expected_page(PICTURE, drawn)
     assert "http://www.w3.org" in drawn
     assert "@font-face" not in drawn

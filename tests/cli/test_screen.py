@@ -1,4 +1,4 @@
-"""What is shown cannot take the terminal over, and fits what it is shown on."""
+"""Output is escaped and fits the terminal."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import json
 import pytest
 from rich.console import Console
 
-from dispatch_cli.screen import Screen, harmless_json, pieces, plain
+from dispatch_cli.screen import Listing, Screen, harmless_json, pieces, plain
 
 NASTY = "a\x1b]0;owned\x07b\x9b2Jc\rd\u202ee\u2028f[bold]g[/]:smile:\x7f"
 
 
-def shown(write, **environ):
-    """Return what a screen wrote, on a terminal of 40 columns."""
+def output(write, **environ):
+    """Return the output of a screen on a terminal of 40 columns."""
     screen = Screen({"COLUMNS": "40", "TERM": "xterm-256color", **environ})
     file = io.StringIO()
     screen.out = screen.notes = Console(
@@ -36,17 +36,17 @@ def shown(write, **environ):
         ("two\r\nlines\tand\x00", True, "two\nlines    and\\x00"),
         ("two\nlines", False, r"two\nlines"),
         ("\ud800", False, r"\ud800"),
-        # What people write in stays as it is.
+        # Letters and emoji of any language are printed as they are.
         ("Grüße 你好 \U0001f468\u200d\U0001f469 می\u200cروم", False, None),
     ],
 )
-def test_text_of_others_is_shown_and_not_obeyed(text, lines, harmless):
-    """Every control character, and all that turns the direction of a line, becomes an escape."""
+def test_control_characters_are_escaped(text, lines, harmless):
+    """Control characters and characters that reorder a line are escaped."""
     assert plain(text, lines=lines) == (text if harmless is None else harmless)
 
 
-def test_json_says_the_same_without_a_character_that_a_terminal_obeys():
-    """Escapes of JSON's own, so that whoever reads it gets the same value."""
+def test_json_is_escaped_without_changing_its_value():
+    """Risky characters become JSON escapes, so that a reader gets the same value."""
     text = harmless_json(json.dumps({"text": NASTY + "\U000e0041ü"}, ensure_ascii=False, indent=2))
 
     assert json.loads(text) == {"text": NASTY + "\U000e0041ü"}
@@ -63,19 +63,19 @@ def test_json_says_the_same_without_a_character_that_a_terminal_obeys():
         lambda screen: screen.bullet("x", "red", NASTY, NASTY),
     ],
 )
-def test_no_way_of_showing_lets_an_escape_through(write):
-    """Even without colours, when every escape would be somebody else's."""
-    text = shown(write, NO_COLOR="1", TERM="dumb")
+def test_every_output_is_escaped(write):
+    """No method of the screen prints a control character of the text."""
+    text = output(write, NO_COLOR="1", TERM="dumb")
 
     assert not set(text) & {"\x1b", "\x07", "\x9b", "\r", "\u202e"}
     assert "[bold]g[/]:smile:" in "".join(text.split())
 
 
-def test_a_command_to_copy_stays_in_one_piece():
-    """The terminal may break the line; we do not. Other text is wrapped at words."""
+def test_a_command_is_not_wrapped():
+    """A line with a command is not wrapped; other text is wrapped between words."""
     command = "To retry: dispatch retry a-long-name 00000000-0000-7000-8000-000000000001"
 
-    text = shown(lambda screen: screen.bullet("x", "", "It failed.", f"{command}\n{'word ' * 12}"))
+    text = output(lambda screen: screen.bullet("x", "", "It failed.", f"{command}\n{'word ' * 12}"))
 
     assert [line.rstrip() for line in text.splitlines()][1:] == [
         f"  {command}",
@@ -95,29 +95,53 @@ def test_a_command_to_copy_stays_in_one_piece():
         ("你好你好", 3, ["你", "好", "你", "好"]),
     ],
 )
-def test_a_long_word_is_broken_where_readers_expect_it(word, width, lines):
-    """After a sign between two parts; in the middle of a part only where it is too long itself."""
+def test_a_long_word_is_broken_between_its_parts(word, width, lines):
+    """A long word is broken after a sign; inside a part only if the part is too long."""
     assert list(pieces(word, width)) == lines
 
 
 def test_a_table_breaks_an_address_at_its_signs(capsys):
-    """And leaves out nothing, in a column or under a point."""
+    """Tables and list items break long words at signs and print them completely."""
     address = "email_address=john.doe@company.com"
     screen = Screen({"COLUMNS": "40"})
 
-    screen.table(("NAME", "CONFIG"), [("EMAIL of somebody", f"a=1, {address}")])
+    screen.table(("NAME", "CONFIG"), [("EMAIL of a user", f"a=1, {address}")])
     screen.bullet("x", "", f"It failed: {address}", "")
 
     assert [line.strip() for line in capsys.readouterr().out.splitlines()][2:] == [
-        "EMAIL of somebody   a=1, email_address=",
+        "EMAIL of a user   a=1, email_address=",
         "john.doe@company.com",
         "x It failed:",
         address,
     ]
 
 
-def test_a_message_in_the_mailbox_is_harmless(dispatch, service):
-    """From the sender to the screen."""
+@pytest.mark.parametrize(
+    ("columns", "subject", "cut"),
+    [
+        ("40", "Your laptop is ready.", "Your laptop is ready."),
+        ("39", "Your laptop is ready.", "Your laptop is read…"),
+        ("40", "你好你好你好你好你好你好", "你好你好你好你好你好…"),
+        ("39", NASTY, r"a\x1b]0;owned\x07b\…"),
+        # Too narrow: the terminal breaks the line; the program does not.
+        ("20", "Your laptop is ready.", "Your laptop…"),
+    ],
+)
+def test_short_columns_are_never_broken(capsys, columns, subject, cut):
+    """A column without a width has the room that is left, and is cut with an ellipsis."""
+    listing = Listing(Screen({"COLUMNS": columns}), {"TYPE": 7, "STATUS": 8, "SUBJECT": None})
+
+    listing.head()
+    listing.row(("WEBHOOK", "success", subject))
+
+    assert capsys.readouterr().out.splitlines() == [
+        "TYPE     STATUS    SUBJECT",
+        f"WEBHOOK  success   {cut}",
+    ]
+
+
+def test_a_message_in_the_mailbox_is_escaped(dispatch, service):
+    """A message with control characters and markup is shown escaped and literally."""
     dispatch("send", "ada", "[red]C1:\x9b31m\u202eend", "--subject", "[link=x]y")
     service.deliver()
 
@@ -127,24 +151,24 @@ def test_a_message_in_the_mailbox_is_harmless(dispatch, service):
     assert read.stdout.splitlines()[0].endswith("[link=x]y")
 
 
-def test_colours_are_for_terminals_that_want_them():
-    """NO_COLOR is respected, and a pipe gets none."""
+def test_no_color_disables_colors():
+    """A terminal gets colors unless NO_COLOR is set."""
 
     def status(screen):
         screen.table(("STATUS",), [("failed",)])
 
-    assert "\x1b[31m" in shown(status)
-    assert "\x1b[31m" not in shown(status, NO_COLOR="1")
+    assert "\x1b[31m" in output(status)
+    assert "\x1b[31m" not in output(status, NO_COLOR="1")
 
 
-def test_a_pipe_gets_neither_colours_nor_progress(capsys):
-    """Though the environment speaks of a terminal that could."""
+def test_a_pipe_gets_neither_colors_nor_progress(capsys):
+    """A pipe gets plain text even if TERM names a color terminal."""
     screen = Screen({"COLUMNS": "40", "TERM": "xterm-256color"})
 
     screen.table(("STATUS",), [("failed",)])
     with screen.progress() as progress:
-        progress.advance(progress.add_task("Starting over", total=1))
+        progress.advance(progress.add_task("Redriving", total=1))
 
-    shown = capsys.readouterr()
-    assert "\x1b" not in shown.out
-    assert shown.err == ""
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out
+    assert captured.err == ""

@@ -1,4 +1,4 @@
-"""Sending, waiting, and following."""
+"""The commands send, history, inbox, retry and cancel."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def history(dispatch, user="ada"):
 
 
 def mailbox(dispatch, user="ada"):
-    """Return subject and content of what TEST delivered."""
-    shown = dispatch("inbox", user, "--type", "TEST", "-o", "json")
-    return [(one["subject"], one["content"]) for one in json.loads(shown.stdout)["messages"]]
+    """Return subject and content of the messages that TEST delivered."""
+    page = json.loads(dispatch("inbox", user, "--type", "TEST", "-o", "json").stdout)
+    return [(message["subject"], message["content"]) for message in page["messages"]]
 
 
 def until_ctrl_c(*steps):
-    """Return what takes one step at a time, and then presses Ctrl-C."""
-    left = iter(steps)
+    """Return a function that takes one step per call, and then raises Ctrl-C."""
+    remaining = iter(steps)
 
     def meanwhile():
-        step = next(left, None)
+        step = next(remaining, None)
         if step is None:
             raise KeyboardInterrupt
         step()
@@ -37,7 +37,7 @@ def until_ctrl_c(*steps):
 
 
 def test_a_message_comes_from_an_argument_a_pipe_or_a_file(dispatch, service, tmp_path):
-    """As it is, with its variables filled in by the service."""
+    """The message is sent unchanged; the service replaces its variables."""
     file = tmp_path / "message.md"
     file.write_text("From a *file*, $name.\n")
 
@@ -53,22 +53,19 @@ def test_a_message_comes_from_an_argument_a_pipe_or_a_file(dispatch, service, tm
     ]
 
 
-def test_a_variable_that_is_nowhere_is_told(dispatch):
-    """Most likely the shell was faster; the message is sent all the same."""
+def test_an_unused_variable_is_reported(dispatch):
+    """A --var without its $NAME is reported, because the shell may have replaced it."""
     variables = ("--var", "name=Ada", "--var", "day=Monday", "--var", "na=x", "--var", "Lost=y")
 
-    shown = dispatch("send", "ada", "Hello $name, $lost.", "--subject", "On ${day}", *variables)
+    result = dispatch("send", "ada", "Hello $name, $lost.", "--subject", "On ${day}", *variables)
 
-    assert shown.exit_code == 0
-    notes = [line for line in shown.stderr.splitlines() if line.startswith("$")]
-    assert notes == [
-        f"${name} is not in the message: did your shell fill it? Quote with '…'."
-        for name in ("Lost", "na")
-    ]
+    assert result.exit_code == 0
+    notes = [line for line in result.stderr.splitlines() if line.startswith("--var")]
+    assert notes == [f"--var: ${name} is not in the message." for name in ("Lost", "na")]
 
 
 def test_every_option_of_send_reaches_the_service(dispatch, gateway):
-    """And what is not given is not sent."""
+    """Each option is a field of the body; options that are not given are not sent."""
     sent = dispatch(
         *("send", "ada", "Hello", "--request-id", "r-7", "--type", "test", "--type", "CLI"),
         *("--mode", "first_success", "--session-id", "s-1", "--agent-id", "a-1"),
@@ -79,7 +76,7 @@ def test_every_option_of_send_reaches_the_service(dispatch, gateway):
     dispatch("send", "ada", "Hello")
 
     assert sent.exit_code == 0
-    assert [json.loads(body) for verb, *_, body in gateway.asked if verb == "POST"] == [
+    assert [json.loads(body) for verb, *_, body in gateway.requests if verb == "POST"] == [
         {
             "request_id": "r-7",
             "session_id": "s-1",
@@ -101,8 +98,8 @@ def test_every_option_of_send_reaches_the_service(dispatch, gateway):
     ]
 
 
-def test_the_same_request_is_one_message(dispatch):
-    """With a name of the caller's own."""
+def test_a_repeated_request_is_one_message(dispatch):
+    """A repeated request with the same request ID returns the same response."""
     first = dispatch("send", "ada", "Hello", "--request-id", "order-1", "-o", "json")
     again = dispatch("send", "ada", "Hello", "--request-id", "order-1", "-o", "json")
 
@@ -111,26 +108,26 @@ def test_the_same_request_is_one_message(dispatch):
 
 
 @pytest.mark.parametrize("words", [(), ("Hello", "--file", "x"), ("--file", "/nowhere")])
-def test_a_message_that_is_not_there_is_not_sent(alone, words):
-    """Wrong usage: 2."""
+def test_a_missing_message_is_not_sent(alone, words):
+    """No message, two messages and an unreadable file are wrong usage."""
     with always(200, "{}") as gateway:
-        shown = alone("send", "ada", *words, DISPATCH_URL=gateway.url)
+        result = alone("send", "ada", *words, DISPATCH_URL=gateway.url)
 
-    assert (shown.exit_code, gateway.asked) == (2, [])
+    assert (result.exit_code, gateway.requests) == (2, [])
 
 
-def test_an_answer_that_is_lost_can_be_asked_for_again(alone):
-    """Under the same name, so that nothing is sent twice."""
+def test_after_an_error_of_a_gateway_the_request_can_be_repeated(alone):
+    """The error names the request ID, so that a repeated request sends nothing twice."""
     with always(504, "") as gateway:
-        shown = alone("send", "ada", "Hello", DISPATCH_URL=gateway.url)
+        result = alone("send", "ada", "Hello", DISPATCH_URL=gateway.url)
 
-    assert shown.exit_code == 3
-    assert "It may have been accepted. To repeat it: --request-id cli-1\n" in shown.stderr
+    assert result.exit_code == 3
+    assert "To repeat the request safely, add: --request-id cli-1\n" in result.stderr
 
 
 @contextmanager
 def hanging_up():
-    """Take one request, and close the connection without an answer."""
+    """Accept one request, and close the connection without a response."""
 
     def serve():
         connection, _ = server.accept()
@@ -144,33 +141,35 @@ def hanging_up():
         thread.join()
 
 
-def test_a_message_may_have_been_accepted_once_it_has_left(alone):
-    """Where the connection is lost before the answer, nobody here knows."""
+def test_a_lost_connection_may_follow_the_acceptance(alone):
+    """If the connection is lost before the response, the message may have been accepted."""
     with hanging_up() as url:
-        shown = alone("send", "ada", "Hello", DISPATCH_URL=url)
+        result = alone("send", "ada", "Hello", DISPATCH_URL=url)
 
-    assert shown.exit_code == 3
-    assert shown.stderr.splitlines()[:2] == [
-        f"error: {url} does not answer: the connection was lost.",
-        "It may have been accepted. To repeat it: --request-id cli-1",
+    assert result.exit_code == 3
+    assert result.stderr.splitlines()[:3] == [
+        f"error: No response from {url}: the connection was lost.",
+        "The message may have been accepted.",
+        "To repeat the request safely, add: --request-id cli-1",
     ]
 
 
-def test_an_answer_that_takes_too_long_can_be_asked_for_again(alone, monkeypatch):
-    """The service may have stored the message meanwhile."""
+def test_a_timeout_may_follow_the_acceptance(alone, monkeypatch):
+    """If the response times out, the message may have been accepted."""
     monkeypatch.setattr("dispatch_cli.service.TIMEOUT", (5, 0.05))
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        shown = alone("send", "ada", "Hello", DISPATCH_URL=url)
+        result = alone("send", "ada", "Hello", DISPATCH_URL=url)
 
-    assert shown.stderr.splitlines()[:2] == [
-        f"error: {url} does not answer: no answer in time.",
-        "It may have been accepted. To repeat it: --request-id cli-1",
+    assert result.stderr.splitlines()[:3] == [
+        f"error: No response from {url}: the response timed out.",
+        "The message may have been accepted.",
+        "To repeat the request safely, add: --request-id cli-1",
     ]
 
 
-def test_a_message_that_never_left_was_not_accepted(alone, monkeypatch):
-    """A connection that nobody takes, and a name that leads nowhere."""
+def test_without_a_connection_nothing_was_accepted(alone, monkeypatch):
+    """After a refused connection or an unknown host, the error does not ask for a repetition."""
 
     def unknown(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -179,40 +178,40 @@ def test_a_message_that_never_left_was_not_accepted(alone, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     unresolved = alone("send", "ada", "Hello", DISPATCH_URL="http://localhost:1")
 
-    advice = "The address comes from DISPATCH_URL: see whether it is right.\n"
+    advice = "Check the address: it comes from DISPATCH_URL.\n"
     assert refused.stderr == (
-        f"error: http://127.0.0.1:1 does not answer: nobody takes the connection.\n"
-        f"{advice}Or start the service on this machine: make up\n"
+        f"error: No response from http://127.0.0.1:1: connection refused.\n"
+        f"{advice}To start the service on this machine: make up\n"
     )
     assert unresolved.stderr == (
-        f"error: http://localhost:1 does not answer: its name cannot be resolved.\n{advice}"
+        f"error: No response from http://localhost:1: the host name cannot be resolved.\n{advice}"
     )
 
 
 @pytest.mark.parametrize("status", [302, 429])
-def test_an_answer_that_says_no_is_no_riddle(alone, status):
-    """A redirect and a throttled request are not accepted."""
+def test_a_redirect_or_a_throttled_request_was_not_accepted(alone, status):
+    """After 302 and 429 the error does not ask for a repetition."""
     with always(status, "", Location="http://elsewhere.example") as gateway:
-        shown = alone("send", "ada", "Hello", DISPATCH_URL=gateway.url)
+        result = alone("send", "ada", "Hello", DISPATCH_URL=gateway.url)
 
-    assert shown.exit_code == 3
-    assert "accepted" not in shown.stderr
+    assert result.exit_code == 3
+    assert "accepted" not in result.stderr
 
 
 def test_wait_ends_when_the_last_delivery_has_ended(dispatch, service):
-    """And says that it succeeded."""
+    """With --wait, the response has the ended deliveries, and success is exit code 0."""
     dispatch.meanwhile = service.deliver
 
-    shown = dispatch("send", "ada", "Hello", "--wait", "-o", "json")
+    result = dispatch("send", "ada", "Hello", "--wait", "-o", "json")
 
-    assert shown.exit_code == 0
-    (delivery,) = json.loads(shown.stdout)["deliveries"]
+    assert result.exit_code == 0
+    (delivery,) = json.loads(result.stdout)["deliveries"]
     assert (delivery["status"], delivery["attempts"]) == ("success", 1)
     assert dispatch.pauses == [0.25]
 
 
-def test_wait_fails_if_nothing_was_delivered(dispatch, service):
-    """1, so that a script notices."""
+def test_wait_fails_if_no_delivery_succeeds(dispatch, service):
+    """With --wait, the exit code is 1 unless a delivery succeeds."""
     dispatch("override", "set", "ada", "TEST", "--config", "failure=permanent")
     dispatch("override", "set", "ada", "TEST", "--config", "fail_attempts=1")
     dispatch.meanwhile = service.deliver
@@ -222,100 +221,173 @@ def test_wait_fails_if_nothing_was_delivered(dispatch, service):
     nothing = dispatch("send", "ada", "Hello", "--wait")
 
     assert failed.exit_code == nothing.exit_code == 1
-    assert "rehearsed_failure: TEST was asked to fail" in failed.stdout
-    assert "Nothing is sent" in nothing.stdout
+    assert "rehearsed_failure: TEST is configured to fail" in failed.stdout
+    assert "No deliveries: every integration was skipped." in nothing.stdout
 
 
-def test_a_message_that_goes_nowhere_is_not_delivered(dispatch):
-    """1 without waiting, too: nothing can become of it any more."""
+def test_a_message_without_deliveries_is_a_failure(dispatch):
+    """If every integration is skipped, the exit code is 1 even without --wait."""
     nothing = dispatch("send", "ada", "Hello", "--type", "SLACK")
     something = dispatch("send", "ada", "Hello", "--type", "SLACK", "--type", "TEST")
 
     assert (nothing.exit_code, something.exit_code) == (1, 0)
-    assert "Nothing is sent: no integration takes it." in nothing.stdout
+    assert "No deliveries: every integration was skipped." in nothing.stdout
 
 
-def test_a_test_message_goes_over_an_integration_that_is_off(dispatch, service):
-    """And can be waited for, too."""
+def test_a_test_message_uses_a_disabled_integration(dispatch, service):
+    """A test message is delivered over a disabled integration, and --wait waits for it."""
     dispatch("override", "set", "ada", "TEST", "--disable")
     dispatch.meanwhile = service.deliver
 
-    shown = dispatch("test", "ada", "TEST", "--wait")
+    result = dispatch("test", "ada", "TEST", "--wait")
 
-    assert shown.exit_code == 0
+    assert result.exit_code == 0
     assert len(mailbox(dispatch)) == 1
 
 
-def test_following_the_history_shows_each_change_once(dispatch, service):
-    """Pending, then ended; more and more rarely where nothing happens; until Ctrl-C."""
-    dispatch("send", "ada", "Hello", "--request-id", "one")
+def delivery(**fields):
+    """Return a delivery as a page of the history has it."""
+    return {
+        "delivery_id": "00000000-0000-7000-8000-000000000001",
+        "request_id": "r-1",
+        "session_id": None,
+        "subject": None,
+        "integration_type": "EMAIL",
+        "status": "success",
+        "round": 1,
+        "attempts": 1,
+        "max_attempts": 4,
+        "created_at": "2026-11-23T09:00:00.000Z",
+        "last_attempt_at": "2026-11-23T09:20:00.000Z",
+        "delivered_at": None,
+        "next_attempt_at": None,
+        "error_code": None,
+        **fields,
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "subject", "details"),
+    [
+        ({"subject": "Your laptop is ready"}, "Your laptop…", []),
+        ({"attempts": 3, "subject": "failed"}, "failed", ["3 of 4 attempts"]),
+        (
+            {
+                "status": "pending",
+                "error_code": "timeout",
+                "next_attempt_at": "2026-11-23T09:31:00.000Z",
+            },
+            "-",
+            [
+                "timeout: the receiver did not respond within 10 s; 1 of 4 attempts;",
+                "next attempt in 1 min",
+            ],
+        ),
+        (
+            {"status": "failed", "attempts": 0, "error_code": "no_address"},
+            "-",
+            ["no_address: the user has no address for it"],
+        ),
+    ],
+    ids=["subject", "retried", "pending", "never attempted"],
+)
+def test_a_row_of_the_history(alone, clock, fields, subject, details):
+    """Below a row are its error, its attempts if a retry was needed, and the next attempt."""
+    row = delivery(**fields)
+    page = {"user_id": "ada", "deliveries": [row], "next_cursor": None}
+    with always(200, json.dumps(page)) as gateway:
+        result = alone("history", "ada", DISPATCH_URL=gateway.url)
+
+    assert [line.rstrip() for line in result.stdout.splitlines()] == [
+        "WHEN        TYPE     STATUS   DELIVERY                              SUBJECT",
+        f"10 min ago  EMAIL    {row['status']:<7}  {row['delivery_id']}  {subject}",
+        *(f"{'':12}{line}" for line in details),
+    ]
+
+
+def test_the_next_page_is_a_complete_command(alone):
+    """The hint repeats the filters of the page."""
+    page = {"user_id": "ada", "deliveries": [delivery()], "next_cursor": "c-1"}
+    filters = ("--limit", "1", "--status", "success", "--type", "EMAIL", "--request-id", "a&b")
+    with always(200, json.dumps(page)) as gateway:
+        result = alone("history", "ada", *filters, DISPATCH_URL=gateway.url)
+
+    assert result.stderr == (
+        "To see older deliveries: dispatch history ada --limit 1 --status success --type EMAIL "
+        "--request-id 'a&b' --cursor c-1\n"
+    )
+
+
+def test_follow_shows_each_change_of_the_history_once(dispatch, service):
+    """Each change is one line of JSON; pauses grow while nothing changes; Ctrl-C ends it."""
+    dispatch("send", "ada", "Hello", "--request-id", "r-1")
     dispatch.meanwhile = until_ctrl_c(lambda: None, service.deliver, lambda: None, lambda: None)
 
-    shown = dispatch("history", "ada", "--follow", "-o", "json")
+    result = dispatch("history", "ada", "--follow", "-o", "json")
 
-    changes = [json.loads(line) for line in shown.stdout.splitlines()]
-    assert [(one["request_id"], one["status"]) for one in changes] == [
-        ("one", "pending"),
-        ("one", "success"),
+    changes = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(change["request_id"], change["status"]) for change in changes] == [
+        ("r-1", "pending"),
+        ("r-1", "success"),
     ]
     assert dispatch.pauses == [1.0, 2.0, 1.0, 2.0, 4.0]
-    assert shown.exit_code == 0
+    assert result.exit_code == 0
 
 
-def test_following_begins_with_the_newest_and_leaves_the_older_alone(dispatch):
-    """The second look does not bring up what the first left out."""
+def test_follow_starts_with_the_newest_deliveries(dispatch):
+    """Deliveries that --limit excluded from the first page are not shown later."""
     for content in ("One.", "Two.", "Three."):
         dispatch("send", "ada", content)
     dispatch.meanwhile = until_ctrl_c(lambda: None)
 
-    shown = dispatch("history", "ada", "--follow", "--limit", "2")
+    result = dispatch("history", "ada", "--follow", "--limit", "2")
 
-    head, *rows = shown.stdout.splitlines()
-    assert head.split() == ["TIME", "TYPE", "STATUS", "TRIES", "DELIVERY"]
-    newest = [one["delivery_id"] for one in history(dispatch)]
-    assert [row.split()[-1] for row in rows] == [newest[1], newest[0]]
+    head, *rows = result.stdout.splitlines()
+    assert head.split() == ["TIME", "TYPE", "STATUS", "DELIVERY", "SUBJECT"]
+    newest = [delivery["delivery_id"] for delivery in history(dispatch)]
+    assert [row.split()[3] for row in rows] == [newest[1], newest[0]]
 
 
-def test_following_outlives_a_service_that_is_away(dispatch, gateway):
-    """It is asked again later; Ctrl-C ends it all the same."""
-    real, away = gateway.answer, lambda *_: (503, {"Retry-After": "7"}, "{}")
+def test_follow_continues_after_an_outage(dispatch, gateway):
+    """An unreachable service is polled again; Ctrl-C ends it with exit code 0."""
+    real, away = gateway.respond, lambda *_: (503, {"Retry-After": "7"}, "{}")
     dispatch.meanwhile = until_ctrl_c(
-        lambda: setattr(gateway, "answer", away),
-        lambda: setattr(gateway, "answer", real),
+        lambda: setattr(gateway, "respond", away),
+        lambda: setattr(gateway, "respond", real),
     )
 
-    shown = dispatch("history", "ada", "--follow")
+    result = dispatch("history", "ada", "--follow")
 
     assert dispatch.pauses == [2.0, 7.0, 8.0]
-    assert "Trying again." in shown.stderr
-    assert shown.exit_code == 0
+    assert "Trying again." in result.stderr
+    assert result.exit_code == 0
 
 
 @pytest.mark.parametrize("command", ["history", "inbox"])
-@pytest.mark.parametrize("asked_for", ["86400", "9" * 400])
-def test_following_waits_a_minute_at_most(dispatch, gateway, command, asked_for):
-    """Whatever the service asks for: somebody sits before the terminal."""
-    away = lambda *_: (503, {"Retry-After": asked_for}, "{}")  # noqa: E731 - it is an answer
-    dispatch.meanwhile = until_ctrl_c(lambda: setattr(gateway, "answer", away))
+@pytest.mark.parametrize("retry_after", ["86400", "9" * 400])
+def test_follow_waits_at_most_a_minute(dispatch, gateway, command, retry_after):
+    """A larger Retry-After is limited to 60 s."""
+    away = lambda *_: (503, {"Retry-After": retry_after}, "{}")  # noqa: E731 - a responder
+    dispatch.meanwhile = until_ctrl_c(lambda: setattr(gateway, "respond", away))
 
     dispatch(command, "ada", "--follow")
 
     assert dispatch.pauses == [2.0, 60.0]
 
 
-def test_whoever_follows_at_a_terminal_is_told_that_it_waits(dispatch):
-    """An empty screen looks like a program that hangs; a pipe needs no such word."""
+def test_follow_announces_that_it_waits(dispatch):
+    """On a terminal, --follow of an empty mailbox prints a hint; a pipe gets none."""
     dispatch.meanwhile = until_ctrl_c()
 
     seen = dispatch("inbox", "ada", "--follow", FORCE_COLOR="1", NO_COLOR="1")
     piped = dispatch("inbox", "ada", "--follow")
 
-    assert "Waiting for messages; Ctrl-C ends it." in seen.stderr
+    assert "Waiting for messages. To stop: Ctrl-C" in seen.stderr
     assert (seen.stdout, piped.output) == ("", "")
 
 
-def test_following_the_mailbox_takes_out_what_it_shows(dispatch, service):
-    """Each message once; with --ack, nobody else sees it again."""
+def test_follow_with_ack_removes_each_message(dispatch, service):
+    """Each message is shown once; with --ack it is removed from the mailbox."""
 
     def send(content):
         dispatch("send", "ada", content)
@@ -323,41 +395,41 @@ def test_following_the_mailbox_takes_out_what_it_shows(dispatch, service):
 
     dispatch.meanwhile = until_ctrl_c(lambda: send("First."), lambda: send("Second."))
 
-    shown = dispatch("inbox", "ada", "--type", "TEST", "--follow", "--ack", "-o", "json")
+    result = dispatch("inbox", "ada", "--type", "TEST", "--follow", "--ack", "-o", "json")
 
-    contents = [json.loads(line)["content"] for line in shown.stdout.splitlines()]
+    contents = [json.loads(line)["content"] for line in result.stdout.splitlines()]
     assert contents == ["First.", "Second."]
     assert mailbox(dispatch) == []
 
 
-def test_a_mailbox_is_read_once_and_only_emptied_if_asked(dispatch, service):
-    """Reading takes nothing out; --ack takes out what was shown."""
+def test_the_mailbox_is_only_emptied_with_ack(dispatch, service):
+    """Reading removes nothing; --ack removes the messages of the page."""
     for content in ("First.", "Second."):
         dispatch("send", "ada", content)
     service.deliver()
 
     box = ("inbox", "ada", "--type", "TEST", "--limit", "1", "-o", "json")
     first = [json.loads(dispatch(*box).stdout)["messages"][0]["content"] for _ in range(2)]
-    taken = json.loads(dispatch(*box, "--ack").stdout)["messages"][0]["content"]
+    acknowledged = json.loads(dispatch(*box, "--ack").stdout)["messages"][0]["content"]
 
-    assert [*first, taken] == ["First."] * 3
+    assert [*first, acknowledged] == ["First."] * 3
     assert mailbox(dispatch) == [(None, "Second.")]
 
 
 def test_retry_and_cancel(dispatch, service):
-    """One starts over what has failed, the other stops what is pending; neither does both."""
+    """A failed delivery can be retried, a pending one cancelled, and neither is both."""
     dispatch("override", "set", "ada", "TEST", "--config", "failure=permanent")
     dispatch("override", "set", "ada", "TEST", "--config", "fail_attempts=1")
     dispatch("send", "ada", "Hello")
     service.deliver()
     delivery_id = history(dispatch)[0]["delivery_id"]
 
-    not_now = dispatch("cancel", "ada", delivery_id)
+    too_late = dispatch("cancel", "ada", delivery_id)
     again = dispatch("retry", "ada", delivery_id)
     twice = dispatch("retry", "ada", delivery_id)
-    off = dispatch("cancel", "ada", delivery_id)
+    cancelled = dispatch("cancel", "ada", delivery_id)
 
-    assert [one.exit_code for one in (not_now, again, twice, off)] == [1, 0, 1, 0]
-    assert again.stdout == "Round 2 begins.\nTo watch it: dispatch history ada --follow\n"
+    assert [result.exit_code for result in (too_late, again, twice, cancelled)] == [1, 0, 1, 0]
+    assert again.stdout == "Round 2 starts.\nTo follow it: dispatch history ada --follow\n"
     assert "Conflict (409)" in twice.stderr
     assert history(dispatch)[0]["status"] == "skipped"

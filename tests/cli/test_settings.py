@@ -1,4 +1,4 @@
-"""Where the service is and who asks: environment, profiles, and what is never sent where."""
+"""The address and the credential: environment, profiles, and where a credential is sent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from dispatch_cli.failures import UsageFailure
-from dispatch_cli.settings import Settings, settle
+from dispatch_cli.settings import Settings, resolve
 from tests.cli.server import always
 
 NO_DEFAULTS = {"default_integrations": {}}
@@ -28,7 +28,7 @@ stack = "dispatcher-prod"
 
 @pytest.fixture
 def home(tmp_path):
-    """A home with two profiles."""
+    """A home directory with two profiles."""
     file = tmp_path / ".config" / "dispatch" / "config.toml"
     file.parent.mkdir(parents=True)
     file.write_text(PROFILES)
@@ -51,7 +51,7 @@ OTHER = "https://other.example.com"
         ({"DISPATCH_PROFILE": "prod"}, None, PROD),
         ({"DISPATCH_URL": OTHER, "DISPATCH_TOKEN": "t"}, "prod", PROD),
         ({"DISPATCH_TOKEN": "t"}, None, Settings(DEV.url, DEV.origin, ("token", "t"))),
-        # The profile's token was not meant for this address.
+        # The profile's token belongs to another address.
         ({"DISPATCH_URL": OTHER}, None, Settings(OTHER, "DISPATCH_URL")),
         (
             {"DISPATCH_URL": OTHER, "DISPATCH_API_KEY": "k"},
@@ -60,92 +60,92 @@ OTHER = "https://other.example.com"
         ),
     ],
 )
-def test_a_named_profile_counts_then_the_environment_then_the_default(
+def test_the_order_is_named_profile_then_environment_then_default_profile(
     home, environ, profile, settings
 ):
-    """A credential stays with the address it was written down for."""
-    assert settle({"HOME": str(home), **environ}, profile) == settings
+    """A credential is only used with the address that it was configured for."""
+    assert resolve({"HOME": str(home), **environ}, profile) == settings
 
 
-def test_without_any_configuration_it_is_the_service_on_this_machine(tmp_path):
-    """And there is nothing to say where that comes from."""
-    settings = settle({"HOME": str(tmp_path)}, None)
+def test_the_default_is_the_service_on_this_machine(tmp_path):
+    """Without configuration, the address is the default and has no origin."""
+    settings = resolve({"HOME": str(tmp_path)}, None)
 
     assert settings == Settings("http://localhost:8080", "")
     assert settings.headers == {}
 
 
-def test_profiles_are_where_xdg_says(home):
-    """A relative path there is ignored, as the specification asks."""
+def test_profiles_are_stored_in_the_xdg_directory(home):
+    """A relative XDG_CONFIG_HOME is ignored, as the specification asks."""
     moved = home / ".config"
 
-    assert settle({"HOME": "/nowhere", "XDG_CONFIG_HOME": str(moved)}, None) == DEV
-    assert settle({"HOME": str(home), "XDG_CONFIG_HOME": "relative"}, None) == DEV
+    assert resolve({"HOME": "/nowhere", "XDG_CONFIG_HOME": str(moved)}, None) == DEV
+    assert resolve({"HOME": str(home), "XDG_CONFIG_HOME": "relative"}, None) == DEV
 
 
 @pytest.mark.parametrize(
-    ("environ", "told"),
+    ("environ", "message"),
     [
-        ({"DISPATCH_URL": "ftp://x"}, "cannot be used"),
-        ({"DISPATCH_URL": "https://user:pass@x"}, "cannot be used"),  # pragma: allowlist secret
-        ({"DISPATCH_URL": "https://x?y"}, "cannot be used"),
-        ({"DISPATCH_URL": "https://[x"}, "cannot be used"),
-        ({"DISPATCH_URL": "http://example.com", "DISPATCH_TOKEN": "t"}, "others could read it"),
-        ({"DISPATCH_TOKEN": "two\nlines"}, "cannot be used"),
-        ({"DISPATCH_TOKEN": "t", "DISPATCH_API_KEY": "k"}, "a token and an API key"),
+        ({"DISPATCH_URL": "ftp://x"}, "is invalid"),
+        ({"DISPATCH_URL": "https://user:pass@x"}, "is invalid"),  # pragma: allowlist secret
+        ({"DISPATCH_URL": "https://x?y"}, "is invalid"),
+        ({"DISPATCH_URL": "https://[x"}, "is invalid"),
+        ({"DISPATCH_URL": "http://example.com", "DISPATCH_TOKEN": "t"}, "readable in transit"),
+        ({"DISPATCH_TOKEN": "two\nlines"}, "is invalid"),
+        ({"DISPATCH_TOKEN": "t", "DISPATCH_API_KEY": "k"}, "a token and an API key are set"),
         ({"DISPATCH_PROFILE": "nix"}, "no profile nix"),
     ],
 )
-def test_settings_that_cannot_be_used_are_refused_before_anything_is_sent(tmp_path, environ, told):
-    """Without quoting a credential."""
-    with pytest.raises(UsageFailure, match=told):
-        settle({"HOME": str(tmp_path), **environ}, None)
+def test_invalid_settings_are_rejected_before_a_request(tmp_path, environ, message):
+    """The error does not quote the credential."""
+    with pytest.raises(UsageFailure, match=message):
+        resolve({"HOME": str(tmp_path), **environ}, None)
 
 
 @pytest.mark.parametrize(
     ("url", "advice"),
     [
-        ("localhost:8380", "Write how it begins: http://localhost:8380"),
-        ("127.0.0.1:8380", "Write how it begins: http://127.0.0.1:8380"),
-        ("abc.example.com/prod", "Write how it begins: https://abc.example.com/prod"),
+        ("localhost:8380", "The scheme is missing: http://localhost:8380"),
+        ("127.0.0.1:8380", "The scheme is missing: http://127.0.0.1:8380"),
+        ("abc.example.com/prod", "The scheme is missing: https://abc.example.com/prod"),
         (
             "user:pass@abc.example.com",
-            "It looks like https://host/stage, without user, query or fragment.",
+            "Expected: https://host/stage, without user, query or fragment.",
         ),
     ],
 )
-def test_an_address_that_lacks_its_scheme_is_told_with_it(tmp_path, url, advice):
-    """Plain http is for this machine; what may be a password is not repeated."""
+def test_a_missing_scheme_is_completed_in_the_error(tmp_path, url, advice):
+    """The scheme is http on this machine, else https; a password is not repeated."""
     with pytest.raises(UsageFailure) as failure:
-        settle({"HOME": str(tmp_path), "DISPATCH_URL": url}, None)
+        resolve({"HOME": str(tmp_path), "DISPATCH_URL": url}, None)
 
     assert failure.value.advice == advice
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("profiles = 1", "no table"),
-        ("[profiles]\ndefault = 1", "no table"),
-        ("[profiles.default]\nurl = 1", "url is not known or no text"),
-        ("[profiles.default]\npassword = 'x'", "password is not known or no text"),
+        ("profiles = 1", "not a table"),
+        ("[profiles]\ndefault = 1", "not a table"),
+        ("[profiles.default]\nurl = 1", "url is unknown or not a string"),
+        ("[profiles.default]\npassword = 'x'", "password is unknown or not a string"),
         ("not TOML", "cannot be read"),
     ],
 )
-def test_a_file_that_cannot_be_understood_is_told(home, text, told):
-    """With its path."""
+def test_an_invalid_profile_file_is_reported(home, text, message):
+    """The error names what is wrong with the file."""
     (home / ".config/dispatch/config.toml").write_text(text)
 
-    with pytest.raises(UsageFailure, match=told):
-        settle({"HOME": str(home)}, None)
+    with pytest.raises(UsageFailure, match=message):
+        resolve({"HOME": str(home)}, None)
 
 
-def test_a_secret_that_others_can_read_is_not_used(home):
-    """As ssh does with its keys."""
+def test_a_secret_that_other_users_can_read_is_rejected(home):
+    """A profile file with a secret must only be readable by its owner."""
     (home / ".config/dispatch/config.toml").chmod(0o640)
 
-    with pytest.raises(UsageFailure, match="Others can read"):
-        settle({"HOME": str(home)}, None)
+    with pytest.raises(UsageFailure, match="Other users can read"):
+        resolve({"HOME": str(home)}, None)
 
 
 @pytest.mark.parametrize(
@@ -156,59 +156,57 @@ def test_a_secret_that_others_can_read_is_not_used(home):
     ],
 )
 def test_the_credential_is_sent_and_not_shown(alone, tmp_path, variable, header, text):
-    """Whatever ~/.netrc says about the host."""
+    """The credential of the settings is sent, not the one in ~/.netrc."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1 login me password other\n")
 
     with always(200, json.dumps(NO_DEFAULTS)) as gateway:
-        shown = alone(
+        result = alone(
             *("defaults", "-o", "json"),
             **{variable: "secret", "NETRC": str(netrc), "DISPATCH_URL": gateway.url},
         )
 
-    assert (shown.exit_code, json.loads(shown.stdout)) == (0, NO_DEFAULTS)
-    assert gateway.asked[0][2][header] == text
-    assert "secret" not in shown.output
+    assert (result.exit_code, json.loads(result.stdout)) == (0, NO_DEFAULTS)
+    assert gateway.requests[0][2][header] == text
+    assert "secret" not in result.output
 
 
-def test_who_is_not_let_in_learns_how(alone):
-    """Two cases: no credential, and one that is not accepted."""
+def test_a_401_names_the_next_step(alone):
+    """The next step depends on whether a credential was sent."""
     with always(401, json.dumps({"message": "Unauthorized"})) as gateway:
         without = alone("defaults", DISPATCH_URL=gateway.url)
         wrong = alone("defaults", DISPATCH_URL=gateway.url, DISPATCH_TOKEN="old")
 
     assert "Set DISPATCH_TOKEN or DISPATCH_API_KEY" in without.stderr
-    assert "see whether it has expired" in " ".join(wrong.stderr.split())
+    assert "is invalid or expired" in wrong.stderr
 
 
-def test_login_keeps_a_token_for_this_user_alone(alone, home):
-    """From a pipe; the other profiles and all comments stay."""
+def test_login_stores_a_token_in_a_private_file(alone, home):
+    """The token comes from a pipe; other profiles and comments are preserved."""
     words = ("--profile", "here", "--stack", "s")
 
     with always(200, json.dumps(NO_DEFAULTS)) as gateway:
-        kept = alone("login", gateway.url, *words, typed="tök\n")
+        invalid = alone("login", gateway.url, *words, typed="tök\n")
         done = alone("login", gateway.url, *words, typed="t0ken\n")
         used = alone("--profile", "here", "defaults", "-o", "json")
 
     file = home / ".config/dispatch/config.toml"
-    assert [one.exit_code for one in (kept, done, used)] == [2, 0, 0]
+    assert [result.exit_code for result in (invalid, done, used)] == [2, 0, 0]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_text().startswith(PROFILES.rstrip())
-    assert settle({"HOME": str(home)}, "here") == Settings(
+    assert resolve({"HOME": str(home)}, "here") == Settings(
         gateway.url, "profile here", ("token", "t0ken"), "s"
     )
-    assert gateway.asked[0][2]["Authorization"] == "Bearer t0ken"
-    assert done.stdout.splitlines()[-1] == (
-        "To see whether it works: dispatch --profile here defaults"
-    )
+    assert gateway.requests[0][2]["Authorization"] == "Bearer t0ken"
+    assert done.stdout.splitlines()[-1] == ("To check it: dispatch --profile here defaults")
     assert "t0ken" not in done.output
 
 
-def test_login_does_not_write_over_a_file_that_it_cannot_read(alone, home):
-    """Nobody is asked for a token that has no place."""
+def test_login_does_not_overwrite_an_unreadable_file(alone, home):
+    """An invalid profile file is reported before the token is read."""
     file = home / ".config/dispatch/config.toml"
     file.write_text("not TOML")
 
-    shown = alone("login", "https://example.com", typed="t0ken\n")
+    result = alone("login", "https://example.com", typed="t0ken\n")
 
-    assert (shown.exit_code, file.read_text()) == (2, "not TOML")
+    assert (result.exit_code, file.read_text()) == (2, "not TOML")

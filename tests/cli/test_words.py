@@ -1,4 +1,4 @@
-"""Every code and reason of the service has words, and the words are about something."""
+"""Every error code and reason of the service has words and a next step."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from dispatcher.configuration import resolution
 from tests.documents import rows
 
 
-def test_every_code_that_the_documents_name_has_words():
-    """And no other has."""
-    told = {
+def test_every_documented_error_code_has_words():
+    """The error codes are exactly those of the operator's handbook."""
+    documented = {
         code
         for cells in rows("docs/operations.md", "Error codes")
         for code in re.findall(r"`(\w+)`", cells[0])
     }
 
-    assert told - {"http_NNN"} == CODES.keys()
+    assert documented - {"http_NNN"} == CODES.keys()
 
 
 def test_every_reason_has_words():
-    """Those of the effective configuration, and of what a send skips."""
+    """The reasons are those of the effective configuration, and no_address."""
     names = {
         resolution.DISABLED_BY_DEFAULT,
         resolution.DISABLED_BY_USER,
@@ -36,70 +36,70 @@ def test_every_reason_has_words():
     assert names == REASONS.keys()
 
 
-def test_a_status_of_http_is_put_in_words():
-    """Known ones, families, and what only a newer service knows."""
+def test_every_http_status_has_words():
+    """Known statuses, other statuses, and the codes of a newer service have a meaning."""
     assert [words.code(name).meaning for name in ("http_503", "http_410", "http_418", "new")] == [
-        "the receiver is in trouble (HTTP 503)",
-        "the receiver is gone for good (HTTP 410)",
-        "the receiver refused it (HTTP 418)",
+        "the receiver has a server error (HTTP 503)",
+        "the receiver is gone permanently (HTTP 410)",
+        "the receiver rejected it (HTTP 418)",
         "new",
     ]
 
 
-def test_what_has_the_same_reason_is_told_together():
-    """A single one by its name, so that its command can be copied."""
-    off, new = words.reason("disabled_by_default"), words.reason("new")
-    asked = "To ask for it: dispatch override set ada"
+def test_integrations_with_the_same_reason_are_grouped():
+    """A group has TYPE in its command; a single integration has its name."""
+    default, new = words.reason("disabled_by_default"), words.reason("new")
+    command = "To enable it: dispatch override set ada"
 
-    told = words.together("ada", {"SMS": off, "EMAIL": new, "TOOL": off})
-    alone = words.together("ada", {"SMS": off})
+    grouped = words.grouped("ada", {"SMS": default, "EMAIL": new, "TOOL": default})
+    single = words.grouped("ada", {"SMS": default})
 
-    assert told == [
-        ("SMS, TOOL", (off.meaning, f"{asked} TYPE --enable")),
+    assert grouped == [
+        ("SMS, TOOL", (default.meaning, f"{command} TYPE --enable")),
         ("EMAIL", ("new", "")),
     ]
-    assert alone == [("SMS", (off.meaning, f"{asked} SMS --enable"))]
+    assert single == [("SMS", (default.meaning, f"{command} SMS --enable"))]
 
 
-def unused(reasons, overrides=None, *, configured=True):
-    """Return the commands that are told for integrations which are off."""
+def disabled(reasons, overrides=None, *, configured=True):
+    """Return types, meaning and command of each group of disabled integrations."""
     configuration = {"disabled_integrations": reasons, "user_overrides": overrides or {}}
     health = {"integrations": {name: {"configured": configured} for name in reasons}}
-    told = words.together("ada", words.unused(configuration, health))
-    return [(types, meaning, advice.partition(": ")[2]) for types, (meaning, advice) in told]
+    grouped = words.grouped("ada", words.disabled(configuration, health))
+    return [(types, meaning, advice.partition(": ")[2]) for types, (meaning, advice) in grouped]
 
 
 @pytest.mark.parametrize("reason", ["disabled_by_default", "disabled_by_user"])
-def test_a_webhook_without_an_address_is_switched_on_with_one(reason):
-    """The service refuses to enable it without; one that has an address keeps it."""
+def test_a_webhook_without_a_url_is_enabled_with_one(reason):
+    """The service rejects an enabled webhook without a URL; a stored URL is kept."""
     command = "dispatch override set ada WEBHOOK --enable"
 
-    fresh = unused({"WEBHOOK": reason})
-    known = unused({"WEBHOOK": reason}, {"WEBHOOK": {"config": {"url": "https://example.com"}}})
+    without_url = disabled({"WEBHOOK": reason})
+    with_url = disabled(
+        {"WEBHOOK": reason}, {"WEBHOOK": {"config": {"url": "https://example.com"}}}
+    )
 
     meaning = words.reason(reason).meaning
-    assert fresh == [("WEBHOOK", meaning, f"{command} --url https://…")]
-    assert known == [("WEBHOOK", meaning, command)]
+    assert without_url == [("WEBHOOK", meaning, f"{command} --url https://…")]
+    assert with_url == [("WEBHOOK", meaning, command)]
 
 
-def test_what_nobody_configured_is_told_so_whatever_its_default():
-    """No user can switch it on; an opt-out is the user's own and stays one."""
+def test_not_configured_precedes_disabled_by_default():
+    """No user can enable an integration that is not configured; an opt-out stays an opt-out."""
     reasons = {"SMS": "disabled_by_default", "EMAIL": "not_configured", "SLACK": "disabled_by_user"}
 
-    told = unused(reasons, configured=False)
-
-    assert told == [
-        ("SMS, EMAIL", "not configured on this system", ""),
+    assert disabled(reasons, configured=False) == [
+        ("SMS, EMAIL", "not configured on this system", "docs/integrations.md"),
         ("SLACK", "the user has opted out", "dispatch override set ada SLACK --enable"),
     ]
 
 
 @pytest.mark.parametrize(
     ("configured", "meaning"),
-    [(False, "not configured on this system"), (True, "off unless a user asks for it")],
+    [(False, "not configured on this system"), (True, "disabled by default")],
 )
-def test_a_skipped_integration_is_told_as_the_configuration_tells_it(configured, meaning):
-    """One reason, wherever it is asked for."""
+def test_a_skipped_integration_has_the_words_of_the_configuration(configured, meaning):
+    """A skip reason and a configuration reason have the same words."""
     health = {"integrations": {"SMS": {"configured": configured}}}
 
     assert words.skipped("disabled_by_default", "SMS", health).meaning == meaning
@@ -109,8 +109,10 @@ def test_a_skipped_integration_is_told_as_the_configuration_tells_it(configured,
     ("integration_type", "address"),
     [("WEBHOOK", "--url https://…"), ("EMAIL", "--config email_address=…")],
 )
-def test_a_wrong_address_is_corrected_by_a_whole_command(integration_type, address):
-    """With the option that takes it."""
+def test_the_address_is_corrected_by_a_complete_command(integration_type, address):
+    """The command has the option that sets the address of this type."""
     advice = words.code("invalid_address").about("ada", integration_type).advice
 
-    assert advice == f"Correct the address: dispatch override set ada {integration_type} {address}"
+    assert (
+        advice == f"To correct the address: dispatch override set ada {integration_type} {address}"
+    )

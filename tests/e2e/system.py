@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
-from boto3.dynamodb.conditions import Key
 
+from dispatcher.adapters.dynamodb import DeliveryTable
+from dispatcher.delivery.rows import MESSAGE, message_id_of, place_of
 from tools.local_cloud import ALIAS
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     import boto3
 
+    from dispatcher.delivery.rows import Delivery, MailboxRow, MessageRow, RequestRow
     from tests.e2e.fake_servers import ApiSession
 
 Value = TypeVar("Value")
@@ -62,6 +66,9 @@ class System:
         dynamodb = aws.resource("dynamodb", endpoint_url=stack["endpoint_url"])
         self.overrides = dynamodb.Table(stack["OverridesTableName"])
         self.deliveries = dynamodb.Table(stack["DeliveriesTableName"])
+        self.table = DeliveryTable(
+            aws.client("dynamodb"), stack["DeliveriesTableName"], stack["OverridesTableName"]
+        )
 
     # Through the API ------------------------------------------------------------------------------
 
@@ -80,7 +87,7 @@ class System:
         return answered(self.api.post(f"/api/v1/users/{user}/deliveries", json=message), 202)
 
     def sent(self, user: str, **body: object) -> str:
-        """Send a message that makes one delivery, and return its id."""
+        """Send a message that makes one delivery, and return its ID."""
         (delivery,) = self.send(user, **body)["deliveries"]
         return str(delivery["delivery_id"])
 
@@ -91,6 +98,10 @@ class System:
     def history(self, user: str, **params: object) -> dict[str, Any]:
         """Return a page of the user's deliveries."""
         return answered(self.api.get(f"/api/v1/users/{user}/deliveries", params=params), 200)
+
+    def request(self, user: str, request_id: str) -> dict[str, Any]:
+        """Return a request with its deliveries."""
+        return answered(self.api.get(f"/api/v1/users/{user}/requests/{request_id}"), 200)
 
     def ended(self, user: str, delivery_id: str, *, patience: float = PATIENCE) -> dict[str, Any]:
         """Wait until a delivery has ended, and return it."""
@@ -103,23 +114,29 @@ class System:
 
     # Behind the API -------------------------------------------------------------------------------
 
-    def rows(self, user: str, prefix: str) -> list[dict[str, Any]]:
-        """Return the user's rows in the deliveries table, in key order."""
-        condition = Key("user_id").eq(user) & Key("sk").begins_with(prefix)
-        rows: list[dict[str, Any]] = self.deliveries.query(
-            KeyConditionExpression=condition, ConsistentRead=True
-        )["Items"]
-        return rows
-
-    def mailbox(self, user: str) -> list[dict[str, Any]]:
+    def mailbox(self, user: str) -> tuple[MailboxRow, ...]:
         """Return what TEST delivered to the user."""
-        return self.rows(user, "MAILBOX#TEST#")
+        return self.table.mailbox(user, "TEST", limit=200, after=None, now=time.time()).rows
 
-    def row(self, user: str, delivery_id: str) -> dict[str, Any]:
-        """Return a delivery as it is stored."""
-        key = {"user_id": user, "sk": f"DELIVERY#{delivery_id}"}
-        row: dict[str, Any] = self.deliveries.get_item(Key=key, ConsistentRead=True)["Item"]
+    def message_row(self, user: str, delivery_id: str) -> MessageRow:
+        """Return the row of a delivery's message."""
+        row = self.table.message(user, message_id_of(delivery_id))
+        assert row is not None, f"the message of {delivery_id} is not stored"
         return row
+
+    def request_row(self, user: str, request_id: str) -> RequestRow:
+        """Return the row of a request."""
+        row = self.table.request(user, request_id)
+        assert row is not None, f"the request {request_id} is not stored"
+        return row
+
+    def stored(self, user: str, delivery_id: str) -> Delivery:
+        """Return a delivery as its message row holds it."""
+        return self.message_row(user, delivery_id).deliveries[place_of(delivery_id)]
+
+    def lose_message(self, user: str, message_id: str) -> None:
+        """Delete a message row: the call that accepted its request died before the commit."""
+        self.deliveries.delete_item(Key={"user_id": user, "sk": MESSAGE + message_id})
 
     def override_row(self, user: str) -> dict[str, Any] | None:
         """Return the user's row in the overrides table."""
@@ -171,21 +188,28 @@ class System:
         self.sqs.send_message(QueueUrl=self.stack[f"{queue}QueueUrl"], MessageBody=text)
 
     def hasten(self, user: str, delivery_id: str, **changes: object) -> None:
-        """Let time pass for one delivery: it is due, its lease is over, the sweeper looks at it.
+        """Let time pass for one delivery: it is due, its lease is over, the sweeper reads its row.
 
-        `changes` are written along with that.
+        ``changes`` of the message row are written with that.
         """
-        past = {"due_at": 1, "sweep_at": 1}
-        if "owner" in self.row(user, delivery_id):
-            past["lease_until"] = 1
-        new = past | changes
-        self.deliveries.update_item(
-            Key={"user_id": user, "sk": f"DELIVERY#{delivery_id}"},
-            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in new),
-            ConditionExpression="attribute_exists(sweep_at)",
-            ExpressionAttributeNames={f"#{name}": name for name in new},
-            ExpressionAttributeValues={f":{name}": value for name, value in new.items()},
-        )
+        place = place_of(delivery_id)
+
+        def write() -> bool:
+            row = self.message_row(user, delivery_id)
+            assert row.sweep_at is not None, f"{delivery_id} needs no sweeper"
+            due = replace(row.deliveries[place], due_at=1.0)
+            hastened = replace(
+                row,
+                rev=secrets.token_bytes(8),
+                sweep_at=1.0,
+                lease_until=None if row.lease_until is None else 1.0,
+                deliveries=(*row.deliveries[:place], due, *row.deliveries[place + 1 :]),
+                **changes,
+            )
+            stored = self.table.write(hastened, on=row.rev)
+            return stored is not None and stored.rev == hastened.rev
+
+        until(write)
 
     def sweep(self) -> dict[str, Any]:
         """Run the sweeper now instead of waiting for its minute."""
@@ -207,6 +231,18 @@ class System:
         """Return the environment of a function."""
         found = self._lambda.get_function_configuration(FunctionName=self.ids[function])
         return found["Environment"]["Variables"]
+
+
+def doorbell(user: str, delivery_id: str, request_id: str) -> dict[str, object]:
+    """Return a doorbell of a delivery's message; it is due long since."""
+    return {
+        "v": 2,
+        "kind": "message",
+        "user_id": user,
+        "message_id": message_id_of(delivery_id),
+        "request_id": request_id,
+        "due_at": 1,
+    }
 
 
 def answered(response: requests.Response, status: int) -> Any:

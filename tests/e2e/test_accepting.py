@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.e2e.system import answered, seconds, until
+from tests.e2e.system import answered, doorbell, seconds, until
 
 ALL_OTHERS = [
     {"integration_type": "SLACK", "reason": "not_configured"},
@@ -49,9 +50,21 @@ def test_answer_names_every_integration(api, system, user):
         ],
         "skipped": ALL_OTHERS,
     }
-    found = f"/api/v1/users/{user}/{response.headers['Location']}"
-    listed = answered(api.get(found), 200)["deliveries"]
-    assert [one["delivery_id"] for one in listed] == [delivery["delivery_id"]]
+    request = answered(api.get(f"/api/v1/users/{user}/{response.headers['Location']}"), 200)
+    assert request["request_id"] == request_id
+    assert request["skipped"] == ALL_OTHERS
+    assert [one["delivery_id"] for one in request["deliveries"]] == [delivery["delivery_id"]]
+
+
+@pytest.mark.parametrize("request_id", ["a/b?c#d", "a%2Fb", "100%"])
+def test_a_request_is_found_under_any_id(api, user, request_id):
+    """The Location of a send leads to the request, however its ID has to be encoded."""
+    path = f"/api/v1/users/{user}/deliveries"
+    sent = api.post(path, json={"content": "Hello", "request_id": request_id})
+
+    request = answered(api.get(f"/api/v1/users/{user}/{sent.headers['Location']}"), 200)
+
+    assert request["request_id"] == request_id
 
 
 def test_integration_types_restrict_the_send(system, receiver, user):
@@ -63,7 +76,7 @@ def test_integration_types_restrict_the_send(system, receiver, user):
     assert [one["integration_type"] for one in answer["deliveries"]] == ["WEBHOOK"]
     assert answer["skipped"] == [{"integration_type": "SMS", "reason": "disabled_by_default"}]
     system.ended(user, answer["deliveries"][0]["delivery_id"])
-    assert system.mailbox(user) == []
+    assert system.mailbox(user) == ()
 
 
 def test_nothing_enabled(system, user):
@@ -150,7 +163,7 @@ def test_header_is_another_way_to_give_the_request_id(api, user):
 
 
 def test_fifty_equal_requests_at_once(api, system, user):
-    """Fifty equal requests are one: one set of ids, fifty equal answers, one delivery."""
+    """Fifty equal requests are one: one set of IDs, fifty equal responses, one delivery."""
     path = f"/api/v1/users/{user}/deliveries"
     body = {"content": "Hello", "request_id": "r-1"}
 
@@ -164,6 +177,29 @@ def test_fifty_equal_requests_at_once(api, system, user):
     (delivery,) = answers[0].json()["deliveries"]
     assert system.ended(user, delivery["delivery_id"])["attempts"] == 1
     assert len(system.history(user)["deliveries"]) == 1
+    assert len(system.mailbox(user)) == 1
+
+
+def test_a_request_without_its_message_is_completed(api, system, user):
+    """A repeat completes a request whose first call died before it stored the message."""
+    path = f"/api/v1/users/{user}/deliveries"
+    body = {"content": "Hello", "request_id": "r-1", "deliver_at": ahead(minutes=5)}
+    first = answered(api.post(path, json=body), 202)
+    (delivery,) = first["deliveries"]
+    accepted = system.message_row(user, delivery["delivery_id"])
+    system.lose_message(user, accepted.message_id)
+    unknown = api.get(f"{path}/{delivery['delivery_id']}")
+
+    again = api.post(path, json=body)
+
+    assert unknown.status_code == 404
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert answered(again, 202) == first
+    completed = system.message_row(user, delivery["delivery_id"])
+    assert completed == replace(accepted, rev=completed.rev)
+    system.hasten(user, delivery["delivery_id"])
+    system.sweep()
+    assert system.ended(user, delivery["delivery_id"])["status"] == "success"
     assert len(system.mailbox(user)) == 1
 
 
@@ -198,7 +234,7 @@ def test_deliver_at_in_the_past_is_now(system, user):
 
 
 def test_message_expires_before_its_retry(system, user):
-    """A delivery whose next try would come too late fails as expired, without a ticket."""
+    """A delivery whose next attempt would be too late fails as expired, without a dead letter."""
     system.override(user, "TEST", retry_delay_seconds=600, config={"failure": "transient"})
 
     ended = system.ended(user, system.sent(user, expires_at=ahead(minutes=5)))
@@ -208,33 +244,33 @@ def test_message_expires_before_its_retry(system, user):
 
 
 def test_message_expires_before_it_is_sent(system, user):
-    """A message that nobody came to send in time is not sent."""
+    """A message that is due only after ``expires_at`` is not sent."""
     delivery_id = system.sent(user, deliver_at=ahead(minutes=5), expires_at=ahead(minutes=6))
 
-    system.hasten(user, delivery_id, expires_at=int(time.time()) - 1)
+    system.hasten(user, delivery_id, expires_at=time.time() - 1)
     system.sweep()
 
     ended = system.ended(user, delivery_id)
     assert (ended["status"], ended["error_code"], ended["attempts"]) == ("failed", "expired", 0)
-    assert system.mailbox(user) == []
+    assert system.mailbox(user) == ()
 
 
 # Cancelling ---------------------------------------------------------------------------------------
 
 
 def test_cancel(api, system, user):
-    """A delivery that nobody has begun can be called off, twice with the same answer."""
-    accepted = system.send(user, deliver_at=ahead(minutes=5), request_id="r-1")
-    path = f"/api/v1/users/{user}/deliveries/{accepted['deliveries'][0]['delivery_id']}"
+    """A pending delivery can be cancelled; a second cancel gets the same response."""
+    delivery_id = system.sent(user, deliver_at=ahead(minutes=5), request_id="r-1")
+    path = f"/api/v1/users/{user}/deliveries/{delivery_id}"
 
     first = answered(api.delete(path), 200)
     again = answered(api.delete(path), 200)
-    system.ring("Delivery", {"v": 1, "kind": "request", "user_id": user, "request_id": "r-1"})
+    system.ring("Delivery", doorbell(user, delivery_id, "r-1"))
 
     assert (first["status"], first["error_code"]) == ("skipped", "cancelled")
     until(lambda: not system.waiting("Delivery", user))
     assert first == again == answered(api.get(path), 200)
-    assert system.mailbox(user) == []
+    assert system.mailbox(user) == ()
 
 
 def test_cancel_too_late(api, system, user):
@@ -261,11 +297,11 @@ def test_first_success_stops_at_the_first(system, receiver, user):
     assert (webhook["integration_type"], webhook["status"]) == ("WEBHOOK", "success")
     assert (test["status"], test["error_code"]) == ("skipped", "first_success")
     assert len(receiver.arrivals) == 1
-    assert system.mailbox(user) == []
+    assert system.mailbox(user) == ()
 
 
 def test_first_success_goes_on_after_a_failure(system, receiver, user):
-    """The next integration has its turn once the one before it has failed for good."""
+    """The next integration is attempted once the one before it has finally failed."""
     receiver.script = [(500, {}), (500, {})]
     system.override(
         user, "WEBHOOK", retry_count=1, retry_delay_seconds=1, config={"url": receiver.url}
@@ -280,7 +316,7 @@ def test_first_success_goes_on_after_a_failure(system, receiver, user):
 
 
 def test_first_success_goes_on_after_a_cancel(api, system, receiver, user):
-    """Calling off the first one lets the next one go, and no sooner than the message may."""
+    """Cancelling the first delivery frees the next one, which is not attempted before its time."""
     system.override(user, "WEBHOOK", config={"url": receiver.url})
     deliver_at = ahead(minutes=10)
     answer = system.send(user, mode="first_success", deliver_at=deliver_at)

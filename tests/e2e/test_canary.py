@@ -119,7 +119,7 @@ def test_no_secret_is_anywhere(  # noqa: PLR0915 - one narrator, searched once a
     ask("POST", f"/deliveries/{failed['delivery_id']}/retry", 202)
     until(lambda: len(receiver.arrivals) == 4)
     again = until(lambda: _failed(system, user, failed["delivery_id"], rounds=2))
-    system.ring("Delivery", {"v": 1, "kind": "ticket", "user_id": user,
+    system.ring("Delivery", {"v": 2, "kind": "redrive", "user_id": user,
                              "delivery_id": again["delivery_id"], "round": 3})  # fmt: skip
     until(lambda: len(receiver.arrivals) == 5)
     ask("GET", f"/deliveries/{failed['delivery_id']}", 200)

@@ -43,8 +43,8 @@ def dispatch(stack, tmp_path):
     return run
 
 
-def test_from_a_message_that_fails_to_one_that_arrives(dispatch, receiver, user):
-    """Send and wait, ask the doctor, mend the cause, retry, and see it delivered."""
+def test_a_failed_delivery_is_diagnosed_and_retried(dispatch, receiver, user):
+    """The doctor names the command that retries a failed delivery, which then succeeds."""
     receiver.script = [(404, {})]
     url = ("--url", receiver.url, "--header", "X-Team: blue")
     dispatch("override", "set", user, "WEBHOOK", *url, "--retry-count", "0")
@@ -58,31 +58,32 @@ def test_from_a_message_that_fails_to_one_that_arrives(dispatch, receiver, user)
     assert (failed["status"], failed["error_code"]) == ("failed", "http_404")
     assert "WEBHOOK failed" in page
     assert f"dispatch retry {user} {failed['delivery_id']}" in page
-    shown = ("history", user, failed["delivery_id"], "-o", "json")
-    until(lambda: json.loads(dispatch(*shown))["status"] == "success")
+    history = ("history", user, failed["delivery_id"], "-o", "json")
+    until(lambda: json.loads(dispatch(*history))["status"] == "success")
 
 
 @pytest.mark.parametrize("where", ["stack", "file"])
-def test_dead_letters_are_listed_started_over_and_thrown_away(dispatch, cloud, user, where):
-    """By hand, for the local cloud knows no message move tasks."""
-    place = {
+def test_dead_letters_are_listed_redriven_and_purged(dispatch, cloud, user, where):
+    """Without move tasks, which the local cloud lacks, dead letters are moved one by one."""
+    queues = {
         "stack": ("--stack", STACK),
         "file": ("--stack-file", str(cloud.stack_file)),
     }[where]
-    dispatch("dead-letters", "purge", *place, "--yes")
+    dispatch("dead-letters", "purge", *queues, "--yes")
     failing = ("--config", "failure=permanent", "--config", "fail_attempts=1")
     dispatch("override", "set", user, "TEST", *failing)
     dispatch("send", user, "Hello", "--wait", code=1)
 
     def listed():
-        shown = json.loads(dispatch("dead-letters", "list", *place, "-o", "json"))["tickets"]
-        return [one["redrive"] for one in shown if one["user_id"] == user]
+        response = json.loads(dispatch("dead-letters", "list", *queues, "-o", "json"))
+        letters = response["dead_letters"]
+        return [letter["redrive"] for letter in letters if letter["user_id"] == user]
 
-    until(lambda: listed() == ["starts over"])
+    until(lambda: listed() == ["new round"])
     dispatch("override", "reset", user, "--yes")
-    moved = json.loads(dispatch("dead-letters", "redrive", *place, "-o", "json"))
+    response = json.loads(dispatch("dead-letters", "redrive", *queues, "-o", "json"))
 
-    assert moved == {"redriven": 1}
+    assert response == {"redriven": 1}
     history = ("history", user, "-o", "json")
     until(lambda: json.loads(dispatch(*history))["deliveries"][0]["status"] == "success")
     assert listed() == []

@@ -116,7 +116,7 @@ def test_opt_out_after_the_accept(api, system, user):
 
     ended = system.ended(user, delivery_id)
     assert (ended["status"], ended["error_code"]) == ("skipped", "disabled_by_user")
-    assert system.mailbox(user) == []
+    assert system.mailbox(user) == ()
 
 
 def test_reading_and_sending_store_no_override(api, system, user):

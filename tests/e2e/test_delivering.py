@@ -1,4 +1,4 @@
-"""What happens to a message: order, retries, final failures, fresh rounds, rehearsals."""
+"""What happens to a message: order, retries, final failures, new rounds, rehearsals."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def outcomes(delivery):
     return [(one["round"], one["number"], one["outcome"]) for one in delivery["attempt_log"]]
 
 
-def tickets(system, delivery_id):
-    """Return the bodies of the dead-letter tickets of a delivery."""
+def dead_letters(system, delivery_id):
+    """Return the bodies of a delivery's dead letters."""
     bodies = [json.loads(message["Body"]) for message in system.messages("DeadLetter")]
-    return [body for body in bodies if body["delivery_id"] == delivery_id]
+    return [body for body in bodies if body.get("delivery_id") == delivery_id]
 
 
 # Order --------------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ def test_message_is_the_same_everywhere(system, receiver, user):
         "timestamp": webhook["created_at"],
         "data": {"delivery_id": webhook["delivery_id"], **data},
     }
-    assert {name: kept[name] for name in data} == data
+    assert {name: getattr(kept, name) for name in data} == data
 
 
 # Retries ------------------------------------------------------------------------------------------
@@ -141,9 +141,15 @@ def test_budget_of_attempts(system, receiver, user, retry_count):
     assert (ended["attempts"], ended["max_attempts"]) == (attempts, attempts)
     assert outcomes(ended) == [(1, number, "retry") for number in range(1, attempts + 1)]
     assert len(receiver.arrivals) == attempts
-    until(lambda: "ticket_owed" not in system.row(user, delivery_id))
-    ticket = {"v": 1, "kind": "ticket", "user_id": user, "delivery_id": delivery_id, "round": 2}
-    assert tickets(system, delivery_id) == [ticket]
+    until(lambda: not system.stored(user, delivery_id).dead_letter_owed)
+    dead_letter = {
+        "v": 2,
+        "kind": "redrive",
+        "user_id": user,
+        "delivery_id": delivery_id,
+        "round": 2,
+    }
+    assert dead_letters(system, delivery_id) == [dead_letter]
 
 
 def test_permanent_failure_is_not_retried(system, receiver, user):
@@ -172,30 +178,30 @@ def test_gone_receiver_disables_the_override(api, system, receiver, user):
     assert "WEBHOOK" in system.effective(user)["effective_configs"]
 
 
-# Fresh rounds -------------------------------------------------------------------------------------
+# New rounds ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def failed(system, receiver, user):
-    """Return a user and the id of a delivery that has failed for good, its ticket sent."""
+    """Return a user and the ID of a delivery that finally failed, its dead letter sent."""
     receiver.script = [(500, {})]
     system.override(
         user, "WEBHOOK", retry_count=0, retry_delay_seconds=1, config={"url": receiver.url}
     )
     delivery_id = system.sent(user, integration_types=["WEBHOOK"])
     system.ended(user, delivery_id)
-    until(lambda: "ticket_owed" not in system.row(user, delivery_id))
+    until(lambda: not system.stored(user, delivery_id).dead_letter_owed)
     return user, delivery_id
 
 
 def redrive(system, delivery_id):
-    """Move a delivery's tickets to the delivery queue, as the console's redrive does.
+    """Move a delivery's dead letters to DeliveryQueue, as the console's redrive does.
 
-    The local cloud has no StartMessageMoveTask. Return how many there were.
+    The local cloud has no StartMessageMoveTask. Returns the number of moved messages.
     """
     source, target = (system.stack[f"{name}QueueUrl"] for name in ("DeadLetter", "Delivery"))
     moved = 0
-    while tickets(system, delivery_id):
+    while dead_letters(system, delivery_id):
         found = system.sqs.receive_message(
             QueueUrl=source, MaxNumberOfMessages=10, VisibilityTimeout=1
         )
@@ -209,20 +215,20 @@ def redrive(system, delivery_id):
 
 @pytest.mark.parametrize(
     "ways",
-    [("retry",), ("redrive",), ("redrive", "retry"), ("retry", "redrive", "ticket", "retry")],
+    [("retry",), ("redrive",), ("redrive", "retry"), ("retry", "redrive", "repeat", "retry")],
 )
-def test_fresh_round(api, system, receiver, failed, ways):
-    """A retry, a redriven ticket, or both, twice, give a failed delivery exactly one fresh round.
+def test_new_round(api, system, receiver, failed, ways):
+    """A retry, a redriven dead letter, or both, twice, open exactly one round of a failed delivery.
 
-    A ticket that comes a second time is one that SQS delivered twice.
+    SQS may deliver a dead letter twice.
     """
     user, delivery_id = failed
-    (ticket,) = tickets(system, delivery_id)
+    (dead_letter,) = dead_letters(system, delivery_id)
     path = f"/api/v1/users/{user}/deliveries/{delivery_id}/retry"
     does = {
         "retry": lambda: api.post(path),
         "redrive": lambda: redrive(system, delivery_id),
-        "ticket": lambda: system.ring("Delivery", ticket),
+        "repeat": lambda: system.ring("Delivery", dead_letter),
     }
 
     came = [does[way]() for way in ways]
@@ -235,19 +241,22 @@ def test_fresh_round(api, system, receiver, failed, ways):
     assert outcomes(ended) == [(1, 1, "retry"), (2, 1, "delivered")]
     assert (ended["round"], ended["attempts"], ended["error_code"]) == (2, 1, None)
     if ways[0] == "retry":
-        told = {"delivery_id": delivery_id, "round": 2, "status": "pending"}
-        assert answered(came[0], 202) == told
-    assert came[ways.index("redrive")] == 1 if "redrive" in ways else tickets(system, delivery_id)
-    # Whoever comes later finds nothing to do.
-    system.ring("Delivery", ticket)
+        opened = {"delivery_id": delivery_id, "round": 2, "status": "pending"}
+        assert answered(came[0], 202) == opened
+    if "redrive" in ways:
+        assert came[ways.index("redrive")] == 1
+    else:
+        assert dead_letters(system, delivery_id) == [dead_letter]
+    # A later dead letter or retry finds nothing to do.
+    system.ring("Delivery", dead_letter)
     assert api.post(path).status_code == 409
     until(lambda: not system.waiting("Delivery", user))
     assert system.delivery(user, delivery_id) == ended
     assert [one.headers["webhook-id"] for one in receiver.arrivals] == [delivery_id] * 2
 
 
-def test_each_round_leaves_its_own_ticket(system, receiver, failed):
-    """Redriven twice, what goes on failing has three rounds, and a ticket for a fourth."""
+def test_each_failed_round_has_its_own_dead_letter(system, receiver, failed):
+    """A delivery that fails again after two redrives has three rounds, and a dead letter for 4."""
     user, delivery_id = failed
     receiver.script = [(500, {})] * 9
 
@@ -255,7 +264,7 @@ def test_each_round_leaves_its_own_ticket(system, receiver, failed):
         redrive(system, delivery_id)
         until(
             lambda number=number: (
-                [one["round"] for one in tickets(system, delivery_id)] == [number + 1]
+                [one["round"] for one in dead_letters(system, delivery_id)] == [number + 1]
             )
         )
 
@@ -306,11 +315,11 @@ def test_rehearsal_of_a_permanent_failure(system, user):
 
     assert (ended["status"], ended["error_code"]) == ("failed", "rehearsed_failure")
     assert outcomes(ended) == [(1, 1, "permanent")]
-    assert system.mailbox(user) == []
+    assert system.mailbox(user) == ()
 
 
-def test_rehearsal_of_a_slow_peer(system, user):
-    """TEST takes its time where it is asked to, and the log shows it."""
+def test_rehearsal_of_a_slow_receiver(system, user):
+    """TEST waits for ``latency_ms``, and the attempt log shows it."""
     system.override(user, "TEST", config={"latency_ms": 700})
 
     ended = system.ended(user, system.sent(user))
@@ -324,14 +333,14 @@ def test_rehearsal_of_a_crash(system, user):
     """A worker that dies between claim and record costs nothing but its lease."""
     system.override(user, "TEST", config={"fail_attempts": 1, "failure": "crash"})
     delivery_id = system.sent(user)
-    until(lambda: system.row(user, delivery_id).get("owner"))
+    until(lambda: system.message_row(user, delivery_id).owner)
 
     system.hasten(user, delivery_id)
     system.sweep()
 
     ended = system.ended(user, delivery_id)
     assert ended["status"] == "success"
-    # The lost try is in the log, and forgiven: it uses up none of the two attempts.
+    # The lost attempt is in the log, and forgiven: it uses up none of the two attempts.
     assert outcomes(ended) == [(1, 1, "unknown"), (1, 2, "delivered")]
     assert (ended["attempts"], ended["max_attempts"]) == (1, 2)
     assert len(system.mailbox(user)) == 1

@@ -27,7 +27,7 @@ def test_the_page_arrives_whole(api):
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert page.headers["Content-Security-Policy"].count("sha256-") == 3
     assert page.text.startswith("<!DOCTYPE html>")
-    assert page.text.endswith("</html>")
+    assert page.text.endswith("</html>\n")
 
 
 def test_the_page_may_try_everything_out(api, user):

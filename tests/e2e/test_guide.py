@@ -170,6 +170,7 @@ def test_delivery_history(api, system, user):
         "delivery_id": delivery_id,
         "request_id": "r-1",
         "session_id": "s-1",
+        "subject": None,
         "user_id": user,
         "integration_type": "TEST",
         "status": "success",

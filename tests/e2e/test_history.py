@@ -3,56 +3,110 @@
 from __future__ import annotations
 
 import uuid
-from decimal import Decimal
 
 import pytest
 
+from dispatcher.delivery.rows import (
+    Delivery,
+    MessageRow,
+    PlannedDelivery,
+    RequestRow,
+)
+from dispatcher.delivery.rows import delivery_id as id_at
+from dispatcher.integrations.integration import Recipient
 from tests.e2e.system import answered
 
 COUNT = 120
 FIRST = 1_700_000_000
+TYPES = ("TEST", "WEBHOOK")
 STATUSES = ("success", "failed", "skipped")
 
 
-def delivery_id(number: int) -> str:
-    """Return an id of version 7 whose order is that of the numbers."""
+def message_id(number: int) -> str:
+    """Return a message ID whose order is that of the numbers."""
     moment = (FIRST + number) * 1000
-    return str(uuid.UUID(int=(moment << 80) | (0x7 << 76) | (0b10 << 62) | number))
+    return str(uuid.UUID(int=(moment << 80) | (0x7 << 76) | (0b10 << 62) | (number << 8)))
+
+
+def delivery_id(number: int) -> str:
+    """Return the ID of one of all deliveries: each message has two."""
+    return id_at(message_id(number // 2), number % 2)
+
+
+def message_row(user: str, number: int) -> MessageRow:
+    """Return a message whose deliveries have ended."""
+    return MessageRow(
+        user_id=user,
+        message_id=message_id(number),
+        rev=b"revision",
+        request_id=f"r-{number}",
+        session_id=None,
+        subject=None,
+        mode="all",
+        forced=False,
+        created_at=FIRST + number + 0.125,
+        expires_at=None,
+        keep_until=FIRST,
+        deliveries=tuple(
+            Delivery(
+                type=name,
+                status=STATUSES[(2 * number + place) % 3],
+                priority=5,
+                max_attempts=2,
+                retry_delay_seconds=10,
+                due_at=FIRST + number,
+            )
+            for place, name in enumerate(TYPES)
+        ),
+    )
+
+
+def request_row(message: MessageRow) -> RequestRow:
+    """Return the request that a message belongs to."""
+    return RequestRow(
+        user_id=message.user_id,
+        request_id=message.request_id,
+        message_id=message.message_id,
+        fingerprint=b"fingerprint",
+        ttl=4_000_000_000,
+        subject=message.subject,
+        content="Hello",
+        agent_id=None,
+        session_id=message.session_id,
+        recipient=Recipient(),
+        mode=message.mode,
+        forced=message.forced,
+        created_at=message.created_at,
+        due_at=message.created_at,
+        expires_at=message.expires_at,
+        deliveries=tuple(
+            PlannedDelivery(
+                type=one.type,
+                priority=one.priority,
+                max_attempts=one.max_attempts,
+                retry_delay_seconds=one.retry_delay_seconds,
+            )
+            for one in message.deliveries
+        ),
+        skipped=(),
+    )
 
 
 @pytest.fixture(scope="module")
 def past(system):
-    """Return a user with more deliveries than one page holds, and their ids, newest first."""
+    """Return a user with more deliveries than one page holds, and their IDs, newest first."""
     user = f"user-{uuid.uuid4().hex[:12]}"
-    with system.deliveries.batch_writer() as batch:
-        for number in range(COUNT):
-            batch.put_item(
-                Item={
-                    "user_id": user,
-                    "sk": f"DELIVERY#{delivery_id(number)}",
-                    "delivery_id": delivery_id(number),
-                    "request_id": f"r-{number // 2}",
-                    "integration_type": ("TEST", "WEBHOOK")[number % 2],
-                    "status": STATUSES[number % 3],
-                    "priority": 5,
-                    "max_attempts": 2,
-                    "retry_delay_seconds": 10,
-                    "created_at": Decimal(f"{FIRST + number}.125"),
-                    "due_at": FIRST + number,
-                    "fingerprint": "0" * 64,
-                    "tries": 0,
-                    "unknown": 0,
-                    "attempts": 0,
-                }
-            )
-        # Neighbours in the table that no page may show.
-        batch.put_item(Item={"user_id": user, "sk": "REQUEST#r-1"})
-        batch.put_item(Item={"user_id": user, "sk": "MAILBOX#TEST#1"})
+    for number in range(COUNT // 2):
+        message = message_row(user, number)
+        # The requests are neighbors in the table that no page may show.
+        system.table.put_request(request_row(message), now=message.created_at)
+        system.table.create(message)
+    system.deliveries.put_item(Item={"user_id": user, "sk": "MAILBOX#TEST#1"})
     return user, [delivery_id(number) for number in reversed(range(COUNT))]
 
 
 def ids(page):
-    """Return the ids of a page in its order."""
+    """Return the IDs of a page in its order."""
     return [one["delivery_id"] for one in page["deliveries"]]
 
 
@@ -98,7 +152,7 @@ def test_pages_by_cursor(system, past):
 
 
 def test_offset_behind_the_end(system, past):
-    """Behind the end there is nothing, and no error."""
+    """A page behind the end is empty."""
     user, _ = past
 
     page = system.history(user, offset=120)
@@ -112,6 +166,7 @@ def test_offset_behind_the_end(system, past):
         ({"status": "failed"}, lambda number: number % 3 == 1),
         ({"integration_type": "webhook"}, lambda number: number % 2 == 1),
         ({"request_id": "r-7"}, lambda number: number // 2 == 7),
+        ({"request_id": "r-7", "status": "success"}, lambda number: number == 15),
         (
             {"status": "success", "integration_type": "TEST"},
             lambda number: number % 3 == 0 and number % 2 == 0,
@@ -119,7 +174,7 @@ def test_offset_behind_the_end(system, past):
     ],
 )
 def test_filters(system, past, filters, chosen):
-    """A filtered listing shows what matches and nothing else, however short its pages are."""
+    """A filtered listing holds exactly the matching deliveries, however short its pages are."""
     user, _ = past
 
     seen, cursor = [], None
@@ -132,13 +187,32 @@ def test_filters(system, past, filters, chosen):
     assert seen == [delivery_id(number) for number in reversed(range(COUNT)) if chosen(number)]
 
 
-def test_cursor_of_another_user(api, system, past, user):
-    """A cursor serves the user for whom it was given out, and nobody else."""
+def test_a_cursor_is_a_delivery_id(system, past):
+    """The deliveries after any one of them are listed by its ID, and `next_cursor` is the last."""
+    user, expected = past
+
+    page = system.history(user, limit=10, cursor=expected[6])
+
+    assert ids(page) == expected[7:17]
+    assert page["next_cursor"] == expected[16]
+
+
+def test_a_cursor_of_another_user(system, past, user):
+    """A cursor of another user's history shows nothing of that history."""
     cursor = system.history(past[0])["next_cursor"]
+    own = system.sent(user)
 
-    refused = api.get(f"/api/v1/users/{user}/deliveries", params={"cursor": cursor})
+    older = system.history(user, cursor=cursor)
 
-    assert [one["pointer"] for one in answered(refused, 422)["errors"]] == ["/cursor"]
+    assert ids(older) == []
+    assert ids(system.history(user)) == [own]
+
+
+def test_a_malformed_cursor_is_rejected(api, user):
+    """A cursor that is not an ID is invalid."""
+    rejected = api.get(f"/api/v1/users/{user}/deliveries", params={"cursor": "nonsense"})
+
+    assert [one["pointer"] for one in answered(rejected, 422)["errors"]] == ["/cursor"]
 
 
 def test_one_delivery(system, past):
@@ -151,6 +225,7 @@ def test_one_delivery(system, past):
         "delivery_id": expected[-1],
         "request_id": "r-0",
         "session_id": None,
+        "subject": None,
         "user_id": user,
         "integration_type": "TEST",
         "status": "success",
@@ -171,15 +246,16 @@ def test_one_delivery(system, past):
 
 
 def test_deliveries_of_others_are_not_found(api, past, user):
-    """An unknown delivery, somebody else's, and a name that is none are all not found."""
+    """An unknown delivery, another user's, a message's ID and a malformed ID are not found."""
     mine, theirs = past[1][0], delivery_id(COUNT)
 
-    asked = [(user, mine), (past[0], theirs), (past[0], "nonsense")]
+    whole, third = message_id(0), id_at(message_id(0), 2)
+    asked = [(user, mine), *((past[0], one) for one in (theirs, whole, third, "nonsense"))]
     paths = [f"/api/v1/users/{name}/deliveries/{one}" for name, one in asked]
-    told = [
+    statuses = [
         response.status_code
         for path in paths
         for response in (api.get(path), api.delete(path), api.post(f"{path}/retry"))
     ]
 
-    assert told == [404] * 9
+    assert statuses == [404] * 15

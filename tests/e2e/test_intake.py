@@ -38,7 +38,7 @@ def test_event_on_the_bus(aws, system, user, delivered):
     (delivery,) = delivered()
     assert delivery["status"] == "success"
     assert delivery["request_id"] == answer["Entries"][0]["EventId"]
-    assert [one["content"] for one in system.mailbox(user)] == ["From the bus"]
+    assert [one.content for one in system.mailbox(user)] == ["From the bus"]
 
 
 def test_message_in_the_intake_queue(system, user, delivered):

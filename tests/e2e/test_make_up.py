@@ -146,7 +146,7 @@ def test_status_shows_what_runs(workshop):
 def test_logs_show_what_the_functions_tell(workshop):
     """One readable line for each event; what has nothing to do with a word is left out."""
     workshop.make("up")
-    health = re.compile(r"\d\d:\d\d:\d\d get_health request\.answered .*route=/health .*")
+    health = re.compile(r"\d\d:\d\d:\d\d get_health request\.handled .*route=/health .*")
 
     shown = workshop.make("logs", FOLLOW="0")
     picked = workshop.make("logs", FOLLOW="0", GREP="GET_health")

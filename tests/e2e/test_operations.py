@@ -39,8 +39,8 @@ def follow(stack):
 
 
 def test_redriving(follow, system, receiver, user):
-    """All that failed starts over, once, and the dead-letter queue is empty."""
-    # The tickets of other tests are in the way: the commands show no more than ten.
+    """Each failed delivery starts one new round, and the dead-letter queue is empty."""
+    # The commands show ten messages at most, so those of other tests have to go.
     system.sqs.purge_queue(QueueUrl=system.stack["DeadLetterQueueUrl"])
     receiver.script = [(500, {})] * 2
     system.override(user, "WEBHOOK", retry_count=0, config={"url": receiver.url})
@@ -60,7 +60,7 @@ def test_redriving(follow, system, receiver, user):
 
 
 def test_purging(follow, system, user):
-    """What was to be rung for is rung for by the sweeper."""
+    """After a purge, the sweeper rings for the deliveries whose doorbells are gone."""
     system.override(
         user,
         "TEST",
@@ -68,11 +68,11 @@ def test_purging(follow, system, user):
         config={"failure": "transient", "fail_attempts": 1},
     )
     delivery_id = system.sent(user)
-    until(lambda: delivery_id in str(system.messages("Retry")))
+    until(lambda: user in str(system.messages("Retry")))
 
     follow("How to purge safely")
 
-    assert delivery_id not in str(system.messages("Retry"))
+    assert user not in str(system.messages("Retry"))
     system.hasten(user, delivery_id)
     system.sweep()
     ended = system.ended(user, delivery_id)
@@ -80,8 +80,8 @@ def test_purging(follow, system, user):
 
 
 def test_reading_parked_messages(follow, system):
-    """The reason stands beside the message, and a look takes nothing away."""
-    # The messages of other tests are in the way: the commands show no more than ten.
+    """The commands show each parked message with its reason, and leave it in the queue."""
+    # The commands show ten messages at most, so those of other tests have to go.
     system.sqs.purge_queue(QueueUrl=system.stack["ParkedQueueUrl"])
     system.sqs.send_message(
         QueueUrl=system.stack["IntakeQueueUrl"], MessageBody='{"content": "To whom?"}'
@@ -90,6 +90,17 @@ def test_reading_parked_messages(follow, system):
 
     shown = json.loads(follow("Parked messages"))
 
-    told = {"reason": "/user_id: is required", "body": '{"content": "To whom?"}'}
-    assert told in shown
+    parked = {"reason": "/user_id: is required", "body": '{"content": "To whom?"}'}
+    assert parked in shown
     assert "To whom?" in str(system.messages("Parked"))
+
+
+def test_reading_a_row(follow, system):
+    """The commands print a message row with its body decoded."""
+    delivery_id = system.sent("john.doe")
+    system.ended("john.doe", delivery_id)
+
+    printed = follow("Read a row")
+
+    assert f'"sk": "MESSAGE#{delivery_id[:-2]}00"' in printed
+    assert '"status": "success"' in printed

@@ -43,7 +43,7 @@ def test_reader_can_only_read_its_table(acting_as, stack, user):
     dynamodb = acting_as("GetDeliveryFunction", "dynamodb")
     sqs = acting_as("GetDeliveryFunction", "sqs")
     deliveries, overrides = stack["DeliveriesTableName"], stack["OverridesTableName"]
-    row = {"user_id": {"S": user}, "sk": {"S": "DELIVERY#1"}}
+    row = {"user_id": {"S": user}, "sk": {"S": "MESSAGE#1"}}
 
     told = {
         "get": verdict(dynamodb.get_item, TableName=deliveries, Key=row),

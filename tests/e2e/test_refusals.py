@@ -127,6 +127,7 @@ def test_unknown_route(api):
         ("/api/v1/users/u1/deliveries", "GET, POST"),
         ("/api/v1/users/u1/deliveries/d1", "DELETE, GET"),
         ("/api/v1/users/u1/deliveries/d1/retry", "POST"),
+        ("/api/v1/users/u1/requests/r1", "GET"),
     ],
 )
 def test_wrong_verb(api, path, allowed):

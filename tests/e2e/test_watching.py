@@ -82,7 +82,7 @@ def test_one_search_finds_the_way_of_a_message(system, user):
 
     assert [line["message"] for line in found] == [
         "message.accepted",
-        "request.answered",
+        "request.handled",
         "delivery.attempted",
     ]
     accepted, answered, attempted = found

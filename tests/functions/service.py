@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import os
 import re
 import threading
 from collections import defaultdict
@@ -25,12 +27,14 @@ from dispatcher.delivery.doorbells import decode
 from dispatcher.edges.routes import ROUTES
 from tests.contract import breaches
 from tests.declared import create_table, functions, template, variables
+from tests.log_events import own_fields, require_declared, writers
 from tests.template.rights import granted_to
 
 EVENTS = Path(__file__).parents[2] / "events"
 QUEUES = ("DeliveryQueue", "RetryQueue", "DeadLetterQueue", "IntakeQueue", "ParkedQueue")
 TABLES = ("OverridesTable", "DeliveriesTable")
 ROUTED = {route.function for route in ROUTES}
+PATH_PARAMETERS = {"user_id", "integration_type", "delivery_id", "request_id", "message_id"}
 
 
 OPERATOR = Caller("key:operator", "", frozenset({ADMIN}))
@@ -91,18 +95,33 @@ class Service:
     """The rights that the last invocation made use of."""
     used: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
     """The same of all invocations, by function."""
+    lines: list[logging.LogRecord] = field(default_factory=list)
+    """The lines that the last invocation logged."""
+    written: set[tuple[str, str]] = field(default_factory=set)
+    """Event and function of all lines so far."""
+
+    def log(self, record: logging.LogRecord) -> bool:
+        """Keep a line, and let it pass."""
+        self.lines.append(record)
+        return True
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         """Call a handler as Lambda would; fail if it did what its function may not."""
         self.called.clear()
+        self.lines.clear()
         handler = import_module(f"functions.{function}.app").handler
         try:
             answer = handler(event, Context())
         finally:
             self.used[function] |= set(self.called)
+            for line in self.lines:
+                require_declared(line.msg, own_fields(line))
+                self.written.add((line.msg, function))
+                assert function in writers(line.msg), f"{function} wrote {line.msg}"
         json.dumps(answer)
         assert set(self.called) <= granted_to(function)
         if function in ROUTED:
+            assert answer["body"] == "" or answer["body"].endswith("\n")
             told = answer["statusCode"], answer["headers"], answer["body"]
             wrong = [*breaches(function, *told)]
             assert not wrong, wrong
@@ -116,7 +135,7 @@ class Service:
     def response(self, function: str, body: Any = None, **parts: Any) -> dict[str, Any]:
         """Send the sample event with other parts; return the response as it is."""
         event = asked_by(parts.pop("caller", OPERATOR), sample(function))
-        for name in set(parts) & {"user_id", "integration_type", "delivery_id", "message_id"}:
+        for name in set(parts) & PATH_PARAMETERS:
             event["pathParameters"][name] = parts.pop(name)
         if "query" in parts:
             event["multiValueQueryStringParameters"] = parts.pop("query")
@@ -167,7 +186,11 @@ def running(session):
         for name, value in environment(made_resources()).items():
             patch.setenv(name, value)
         wiring.reset()
-        yield Service(session.called)
+        service = Service(session.called)
+        log = logging.getLogger(os.environ["POWERTOOLS_SERVICE_NAME"])
+        log.addFilter(service.log)
+        yield service
+        log.removeFilter(service.log)
         wiring.reset()
 
 
@@ -237,12 +260,11 @@ BEYOND_TABLES_AND_QUEUES = {
 
 
 def needed_rights(params, model):
-    """Name the rights that a call takes: DynamoDB checks each part of a transaction by itself."""
+    """Name the rights that a call takes: a batch read takes one on each of its tables."""
     service, operation = model.service_model.service_name, model.name
-    if operation == "TransactWriteItems":
-        for item in params["TransactItems"]:
-            [(part, of)] = item.items()
-            yield f"dynamodb:{part}Item", of["TableName"]
+    if operation == "BatchGetItem":
+        for table in params["RequestItems"]:
+            yield "dynamodb:BatchGetItem", table
         return
     if service in BEYOND_TABLES_AND_QUEUES:
         prefix, resource_of = BEYOND_TABLES_AND_QUEUES[service]

@@ -35,7 +35,7 @@ def test_a_header_is_found_in_any_case(service, event_log, name):
 
     assert answer["context"]["caller"] == "key:ticketing"
     [(event, line)] = event_log.lines
-    assert (event, line["caller"]) == ("caller.known", "key:ticketing")
+    assert (event, line["caller"]) == ("caller.authenticated", "key:ticketing")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_stranger_is_told_no_more_than_that(service, event_log, headers, reaso
         service.invoke("authorize_request", asked(headers))
 
     [(event, line)] = event_log.lines
-    assert (event, line["reason"]) == ("caller.refused", reason)
+    assert (event, line["reason"]) == ("caller.rejected", reason)
     assert KEY not in str(event_log.lines)
     assert caught.value.__cause__ is None
 

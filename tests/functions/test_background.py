@@ -8,10 +8,15 @@ import time
 import boto3
 import pytest
 
-from dispatcher.delivery.doorbells import DeliveryBell, RequestBell, encode
+from dispatcher.delivery.doorbells import DeadLetter, Doorbell, encode
+from dispatcher.delivery.rows import SHARDS, message_id_of
+from dispatcher.responses import rfc3339
 from tests.functions.service import Like, batch, sample
 
-REQUEST = RequestBell("john.doe", "ticket-4711-answer")
+DOORBELL = encode(
+    Doorbell("john.doe", "019aae2c-8f00-7000-8a5b-3c1d2e4f5a00", "ticket-4711-answer", 1.0)
+)
+"""Of a message that is not stored."""
 
 
 def history(service, user_id="john.doe"):
@@ -22,7 +27,7 @@ def history(service, user_id="john.doe"):
 
 
 def test_the_worker_delivers_what_is_rung_for(service):
-    """A request's doorbell brings its first tries about."""
+    """One doorbell leads to the first attempts of all deliveries of a message."""
     service.ask("send_message")
 
     answer = service.deliver()
@@ -32,17 +37,18 @@ def test_the_worker_delivers_what_is_rung_for(service):
 
 
 def test_a_doorbell_that_comes_twice_sends_once(service):
-    """Queues repeat themselves; side by side in one batch too."""
+    """SQS delivers at least once; the copies may even be in one batch."""
     service.ask("send_message")
+    [doorbell] = service.messages("DeliveryQueue")
 
-    answer = service.deliver(*[encode(REQUEST)] * 5)
+    answer = service.deliver(*[doorbell] * 5)
 
     assert answer == {"batchItemFailures": []}
     assert history(service) == [("TEST", "success", 1)]
 
 
-def test_what_fails_is_rung_for_again_after_its_delay(service):
-    """On the queue of retries, and not before the delay is over."""
+def test_a_retry_is_rung_for_after_its_delay(service):
+    """The ring goes to the queue of retries, which shows it when the delay is over."""
     body = {
         "integration_type": "TEST",
         "retry_delay_seconds": 60,
@@ -58,13 +64,15 @@ def test_what_fails_is_rung_for_again_after_its_delay(service):
     assert service.messages("RetryQueue") == []
 
 
-def test_what_nobody_can_read_is_parked_and_the_rest_delivered(service):
-    """It says why and from where it came; it does not come back for ever."""
+def test_an_unreadable_message_is_parked_and_the_others_are_delivered(service):
+    """A parked message has its reason and its source, and does not come back."""
     service.ask("send_message")
+    [doorbell] = service.messages("DeliveryQueue")
+    unknown = '{"v":1,"kind":"request","user_id":"john.doe","request_id":"r-1"}'
     sqs = boto3.client("sqs")
     parked = sqs.get_queue_url(QueueName="ParkedQueue")["QueueUrl"]
 
-    answer = service.deliver("not json", encode(REQUEST), '{"v":9,"kind":"request"}')
+    answer = service.deliver("not json", doorbell, unknown)
 
     messages = sqs.receive_message(
         QueueUrl=parked, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
@@ -79,51 +87,73 @@ def test_what_nobody_can_read_is_parked_and_the_rest_delivered(service):
     assert history(service) == [("TEST", "success", 1)]
     assert told == {
         "not json": {"reason": "not JSON", "source": "DeliveryQueue"},
-        '{"v":9,"kind":"request"}': {"reason": "unknown version", "source": "DeliveryQueue"},
+        unknown: {"reason": "unknown version", "source": "DeliveryQueue"},
     }
 
 
 def test_a_fault_of_ours_brings_its_record_back(service, monkeypatch):
-    """Here the table cannot be read: the doorbell stays in its queue, nothing is sent."""
+    """If the table cannot be read, the doorbell stays in its queue and nothing is sent."""
     service.ask("send_message")
+    [doorbell] = service.messages("DeliveryQueue")
     boto3.client("dynamodb").delete_table(TableName="DeliveriesTable")
 
-    answer = service.deliver(encode(REQUEST))
+    answer = service.deliver(doorbell)
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m-0"}]}
 
 
+def test_a_doorbell_of_an_expired_message_is_acknowledged(service):
+    """The row is gone, so nothing is left to deliver."""
+    assert service.deliver(DOORBELL) == {"batchItemFailures": []}
+    assert service.called == [
+        ("dynamodb:BatchGetItem", "DeliveriesTable"),
+        ("dynamodb:BatchGetItem", "OverridesTable"),
+    ]
+
+
 def test_a_broken_setting_leaves_messages_where_they_are(service, monkeypatch):
-    """Until an operator has corrected it."""
+    """They come back until an operator has corrected the setting."""
     monkeypatch.setenv("RETENTION_DAYS", "soon")
 
-    answer = service.deliver(encode(REQUEST))
+    answer = service.deliver(DOORBELL)
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m-0"}]}
 
 
 def test_a_sweep_of_nothing_does_nothing(service):
-    """Eight shards are asked, and that is all."""
+    """Each shard is queried once."""
     counts = service.invoke("sweep_deliveries", sample("sweep_deliveries"))
 
-    assert counts == {"rung": 0, "tickets": 0, "passed": 0, "faults": 0, "oldest_due_seconds": 0}
-    assert service.called == [("dynamodb:Query", "DeliveriesTable/index/sweep")] * 8
+    assert counts == {
+        "rung": 0,
+        "dead_letters": 0,
+        "passed": 0,
+        "faults": 0,
+        "oldest_due_seconds": 0,
+    }
+    assert service.called == [("dynamodb:Query", "DeliveriesTable/index/sweep")] * SHARDS
 
 
 def test_a_sweep_rings_for_what_was_never_rung_for(service, time_machine):
-    """The doorbell of a request was lost: a minute later it rings again."""
+    """The doorbell of a message was lost: a minute later the sweeper rings again."""
     service.ask("send_message")
-    service.messages("DeliveryQueue")
+    [lost] = service.doorbells("DeliveryQueue")
     time_machine.move_to(time.time() + 90)
 
     counts = service.invoke("sweep_deliveries", sample("sweep_deliveries"))
 
-    assert counts == {"rung": 1, "tickets": 0, "passed": 0, "faults": 0, "oldest_due_seconds": 90}
-    assert service.doorbells("DeliveryQueue") == [REQUEST]
+    assert counts == {
+        "rung": 1,
+        "dead_letters": 0,
+        "passed": 0,
+        "faults": 0,
+        "oldest_due_seconds": 90,
+    }
+    assert service.doorbells("RetryQueue") == [lost]
 
 
 def test_a_sweep_rings_for_a_retry_whose_doorbell_was_lost(service, time_machine):
-    """On the queue of retries, for this delivery alone."""
+    """The ring carries the due time of the retry."""
     service.ask("create_override", {"integration_type": "TEST", "config": {"fail_attempts": 1}})
     _, body = service.ask("send_message")
     service.deliver()
@@ -133,9 +163,31 @@ def test_a_sweep_rings_for_a_retry_whose_doorbell_was_lost(service, time_machine
     counts = service.invoke("sweep_deliveries", sample("sweep_deliveries"))
 
     [bell] = service.doorbells("RetryQueue")
+    message_id = message_id_of(body["deliveries"][0]["delivery_id"])
     assert counts["rung"] == 1
-    assert isinstance(bell, DeliveryBell)
-    assert bell.delivery_id == body["deliveries"][0]["delivery_id"]
+    assert bell == Doorbell("john.doe", message_id, "ticket-4711-answer", bell.due_at)
+    _, delivery = service.ask("get_delivery", delivery_id=body["deliveries"][0]["delivery_id"])
+    assert delivery["next_attempt_at"] == rfc3339(bell.due_at)
+
+
+def test_a_sweep_sends_a_dead_letter_that_is_owed(service, time_machine):
+    """The dead-letter queue could not be reached when the delivery failed."""
+    failing = {"integration_type": "TEST", "retry_count": 0, "config": {"failure": "permanent"}}
+    service.ask("create_override", failing)
+    _, sent = service.ask("send_message")
+    sqs = boto3.client("sqs")
+    url = sqs.get_queue_url(QueueName="DeadLetterQueue")["QueueUrl"]
+    sqs.delete_queue(QueueUrl=url)
+    assert service.deliver() == {"batchItemFailures": [{"itemIdentifier": "m-0"}]}
+    sqs.create_queue(QueueName="DeadLetterQueue")
+    time_machine.move_to(time.time() + 90)
+
+    counts = service.invoke("sweep_deliveries", sample("sweep_deliveries"))
+
+    delivery_id = sent["deliveries"][0]["delivery_id"]
+    assert (counts["rung"], counts["dead_letters"]) == (0, 1)
+    assert service.doorbells("DeadLetterQueue") == [DeadLetter("john.doe", delivery_id, 2)]
+    assert service.invoke("sweep_deliveries", sample("sweep_deliveries"))["passed"] == 0
 
 
 def test_events_are_accepted_like_requests(service):

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from bench import artifacts, cold
-from bench.processes import peer, timed, told
+from bench.processes import fake_server, last_line, timed
 from bench.rows import CONTENT, HOOKED, SUBJECT
 from tools.build import build
 from tools.paths import ROOT
@@ -16,9 +16,9 @@ from tools.paths import ROOT
 
 @pytest.fixture(scope="module")
 def address():
-    """Where AWS and receivers answer, for what is built."""
+    """Return the address of fake AWS and receivers, for what is built."""
     build()
-    with peer() as address:
+    with fake_server() as address:
         yield address
 
 
@@ -39,10 +39,12 @@ def test_warm_requests_and_batches_are_timed(address):
     """By processor and wall time, each beside what it is compared with."""
     sample = str(ROOT / "events" / "get_effective_configuration.json")
     path = artifacts.search_path("get_effective_configuration")
-    warm = json.loads(told((artifacts.isolated(path, "warm", sample), artifacts.settings(address))))
+    warm = json.loads(
+        last_line((artifacts.isolated(path, "warm", sample), artifacts.settings(address)))
+    )
     path = artifacts.search_path("deliver_messages")
     batch = artifacts.isolated(path, "batch", f"{HOOKED}1", "2")
-    batches = json.loads(told((batch, artifacts.settings(address))))
+    batches = json.loads(last_line((batch, artifacts.settings(address))))
 
     assert {name: len(costs) for name, costs in warm.items()} == {"get": 2, "bare": 2}
     assert {name: len(costs) for name, costs in batches.items()} == {"one": 2, "ten": 2}
@@ -56,6 +58,6 @@ def test_webhooks_are_timed(address, script, tmp_path):
     command = [sys.executable, str(ROOT / "bench" / "inside" / f"{script}.py")]
     environment = {"CONTENT": str(content), "PYTHONPATH": str(ROOT)}
 
-    cost = json.loads(told(([*command, f"{address}/hook/0", "20"], environment)))
+    cost = json.loads(last_line(([*command, f"{address}/hook/0", "20"], environment)))
 
     assert len(cost) == 2

@@ -18,7 +18,7 @@ import pytest
 from channels import webhook
 from channels.guard import Guard
 from dispatcher import wiring
-from dispatcher.delivery.doorbells import RequestBell, encode
+from dispatcher.settings import settings
 from tests.canary import Canary
 from tests.functions.service import QUEUES, TABLES, sample
 
@@ -309,19 +309,19 @@ def test_receivers_that_cannot_be_reached(service, told, echo, monkeypatch, targ
 
 
 def test_retries_dead_letters_and_redrives(service, told, echo, time_machine):
-    """A retry, the ticket of a final failure, its redrive, and a fresh round by the API."""
+    """A final failure, its dead letter, its redrive, and a new round by the API."""
     echo.script += [500, 500, 500]
     secret = created(service, echo, retry_count=0)
     ask(service, "send_message", message(1))
     service.deliver()
-    [ticket] = service.messages("DeadLetterQueue")
+    [dead_letter] = service.messages("DeadLetterQueue")
     _, page = ask(service, "list_deliveries", query={"status": ["failed"]})
     [failed] = page["deliveries"]
 
-    service.deliver(ticket)
-    service.deliver()
+    service.deliver(dead_letter)
+    service.deliver(*service.messages("RetryQueue"))
     ask(service, "retry_delivery", delivery_id=failed["delivery_id"])
-    service.deliver()
+    service.deliver(*service.messages("RetryQueue"))
     service.invoke("sweep_deliveries", sample("sweep_deliveries"))
     ask(service, "cancel_delivery", delivery_id=failed["delivery_id"])
 
@@ -406,7 +406,7 @@ def test_a_key_that_is_gone(service, told, echo, monkeypatch):
     """What cannot be sealed is neither stored nor told."""
     secret = created(service, echo)
     monkeypatch.setenv("KEY_ARN", "arn:aws:kms:eu-central-1:123456789012:key/00000000-gone")
-    for read in (wiring._environ, wiring.configurations, wiring._vault):
+    for read in (settings, wiring.configurations, wiring._vault):
         read.cache_clear()
     config = {"url": url(echo), "headers": {"X-Api-Key": HEADER.text}}
     body = {"integration_type": "WEBHOOK", "config": config}
@@ -511,7 +511,7 @@ def test_all_queues_are_looked_at(told, service, echo):
     """The test's own list of queues is the template's, so that none is forgotten."""
     created(service, echo)
     ask(service, "send_message", message(1))
-    service.deliver("nothing", encode(RequestBell("john.doe", "r1")))
+    service.deliver("nothing", *service.messages("DeliveryQueue"))
 
     sent_to = {
         params["QueueUrl"].rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""What docs/cost.md reckons with is what is stored and logged."""
+"""docs/cost.md reckons with what the functions really write and log."""
 
 from __future__ import annotations
 
@@ -6,25 +6,81 @@ import dataclasses
 import io
 import logging
 import re
+from dataclasses import replace
 
+import boto3
 import pytest
 
 from bench import cost, rows
 from dispatcher import wiring
-from dispatcher.adapters.aws import client
-from dispatcher.adapters.dynamodb import from_item
+from dispatcher.adapters.items import item_size
 
 USER = "john.doe"
+ALL = ("SLACK", "EMAIL", "WEBHOOK", "SMS", "TEST", "CLI", "TOOL")
 
 
 @pytest.fixture
 def log(service, monkeypatch):
-    """Return what takes the log: its writer outlives a test, and so does where it writes."""
+    """Return what receives the log: its writer outlives a test, and so does where it writes."""
     wiring.logger()
-    taken = io.StringIO()
+    received = io.StringIO()
     for handler in logging.getLogger("integration-dispatcher").handlers:
-        monkeypatch.setattr(handler, "stream", taken)
-    return taken
+        monkeypatch.setattr(handler, "stream", received)
+    return received
+
+
+@pytest.fixture
+def units(session, service):
+    """Return the write units of the deliveries table by kind, counted at each write."""
+    counted = {"REQUEST": 0, "MESSAGE": 0, "index": 0}
+    written, before = [], {}
+    # Of another session, whose calls are not those of a function.
+    dynamodb = boto3.Session(
+        aws_access_key_id="testing", aws_secret_access_key="testing", region_name="eu-central-1"
+    ).client("dynamodb")
+
+    def note(params, model, **_):
+        if model.name in {"PutItem", "UpdateItem"}:
+            key = params.get("Key") or params["Item"]
+            written.append({name: key[name] for name in ("user_id", "sk") if name in key})
+
+    def count(parsed, model, **_):
+        while written:
+            key = written.pop()
+            if "sk" not in key or "Error" in parsed:
+                continue
+            item = dynamodb.get_item(TableName="DeliveriesTable", Key=key)["Item"]
+            old = before.get(key["sk"]["S"], {})
+            kind = key["sk"]["S"].partition("#")[0]
+            counted[kind] += cost.write_units(max(item_size(item), item_size(old)))
+            if old.get("sweep_at") != item.get("sweep_at"):
+                counted["index"] += ("sweep_at" in old) + ("sweep_at" in item)
+            before[key["sk"]["S"]] = item
+
+    session.events.register("provide-client-params.dynamodb", note)
+    session.events.register("after-call.dynamodb", count)
+    yield counted
+    session.events.unregister("provide-client-params.dynamodb", note)
+    session.events.unregister("after-call.dynamodb", count)
+
+
+@pytest.fixture
+def all_types(service, monkeypatch):
+    """Let all seven integrations be configured and enabled, with receivers that accept at once."""
+    for name in ALL:
+        monkeypatch.setenv(f"INTEGRATION_DEFAULTS_{name}_ENABLED", "true")
+    monkeypatch.setenv("SLACK_BOT_TOKEN_SECRET", "slack")
+    monkeypatch.setenv("SMTP_HOST", "127.0.0.1")
+    monkeypatch.setenv("SMS_ENABLED", "true")
+    wiring.reset()
+
+    class Accepting:
+        def deliver(self, message):
+            return rows.DELIVERED[message.integration_type]
+
+    monkeypatch.setattr(wiring, "_channel", lambda _name: Accepting())
+    hook = {"integration_type": "WEBHOOK", "config": {"url": "https://hooks.example.com/x"}}
+    service.ask("create_override", hook)
 
 
 def lines(log):
@@ -35,54 +91,49 @@ def lines(log):
     return {re.search(r'"message":"([\w.]+)"', line)[1]: len(line.encode()) + 1 for line in found}
 
 
-def stored(table, **key):
-    """Return a row."""
-    answer = client("dynamodb").get_item(
-        TableName=table, Key={name: {"S": value} for name, value in key.items()}
-    )
-    return from_item(answer["Item"])
+@pytest.mark.parametrize(("deliveries", "expected"), [(1, 6), (3, 8), (7, 12)])
+def test_write_units_are_what_the_functions_write(service, units, all_types, deliveries, expected):
+    """A message of 1,000 bytes costs 6, 8 and 12 write units for 1, 3 and 7 deliveries."""
+    body = {
+        "content": rows.text(1_000),
+        "subject": rows.SUBJECT,
+        "integration_types": list(rows.ORDER[:deliveries]),
+        "recipient": {"email": "john.doe@example.com", "phone_number": "+14155552671"},
+    }
 
+    status, sent = service.ask("send_message", body)
+    service.deliver()
 
-def size(table, **key):
-    """Return the bytes of a row."""
-    return cost.item_size(stored(table, **key))
+    assert (status, len(sent["deliveries"])) == (202, deliveries)
+    _, page = service.ask("list_deliveries")
+    assert {delivery["status"] for delivery in page["deliveries"]} == {"success"}
+    assert sum(units.values()) == expected, units
+    assert cost.life(replace(cost.USUAL, deliveries=deliveries)).units == expected
 
 
 def test_bytes_are_those_of_rows_and_lines(service, log):
-    """Within a tenth: ids and times differ in length a little."""
-    fails_once = {"failure": "transient", "fail_attempts": 1}
-    service.ask("create_override", {"integration_type": "TEST", "config": fails_once})
+    """Within a tenth: IDs and times differ in length a little."""
+    service.ask("create_override", {"integration_type": "TEST", "retry_count": 2})
     lines(log)
-    _, sent = service.ask("send_message", {"content": rows.CONTENT, "subject": rows.SUBJECT})
+    service.ask("send_message", {"content": rows.CONTENT, "subject": rows.SUBJECT})
     accepted = lines(log)
-    request, delivery = sent["request_id"], sent["deliveries"][0]["delivery_id"]
-    key = {"user_id": USER, "sk": f"DELIVERY#{delivery}"}
-    pending = size("DeliveriesTable", **key)
-    service.deliver()
-    [attempt] = stored("DeliveriesTable", **key)["attempt_log"]
-    _, body = service.ask("send_message", {"content": rows.CONTENT, "subject": rows.SUBJECT})
-    ended = f"DELIVERY#{body['deliveries'][0]['delivery_id']}"
-    service.ask("update_override", {"config": {}}, integration_type="TEST")
-    lines(log)
     service.deliver()
     delivered = lines(log)
 
+    stored = boto3.client("dynamodb").get_item(
+        TableName="OverridesTable", Key={"user_id": {"S": USER}}
+    )["Item"]
     measured = cost.Sizes(
-        delivery_row=pending,
-        ended_row=size("DeliveriesTable", user_id=USER, sk=ended),
-        attempt_entry=cost.item_size({"": attempt}),
-        request_row=size("DeliveriesTable", user_id=USER, sk=f"REQUEST#{request}")
-        - len(rows.CONTENT),
-        overrides_row=size("OverridesTable", user_id=USER),
+        overrides_row=item_size(stored),
         send_log=sum(accepted.values()),
         attempt_log=delivered["delivery.attempted"],
-        batch_log=delivered["batch.answered"],
+        batch_log=delivered["batch.handled"],
     )
-    told = dataclasses.asdict(cost.Sizes())
+    documented = dataclasses.asdict(cost.Sizes())
     off = {
-        name: f"{told[name]} told, {size} measured"
+        name: f"{documented[name]} in the model, {size} measured"
         for name, size in dataclasses.asdict(measured).items()
-        if size != pytest.approx(told[name], rel=0.1)
+        if size != pytest.approx(documented[name], rel=0.1)
     }
     assert off == {}
-    assert set(accepted) == {"message.accepted", "request.answered"}
+    assert set(accepted) == {"message.accepted", "request.handled"}

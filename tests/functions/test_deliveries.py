@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from dispatcher.delivery.doorbells import RequestBell, Ticket
+from dispatcher.delivery.doorbells import DeadLetter, Doorbell
+from dispatcher.delivery.rows import message_id_of
 from tests.functions.service import DELIVERY_ID, TIME, Like
 
 SKIPPED = [
@@ -34,6 +35,7 @@ PENDING = {
     "delivery_id": DELIVERY_ID,
     "request_id": "ticket-4711-answer",
     "session_id": "session-17",
+    "subject": "Your laptop, John",
     "user_id": "john.doe",
     "integration_type": "TEST",
     "status": "pending",
@@ -50,7 +52,7 @@ PENDING = {
     "error_message": None,
     "metadata": {},
 }
-UNKNOWN = "019aae2c-8f00-7000-8a5b-3c1d2e4f5a6b"
+UNKNOWN = "019aae2c-8f00-7000-8a5b-3c1d2e4f5a01"
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def rehearse(service):
 
 @pytest.fixture
 def sent(service):
-    """The id of the one delivery of a message that was sent."""
+    """The ID of the one delivery of a message that was sent."""
     status, body = service.ask("send_message")
     assert status == 202
     return body["deliveries"][0]["delivery_id"]
@@ -82,17 +84,20 @@ def test_a_sent_message_is_accepted_with_what_comes_of_it(service):
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
             "Content-Type": "application/json",
-            "Location": "deliveries?request_id=ticket-4711-answer",
+            "Location": "requests/ticket-4711-answer",
         },
         "body": response["body"],
         "isBase64Encoded": False,
     }
-    assert json.loads(response["body"]) == ACCEPTED
-    assert service.doorbells("DeliveryQueue") == [RequestBell("john.doe", "ticket-4711-answer")]
+    body = json.loads(response["body"])
+    assert body == ACCEPTED
+    [doorbell] = service.doorbells("DeliveryQueue")
+    message_id = message_id_of(body["deliveries"][0]["delivery_id"])
+    assert doorbell == Doorbell("john.doe", message_id, "ticket-4711-answer", doorbell.due_at)
 
 
-def test_accepting_takes_three_calls(service):
-    """One read, one transaction, one doorbell."""
+def test_accepting_takes_four_calls(service):
+    """The overrides are read, request and message are put, and the ring goes out."""
     service.ask("send_message")
 
     assert service.called == [
@@ -103,8 +108,8 @@ def test_accepting_takes_three_calls(service):
     ]
 
 
-def test_the_same_request_again_gets_the_same_answer(service):
-    """And says so; nothing is rung twice."""
+def test_the_same_request_again_gets_the_same_response(service):
+    """A header says so, and nothing is rung twice."""
     first = service.response("send_message")
     again = service.response("send_message")
 
@@ -119,12 +124,79 @@ def test_the_header_is_another_way_to_name_a_request(service):
         "send_message", {"content": "hello"}, headers={"idempotency-key": ["a/b?c&d=é"[:-1]]}
     )
 
-    assert response["headers"]["Location"] == "deliveries?request_id=a%2Fb%3Fc%26d%3D"
+    assert response["headers"]["Location"] == "requests/a%2Fb%3Fc%26d%3D"
     assert json.loads(response["body"])["request_id"] == "a/b?c&d="
 
 
+@pytest.mark.parametrize("key", ['"k-1"', "k-1"])
+def test_the_header_may_be_a_structured_string(service, key):
+    """In double quotes, as the IETF draft has it, the key is the string inside."""
+    first = service.response("send_message", {"content": "x", "request_id": "k-1"})
+
+    again = service.response("send_message", {"content": "x"}, headers={"Idempotency-Key": [key]})
+
+    assert again["headers"] == {**first["headers"], "Idempotency-Replayed": "true"}
+
+
+def test_a_request_is_followed_where_its_location_leads(service):
+    """The request has its message's fields, and each delivery as the history returns it."""
+    location = service.response("send_message")["headers"]["Location"]
+    service.deliver()
+
+    found = service.ask("get_request", request_id=location.removeprefix("requests/"))
+
+    _, history = service.ask("list_deliveries")
+    assert found == (
+        200,
+        {
+            "request_id": "ticket-4711-answer",
+            "user_id": "john.doe",
+            "session_id": "session-17",
+            "agent_id": "laptop-refresh",
+            "subject": "Your laptop, John",
+            "created_at": TIME,
+            "deliver_at": None,
+            "expires_at": None,
+            "mode": "all",
+            "deliveries": history["deliveries"],
+            "skipped": SKIPPED,
+        },
+    )
+    assert history["deliveries"][0]["status"] == "success"
+
+
+@pytest.mark.parametrize("request_id", ["a/b?c#d", "a%2Fb", "100%", "..", "~!@$&*()+,;='"])
+def test_a_request_may_have_any_visible_characters_in_its_id(service, request_id):
+    """The Location leads to the request, however its ID has to be encoded."""
+    response = service.response("send_message", {"content": "x", "request_id": request_id})
+    location = response["headers"]["Location"]
+
+    status, body = service.ask("get_request", request_id=location.removeprefix("requests/"))
+
+    assert (status, body["request_id"]) == (200, request_id)
+
+
+@pytest.mark.parametrize("request_id", ["r-2", "R-1", "r-1%20", "%C3%A9", "x" * 257])
+def test_a_request_that_is_not_there_is_not_found(service, request_id):
+    """An ID that no request can have is not found either, and no table is read."""
+    service.ask("send_message", {"content": "x", "request_id": "r-1"})
+
+    status, body = service.ask("get_request", request_id=request_id)
+
+    assert (status, body["title"]) == (404, "Not found")
+
+
+def test_another_users_request_is_not_found(service):
+    """A request ID belongs to one user."""
+    service.ask("send_message", {"content": "x", "request_id": "r-1"})
+
+    status, body = service.ask("get_request", request_id="r-1", user_id="eve")
+
+    assert (status, body["detail"]) == (404, "User eve has no request r-1.")
+
+
 def test_the_same_name_for_another_message_is_invalid(service):
-    """Something is wrong with the caller, and the first message stands."""
+    """The caller made a mistake, and the first message stays."""
     service.ask("send_message")
 
     status, body = service.ask(
@@ -136,7 +208,7 @@ def test_the_same_name_for_another_message_is_invalid(service):
 
 
 def test_an_accepted_delivery_is_in_the_history_at_once(service, sent):
-    """Newest first, without the log of attempts; one read for a page."""
+    """The newest comes first, without its attempt log; a page takes one query."""
     status, body = service.ask("list_deliveries", user_id="john.doe")
 
     assert status == 200
@@ -160,7 +232,7 @@ def test_an_accepted_delivery_is_in_the_history_at_once(service, sent):
     ],
 )
 def test_a_query_that_makes_no_sense_is_invalid(service, query, pointers):
-    """What is wrong with each parameter, by name."""
+    """The error names each invalid parameter."""
     status, body = service.ask("list_deliveries", query=query)
 
     assert status == 422
@@ -168,7 +240,7 @@ def test_a_query_that_makes_no_sense_is_invalid(service, query, pointers):
 
 
 def test_a_delivery_is_shown_with_its_attempts(service, sent):
-    """Here delivered at the first try; what the worker did shows."""
+    """It was delivered with the first attempt."""
     assert service.deliver() == {"batchItemFailures": []}
 
     status, body = service.ask("get_delivery", delivery_id=sent)
@@ -190,11 +262,11 @@ def test_a_delivery_is_shown_with_its_attempts(service, sent):
 
 @pytest.mark.parametrize("function", ["get_delivery", "retry_delivery", "cancel_delivery"])
 def test_a_delivery_that_is_not_there_is_not_found(service, function):
-    """Nor is one of another user's."""
+    """The ID belongs to no message of the user."""
     status, body = service.ask(function, delivery_id=UNKNOWN)
 
     assert status == 404
-    assert body["detail"] == f"user john.doe has no delivery {UNKNOWN}"
+    assert body["detail"] == f"User john.doe has no delivery {UNKNOWN}."
 
 
 def test_another_users_delivery_is_not_found(service, sent):
@@ -204,20 +276,20 @@ def test_another_users_delivery_is_not_found(service, sent):
     assert status == 404
 
 
-def test_a_failed_delivery_leaves_a_ticket(service, rehearse):
-    """For the operator, who may redrive it."""
+def test_a_failed_delivery_leaves_a_dead_letter(service, rehearse):
+    """The operator may redrive it."""
     rehearse(failure="permanent")
     _, body = service.ask("send_message")
     delivery_id = body["deliveries"][0]["delivery_id"]
 
     service.deliver()
 
-    assert service.doorbells("DeadLetterQueue") == [Ticket("john.doe", delivery_id, 2)]
+    assert service.doorbells("DeadLetterQueue") == [DeadLetter("john.doe", delivery_id, 2)]
     assert service.ask("get_delivery", delivery_id=delivery_id)[1]["status"] == "failed"
 
 
 def test_a_failed_delivery_can_be_retried(service, rehearse):
-    """It gets a fresh round, and the worker is told."""
+    """It gets a new round, which the worker is rung for on the queue of retries."""
     rehearse(failure="permanent")
     _, body = service.ask("send_message")
     delivery_id = body["deliveries"][0]["delivery_id"]
@@ -226,20 +298,36 @@ def test_a_failed_delivery_can_be_retried(service, rehearse):
     retried = service.ask("retry_delivery", delivery_id=delivery_id)
 
     assert retried == (202, {"delivery_id": delivery_id, "round": 2, "status": "pending"})
-    assert service.deliver() == {"batchItemFailures": []}
-    assert service.ask("get_delivery", delivery_id=delivery_id)[1]["round"] == 2
+    assert service.deliver(*service.messages("RetryQueue")) == {"batchItemFailures": []}
+    _, body = service.ask("get_delivery", delivery_id=delivery_id)
+    assert (body["round"], body["attempts"], body["status"]) == (2, 1, "failed")
+
+
+def test_a_redriven_dead_letter_starts_a_new_round(service, rehearse):
+    """An operator moves it to the delivery queue; moved twice, it opens one round."""
+    rehearse(failure="permanent")
+    _, body = service.ask("send_message")
+    delivery_id = body["deliveries"][0]["delivery_id"]
+    service.deliver()
+    [dead_letter] = service.messages("DeadLetterQueue")
+
+    assert service.deliver(dead_letter, dead_letter) == {"batchItemFailures": []}
+
+    _, body = service.ask("get_delivery", delivery_id=delivery_id)
+    assert (body["round"], body["status"]) == (2, "pending")
+    assert len(service.messages("RetryQueue")) == 1
 
 
 def test_a_pending_delivery_cannot_be_retried(service, sent):
-    """It is not over yet."""
+    """Its round has not ended."""
     status, body = service.ask("retry_delivery", delivery_id=sent)
 
     assert status == 409
-    assert body["detail"] == f"delivery {sent} is pending: only a failed one can be retried"
+    assert body["detail"] == (f"Delivery {sent} is pending; only failed deliveries can be retried.")
 
 
 def test_a_pending_delivery_can_be_cancelled(service, sent):
-    """Once is enough, twice is no mistake; the worker then finds nothing to do."""
+    """Cancelling it again gets the same response, and the worker sends nothing."""
     cancelled = service.ask("cancel_delivery", delivery_id=sent)
     again = service.ask("cancel_delivery", delivery_id=sent)
 
@@ -259,25 +347,26 @@ def test_a_pending_delivery_can_be_cancelled(service, sent):
 
 
 def test_a_delivered_message_cannot_be_cancelled(service, sent):
-    """It is too late."""
+    """The message was sent."""
     service.deliver()
 
     status, body = service.ask("cancel_delivery", delivery_id=sent)
 
     assert status == 409
-    assert body["detail"] == f"delivery {sent} is success: only a pending one can be cancelled"
+    assert body["detail"] == (
+        f"Delivery {sent} has succeeded; only pending deliveries can be cancelled."
+    )
 
 
-def test_the_next_of_a_chain_is_told_when_one_before_it_is_cancelled(service):
-    """Of ``first_success`` the second waits for the first; cancelling, it is rung for."""
+def test_a_cancelled_delivery_frees_the_next_one(service):
+    """Both are due now, so nothing is rung: the message's first doorbell delivers the second."""
     hook = {"integration_type": "WEBHOOK", "config": {"url": "https://example.com/"}}
     service.ask("create_override", hook)
     _, body = service.ask("send_message", {"content": "x", "mode": "first_success"})
     first, second = (one["delivery_id"] for one in body["deliveries"])
-    service.messages("DeliveryQueue")
 
     status, _ = service.ask("cancel_delivery", delivery_id=first)
 
-    [bell] = service.doorbells("DeliveryQueue")
-    assert status == 200
-    assert (bell.user_id, bell.delivery_id) == ("john.doe", second)
+    assert (status, service.messages("RetryQueue")) == (200, [])
+    assert service.deliver() == {"batchItemFailures": []}
+    assert service.ask("get_delivery", delivery_id=second)[1]["status"] == "success"

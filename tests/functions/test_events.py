@@ -26,6 +26,7 @@ STATUS = {
     "send_message": 202,
     "list_deliveries": 200,
     "get_delivery": 200,
+    "get_request": 200,
     "retry_delivery": 202,
     "cancel_delivery": 200,
     "test_integration": 202,
@@ -74,6 +75,8 @@ def test_a_sample_of_a_request_is_answered(service, function):
         )
         _, sent = service.ask("send_message", {"content": "x", "integration_types": ["TEST"]})
         event["pathParameters"]["delivery_id"] = sent["deliveries"][0]["delivery_id"]
+    if function == "get_request":
+        service.invoke("send_message", sample("send_message"))
     if function == "retry_delivery":
         service.deliver()
     if function == "rotate_secret":

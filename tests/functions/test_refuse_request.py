@@ -20,8 +20,8 @@ def test_a_verb_that_a_path_lacks_is_told_which_it_has(service):
     assert (status, allow) == (405, "GET")
     assert body == (
         '{"type":"urn:integration-dispatcher:problem:method-not-allowed",'
-        '"title":"Method not allowed","status":405,"detail":"This path answers GET.",'
-        '"instance":"urn:uuid:5f0c1d2e-3a4b-4c5d-8e6f-1a2b3c4d5e6e"}'
+        '"title":"Method not allowed","status":405,"detail":"This path supports GET.",'
+        '"instance":"urn:uuid:5f0c1d2e-3a4b-4c5d-8e6f-1a2b3c4d5e6e"}\n'
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dispatcher.access.policy import READ, SEND, WRITE
-from dispatcher.edges.routes import ROUTES, allowed, scope
+from dispatcher.edges.routes import ROUTES, allowed, scopes
 from tests.template.rights import logical_id
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ def test_every_route_has_one_function_of_its_own(functions):
 
 def test_the_authorizer_stands_before_every_route_but_the_open_ones(template, functions):
     """Of the methods of all functions, those of routes without a scope alone are left out."""
-    open_routes = {(one.method, one.path) for one in ROUTES if one.scope is None}
+    open_routes = {(one.method, one.path) for one in ROUTES if one.scopes is None}
 
     let_through = {
         (event["Method"], event["Path"]): event["Auth"]
@@ -65,23 +65,33 @@ def test_the_authorizer_stands_before_every_route_but_the_open_ones(template, fu
 
 def test_the_open_routes_are_these():
     """Whoever opens another one has to say so here."""
-    open_routes = {one.path for one in ROUTES if one.scope is None}
+    open_routes = {one.path for one in ROUTES if one.scopes is None}
 
     assert open_routes == {"/health", "/openapi.json", "/docs"}
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.function)
-def test_a_route_takes_a_scope_that_fits_its_verb(route):
-    """What only shows takes the scope to read, and what changes something never does."""
-    expected = {None, READ} if route.method == "GET" else {WRITE, SEND}
+def test_a_route_requires_a_scope_that_fits_its_method(route):
+    """Reading routes accept the scope to read; routes that change something never do."""
+    if route.method == "GET":
+        assert route.scopes is None or READ in route.scopes
+    else:
+        assert route.scopes in {(WRITE,), (SEND,)}
 
-    assert route.scope in expected
+
+def test_a_service_that_sends_can_follow_its_requests():
+    """The scope to send gives access to one reading route, a single request."""
+    readable = {
+        one.function for one in ROUTES if one.method == "GET" and SEND in (one.scopes or ())
+    }
+
+    assert readable == {"get_request"}
 
 
 def test_an_unlisted_route_is_nobodys():
     """A handler for it does not even load: there is no scope to fall back on."""
     with pytest.raises(ValueError, match="not enough values"):
-        scope("PATCH", "/health")
+        scopes("PATCH", "/health")
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.function)

@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 import pytest
 
-from dispatcher.adapters.event_log import METRICS, NAMESPACE
+from dispatcher.adapters.event_log import NAMESPACE, dimensions
+from dispatcher.events import EVENTS
 from tests.declared import template
 from tests.documents import rows
+from tools.event_catalogue import names
 from tools.paths import ROOT
 
 DOCUMENT = "docs/operations.md"
@@ -21,11 +23,12 @@ ALARMS = {
     for name, resource in RESOURCES.items()
     if resource["Type"] == "AWS::CloudWatch::Alarm"
 }
+COUNTED = [(event, metric) for event, entry in EVENTS.items() for metric in entry.metrics]
 OURS = {
-    (metric.name, tuple(names))
-    for several in METRICS.values()
-    for metric in several
-    for names in metric.dimensions
+    (name, tuple(kept_by))
+    for _, metric in COUNTED
+    for name in names(metric)
+    for kept_by in dimensions(metric)
 }
 # What AWS publishes for what the stack has, by the dimensions that we know the values of.
 THEIRS = {
@@ -93,8 +96,8 @@ def exists(metric: Looked) -> bool:
             return False
     if metric.namespace == NAMESPACE:
         return (metric.name, tuple(metric.dimensions)) in OURS
-    dimensions, names = THEIRS[metric.namespace]
-    return list(metric.dimensions) == dimensions and metric.name in names
+    kept_by, published = THEIRS[metric.namespace]
+    return list(metric.dimensions) == kept_by and metric.name in published
 
 
 def sections() -> set[str]:
@@ -257,10 +260,10 @@ def test_a_widget_draws_metrics_that_exist(graph):
 
 def test_every_number_of_ours_is_drawn():
     """But the sweeps, which matter to their alarm alone, and what tells the same."""
-    names = {drawn(row).name for graph in GRAPHS for row in graph["metrics"]}
+    shown = {drawn(row).name for graph in GRAPHS for row in graph["metrics"]}
 
     ours = {name for name, _ in OURS}
-    assert ours - names == {"parked", "whole_sweeps"}
+    assert ours - shown == {"parked", "whole_sweeps"}
 
 
 def test_every_alarm_is_shown():
@@ -303,25 +306,17 @@ def test_the_text_leads_into_the_runbook():
     assert set(links) <= {f"${{RunbookUrl}}#{anchor}" for anchor in anchors}
 
 
-def test_every_metric_is_told():
-    """Name, event, and whether it is kept by integration."""
-    told = {
-        (name, event)
+def test_every_metric_is_documented():
+    """Name, unit, events, and whether it is kept by integration, and nothing else."""
+    documented = {
+        (name, cells[1], event, cells[3])
         for cells in rows(DOCUMENT, "Metrics")
         for name in re.findall(r"`(\w+)`", cells[0])
-        for event in re.findall(r"`([\w.]+)`", cells[1])
-    }
-    by_integration = {
-        name
-        for cells in rows(DOCUMENT, "Metrics")
-        for name in re.findall(r"`(\w+)`", cells[0])
-        if cells[2] == "yes"
+        for event in re.findall(r"`([\w.]+)`", cells[2])
     }
 
-    counted = {(one.name, event) for event, several in METRICS.items() for one in several}
-    assert counted <= told
-    assert {name for name, _ in told} == {name for name, _ in counted}
-    assert {event for _, event in told} == set(METRICS)
-    assert by_integration == {
-        one.name for several in METRICS.values() for one in several if one.by_integration
+    assert documented == {
+        (name, metric.unit, event, metric.by_integration)
+        for event, metric in COUNTED
+        for name in names(metric)
     }

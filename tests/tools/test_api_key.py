@@ -8,8 +8,7 @@ import json
 import pytest
 
 from dispatcher.access.policy import EVERY_USER, READ, SEND
-from dispatcher.access.ports import ApiKey
-from dispatcher.adapters.api_keys import parsed
+from dispatcher.access.rows import ApiKey, parse_api_keys
 from tools import api_key
 from tools.failure import ToolFailure
 
@@ -18,7 +17,7 @@ def test_the_entry_lets_the_key_in():
     """As the service itself reads it."""
     key, entry = api_key.made("billing", [READ, SEND], EVERY_USER)
 
-    [kept] = parsed(json.dumps({"billing": entry}))
+    [kept] = parse_api_keys(json.dumps({"billing": entry}))
     digest = hashlib.sha256(key.encode()).hexdigest()
     assert kept == ApiKey("billing", digest, frozenset({READ, SEND}), EVERY_USER)
     assert key not in json.dumps(entry)

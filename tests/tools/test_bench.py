@@ -51,15 +51,6 @@ def test_one_broken_budget_fails_the_run():
     assert exit_code([figure(1, Budget(1)), figure(1.01, Budget(1))]) == 1
 
 
-def test_a_budget_that_cannot_be_kept_is_told_and_fails_nothing():
-    """It counts as kept if it is, after all."""
-    budget = Budget(1, out_of_reach="nobody can")
-
-    verdicts = [figure(2, budget).verdict, figure(1, budget).verdict]
-
-    assert (verdicts, exit_code([figure(2, budget)])) == (["out of reach", "kept"], 0)
-
-
 def test_a_broken_budget_is_written_down_as_such():
     """For whoever reads results.json."""
     written = figure(2, Budget(1.5)).as_json()

@@ -60,10 +60,10 @@ def port(cloud, tmp_path_factory):
 def ask(port):
     """Return a function that sends a request and returns status and headers of the answer."""
 
-    def ask(method="GET", host="localhost:{port}", **headers):
+    def ask(method="GET", host="localhost:{port}", path="/api/v1/x?y=1", **headers):
         line = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         named = {name.replace("_", "-"): text.format(port=port) for name, text in headers.items()}
-        line.request(method, "/api/v1/x?y=1", headers={"Host": host.format(port=port), **named})
+        line.request(method, path, headers={"Host": host.format(port=port), **named})
         answer = line.getresponse()
         body = answer.read()
         line.close()
@@ -103,6 +103,26 @@ def test_programs_our_own_pages_and_people_get_through(ask, method, headers):
     assert "Origin" not in answer.headers["X-Names"]
     assert "Sec-" not in answer.headers["X-Names"]
     assert answer.headers["Access-Control-Allow-Origin"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "forwarded"),
+    [
+        ("/users/a%40b.com?q=%2F", "/users/a%2540b.com?q=%2F"),
+        ("/users/a@b.com", "/users/a@b.com"),
+        ("/requests/a%2Fb", "/requests/a%252Fb"),
+        ("/requests/a%252Fb", "/requests/a%25252Fb"),
+        ("/requests/%2E%2E", "/requests/%252E%252E"),
+        ("/requests/100%25", "/requests/100%2525"),
+        ("/users/%C3%A9", "/users/%25C3%25A9"),
+        ("/a//b", "/a//b"),
+    ],
+)
+def test_a_path_reaches_the_functions_as_it_was_encoded(ask, path, forwarded):
+    """The local cloud decodes a path once before it routes; API Gateway does not."""
+    answer = ask(path=path)
+
+    assert answer.headers["X-Path"] == f"/_aws/execute-api/a1b2/local{forwarded}"
 
 
 @pytest.mark.parametrize(

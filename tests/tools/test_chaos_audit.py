@@ -1,317 +1,676 @@
-"""The reckoning after a chaos run: each kind of broken promise is found, and nothing else."""
+"""The audit after a chaos run: each kind of broken promise is found, and nothing else."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from dispatcher.delivery.doorbells import DeadLetter
+from dispatcher.delivery.rows import Delivery, LogEntry, MessageRow, RequestRow
+from dispatcher.integrations.integration import Recipient
 from tools.chaos import audit
-from tools.chaos.audit import Arrival, Audit, Cause, Claim, Crash, Fate, Lateness, reckon
+from tools.chaos.audit import Audit, Cause, Crash, Lateness, check
+from tools.chaos.ledger import Arrival, Fate, Write
 
-ONE = "0190-1"
+MESSAGE = "01900000-0000-7000-8000-000000000000"
+FIRST, SECOND = (f"{MESSAGE[:-2]}{place:02}" for place in (1, 2))
+OTHER = "01900000-0000-7000-8000-000000000901"
+
+DELIVERY = Delivery(
+    type="WEBHOOK",
+    status="pending",
+    priority=1,
+    max_attempts=3,
+    retry_delay_seconds=2,
+    due_at=100.0,
+)
 
 
-def row(**fields):
-    """Return a webhook delivery that was tried twice and arrived."""
-    return {
-        "delivery_id": ONE,
-        "integration_type": "WEBHOOK",
-        "status": "success",
-        "round": 1,
-        "attempts": 2,
-        "tries": 2,
-        "max_attempts": 3,
-        "retry_delay_seconds": 2,
-        "attempt_log": [
-            {"started_at": 100.5, "code": "http_503"},
-            {"started_at": 103.0, "code": None},
-        ],
-        **fields,
+@dataclass
+class Message:
+    """A message as the crash proxy saw it; each method is a write or a send.
+
+    The rows are written by hand: they must be able to break what the service's functions keep.
+    """
+
+    deliveries: tuple[Delivery, ...] = (DELIVERY,)
+    mode: str = "all"
+    writes: list[Write] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
+
+    def __post_init__(self):
+        """Accept the message."""
+        self.row = MessageRow(
+            user_id="ada",
+            message_id=MESSAGE,
+            rev=b"0",
+            request_id="r-1",
+            session_id=None,
+            subject=None,
+            mode=self.mode,
+            forced=False,
+            created_at=100.0,
+            expires_at=None,
+            keep_until=0.0,
+            deliveries=self.deliveries,
+            sweep_at=160.0,
+        )
+        self.writes.append(Write(row=self.row, on=None, at=100.0, pid=1, done_at=100.0))
+
+    def write(self, at, pid=7, **fields):
+        """Write the row with other fields."""
+        rev = str(len(self.writes)).encode()
+        row = replace(self.row, **fields, rev=rev)
+        self.writes.append(Write(row=row, on=self.row.rev, at=at, pid=pid, done_at=at))
+        self.row = row
+
+    def change(self, place=0, **fields):
+        """Return the deliveries with other fields in one of them."""
+        deliveries = list(self.row.deliveries)
+        deliveries[place] = replace(deliveries[place], **fields)
+        return tuple(deliveries)
+
+    def claim(self, token, at, place=0, pid=7, lease=60.0):
+        """Claim a delivery."""
+        tries = self.row.deliveries[place].tries + 1
+        self.write(
+            at,
+            pid=pid,
+            owner=token,
+            lease_until=at + lease,
+            current=place,
+            deliveries=self.change(place, tries=tries),
+        )
+
+    def send(self, at, fate=Fate.ACCEPTED, delivery_id=FIRST, **fields):
+        """Let a request arrive that takes a tenth of a second."""
+        arrival = {"fate": fate, "ended_at": at + 0.1, "content": "Hello"} | fields
+        self.arrivals.append(Arrival(delivery_id=delivery_id, at=at, **arrival))
+
+    def record(self, at, **fields):
+        """Record an outcome: a retry, unless other fields say otherwise."""
+        place = self.row.current
+        attempts = self.row.deliveries[place].attempts + 1
+        self.write(
+            at,
+            owner=None,
+            lease_until=None,
+            current=None,
+            last_owner=self.row.owner,
+            deliveries=self.change(place, **{"attempts": attempts} | fields),
+        )
+
+    def attempt(self, token, at, fate=Fate.REFUSED, place=0, **fields):
+        """Claim, send after 0.2 s and record after 0.8 s."""
+        self.claim(token, at, place=place)
+        self.send(at + 0.2, fate, delivery_id=self.row.delivery_id(place))
+        self.record(at + 0.8, **fields)
+
+    def end(self, at=500.0, **fields):
+        """Write what an ended row is like."""
+        self.write(at, sweep_at=None, ttl=10**9, **fields)
+
+    def audit(self, **fields):
+        """Return an audit in which all parties agree, but for these fields."""
+        ids = tuple(self.row.delivery_id(place) for place in range(len(self.row.deliveries)))
+        agreeing = {
+            "contents": {"r-1": "Hello"},
+            "responses": {"r-1": [ids]},
+            "cancelled": {},
+            "reopened": {},
+            "rows": [self.row],
+            "requests": [request()],
+            "statuses": {
+                name: each.status for name, each in zip(ids, self.row.deliveries, strict=True)
+            },
+            "mailbox": {},
+            "dead_letters": [],
+            "redriven": frozenset(),
+            "writes": self.writes,
+            "arrivals": self.arrivals,
+            "crashes": (),
+            "deaths": {},
+        }
+        return Audit(**agreeing | fields)
+
+
+def request(**fields):
+    """Return the request of the message."""
+    usual = {
+        "user_id": "ada",
+        "request_id": "r-1",
+        "message_id": MESSAGE,
+        "fingerprint": b"f",
+        "ttl": 10**9,
+        "subject": None,
+        "content": "Hello",
+        "agent_id": None,
+        "session_id": None,
+        "recipient": Recipient(),
+        "mode": "all",
+        "forced": False,
+        "created_at": 100.0,
+        "due_at": 100.0,
+        "expires_at": None,
+        "deliveries": (),
+        "skipped": (),
     }
+    return RequestRow(**usual | fields)
 
 
-def arrival(at, fate=Fate.ACCEPTED, **fields):
-    """Return a request that was dealt with in a tenth of a second."""
-    return Arrival(**{"delivery_id": ONE, "at": at, "fate": fate, "ended_at": at + 0.1} | fields)
+def delivered(**fields):
+    """Return a message that was refused at 100.6 and accepted at 103.1."""
+    message = Message(**fields)
+    message.attempt("a", 100.4)
+    message.attempt("b", 102.9, Fate.ACCEPTED, status="success")
+    message.end()
+    return message
 
 
-def claim(token, at, **fields):
-    """Return a claim under which one record was tried, and written after 0.8 s."""
-    usual = {"pid": 7, "lease_until": at + 60, "records": 1, "recorded_at": at + 0.8}
-    return Claim(**{"delivery_id": ONE, "token": token, "at": at} | usual | fields)
+def failed(code="http_404", **fields):
+    """Return a message that failed at its first attempt."""
+    message = Message()
+    message.attempt("a", 100.4, status="failed", error_code=code, **fields)
+    message.end()
+    return message
 
 
-def written(**pages):
-    """Return audit that agree: refused at 100.6, accepted at 103.1."""
-    agreeing = {
-        "accepted": frozenset({ONE}),
-        "rows": (row(),),
-        "shown": {ONE: "success"},
-        "mailbox": frozenset(),
-        "arrivals": (arrival(100.6, Fate.REFUSED), arrival(103.1)),
-        "claims": (claim("a", 100.4), claim("b", 102.9)),
-        "crashes": (),
-        "deaths": {},
-        "tickets": (),
-    }
-    return Audit(**agreeing | pages)
+def sent_twice(fate=Fate.ACCEPTED, lease=60.0, **record):
+    """Return a message whose receiver got it under each of two claims, at 100.6 and 170.3."""
+    message = Message()
+    message.claim("a", 100.4, lease=lease)
+    message.send(100.6, fate)
+    if record:
+        message.record(101.2, **record)
+    message.attempt("b", 170.1, Fate.ACCEPTED, status="success")
+    message.end()
+    return message
 
 
-def twice(first, **pages):
-    """Return audit in which the receiver took the message under each of two claims."""
-    second = claim("b", 170.0)
-    taken = (arrival(100.6), arrival(170.3))
-    return written(**{"arrivals": taken, "claims": (first, second)} | pages)
-
-
-UNRECORDED = {"records": 0, "recorded_at": None}
+def entry(code, detail):
+    """Return the log entry of the attempt that arrived at 100.6."""
+    return LogEntry(
+        number=1,
+        round=1,
+        started_at=100.6,
+        duration_ms=10_000,
+        outcome="retry",
+        code=code,
+        detail=detail,
+    )
 
 
 def broken(found):
-    """Return the rules that do not hold, with their cases."""
+    """Return the broken promises with their cases."""
     return {rule: cases for rule, cases in found.broken.items() if cases}
 
 
-def test_books_that_agree_break_nothing():
-    """Refused once, accepted after the delay: two tries, no duplicate, 0.2 s after it was due."""
-    found = reckon(written())
+def test_parties_that_agree_break_no_promise():
+    """Refused once, accepted after the delay: two attempts, no duplicate, 0.2 s late."""
+    found = check(delivered().audit())
 
     assert broken(found) == {}
     assert (found.statuses, found.unpromised, found.lost) == ({"success": 1}, 0, 0)
+    assert (found.webhooks, found.claims, found.unknown) == (2, 2, 0)
     assert found.duplicates == {}
     assert found.retries == Lateness(pytest.approx(0.2), pytest.approx(0.2))
 
 
-def test_an_accepted_id_without_a_row_is_lost():
-    """The promise was made, and nobody knows of it."""
-    found = reckon(written(accepted=frozenset({ONE, "0190-2"})))
+def test_an_accepted_delivery_without_a_row_is_lost():
+    """A 202 named it."""
+    found = check(delivered().audit(responses={"r-1": [(FIRST, SECOND)]}))
 
-    assert broken(found) == {audit.LOST: ["0190-2: accepted, and no row knows it"]}
+    assert broken(found) == {audit.LOST: [f"{SECOND}: was accepted, but has no row"]}
     assert found.lost == 1
 
 
-def test_an_arrival_without_a_row_is_lost():
-    """What a receiver saw must be in the log."""
-    found = reckon(written(arrivals=(*written().arrivals, arrival(1.0, delivery_id="0190-3"))))
+def test_a_send_without_a_row_is_lost():
+    """A receiver got it, but the history does not show it."""
+    message = delivered()
+    message.send(1.0, delivery_id=OTHER)
 
-    assert broken(found) == {audit.LOST: ["0190-3: a receiver saw it, no row knows it"]}
+    found = check(message.audit())
 
-
-@pytest.mark.parametrize(
-    "pages",
-    [
-        {"arrivals": (arrival(100.6, Fate.REFUSED),)},
-        {"rows": (row(integration_type="TEST"),), "mailbox": frozenset({"0190-2"})},
-    ],
-    ids=["refused", "not in the mailbox"],
-)
-def test_a_success_that_nobody_took_is_lost(pages):
-    """A success is a message that its receiver has."""
-    found = reckon(written(**pages))
-
-    assert broken(found) == {audit.LOST: [f"{ONE}: success, and no receiver took it"]}
+    assert broken(found) == {audit.LOST: [f"{OTHER}: was sent, but has no row"]}
 
 
-def test_a_row_that_no_202_named_is_told():
-    """The caller never got its answer; it counts as unpromised, and must end all the same."""
-    found = reckon(written(accepted=frozenset()))
+@pytest.mark.parametrize("integration_type", ["WEBHOOK", "TEST"])
+def test_a_success_without_a_receiver_is_lost(integration_type):
+    """No receiver accepted it, and it is in no mailbox."""
+    message = Message((replace(DELIVERY, type=integration_type),))
+    message.attempt("a", 100.4, Fate.REFUSED, status="success")
+    message.end()
+
+    found = check(message.audit(mailbox={SECOND: "Hello"}))
+
+    assert broken(found) == {audit.LOST: [f"{FIRST}: success, but no receiver took it"]}
+
+
+def test_a_row_that_no_202_named_is_counted():
+    """The caller never got its response; the delivery still has to end."""
+    found = check(delivered().audit(responses={}))
 
     assert (found.unpromised, broken(found)) == (1, {})
 
 
-@pytest.mark.parametrize(
-    ("fields", "told"),
-    [
-        ({"status": "pending"}, "pending"),
-        ({"owner": "a"}, "success, and still has owner"),
-        ({"sweep_at": 5.0}, "success, and still has sweep_at"),
-    ],
-)
-def test_a_row_that_did_not_end_is_told(fields, told):
-    """Pending, or ended and still owed something."""
-    changed = row(**fields)
+def test_a_request_without_a_message_was_never_accepted():
+    """A caller that got no 202 for it was promised nothing."""
+    planned = (object(),)
+    orphan = request(request_id="r-2", message_id=OTHER, deliveries=planned)
 
-    found = reckon(written(rows=(changed,), shown={ONE: changed["status"]}))
+    found = check(delivered().audit(requests=[request(), orphan]))
 
-    assert broken(found) == {audit.FINISHED: [f"{ONE}: {told}"]}
+    assert (found.never_accepted, broken(found)) == (1, {})
 
 
-@pytest.mark.parametrize("shown", [{ONE: "pending"}, {}, {ONE: "success", "0190-4": "success"}])
-def test_an_api_that_shows_something_else_is_told(shown):
-    """Another status, nothing, or something that is not there."""
-    found = reckon(written(shown=shown))
+def test_a_request_without_deliveries_has_no_message():
+    """Every integration was skipped."""
+    found = check(delivered().audit(responses={"r-2": [()]}))
 
-    assert broken(found).keys() == {audit.AGREED}
+    assert broken(found) == {}
 
 
 @pytest.mark.parametrize(
-    ("first", "pages", "cause"),
+    ("fields", "case"),
     [
-        (claim("a", 100.4, **UNRECORDED), {"deaths": {7: 101.0}}, Cause.CRASH),
-        (claim("a", 100.4, **UNRECORDED), {"deaths": {7: 100.5}}, Cause.CRASH),
-        (claim("a", 100.4, records=4, recorded_at=None), {}, Cause.UNRECORDED),
-        (claim("a", 100.4, **UNRECORDED), {}, Cause.STALL),
+        ({"owner": "b"}, f"{MESSAGE}: has ended, but has owner"),
+        ({"sweep_at": 5.0}, f"{MESSAGE}: has ended, but has sweep_at"),
+        ({"ttl": None}, f"{MESSAGE}: has ended, but has no ttl"),
+    ],
+)
+def test_an_ended_row_owes_nothing(fields, case):
+    """No claim, no time at which the sweeper looks, and a time to be deleted."""
+    message = delivered()
+    message.write(501.0, **fields)
+
+    assert broken(check(message.audit())) == {audit.ENDED: [case]}
+
+
+def test_a_delivery_that_did_not_end_is_found():
+    """It is still pending when nothing is owed any more."""
+    message = Message()
+    message.attempt("a", 100.4)
+
+    assert broken(check(message.audit())) == {audit.ENDED: [f"{FIRST}: pending"]}
+
+
+def test_an_end_that_does_not_last_is_found():
+    """Only a new round may follow the end of a delivery."""
+    message = failed()
+    message.write(502.0, deliveries=message.change(status="skipped", error_code="cancelled"))
+
+    assert broken(check(message.audit())) == {audit.ENDED: [f"{FIRST}: failed, then skipped"]}
+
+
+@pytest.mark.parametrize(
+    "statuses", [{FIRST: "pending"}, {}, {FIRST: "success", SECOND: "success"}]
+)
+def test_an_api_that_returns_something_else_is_found(statuses):
+    """Another status, nothing, or a delivery that does not exist."""
+    found = check(delivered().audit(statuses=statuses))
+
+    assert broken(found).keys() == {audit.API}
+
+
+def test_equal_requests_with_different_responses_are_found():
+    """All of them name the same deliveries."""
+    found = check(delivered().audit(responses={"r-1": [(FIRST,), (FIRST,), ()]}))
+
+    assert broken(found) == {audit.EQUAL: ["r-1: 2 different responses"]}
+
+
+def test_a_message_that_its_request_does_not_name_is_found():
+    """A request has one message."""
+    found = check(delivered().audit(requests=[request(message_id=OTHER)]))
+
+    assert broken(found) == {audit.EQUAL: [f"r-1: 1 messages, the request names {OTHER}"]}
+
+
+def test_foreign_content_is_found():
+    """At a receiver and in a mailbox."""
+    message = delivered()
+    message.arrivals[0] = replace(message.arrivals[0], content="Secret")
+
+    found = check(message.audit(mailbox={FIRST: "Other"}))
+
+    assert broken(found) == {
+        audit.CONTENT: [f"{FIRST}: 'Secret', not 'Hello'", f"{FIRST}: 'Other', not 'Hello'"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("message", "deaths", "cause"),
+    [
+        (sent_twice(), {7: 101.0}, Cause.CRASH),
+        (sent_twice(), {7: 100.5}, Cause.CRASH),
+        (sent_twice(), {}, Cause.STALL),
+        (sent_twice(Fate.CUT, error_code="connection"), {}, Cause.RECEIVER),
+        (sent_twice(attempt_log=(entry("timeout", "no outcome"),)), {}, Cause.RECEIVER),
         (
-            claim("a", 100.4),
-            {"arrivals": (arrival(100.6, Fate.CUT), arrival(170.3))},
-            Cause.RECEIVER,
-        ),
-        (
-            claim("a", 100.4),
-            {"rows": (row(attempt_log=[{"started_at": 100.6, "code": "timeout"}]),)},
+            sent_twice(attempt_log=(entry("unavailable", "ReadTimeoutError"),)),
+            {},
             Cause.RECEIVER,
         ),
     ],
+    ids=[
+        "killed",
+        "killed with the request on its way",
+        "stalled",
+        "cut",
+        "timeout",
+        "timeout of a mailbox",
+    ],
 )
-def test_a_duplicate_is_put_down_to_its_cause(first, pages, cause):
-    """Each of the four events that the guarantee names; a request outlives its sender."""
-    found = reckon(twice(first, **pages))
+def test_a_duplicate_has_a_cause(message, deaths, cause):
+    """The events that the guarantee names; a request may outlive its sender."""
+    found = check(message.audit(deaths=deaths))
 
     assert found.duplicates == {cause: 1}
     assert broken(found) == {}
 
 
+def test_a_record_that_was_not_written_is_a_cause():
+    """It was tried, but is not among the writes that took effect."""
+    message = sent_twice()
+    lost = replace(message.writes[1].row, rev=b"lost", owner=None, last_owner="a")
+    write = Write(row=lost, on=message.writes[1].row.rev, at=101.0, pid=7)
+
+    found = check(message.audit(writes=[*message.writes, write]))
+
+    assert (found.duplicates, broken(found)) == ({Cause.UNRECORDED: 1}, {})
+
+
 @pytest.mark.parametrize(
-    ("first", "pages"),
+    ("message", "deaths"),
     [
-        (claim("a", 100.4), {}),
-        (claim("a", 100.4, lease_until=180.0, **UNRECORDED), {"deaths": {7: 90.0}}),
-        (claim("a", 100.4, lease_until=180.0, **UNRECORDED), {"deaths": {8: 101.0}}),
+        (sent_twice(error_code="http_503"), {}),
+        (sent_twice(lease=80.0), {7: 90.0}),
+        (sent_twice(lease=80.0), {8: 101.0}),
     ],
-    ids=["recorded", "died before its claim", "somebody else died"],
+    ids=["recorded", "died before its claim", "another process died"],
 )
-def test_a_duplicate_without_an_event_is_told(first, pages):
-    """Its outcome was recorded, or nothing had happened to its worker: it was sent again."""
-    found = reckon(twice(first, **pages))
+def test_a_duplicate_without_a_cause_is_found(message, deaths):
+    """Its outcome was recorded, or nothing had happened to its worker."""
+    found = check(message.audit(deaths=deaths))
 
     assert found.duplicates == {}
-    assert broken(found)[audit.DUPLICATES] == [f"{ONE}: sent again 69.7 s later, unexplained"]
+    assert broken(found)[audit.DUPLICATES] == [f"{FIRST}: sent again 69.7 s later"]
 
 
-def test_a_refused_request_is_no_duplicate():
+def test_a_request_that_was_not_read_is_no_duplicate():
     """Only what a receiver has taken can be there twice."""
-    found = reckon(twice(claim("a", 100.4), arrivals=(arrival(100.6, Fate.UNREAD), arrival(170.3))))
+    found = check(sent_twice(Fate.UNREAD).audit())
 
     assert (found.duplicates, broken(found)) == ({}, {})
 
 
-def test_sends_need_claims_of_their_own():
-    """Two requests under one claim, and one before any."""
-    arrivals = (arrival(99.0, Fate.REFUSED), *written().arrivals, arrival(109.0, Fate.REFUSED))
+def test_a_repeated_mailbox_write_overwrites_its_row():
+    """It needs a cause as well, but no reader sees it."""
+    message = sent_twice()
+    message.writes = [
+        replace(
+            write,
+            row=replace(
+                write.row,
+                deliveries=tuple(replace(each, type="CLI") for each in write.row.deliveries),
+            ),
+        )
+        for write in message.writes
+    ]
+    message.row = message.writes[-1].row
 
-    found = reckon(written(arrivals=arrivals))
+    found = check(message.audit(deaths={7: 101.0}, mailbox={FIRST: "Hello"}))
 
-    assert broken(found)[audit.CLAIMED] == [
-        f"{ONE}: sent without a claim",
-        f"{ONE}: sent twice under one claim",
+    assert (found.duplicates, found.overwritten, broken(found)) == ({}, 1, {})
+    assert (found.webhooks, found.mailbox_writes) == (0, 2)
+
+
+def test_a_new_round_is_no_duplicate():
+    """A redrive asks for a new send."""
+    message = Message()
+    message.attempt("a", 100.4, Fate.CUT, status="failed", error_code="connection")
+    reopened = message.change(status="pending", round=2, tries=0, attempts=0, error_code=None)
+    message.write(120.0, deliveries=reopened)
+    message.attempt("b", 120.5, Fate.ACCEPTED, status="success")
+    message.end()
+    letter = DeadLetter("ada", FIRST, 2)
+
+    found = check(
+        message.audit(dead_letters=[letter], redriven=frozenset({letter}), reopened={FIRST: 2})
+    )
+
+    assert (found.duplicates, found.rounds, broken(found)) == ({}, 1, {})
+
+
+def test_each_send_needs_its_own_claim():
+    """One before any claim, two under one claim, and one under a claim that was given back."""
+    message = Message()
+    message.send(100.2, Fate.REFUSED)
+    message.attempt("a", 100.4)
+    message.claim("b", 103.0)
+    message.send(103.2, Fate.REFUSED)
+    message.write(
+        103.5, owner=None, lease_until=None, last_owner="b", deliveries=message.change(tries=1)
+    )
+    message.attempt("c", 104.0, Fate.ACCEPTED, status="success")
+    message.send(109.0, Fate.REFUSED)
+    message.end()
+
+    assert broken(check(message.audit()))[audit.CLAIMED] == [
+        f"{FIRST}: sent without a claim",
+        f"{FIRST}: sent, and the claim given back",
+        f"{FIRST}: sent twice under one claim",
     ]
 
 
-def test_a_budget_that_is_overdrawn_is_told():
-    """More recorded outcomes than tries, and more requests than 3 forgiven ones allow."""
-    claims = tuple(claim(str(n), 100.0 + 10 * n) for n in range(7))
-    arrivals = tuple(arrival(100.5 + 10 * n, Fate.REFUSED) for n in range(7))
-    gone = row(status="failed", error_code="http_404", attempts=4)
-    pages = {"rows": (gone,), "shown": {ONE: "failed"}, "tickets": ((ONE, 2),)}
+def test_a_budget_that_is_exceeded_is_found():
+    """More outcomes than attempts of a round, and more requests than 3 forgiven ones allow."""
+    message = Message()
+    for number in range(7):
+        message.attempt(str(number), 100.4 + 10 * number, attempts=min(number + 1, 4))
+    message.end(deliveries=message.change(status="failed", error_code="http_404"))
 
-    found = reckon(written(arrivals=arrivals, claims=claims, **pages))
+    found = check(message.audit(dead_letters=[DeadLetter("ada", FIRST, 2)]))
 
     assert broken(found) == {
-        audit.BUDGET: [f"{ONE}: 4 recorded of 3", f"{ONE}: sent 7 times, 3 + 3 at most"]
+        audit.BUDGET: [
+            f"{FIRST}, round 1: 4 recorded of 3",
+            f"{FIRST}, round 1: sent 7 times, 3 + 3 at most",
+        ]
     }
 
 
-def test_a_budget_that_is_not_used_is_told():
-    """A receiver that always refuses gets exactly all tries."""
-    early = row(status="failed", error_code="http_503", attempts=2)
-    arrivals = (arrival(100.6, Fate.REFUSED), arrival(103.1, Fate.REFUSED))
-    pages = {"rows": (early,), "shown": {ONE: "failed"}, "tickets": ((ONE, 2),)}
+def test_a_budget_that_is_not_used_up_is_found():
+    """A receiver that always refuses gets exactly all attempts."""
+    message = failed("http_503")
 
-    found = reckon(written(arrivals=arrivals, **pages))
+    found = check(message.audit(dead_letters=[DeadLetter("ada", FIRST, 2)]))
 
-    assert broken(found) == {audit.BUDGET: [f"{ONE}: gave up after 2 of 3"]}
+    assert broken(found) == {audit.BUDGET: [f"{FIRST}, round 1: gave up after 1 of 3"]}
+
+
+def test_a_first_attempt_before_its_time_is_found():
+    """``deliver_at`` counts from the acceptance on."""
+    message = Message((replace(DELIVERY, due_at=105.0),))
+    message.attempt("a", 100.4, Fate.ACCEPTED, status="success")
+    message.end()
+
+    assert broken(check(message.audit())) == {audit.EARLY: [f"{FIRST}: 4.400 s before it was due"]}
 
 
 @pytest.mark.parametrize(
-    "pages",
-    [
-        {"arrivals": (arrival(100.6, Fate.REFUSED), arrival(102.69))},
-        {"arrivals": (arrival(100.6, Fate.REFUSED, retry_after=2.5), arrival(103.19))},
-    ],
-    ids=["own delay", "Retry-After"],
+    ("retry_after", "at"), [(0.0, 102.69), (2.5, 103.19)], ids=["own delay", "Retry-After"]
 )
-def test_a_retry_before_its_time_is_told(pages):
-    """The delay counts from the end of the try before, and the receiver's wish counts more."""
-    found = reckon(written(**pages, claims=(claim("a", 100.4), claim("b", 102.5))))
+def test_a_retry_before_its_time_is_found(retry_after, at):
+    """The delay counts from the end of the attempt before; the receiver's longer wish wins."""
+    message = delivered()
+    first, second = message.arrivals
+    arrivals = [replace(first, retry_after=retry_after), replace(second, at=at)]
+    message.writes[3] = replace(message.writes[3], at=102.5)
 
-    assert broken(found) == {audit.EARLY: [f"{ONE}: 0.010 s early"]}
+    found = check(message.audit(arrivals=arrivals))
+
+    assert broken(found) == {audit.EARLY: [f"{FIRST}: 0.010 s early"]}
 
 
-def test_a_take_over_before_the_end_of_the_lease_is_told():
-    """A try that left no record holds its lease, unless the run itself cut it short."""
-    dead = claim("a", 100.4, lease_until=160.4, **UNRECORDED)
-    pages = {
-        "arrivals": (arrival(100.6, Fate.UNREAD), arrival(150.4)),
-        "deaths": {7: 101.0},
+def test_a_take_over_before_the_end_of_the_lease_is_found():
+    """Unless the run itself cut the lease short."""
+    waited = sent_twice(Fate.UNREAD, lease=80.0)
+    hastened = Message()
+    hastened.claim("a", 100.4, lease=80.0)
+    hastened.send(100.6, Fate.UNREAD)
+    hastened.write(110.0, lease_until=110.0)
+    hastened.writes[-1] = replace(hastened.writes[-1], by_rig=True)
+    hastened.attempt("b", 110.5, Fate.ACCEPTED, status="success")
+    hastened.end()
+
+    assert broken(check(waited.audit())) == {
+        audit.EARLY: [f"{FIRST}: taken over 10.300 s before the lease ended"]
     }
-    after = claim("b", 150.2)
-
-    waited = reckon(written(claims=(dead, after), **pages))
-    cut_short = reckon(written(claims=(replace(dead, hastened=True), after), **pages))
-
-    assert broken(waited) == {audit.EARLY: [f"{ONE}: 10.000 s early"]}
-    assert broken(cut_short) == {}
+    assert broken(check(hastened.audit())) == {}
 
 
-@pytest.mark.parametrize(
-    ("tickets", "told"),
-    [
-        ((), f"{ONE}: failed, and there is no ticket"),
-        (((ONE, 2), (ONE, 3)), f"{ONE}: a ticket for what did not fail"),
-    ],
-)
-def test_a_ticket_that_is_missing_or_wrong_is_told(tickets, told):
-    """A final failure has a ticket for the round that comes next."""
-    failed = row(status="failed", error_code="http_404")
+def test_a_first_attempt_out_of_order_is_found():
+    """The second delivery was claimed while the first one had not been attempted."""
+    message = Message((DELIVERY, replace(DELIVERY, priority=2)))
+    message.attempt("a", 100.4, Fate.ACCEPTED, place=1, status="success")
+    message.attempt("b", 102.0, Fate.ACCEPTED, place=0, status="success")
+    message.end()
 
-    found = reckon(written(rows=(failed,), shown={ONE: "failed"}, tickets=tickets))
-
-    assert broken(found) == {audit.TICKETS: [told]}
+    assert broken(check(message.audit())) == {
+        audit.ORDER: [f"{SECOND}: claimed before place 0 was attempted"]
+    }
 
 
-def test_tickets_may_be_doubled_and_some_failures_have_none():
-    """A fresh round could not change that a message has expired."""
-    failed = row(status="failed", error_code="http_404")
-    expired = row(status="failed", error_code="expired")
+def test_a_second_success_of_a_first_success_message_is_found():
+    """Any success ends all other deliveries."""
+    message = Message((DELIVERY, replace(DELIVERY, priority=2)), mode="first_success")
+    message.attempt("a", 100.4, Fate.ACCEPTED, place=0, status="success")
+    message.attempt("b", 102.0, Fate.ACCEPTED, place=1, status="success")
+    message.end()
 
-    twice_sent = reckon(
-        written(rows=(failed,), shown={ONE: "failed"}, tickets=((ONE, 2), (ONE, 2)))
+    assert broken(check(message.audit())) == {
+        audit.FIRST_SUCCESS: [f"{MESSAGE}: over WEBHOOK, WEBHOOK"]
+    }
+
+
+def test_a_send_after_a_cancellation_is_found():
+    """DELETE had returned 200, and the worker had not stalled beyond its lease."""
+    message = Message()
+    message.attempt("a", 100.4)
+    skipped = {"status": "skipped", "error_code": "cancelled"}
+    message.write(101.5, deliveries=message.change(**skipped))
+    message.end()
+    message.send(103.0, Fate.REFUSED)
+    after_lease = replace(message.arrivals[-1], at=161.0)
+
+    found = check(message.audit(cancelled={FIRST: 101.6}))
+    stalled = check(
+        message.audit(cancelled={FIRST: 101.6}, arrivals=[message.arrivals[0], after_lease])
     )
-    without = reckon(written(rows=(expired,), shown={ONE: "failed"}))
 
-    assert (twice_sent.doubled_tickets, broken(twice_sent)) == (1, {})
-    assert (without.doubled_tickets, broken(without)) == (0, {})
+    assert broken(found)[audit.CANCELLED] == [f"{FIRST}: sent 1.400 s after the 200"]
+    assert audit.CANCELLED not in broken(stalled)
+
+
+def test_a_cancelled_delivery_stays_cancelled():
+    """DELETE had returned 200, and it was delivered."""
+    found = check(delivered().audit(cancelled={FIRST: 900.0}))
+
+    assert broken(found) == {audit.CANCELLED: [f"{FIRST}: cancelled, then ('success', None)"]}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reopened": {FIRST: 2}},
+        {"redriven": frozenset({DeadLetter("ada", FIRST, 2)})},
+    ],
+    ids=["retry", "redrive"],
+)
+def test_a_round_that_was_not_opened_is_found(fields):
+    """A 202 of /retry named it, or its dead letter was handled."""
+    found = check(failed().audit(dead_letters=[DeadLetter("ada", FIRST, 2)], **fields))
+
+    assert broken(found) == {audit.REOPENED: [f"{FIRST}: is in round 1, not 2"]}
+
+
+@pytest.mark.parametrize(
+    ("rounds", "case"),
+    [
+        ((), f"{FIRST}: failed, no dead letter"),
+        ((2, 3), f"{FIRST}: dead letter for round 3, but it did not fail"),
+    ],
+)
+def test_a_dead_letter_that_is_missing_or_wrong_is_found(rounds, case):
+    """A final failure has a dead letter for the next round."""
+    letters = [DeadLetter("ada", FIRST, number) for number in rounds]
+
+    assert broken(check(failed().audit(dead_letters=letters))) == {audit.DEAD_LETTERS: [case]}
+
+
+def test_a_dead_letter_may_be_doubled_and_some_failures_have_none():
+    """A new round cannot change that a message has expired."""
+    letter = DeadLetter("ada", FIRST, 2)
+
+    doubled = check(failed().audit(dead_letters=[letter, letter]))
+    without = check(failed("expired").audit())
+
+    assert (doubled.doubled_dead_letters, broken(doubled)) == (1, {})
+    assert (without.doubled_dead_letters, broken(without)) == (0, {})
+
+
+def test_a_write_that_did_not_pass_the_proxy_is_found():
+    """The stored row is not the last of the writes that were seen, or the first one is missing."""
+    message = delivered()
+
+    unseen = check(message.audit(rows=[replace(message.row, rev=b"unseen")]))
+    headless = check(message.audit(writes=message.writes[1:]))
+
+    assert broken(unseen)[audit.CHAINED] == [f"{MESSAGE}: after 0 writes"]
+    assert broken(headless)[audit.CHAINED] == [f"{MESSAGE}: after 5 writes"]
+
+
+def test_refused_writes_are_no_history():
+    """A claim that was refused grants nothing."""
+    message = delivered()
+    refused = replace(message.writes[1].row, rev=b"refused", owner="z")
+    write = Write(row=refused, on=b"0", at=100.45, pid=9)
+
+    found = check(message.audit(writes=[*message.writes, write]))
+
+    assert (found.claims, broken(found)) == (2, {})
 
 
 def test_crashes_are_counted():
-    """By step; and those that came after a request and before its record."""
-    dead = claim("a", 100.4, **UNRECORDED)
-    crashes = (Crash(101.0, "after send", 7), Crash(300.0, "before claim", 8))
+    """By step, and those between a send and its record."""
+    crashes = (
+        Crash(101.0, "DeliverMessages: after send", 7),
+        Crash(300.0, "DeliverMessages: before claim", 8),
+    )
 
-    found = reckon(twice(dead, crashes=crashes, deaths={7: 101.0, 8: 300.0}))
+    found = check(sent_twice().audit(crashes=crashes, deaths={7: 101.0, 8: 300.0}))
 
-    assert found.crashes == {"after send": 1, "before claim": 1}
+    assert found.crashes == {
+        "DeliverMessages: after send": 1,
+        "DeliverMessages: before claim": 1,
+    }
     assert found.crashes_between == 1
 
 
 def test_lateness_counts_from_when_the_next_claim_was_allowed():
     """A retry from its due time, a take-over from the end of the lease."""
-    dead = claim("a", 100.0, **UNRECORDED)
-    arrivals = (arrival(100.6, Fate.UNREAD), arrival(170.2, Fate.REFUSED), arrival(175.3))
-    claims = (dead, claim("b", 170.0), claim("c", 175.0))
+    message = Message()
+    message.claim("a", 100.0)
+    message.send(100.6, Fate.UNREAD)
+    message.claim("b", 170.0)
+    message.send(170.2, Fate.REFUSED)
+    message.record(170.5)
+    message.attempt("c", 175.0, Fate.ACCEPTED, status="success")
+    message.end()
 
-    found = reckon(written(arrivals=arrivals, claims=claims, deaths={7: 100.6}))
+    found = check(message.audit(deaths={7: 100.6}))
 
-    assert found.takeovers == Lateness(10.0, 10.0)
+    assert found.take_overs == Lateness(10.0, 10.0)
     assert found.retries == Lateness(pytest.approx(2.7), pytest.approx(2.7))

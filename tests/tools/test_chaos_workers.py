@@ -1,4 +1,4 @@
-"""Who may be killed: the worker at the other end of a connection, and nobody else."""
+"""Only the process of a function is killed, found by its connection."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def cloud():
 
 
 def test_a_worker_is_found_and_killed_once(cloud):
-    """By the port of its connection, with the name of its function; dead is dead."""
+    """It is found by the port of its connection, with the name of its function."""
     workers, port, _ = cloud
 
     pid = workers.at(port)
@@ -62,7 +62,7 @@ def test_a_worker_is_found_and_killed_once(cloud):
 
 
 def test_the_cloud_itself_is_never_found(cloud):
-    """Nor is anybody else who is no child of it."""
+    """Only its children run functions; no other process is killed."""
     workers, _, port = cloud
 
     assert workers.at(port) is None
@@ -70,7 +70,7 @@ def test_the_cloud_itself_is_never_found(cloud):
 
 
 def test_a_worker_that_ends_by_itself_is_noticed(cloud):
-    """A rehearsed crash is nobody's kill."""
+    """TEST rehearses crashes, which no kill precedes."""
     workers, port, _ = cloud
     pid = workers.at(port)
 

@@ -42,18 +42,22 @@ def test_what_an_idle_stack_pays_for_is_what_the_template_declares():
     assert len(polled) == cost.POLLED_QUEUES
 
 
-def test_the_write_units_of_one_send():
-    """A transaction counts double; each change of the index's keys deletes one row and puts one."""
-    accept, index, claim, record = 2 * (2 + 1), 1, 1 + 2, 1 + 1
+@pytest.mark.parametrize(
+    ("deliveries", "units", "most"), [(1, 6, 11.60), (3, 8, 14.60), (7, 12, 20.60)]
+)
+def test_the_budget_of_a_million_sends(deliveries, units, most):
+    """A send of 1,000 bytes keeps its budget of write units and dollars."""
+    case = replace(USUAL, deliveries=deliveries)
 
-    assert cost.written(USUAL, Sizes()) == accept + index + claim + record
+    assert cost.life(case).units == units
+    assert cost.total(case) <= most
 
 
-def test_a_retry_adds_a_claim_and_a_record_that_stays_in_the_index():
-    """It is due again, so its index row moves once more."""
-    once, twice = (cost.written(replace(USUAL, attempts=tries), Sizes()) for tries in (1, 2))
+def test_a_retry_adds_a_claim_and_a_record_that_moves_the_row_in_the_index():
+    """It is due again, so its index entry is deleted and put once more."""
+    once, twice = (cost.life(replace(USUAL, attempts=attempts)).units for attempts in (1, 2))
 
-    assert twice - once == (1 + 2) + (1 + 2)
+    assert twice - once == 1 + (1 + 2)
 
 
 def test_sharing_makes_each_delivery_cheaper_and_no_send():
@@ -63,25 +67,6 @@ def test_sharing_makes_each_delivery_cheaper_and_no_send():
     assert totals == sorted(totals)
     assert totals[2] / 7 < totals[1] / 3 < totals[0]
     assert sum(cost.floor(USUAL).values()) < totals[0]
-
-
-@pytest.mark.parametrize(
-    ("item", "size"),
-    [
-        ({"name": "value"}, 9),
-        ({"é": "é"}, 4),
-        ({"n": 12345}, 1 + 4),
-        ({"n": -12345}, 1 + 5),
-        ({"f": 1.5}, 1 + 2),
-        ({"b": True, "none": None}, 1 + 1 + 4 + 1),
-        ({"list": ["a", "bc"]}, 4 + 3 + 2 + 3),
-        ({"map": {"k": "v"}}, 3 + 3 + 1 + 1 + 1),
-        ({"raw": b"1234"}, 3 + 4),
-    ],
-)
-def test_rows_are_sized_as_dynamodb_sizes_them(item, size):
-    """Names and values in UTF-8; three bytes for a collection and one for each of its values."""
-    assert cost.item_size(item) == size
 
 
 @pytest.mark.parametrize(("size", "units"), [(0, 1), (1024, 1), (1025, 2), (4096, 4)])

@@ -1,4 +1,4 @@
-"""The demo without a cloud: its receiver, its peers, its checks, and what it says of faults."""
+"""The demo without a cloud: its receiver, its fake servers, its checks, and its failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tools.demo_servers import EMAIL, SLACK_USER, Ports, merged, workspace
 from tools.demo_seven import body_of, only
 from tools.failure import ToolFailure
 from tools.fake_servers.slack_server import TOKEN
-from tools.fake_servers.smtp_server import SmtpPeer
+from tools.fake_servers.smtp_server import FakeSmtpServer
 from tools.local_cloud import settle
 from tools.narrator import CheckFailedError, Narrator, terminal
 from tools.processes import LOOPBACK, free_port
@@ -64,7 +64,7 @@ def test_the_receiver_notes_both_times_before_it_answers():
     assert before <= arrival.arrived_at <= arrival.answered_at <= after
 
 
-# The peers ----------------------------------------------------------------------------------------
+# The fake servers ---------------------------------------------------------------------------------
 
 
 def test_the_parameters_lead_to_the_ports_beside_the_service():
@@ -77,7 +77,7 @@ def test_the_parameters_lead_to_the_ports_beside_the_service():
     assert settle(parameters).items() >= parameters.items()
 
 
-def test_plain_up_knows_nothing_of_the_peers():
+def test_plain_up_uses_no_fake_server():
     """The local profile has neither SLACK nor EMAIL nor SMS."""
     plain = settle({})
 
@@ -138,7 +138,7 @@ def test_the_mail_server_listens_where_it_is_told_again_and_again():
     """It takes mail, at a port that the last one has left."""
     port = free_port()
     for _ in range(2):
-        with SmtpPeer(port=port) as server:
+        with FakeSmtpServer(port=port) as server:
             with smtplib.SMTP(LOOPBACK, port) as session:
                 session.sendmail("a@company.com", [EMAIL], b"Subject: x\r\n\r\nHello")
 
@@ -325,7 +325,7 @@ def test_a_service_that_does_not_answer_ends_it(narrator):
         Receiver() as receiver,
         pytest.raises(CheckFailedError, match=r"GET /health\n.*an answer\n(.*\n)*.*make status"),
     ):
-        demo.Stage(stack, told, receiver, "demo-1").ask("GET", "/health", log="get_health")
+        demo.DemoContext(stack, told, receiver, "demo-1").ask("GET", "/health", log="get_health")
 
 
 def test_a_failed_check_ends_the_demo_with_1(monkeypatch, capsys):
@@ -344,20 +344,20 @@ def test_an_answer_with_another_status_ends_it(narrator):
     """The whole answer is shown: it says what is wrong."""
     told, _ = narrator
     with Receiver(refusals=1, refusal=422) as receiver:
-        stage = demo.Stage({"api_url": receiver.url}, told, receiver, "demo-1")
+        context = demo.DemoContext({"api_url": receiver.url}, told, receiver, "demo-1")
         with pytest.raises(CheckFailedError, match=r"expected: status 201\n.*came: +422"):
-            stage.ask("POST", "/x", {}, status=201, log="create_override")
+            context.ask("POST", "/x", {}, status=201, log="create_override")
 
 
 def test_an_answer_of_another_shape_is_a_failed_check(narrator):
     """What a scene cannot read is told like every other failure."""
     told, _ = narrator
-    scene = demo.Scene("broken", lambda stage: stage.before["effective_configs"])
+    scene = demo.Scene("broken", lambda context: context.before["effective_configs"])
 
     with Receiver() as receiver:
-        stage = demo.Stage({}, told, receiver, "demo-1")
+        context = demo.DemoContext({}, told, receiver, "demo-1")
         with pytest.raises(CheckFailedError, match="KeyError: 'effective_configs'"):
-            demo.perform(scene, stage)
+            demo.perform(scene, context)
 
 
 def test_the_log_to_read_is_a_command(monkeypatch):

@@ -51,19 +51,19 @@ def test_a_sweep_tells_how_late_the_latest_delivery_is():
     """The runbook sends people there."""
     swept = {
         **{name: ATTEMPTED[name] for name in ("level", "timestamp", "service")},
-        "message": "sweep.done",
+        "message": "sweep.finished",
         "rung": 1,
-        "tickets": 0,
+        "dead_letters": 0,
         "passed": 3,
         "faults": 0,
         "oldest_due_seconds": 7.5,
     }
-    counted = embedded("sweep.done", swept, stack="s", now=1.0)
+    counted = embedded("sweep.finished", swept, stack="s", now=1.0)
 
     shown = lines_of(entry(json.dumps(swept | counted)), everything=False)
 
-    told = "rung=1 tickets=0 passed=3 faults=0 oldest_due_seconds=7.5"
-    assert shown == [f"{CLOCK} deliver_messages sweep.done {told}"]
+    told = "rung=1 dead_letters=0 passed=3 faults=0 oldest_due_seconds=7.5"
+    assert shown == [f"{CLOCK} deliver_messages sweep.finished {told}"]
 
 
 def test_a_line_that_somebody_should_look_at_says_so():
@@ -96,7 +96,7 @@ def test_what_lambda_writes_of_its_own_is_shown_if_asked(word):
 def test_a_caller_who_may_be_anyone_is_shown_if_asked(caller, count):
     """Without authentication each request has such a line, and it tells nothing."""
     known = {name: ATTEMPTED[name] for name in ("level", "timestamp", "service")}
-    text = json.dumps({**known, "message": "caller.known", "caller": caller})
+    text = json.dumps({**known, "message": "caller.authenticated", "caller": caller})
 
     assert len(lines_of(entry(text), everything=False)) == count
     assert lines_of(entry(text), everything=True) == [f"deliver_messages | {text}"]

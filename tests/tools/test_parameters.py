@@ -133,7 +133,7 @@ def test_sam_reads_what_we_meant(tmp_path: Path):
         ("SlackDefaultEnabled", "yes", "it is one of nothing, true, false"),
         ("RetentionDays", "0", "it is a whole number from 1 to 3650"),
         ("RetentionDays", "many", "it is a whole number from 1 to 3650"),
-        ("SlackDefaultRetryCount", "21", "0 to 20 retries after the first try, or empty"),
+        ("SlackDefaultRetryCount", "21", "0 to 20 retries after the first attempt, or empty"),
         ("WebhookAllowedCidrs", "0.0.0.0/0", "networks such as 10.20.0.0/16"),
     ],
 )

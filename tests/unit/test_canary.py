@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import zlib
 from urllib.parse import quote
 
 import pytest
@@ -34,6 +35,8 @@ CANARY = Canary("secret", SECRET)
         base64.urlsafe_b64encode(f"user:{SECRET}".encode()),
         SECRET.encode().hex(),
         {"sealed": [Binary(b"\xff" + SECRET.encode())]},
+        zlib.compress(json.dumps({"content": SECRET}).encode()),
+        {"body": {"B": Binary(zlib.compress(SECRET.encode()))}},
         ValueError(f"cannot send {SECRET}"),
         SECRET.lower(),
     ],
@@ -45,7 +48,9 @@ def test_finds_the_secret_in_every_form(thing):
     assert verdict is True
 
 
-@pytest.mark.parametrize("thing", ["", "cAnArY", {"a": "***"}, b"\x00", None, 7, SECRET[:-12]])
+@pytest.mark.parametrize(
+    "thing", ["", "cAnArY", {"a": "***"}, b"\x00", zlib.compress(b"x"), None, 7, SECRET[:-12]]
+)
 def test_finds_nothing_where_nothing_is(thing):
     """A part of a secret, or its placeholder, is no finding."""
     verdict = CANARY.is_in(thing)

@@ -1,7 +1,7 @@
-"""Writes the API's OpenAPI document from what the code says about itself.
+"""Generates the API's OpenAPI document from the code.
 
-Routes and summaries come from the handlers, bodies from the models that read them, problems from
-the HTTP edge and from the template. What no code can say is in ``operations`` (examples, which
-answer has which status) and ``answers`` (the shapes that go out); tests hold both to what the
-service really answers.
+Routes and descriptions come from the handlers, request bodies from the models that read them,
+response bodies from ``dispatcher.responses``, problems from the HTTP edge and the template. Only
+examples, statuses and parameters are declared here, in ``operations``; tests compare both with the
+service's real responses.
 """

@@ -1,4 +1,4 @@
-"""Write the document (`make openapi`), or compare it with what is committed (`--check`)."""
+"""Write the document (`make openapi`), or compare it with the committed file (`--check`)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ DOCUMENT = ROOT / "docs" / "openapi.json"
 
 
 def main(options: list[str]) -> int:
-    """Write the document, or say that it is not what the code says."""
+    """Write the document; with ``--check`` return 1 if the committed file differs."""
     if "--check" not in options:
         DOCUMENT.write_text(text())
     elif not DOCUMENT.exists() or DOCUMENT.read_text() != text():
-        print("docs/openapi.json is not what the code says: make openapi", file=sys.stderr)
+        print("docs/openapi.json differs from the code: run make openapi", file=sys.stderr)
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""Puts the document together."""
+"""Composes the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -9,31 +9,33 @@ from typing import TYPE_CHECKING
 
 from dispatcher import VERSION
 from dispatcher.edges.routes import ROUTES, Route
-from dispatcher.identifiers import DELIVERY_ID, USER_ID
+from dispatcher.identifiers import DELIVERY_ID, REQUEST_ID, USER_ID
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.rules import whole
 from tools.api_document import operations, problems
 from tools.api_document.operations import OPERATIONS, TAGS, Operation, Response
-from tools.api_document.prose import prose
+from tools.api_document.prose import prose, third_person
 from tools.api_document.schemas import REF, Json, schemas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 DESCRIPTION = """
-Hand it a message for a user, and it delivers the message over every integration that this user has
-switched on. System-wide defaults serve most users; who wants something else overrides single
-settings. What fails is retried, and every attempt is in a log.
+Delivers a message to a user over every integration that is enabled for this user. Most users rely
+on system-wide defaults; any user can override individual settings. Failed deliveries are retried,
+and every attempt is logged.
 
-* Unknown fields and parameters are refused; what must be corrected is told with a pointer.
-* Errors are `application/problem+json` (RFC 9457). Their `instance` is what the log calls them.
+* Unknown fields and parameters are rejected; a JSON pointer names each invalid value.
+* Errors are `application/problem+json` (RFC 9457). The log names each error by its `instance`.
 * Times are RFC 3339 in UTC with milliseconds.
-* `Location` and links are relative references: they hold behind any prefix.
+* `Location` and links are relative references, so they hold behind any prefix.
+* Responses are open: a value of `integration_type`, `status`, `reason` or `error_code` that a
+  client does not know is valid.
 """
 
 PATH_PARAMETERS: dict[str, tuple[str, Json, str]] = {
     "user_id": (
-        "The user. Compared as it is: users that differ in case are different users.",
+        "The user's ID, which is case-sensitive.",
         {"type": "string", **whole(USER_ID.pattern)},
         operations.USER,
     ),
@@ -43,12 +45,17 @@ PATH_PARAMETERS: dict[str, tuple[str, Json, str]] = {
         "EMAIL",
     ),
     "delivery_id": (
-        "The delivery.",
+        "The delivery's ID.",
         {"type": "string", "format": "uuid", **whole(DELIVERY_ID.pattern)},
         operations.DELIVERY_ID,
     ),
+    "request_id": (
+        "The request's ID, percent-encoded.",
+        {"type": "string", **whole(REQUEST_ID.pattern)},
+        operations.REQUEST_ID,
+    ),
     "message_id": (
-        "The message.",
+        "The message's ID.",
         {"type": "string", "format": "uuid", **whole(DELIVERY_ID.pattern)},
         operations.MESSAGE_ID,
     ),
@@ -56,19 +63,19 @@ PATH_PARAMETERS: dict[str, tuple[str, Json, str]] = {
 
 HEADERS: Json = {
     "Location": {
-        "description": "Where to follow it, relative to this request.",
+        "description": "The path of the new resource, relative to the request's path.",
         "schema": {"type": "string", "format": "uri-reference"},
     },
     "Idempotency-Replayed": {
-        "description": "`true` if this repeats the answer to an earlier request.",
+        "description": "`true` if the response repeats the response to an earlier request.",
         "schema": {"type": "string", "enum": ["true"]},
     },
     "WWW-Authenticate": {
-        "description": "How to say who you are.",
+        "description": "The authentication scheme.",
         "schema": {"type": "string"},
     },
     "Retry-After": {
-        "description": "Seconds after which it is worth trying again.",
+        "description": "The seconds after which the client may repeat the request.",
         "schema": {"type": "integer"},
     },
 }
@@ -79,41 +86,41 @@ SECURITY_SCHEMES: Json = {
         "scheme": "bearer",
         "bearerFormat": "JWT",
         "description": (
-            "A token of the OpenID Connect issuer that the operator named. It opens its own "
-            "user's paths; those of others with the scope `dispatch:admin`."
+            "A token of the operator's OpenID Connect issuer. It gives access to the token's own "
+            "user; access to other users requires the scope `dispatch:admin`."
         ),
     },
     "apiKey": {
         "type": "apiKey",
         "in": "header",
         "name": "x-api-key",
-        "description": "The key of a service, with the scopes that the operator gave it.",
+        "description": "The key of a service, with the scopes that the operator granted.",
     },
 }
 
 
 def document() -> Json:
     """Return the document."""
-    responses = problems.responses()
+    by_status = problems.responses()
     paths: dict[str, Json] = {}
     for route in sorted(ROUTES, key=lambda route: [*OPERATIONS].index(route.function)):
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, responses)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_status)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Integration dispatcher",
             "version": VERSION,
-            "summary": "Delivers messages to each user over their own integrations.",
+            "summary": "Delivers messages to each user over the user's own integrations.",
             "description": DESCRIPTION.strip(),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         # Relative to this document, so that it holds behind any host and stage.
-        "servers": [{"url": ".", "description": "Where this document is."}],
+        "servers": [{"url": ".", "description": "The location of this document."}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
         "components": {
             "schemas": schemas(),
-            "responses": dict(responses.values()),
+            "responses": dict(by_status.values()),
             "headers": HEADERS,
             "securitySchemes": SECURITY_SCHEMES,
         },
@@ -128,96 +135,99 @@ def text() -> str:
 # Operations ---------------------------------------------------------------------------------------
 
 
-def _operation(route: Route, responses: Mapping[int, tuple[str, Json]]) -> Json:
-    known = OPERATIONS[route.function]
+def _operation(route: Route, by_status: Mapping[int, tuple[str, Json]]) -> Json:
+    declared = OPERATIONS[route.function]
     module = import_module(f"functions.{route.function}.app")
     summary = prose(module.__doc__).partition(": ")[2].removesuffix(".")
-    made: Json = {
+    description = third_person(prose(module.handler.respond.__doc__))
+    operation: Json = {
         "operationId": route.function,
-        "tags": [known.tag],
+        "tags": [declared.tag],
         "summary": summary[0].upper() + summary[1:],
-        "description": " ".join(filter(None, [prose(module.handler.respond.__doc__), known.more])),
-        "parameters": [*_parameters(route, known)],
+        "description": " ".join(filter(None, [description, declared.details])),
+        "parameters": [*_parameters(route, declared)],
     }
-    if known.body:
-        made["requestBody"] = {
+    if declared.body:
+        operation["requestBody"] = {
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": {"$ref": REF + known.body},
+                    "schema": {"$ref": REF + declared.body},
                     "examples": {
-                        name: {"summary": one.says, "value": one.body}
-                        for name, one in known.examples.items()
+                        name: {"summary": example.summary, "value": example.body}
+                        for name, example in declared.examples.items()
                     },
                 }
             },
         }
-    answered = {str(one.status): _answer(one) for one in known.answers}
-    refused = {
-        str(status): {"$ref": f"#/components/responses/{responses[status][0]}"}
-        for status in _refusals(route, known)
+    successful = {str(response.status): _response(response) for response in declared.responses}
+    failed = {
+        str(status): {"$ref": f"#/components/responses/{by_status[status][0]}"}
+        for status in _problem_statuses(route, declared)
     }
-    for status in answered.keys() & refused.keys():
-        # Said in two ways: by the function, and by what stands before it.
-        answered[status]["content"] |= responses[int(status)][1]["content"]
-    made["responses"] = dict(sorted((refused | answered).items()))
-    made["security"] = [{name: [route.scope]} for name in SECURITY_SCHEMES if route.scope]
-    return made
+    for status in successful.keys() & failed.keys():
+        # Two bodies: the function's own, and the problem of the edge or of API Gateway.
+        successful[status]["content"] |= by_status[int(status)][1]["content"]
+    operation["responses"] = dict(sorted((failed | successful).items()))
+    operation["security"] = [
+        {scheme: [scope]} for scope in route.scopes or () for scheme in SECURITY_SCHEMES
+    ]
+    return operation
 
 
-def _parameters(route: Route, known: Operation) -> Iterator[Json]:
+def _parameters(route: Route, declared: Operation) -> Iterator[Json]:
     for name in re.findall(r"{(\w+)}", route.path):
-        says, schema, example = PATH_PARAMETERS[name]
-        if name in known.only:
-            schema = schema | {"enum": [*known.only[name]]}
+        description, schema, example = PATH_PARAMETERS[name]
+        if name in declared.only:
+            schema = schema | {"enum": [*declared.only[name]]}
         yield {
             "name": name,
             "in": "path",
             "required": True,
-            "description": says,
+            "description": description,
             "schema": schema,
-            "example": known.path.get(name, example),
+            "example": declared.path.get(name, example),
         }
-    for one in known.parameters:
+    for parameter in declared.parameters:
         yield {
-            "name": one.name,
-            "in": one.place,
+            "name": parameter.name,
+            "in": parameter.place,
             "required": False,
-            "description": one.description,
-            "schema": dict(one.schema),
+            "description": parameter.description,
+            "schema": dict(parameter.schema),
         }
 
 
-def _answer(answer: Response) -> Json:
-    made: Json = {"description": answer.says}
-    if answer.headers:
-        made["headers"] = {
-            name: {"$ref": f"#/components/headers/{name}"} for name in answer.headers
+def _response(declared: Response) -> Json:
+    response: Json = {"description": declared.description}
+    if declared.headers:
+        response["headers"] = {
+            name: {"$ref": f"#/components/headers/{name}"} for name in declared.headers
         }
-    if answer.schema:
-        made["content"] = {
-            answer.content_type: {
-                "schema": {"$ref": REF + answer.schema},
-                "example": answer.example,
+    if declared.schema:
+        response["content"] = {
+            declared.content_type: {
+                "schema": {"$ref": REF + declared.schema},
+                "example": declared.example,
             }
         }
-    return made
+    return response
 
 
-def _refusals(route: Route, known: Operation) -> list[int]:
-    """Return the statuses with which an operation refuses, as its parts imply."""
+def _problem_statuses(route: Route, declared: Operation) -> list[int]:
+    """Return the statuses of the problems that an operation's parts imply."""
     named = set(re.findall(r"{(\w+)}", route.path))
     private = route.function in {"get_openapi", "get_docs"}
-    reasons = {
+    applies = {
         400: True,
-        401: route.scope is not None,
-        403: route.scope is not None,
+        401: route.scopes is not None,
+        403: route.scopes is not None,
         404: private or bool(named - {"user_id"}),
-        409: known.conflict,
-        413: known.body is not None,
-        422: bool(named or known.body or known.parameters),
+        409: declared.conflict,
+        413: declared.body is not None,
+        422: bool(named or declared.body or declared.parameters),
         429: True,
         500: True,
         503: True,
     }
-    return [status for status, applies in reasons.items() if applies]
+    return [status for status, included in applies.items() if included]

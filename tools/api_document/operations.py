@@ -1,4 +1,4 @@
-"""What no code says of each operation: its group, its answers and examples of all it takes."""
+"""The parts of each operation that no code declares: group, statuses, parameters and examples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dispatcher import paging
 from dispatcher.delivery.rows import Status
-from dispatcher.identifiers import REQUEST_ID
+from dispatcher.identifiers import DELIVERY_ID as DELIVERY_ID_PATTERN
+from dispatcher.identifiers import REQUEST_ID as REQUEST_ID_PATTERN
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.rules import whole
 from dispatcher.messages import history, mailbox
@@ -17,21 +18,22 @@ if TYPE_CHECKING:
 
 USER = "john.doe"
 DELIVERY_ID = "019ab2c4-7d10-7c3e-9b1f-2a6d8e4f5c70"
+REQUEST_ID = "laptop-42-ready"
 MESSAGE_ID = "019ab2c4-8e21-7a4f-8c20-3b7e9f506d81"
 TIME = "2026-11-23T09:30:00.000Z"
 
 TAGS = {
-    "Messages": "Send a message to a user, over whatever this user has switched on.",
-    "Deliveries": "What became of messages: every delivery and every attempt.",
-    "Configuration": "The defaults of the system, and what each user wants different.",
-    "Mailbox": "Messages that wait for a terminal (CLI) or a test (TEST) to fetch them.",
-    "Service": "The service itself.",
+    "Messages": "Send a message to a user and follow the request.",
+    "Deliveries": "Read, retry and cancel deliveries.",
+    "Configuration": "Read the system defaults; read and change users' overrides.",
+    "Mailbox": "Read and acknowledge messages that CLI and TEST delivered.",
+    "Service": "Read the state and the documentation of the service.",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """What a request says beside its body."""
+    """A query parameter or a header of a request."""
 
     name: str
     description: str
@@ -42,10 +44,10 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """An answer that is no problem; without ``schema`` it has no body."""
+    """A response that is not a problem; without ``schema`` it has no body."""
 
     status: int
-    says: str
+    description: str
     schema: str | None = None
     example: Mapping[str, Any] | str | None = None
     headers: tuple[str, ...] = ()
@@ -54,43 +56,47 @@ class Response:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A body that works when it is pasted."""
+    """A request body that the service accepts."""
 
-    says: str
+    summary: str
     body: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """What is known of one operation beyond its handler."""
+    """The declared parts of one operation; the rest comes from its handler."""
 
     tag: str
-    answers: tuple[Response, ...]
-    more: str = ""
+    responses: tuple[Response, ...]
+    details: str = ""
     body: str | None = None
     examples: Mapping[str, Example] = field(default_factory=dict)
     parameters: tuple[Parameter, ...] = ()
     path: Mapping[str, str] = field(default_factory=dict)
-    """Other examples of path parameters than the usual ones."""
+    """Examples of path parameters that differ from the common ones."""
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The values of path parameters that the operation knows, where it does not know all."""
+    """The values of path parameters, where the operation supports only some."""
     conflict: bool = False
 
 
-def _number(name: str, description: str, allowed: paging.Range) -> Parameter:
-    low, high, default = allowed
-    schema = {"type": "integer", "minimum": low, "maximum": high, "default": default}
-    return Parameter(name=name, description=description, schema=schema)
+def _number(description: str, parameter: paging.Parameter) -> Parameter:
+    schema = {
+        "type": "integer",
+        "minimum": parameter.range.low,
+        "maximum": parameter.range.high,
+        "default": parameter.default,
+    }
+    return Parameter(name=parameter.name, description=description, schema=schema)
 
 
-_LIMIT = _number("limit", "The most that a page holds.", paging.LIMIT)
-_CURSOR = {"type": "string", "maxLength": 64}
-_REQUEST_ID = {"type": "string", **whole(REQUEST_ID.pattern)}
+_LIMIT = _number("The largest number of items on a page.", paging.LIMIT)
+_CURSOR = {"type": "string", **whole(DELIVERY_ID_PATTERN.pattern)}
+_REQUEST_ID = {"type": "string", **whole(REQUEST_ID_PATTERN.pattern)}
 _IDEMPOTENCY_KEY = Parameter(
     name="Idempotency-Key",
     description=(
-        "Makes the request safe to repeat: the same key again gets the same answer, and nothing is "
-        "sent twice. Another way to give `request_id`."
+        "The idempotency key, another way to set `request_id`. A repeated request gets the same "
+        "response, and nothing is sent twice."
     ),
     schema=_REQUEST_ID,
     place="header",
@@ -114,7 +120,7 @@ _TEST = {
     "config": {},
 }
 _ACCEPTED = {
-    "request_id": "laptop-42-ready",
+    "request_id": REQUEST_ID,
     "user_id": USER,
     "deliveries": [
         {
@@ -128,8 +134,9 @@ _ACCEPTED = {
 }
 _DELIVERY = {
     "delivery_id": DELIVERY_ID,
-    "request_id": "laptop-42-ready",
+    "request_id": REQUEST_ID,
     "session_id": "session-7",
+    "subject": "Ticket 42",
     "user_id": USER,
     "integration_type": "EMAIL",
     "status": "success",
@@ -166,6 +173,19 @@ _CANCELLED = _DELIVERY | {
     "metadata": {},
     "attempt_log": [],
 }
+_REQUEST = {
+    "request_id": REQUEST_ID,
+    "user_id": USER,
+    "session_id": "session-7",
+    "agent_id": "it-agent",
+    "subject": "Ticket 42",
+    "created_at": TIME,
+    "deliver_at": None,
+    "expires_at": None,
+    "mode": "all",
+    "deliveries": [_DELIVERY],
+    "skipped": [{"integration_type": "SMS", "reason": "disabled_by_default"}],
+}
 _HEALTH = {
     "status": "healthy",
     "service": "integration-dispatcher",
@@ -182,25 +202,25 @@ _HEALTH = {
     "timestamp": TIME,
 }
 
-#: By the folder of the function that answers, in the order in which they are best read.
+#: By the folder of the function, in the order of the document.
 OPERATIONS: dict[str, Operation] = {
     "send_message": Operation(
         tag="Messages",
-        more=(
-            "It is delivered over every integration that is enabled for the user, in order of "
-            "priority, and retried as the user's settings say. With a `request_id` (or the header "
-            "`Idempotency-Key`) it is safe to send again."
+        details=(
+            "The message is delivered over every integration that is enabled for the user, in "
+            "priority order. A `request_id` (or the header `Idempotency-Key`) makes the request "
+            "safe to repeat."
         ),
-        body="SendBody",
+        body="SendMessageRequest",
         parameters=(_IDEMPOTENCY_KEY,),
         examples={
             "short": Example(
-                says="Just a text", body={"content": "Your laptop is ready for pick-up."}
+                summary="Content only", body={"content": "Your laptop is ready for pick-up."}
             ),
             "safe_to_repeat": Example(
-                says="With a name of the caller's own and variables",
+                summary="With a request ID and template variables",
                 body={
-                    "request_id": "laptop-42-ready",
+                    "request_id": REQUEST_ID,
                     "session_id": "session-7",
                     "agent_id": "it-agent",
                     "subject": "Ticket $ticket",
@@ -209,7 +229,7 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
             "one_of_two": Example(
-                says="Over the first of two integrations that works",
+                summary="Over the first of two integrations that succeeds",
                 body={
                     "content": "The build is broken.",
                     "integration_types": ["TEST", "CLI"],
@@ -217,7 +237,7 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
             "addressed": Example(
-                says="With addresses for this message",
+                summary="With addresses for this message",
                 body={
                     "content": "Welcome on board!",
                     "recipient": {
@@ -228,11 +248,11 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
         },
-        answers=(
+        responses=(
             Response(
                 status=202,
-                says="The message is stored and will be delivered.",
-                schema="Accepted",
+                description="The message is stored and will be delivered.",
+                schema="SendMessageResponse",
                 example=_ACCEPTED,
                 headers=("Location", "Idempotency-Replayed"),
             ),
@@ -240,50 +260,67 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "test_integration": Operation(
         tag="Messages",
-        more="The message says that it is a test. It uses the user's effective settings.",
+        details="Uses the user's effective settings, even if the integration is disabled.",
         path={"integration_type": "TEST"},
         parameters=(_IDEMPOTENCY_KEY,),
-        answers=(
+        responses=(
             Response(
                 status=202,
-                says="The test message will be delivered.",
-                schema="Accepted",
+                description="The test message is stored and will be delivered.",
+                schema="SendMessageResponse",
                 example=_ACCEPTED,
                 headers=("Location", "Idempotency-Replayed"),
             ),
         ),
     ),
+    "get_request": Operation(
+        tag="Messages",
+        details=(
+            "Also returns requests without any delivery. A key of a service with the scope "
+            "`dispatch:send` can follow its own requests this way."
+        ),
+        responses=(
+            Response(
+                status=200,
+                description="The request with its deliveries.",
+                schema="RequestResponse",
+                example=_REQUEST,
+            ),
+        ),
+    ),
     "list_deliveries": Operation(
         tag="Deliveries",
-        more=(
-            "An accepted delivery is there at once. Page on with `cursor`; `offset` is for jumping "
-            "to a page, and costs more the deeper it is."
+        details=(
+            "An accepted delivery appears immediately. Paginate with `cursor`, whose cost is "
+            "constant, or with `offset`, whose cost grows with its value."
         ),
         parameters=(
             _LIMIT,
-            _number("offset", "How many to skip; not with `cursor`.", history.OFFSET),
+            _number("The number of deliveries to skip; not with `cursor`.", history.OFFSET),
             Parameter(
-                name="cursor", description="The `next_cursor` of the page before.", schema=_CURSOR
+                name="cursor", description="The `next_cursor` of the previous page.", schema=_CURSOR
             ),
             Parameter(
                 name="status",
-                description="Only those that stand so.",
+                description="The status of the returned deliveries.",
                 schema={"type": "string", "enum": [str(one) for one in Status]},
             ),
             Parameter(
                 name="integration_type",
-                description="Only those over this integration.",
+                description="The integration of the returned deliveries, in any case.",
                 schema={"type": "string", "enum": [*catalogue()]},
             ),
             Parameter(
-                name="request_id", description="Only those of this request.", schema=_REQUEST_ID
+                name="request_id",
+                description="The request of the returned deliveries.",
+                schema=_REQUEST_ID,
             ),
         ),
-        answers=(
+        responses=(
             Response(
                 status=200,
-                says="A page of deliveries.",
-                schema="Deliveries",
+                description="A page of deliveries.",
+                schema="ListDeliveriesResponse",
                 example={
                     "user_id": USER,
                     "deliveries": [_DELIVERY],
@@ -296,23 +333,23 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "get_delivery": Operation(
         tag="Deliveries",
-        answers=(
+        responses=(
             Response(
                 status=200,
-                says="The delivery with its attempts.",
-                schema="DetailedDelivery",
+                description="The delivery with its attempts.",
+                schema="DeliveryDetailResponse",
                 example=_DELIVERY | {"attempt_log": [_ATTEMPT]},
             ),
         ),
     ),
     "cancel_delivery": Operation(
         tag="Deliveries",
-        more="Only a delivery that is pending, and that no worker has taken yet, can be cancelled.",
-        answers=(
+        details="Returns 409 if the delivery is not pending or a worker is attempting it.",
+        responses=(
             Response(
                 status=200,
-                says="The delivery, which will not be made.",
-                schema="DetailedDelivery",
+                description="The cancelled delivery.",
+                schema="DeliveryDetailResponse",
                 example=_CANCELLED,
             ),
         ),
@@ -320,12 +357,12 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "retry_delivery": Operation(
         tag="Deliveries",
-        more="Only a delivery that has failed can be retried.",
-        answers=(
+        details="Returns 409 unless the delivery has failed.",
+        responses=(
             Response(
                 status=202,
-                says="The delivery is tried again.",
-                schema="OpenedRound",
+                description="The new round.",
+                schema="RetryResponse",
                 example={"delivery_id": DELIVERY_ID, "round": 2, "status": "pending"},
             ),
         ),
@@ -333,27 +370,27 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "get_integration_defaults": Operation(
         tag="Configuration",
-        more="They hold for every user who did not override them, at once when they change.",
-        answers=(
+        details="A changed default applies immediately to all users who did not override it.",
+        responses=(
             Response(
                 status=200,
-                says="The defaults of all integrations.",
-                schema="IntegrationDefaults",
+                description="The system defaults.",
+                schema="DefaultsResponse",
                 example={"default_integrations": {"TEST": _TEST}},
             ),
         ),
     ),
     "get_effective_configuration": Operation(
         tag="Configuration",
-        more=(
-            "Field by field the user's setting counts, else the operator's, else the built-in one; "
-            "`config` is merged key by key."
+        details=(
+            "Each field is the user's, else the operator's, else the built-in one; `config` is "
+            "merged key by key."
         ),
-        answers=(
+        responses=(
             Response(
                 status=200,
-                says="What a message would use now, and why it would use nothing else.",
-                schema="EffectiveConfiguration",
+                description="The effective configuration.",
+                schema="EffectiveConfigurationResponse",
                 example={
                     "user_id": USER,
                     "user_overrides": {"TEST": {"enabled": True, "priority": 1}},
@@ -366,12 +403,12 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "reset_overrides": Operation(
         tag="Configuration",
-        more="A user without overrides is reset already. The delivery history stays.",
-        answers=(
+        details="Succeeds for a user without overrides. The delivery history is kept.",
+        responses=(
             Response(
                 status=200,
-                says="The user follows the defaults again.",
-                schema="Reset",
+                description="The integrations whose overrides were removed.",
+                schema="ResetResponse",
                 example={
                     "user_id": USER,
                     "removed": ["EMAIL"],
@@ -382,25 +419,26 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "list_overrides": Operation(
         tag="Configuration",
-        answers=(
+        responses=(
             Response(
                 status=200,
-                says="The user's overrides.",
-                schema="Overrides",
+                description="The user's overrides.",
+                schema="ListOverridesResponse",
                 example={"user_id": USER, "integrations": [_OVERRIDE]},
             ),
         ),
     ),
     "create_override": Operation(
         tag="Configuration",
-        more=(
-            "Name only what the user wants different from the default; `enabled` is true unless "
-            "you say otherwise. WEBHOOK's answer carries the `signing_secret`, this once."
+        details=(
+            "Missing fields follow the system defaults, except `enabled`, which is true if it is "
+            "missing. Returns 409 if the override exists. Only the response to a new WEBHOOK "
+            "override contains the `signing_secret`."
         ),
-        body="NewOverrideBody",
+        body="CreateOverrideRequest",
         examples={
             "email": Example(
-                says="Mail to another address, first of all, and tried harder",
+                summary="Email to another address, with the highest priority and more retries",
                 body={
                     "integration_type": "EMAIL",
                     "enabled": True,
@@ -411,14 +449,14 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
             "slack": Example(
-                says="Slack as a threaded direct message",
+                summary="Slack direct messages in threads",
                 body={
                     "integration_type": "SLACK",
                     "config": {"user_email": "john.doe@company.com", "thread_replies": True},
                 },
             ),
             "webhook": Example(
-                says="A signed request to a system of the user's own",
+                summary="Signed webhooks to the user's own system",
                 body={
                     "integration_type": "WEBHOOK",
                     "config": {
@@ -428,14 +466,14 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
             "sms": Example(
-                says="Text messages",
+                summary="Text messages",
                 body={
                     "integration_type": "SMS",
                     "config": {"phone_number": "+14155552671", "sender_id": "Helpdesk"},
                 },
             ),
             "test": Example(
-                says="A rehearsal: two tries fail, the third succeeds",
+                summary="A rehearsal: two attempts fail, the third succeeds",
                 body={
                     "integration_type": "TEST",
                     "retry_count": 2,
@@ -444,19 +482,19 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
             "cli": Example(
-                says="No messages in the terminal",
+                summary="No messages in the terminal",
                 body={"integration_type": "CLI", "enabled": False},
             ),
             "tool": Example(
-                says="Events for one tool only",
+                summary="Events for one tool only",
                 body={"integration_type": "TOOL", "config": {"tool_id": "ticket-sync"}},
             ),
         },
-        answers=(
+        responses=(
             Response(
                 status=201,
-                says="The override as it is stored.",
-                schema="NewOverride",
+                description="The new override.",
+                schema="CreatedOverrideResponse",
                 example=_OVERRIDE,
                 headers=("Location",),
             ),
@@ -465,48 +503,58 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "get_override": Operation(
         tag="Configuration",
-        answers=(Response(status=200, says="The override.", schema="Override", example=_OVERRIDE),),
+        responses=(
+            Response(
+                status=200,
+                description="The override.",
+                schema="OverrideResponse",
+                example=_OVERRIDE,
+            ),
+        ),
     ),
     "update_override": Operation(
         tag="Configuration",
-        more=(
-            "An explicit null gives a setting back to the default. `config`, when given, replaces "
-            "the override's whole config."
+        details=(
+            "An explicit null restores the default of a setting. `config` replaces the override's "
+            "whole config; a secret that is sent as `***` keeps its value."
         ),
-        body="ChangeBody",
+        body="UpdateOverrideRequest",
         examples={
-            "mute": Example(says="No more messages over this integration", body={"enabled": False}),
+            "mute": Example(summary="Opt out of this integration", body={"enabled": False}),
             "retry": Example(
-                says="More tries, further apart",
+                summary="More retries at longer intervals",
                 body={"retry_count": 8, "retry_delay_seconds": 600},
             ),
-            "give_back": Example(says="The default priority again", body={"priority": None}),
+            "restore": Example(summary="The default priority", body={"priority": None}),
             "config": Example(
-                says="Plain text to another address (EMAIL)",
+                summary="Plain text to another address (EMAIL)",
                 body={"config": {"email_address": "jd@company.com", "format": "text"}},
             ),
         },
-        answers=(
+        responses=(
             Response(
-                status=200, says="The override as it is now.", schema="Override", example=_OVERRIDE
+                status=200,
+                description="The changed override.",
+                schema="OverrideResponse",
+                example=_OVERRIDE,
             ),
         ),
         conflict=True,
     ),
     "delete_override": Operation(
         tag="Configuration",
-        answers=(Response(status=204, says="The override is gone; the default holds again."),),
+        responses=(Response(status=204, description="The override is deleted."),),
     ),
     "rotate_secret": Operation(
         tag="Configuration",
-        more="For 24 hours requests are signed with both secrets, so that the receiver can follow.",
+        details="The previous secret also signs for 24 hours.",
         path={"integration_type": "WEBHOOK"},
         only={"integration_type": ("WEBHOOK",)},
-        answers=(
+        responses=(
             Response(
                 status=200,
-                says="The new secret, shown this once.",
-                schema="RotatedSecret",
+                description="The new secret.",
+                schema="RotatedSecretResponse",
                 example={
                     "signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
                     "previous_valid_until": "2026-11-24T09:30:00.000Z",
@@ -517,11 +565,11 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "list_messages": Operation(
         tag="Mailbox",
-        more="They stay for 30 days, or until they are acknowledged.",
+        details="Messages are kept for 30 days or until they are acknowledged.",
         parameters=(
             Parameter(
                 name="integration_type",
-                description="The mailbox.",
+                description="The mailbox, in any case.",
                 schema={
                     "type": "string",
                     "enum": [*mailbox.TYPES],
@@ -529,15 +577,15 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
             Parameter(
-                name="after", description="The `next_cursor` of the page before.", schema=_CURSOR
+                name="after", description="The `next_cursor` of the previous page.", schema=_CURSOR
             ),
             _LIMIT,
         ),
-        answers=(
+        responses=(
             Response(
                 status=200,
-                says="A page of messages.",
-                schema="Messages",
+                description="A page of messages.",
+                schema="ListMessagesResponse",
                 example={
                     "user_id": USER,
                     "integration_type": "CLI",
@@ -546,7 +594,7 @@ OPERATIONS: dict[str, Operation] = {
                             "message_id": MESSAGE_ID,
                             "integration_type": "CLI",
                             "delivery_id": MESSAGE_ID,
-                            "request_id": "laptop-42-ready",
+                            "request_id": REQUEST_ID,
                             "session_id": "session-7",
                             "agent_id": "it-agent",
                             "subject": "Ticket 42",
@@ -562,22 +610,22 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "delete_message": Operation(
         tag="Mailbox",
-        answers=(Response(status=204, says="The message has left the mailbox."),),
+        responses=(Response(status=204, description="The message is removed."),),
     ),
     "get_health": Operation(
         tag="Service",
-        more="Nobody needs a credential to ask. What it tells may be a minute old.",
-        answers=(
+        details="Requires no credential. The probes are cached for 60 seconds.",
+        responses=(
             Response(
                 status=200,
-                says="The service works; `degraded` names integrations that do not.",
-                schema="Health",
+                description="The service works; with `degraded`, an integration fails.",
+                schema="HealthResponse",
                 example=_HEALTH,
             ),
             Response(
                 status=503,
-                says="Nothing can be accepted or delivered.",
-                schema="Health",
+                description="No message can be accepted or delivered.",
+                schema="HealthResponse",
                 example=_HEALTH | {"status": "unhealthy", "detail": "cannot reach DeliveryQueue"},
                 headers=("Retry-After",),
             ),
@@ -585,24 +633,24 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "get_openapi": Operation(
         tag="Service",
-        more="Where the operator keeps the documentation private, it is not there.",
-        answers=(
+        details="Returns 404 if the operator set `PublicDocs=false`.",
+        responses=(
             Response(
                 status=200,
-                says="An OpenAPI 3.1 document.",
-                schema="OpenApi",
+                description="An OpenAPI 3.1 document.",
+                schema="OpenApiDocument",
                 example={"openapi": "3.1.0", "info": {}, "paths": {}},
             ),
         ),
     ),
     "get_docs": Operation(
         tag="Service",
-        more="Where the operator keeps the documentation private, it is not there.",
-        answers=(
+        details="Returns 404 if the operator set `PublicDocs=false`.",
+        responses=(
             Response(
                 status=200,
-                says="An HTML page that needs nothing from any other host.",
-                schema="Page",
+                description="An HTML page that loads nothing from other hosts.",
+                schema="HtmlPage",
                 example="<!DOCTYPE html>…",
                 content_type="text/html; charset=utf-8",
             ),

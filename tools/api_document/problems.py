@@ -1,4 +1,4 @@
-"""How problems are told: by the HTTP edge, says its code, by API Gateway, says the template."""
+"""The problem responses of the HTTP edge (from its code) and of API Gateway (from the template)."""
 
 from __future__ import annotations
 
@@ -18,62 +18,64 @@ INSTANCE = "urn:uuid:5f0c1d2e-3a4b-4c5d-8e6f-1a2b3c4d5e60"
 
 HEADERS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 
-# Details for examples, where the edge says something else each time.
 DETAILS = {
     "unreadable-body": "The body is not valid JSON: line 1, column 1: Expecting value.",
-    "forbidden": "Another user's affairs take the scope dispatch:admin.",
+    "forbidden": "Access to another user requires the scope dispatch:admin.",
     "not-found": "user john.doe has no EMAIL override: create one with POST",
     "conflict": "user john.doe has an override of EMAIL already: change it with PUT, or DELETE it "
     "first",
     "body-too-large": f"A body has at most {http.LARGEST_BODY} bytes.",
+    "invalid-input": "The request has 1 invalid field; see `errors`.",
     "broken-setting": "RETENTION_DAYS is '0': set it to a whole number of days from 1 to 3650",
 }
-FLAWS = [{"pointer": "/retry_count", "detail": "must be less than or equal to 20"}]
+"""Example details of the problems whose detail depends on the case."""
+
+INVALID_FIELDS = [{"pointer": "/retry_count", "detail": "must be less than or equal to 20"}]
 
 
 def responses() -> dict[int, tuple[str, Json]]:
-    """Return by status how problems are told: a name, and a response that shows each of them."""
+    """Return a name and a response by status; the response has an example of each problem."""
     by_status: dict[int, dict[str, Json]] = {}
-    for problem in (*_told_by_the_edge(), *_told_by_the_gateway()):
+    for problem in (*_of_the_edge(), *_of_api_gateway()):
         name = problem["type"].removeprefix(PROBLEM_TYPE)
         by_status.setdefault(problem["status"], {}).setdefault(name, problem)
-    made = {}
+    named = {}
     for status, problems in sorted(by_status.items()):
         first = next(iter(problems))
         response: Json = {
-            "description": " / ".join(f"{one['title']}." for one in problems.values()),
+            "description": " / ".join(f"{problem['title']}." for problem in problems.values()),
             "content": {
                 "application/problem+json": {
-                    "schema": {"$ref": REF + "Problem"},
+                    "schema": {"$ref": REF + "ProblemResponse"},
                     "examples": {
-                        name: {"summary": one["title"], "value": one}
-                        for name, one in problems.items()
+                        name: {"summary": problem["title"], "value": problem}
+                        for name, problem in problems.items()
                     },
                 }
             },
         }
-        if name := HEADERS.get(status):
-            response["headers"] = {name: {"$ref": f"#/components/headers/{name}"}}
-        made[status] = ("".join(part.capitalize() for part in first.split("-")), response)
-    return made
+        if header := HEADERS.get(status):
+            response["headers"] = {header: {"$ref": f"#/components/headers/{header}"}}
+        named[status] = ("".join(part.capitalize() for part in first.split("-")), response)
+    return named
 
 
-def _told_by_the_edge() -> Iterator[Json]:
-    for one in http.PROBLEMS.values():
-        if one.status == 405:
+def _of_the_edge() -> Iterator[Json]:
+    for kind in http.PROBLEMS.values():
+        if kind.status == 405:
             continue
         problem: Json = {
-            "type": PROBLEM_TYPE + one.name,
-            "title": one.title,
-            "status": one.status,
-            "detail": one.detail or DETAILS[one.name],
+            "type": PROBLEM_TYPE + kind.name,
+            "title": kind.title,
+            "status": kind.status,
+            "detail": kind.detail or DETAILS[kind.name],
             "instance": INSTANCE,
         }
-        yield problem | ({"errors": FLAWS} if one.status == 422 else {})
+        yield problem | ({"errors": INVALID_FIELDS} if kind.status == 422 else {})
 
 
-def _told_by_the_gateway() -> Iterator[Json]:
-    told = section(TEMPLATE, "Resources")["Api"]["Properties"]["GatewayResponses"]
-    for one in told.values():
-        [problem] = one["ResponseTemplates"].values()
+def _of_api_gateway() -> Iterator[Json]:
+    gateway_responses = section(TEMPLATE, "Resources")["Api"]["Properties"]["GatewayResponses"]
+    for gateway_response in gateway_responses.values():
+        [problem] = gateway_response["ResponseTemplates"].values()
         yield json.loads(problem) | {"instance": INSTANCE}

@@ -1,4 +1,4 @@
-"""The schemas of all that goes in and out, made from the types that the service itself uses."""
+"""The schemas of all bodies, generated from the types that the service itself uses."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import is_typeddict
 
+from dispatcher import responses
 from dispatcher.configuration.bodies import ChangeBody, OverrideBody
 from dispatcher.integrations import catalogue
-from dispatcher.messages import bodies
-from tools.api_document import answers
-from tools.api_document.prose import fields, prose
+from dispatcher.messages.bodies import RecipientBody, SendBody
+from tools.api_document.known_values import known_values
+from tools.api_document.prose import constants, fields, prose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pydantic_core import core_schema
 
@@ -23,9 +24,35 @@ Json = dict[str, Any]
 
 REF = "#/components/schemas/"
 
+REQUESTS: Mapping[type, str] = {
+    SendBody: "SendMessageRequest",
+    RecipientBody: "Recipient",
+    OverrideBody: "CreateOverrideRequest",
+    ChangeBody: "UpdateOverrideRequest",
+}
+"""The bodies of requests, and their names in the document."""
+
+PUBLIC_NAMES = {shape.__name__: name for shape, name in REQUESTS.items()}
+
+INLINE: Mapping[str, Json] = {
+    "Timestamp": {
+        "type": "string",
+        "format": "date-time",
+        "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
+    },
+    "Identifier": {"type": "string", "format": "uuid"},
+}
+"""Formats of text, which every field repeats: a shared schema would be a class in some clients."""
+
+PATTERNS: Mapping[str, str] = {
+    "type": "^urn:integration-dispatcher:problem:[a-z-]+$",
+    "instance": "^urn:uuid:",
+}
+"""The fields of a problem whose text has a form."""
+
 
 class _Schemas(GenerateJsonSchema):
-    """Schemas without what a reader of an API has no use for: titles, and defaults of null."""
+    """Schemas without titles and without defaults of null, which do not help readers."""
 
     nulls = True
 
@@ -33,15 +60,20 @@ class _Schemas(GenerateJsonSchema):
         return False
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> Json:
-        """Leave null out where the edge refuses it."""
-        if self.nulls:
-            return super().nullable_schema(schema)
-        return self.generate_inner(schema["schema"])
+        """Write null as one more type, and leave it out where the edge rejects it."""
+        inner = self.generate_inner(schema["schema"])
+        if not self.nulls:
+            return inner
+        if "type" in inner:
+            return {**inner, "type": [inner["type"], "null"]}
+        return {"anyOf": [inner, {"type": "null"}]}
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> Json:
-        """Leave out a default that only means "not given"."""
-        made = super().default_schema(schema)
-        return {name: value for name, value in made.items() if (name, value) != ("default", None)}
+        """Leave out a default of null, which means that the field is missing."""
+        generated = super().default_schema(schema)
+        return {
+            name: value for name, value in generated.items() if (name, value) != ("default", None)
+        }
 
 
 class _SchemasWithoutNulls(_Schemas):
@@ -49,48 +81,55 @@ class _SchemasWithoutNulls(_Schemas):
 
 
 def schemas() -> Json:
-    """Return the schemas of all that goes in and out, by name."""
-    shapes = [one for one in vars(answers).values() if is_typeddict(one) and one.__doc__]
-    shapes = [one for one in shapes if one.__module__ == answers.__name__]
-    configs = [one.config_type for one in catalogue().values()]
-    made = _generated(_SchemasWithoutNulls, [bodies.SendBody, OverrideBody])
-    made |= _generated(_Schemas, [ChangeBody, *configs, *shapes])
-    for one in (bodies.SendBody, bodies.RecipientBody, ChangeBody, OverrideBody):
-        _describe(made[one.__name__], one)
-    for shape in (*configs, *shapes):
-        _describe(made[shape.__name__], shape)
-        # The service closes a shape when it first reads one: it stands last whether it has or not.
-        made[shape.__name__].pop("additionalProperties", None)
-        made[shape.__name__]["additionalProperties"] = False
-    made["ChangeBody"]["minProperties"] = 1
-    made["ChangeBody"]["properties"]["config"]["anyOf"] = [
-        *({"$ref": REF + one.__name__} for one in configs),
-        {"type": "null"},
+    """Return the schemas of all bodies by name."""
+    bodies = [
+        shape
+        for shape in vars(responses).values()
+        if is_typeddict(shape) and shape.__module__ == responses.__name__
     ]
-    made |= _new_overrides(made.pop("OverrideBody"))
-    made["OpenApi"] = {
+    configs = [integration.config_type for integration in catalogue().values()]
+    generated = _generated(_SchemasWithoutNulls, [SendBody, OverrideBody])
+    generated |= _generated(_Schemas, [ChangeBody, *configs, *bodies])
+    for shape in (*REQUESTS, *configs, *bodies):
+        _describe(generated[shape.__name__], shape)
+    for shape in (*configs, *bodies):
+        # The service closes the type of a config when it first reads one: last in either case.
+        generated[shape.__name__].pop("additionalProperties", None)
+        generated[shape.__name__]["additionalProperties"] = False
+    for field, pattern in PATTERNS.items():
+        generated["ProblemResponse"]["properties"][field]["pattern"] = pattern
+    generated["ChangeBody"]["minProperties"] = 1
+    for body in ("OverrideBody", "ChangeBody"):
+        generated[body]["properties"]["config"]["description"] += f" {_config_keys()}"
+    _describe_open_strings(generated)
+    generated = {
+        PUBLIC_NAMES.get(name, name): _in_place(schema)
+        for name, schema in generated.items()
+        if name not in INLINE
+    }
+    generated["OpenApiDocument"] = {
         "type": "object",
         "description": "This document.",
         "required": ["openapi", "info", "paths"],
     }
-    made["Page"] = {"type": "string", "description": "An HTML page."}
-    return dict(sorted(made.items()))
+    generated["HtmlPage"] = {"type": "string", "description": "An HTML page."}
+    return dict(sorted(generated.items()))
 
 
-def _generated(how: type[GenerateJsonSchema], shapes: Iterable[type]) -> Json:
+def _generated(generator: type[GenerateJsonSchema], shapes: Iterable[type]) -> Json:
     mode: Literal["validation"] = "validation"
-    _, made = TypeAdapter.json_schemas(
-        [(one.__name__, mode, TypeAdapter[Any](one)) for one in shapes],
+    _, generated = TypeAdapter.json_schemas(
+        [(shape.__name__, mode, TypeAdapter[Any](shape)) for shape in shapes],
         ref_template=REF + "{model}",
-        schema_generator=how,
+        schema_generator=generator,
     )
-    plain: Json = _without_titles(made["$defs"])
+    plain: Json = _without_titles(generated["$defs"])
     return plain
 
 
 def _without_titles(value: Any) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(value, list):
-        return [_without_titles(one) for one in value]
+        return [_without_titles(part) for part in value]
     if not isinstance(value, dict):
         return value
     # A property that is called "title" holds a schema, not a text.
@@ -101,42 +140,53 @@ def _without_titles(value: Any) -> Any:  # noqa: ANN401 - any JSON
     }
 
 
-def _new_overrides(body: Json) -> Json:
-    """Return the body of a new override: one shape per integration, chosen by its type."""
-    made: Json = {}
-    chosen = {}
-    common = dict(body["properties"])
-    kind, config = common.pop("integration_type"), common.pop("config")
-    for name, one in catalogue().items():
-        shape = f"New{name.capitalize()}Override"
-        made[shape] = body | {
-            "description": f"A new override of {name}.",
-            "properties": {
-                "integration_type": {"const": name, "description": kind["description"]},
-                **common,
-                "config": {
-                    "$ref": REF + one.config_type.__name__,
-                    "description": config["description"],
-                },
-            },
-        }
-        if one.required:
-            needed = {"config": {"required": [*one.required]}}
-            made[shape]["anyOf"] = [
-                {"required": ["config"], "properties": needed},
-                {"required": ["enabled"], "properties": {"enabled": {"const": False}}},
-            ]
-        chosen[name] = REF + shape
-    made["NewOverrideBody"] = {
-        "description": "A new override: what the user wants different from the default.",
-        "oneOf": [{"$ref": ref} for ref in chosen.values()],
-        "discriminator": {"propertyName": "integration_type", "mapping": chosen},
-    }
-    return made
-
-
 def _describe(schema: Json, shape: type) -> None:
-    """Add what the source says of a class and, below each field, of the field."""
+    """Add the descriptions of a class and its fields from the source."""
     schema["description"] = prose(shape.__doc__)
-    for name, says in fields(shape):
-        schema["properties"][name]["description"] = says
+    for name, description in fields(shape):
+        schema["properties"][name]["description"] = description
+
+
+def _describe_open_strings(generated: Json) -> None:
+    descriptions = constants(responses)
+    for name, values in known_values().items():
+        known = ", ".join(f"`{value}`" for value in values)
+        generated[name]["description"] = (
+            f"{descriptions[name]} Known values: {known}. New values may be added."
+        )
+
+
+def _config_keys() -> str:
+    # In words, not as a choice of schemas: generated clients cannot choose by another field.
+    schemas_by_type = ", ".join(
+        f"`{integration.config_type.__name__}` ({name})"
+        for name, integration in catalogue().items()
+    )
+    rules = [
+        f"{name} requires `{key}` while it is enabled."
+        for name, integration in catalogue().items()
+        for key in integration.required
+    ]
+    return " ".join([f"The schemas {schemas_by_type} list the keys.", *rules])
+
+
+def _in_place(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Write the schemas of ``INLINE`` where they are used, and use the public names."""
+    if isinstance(value, list):
+        return [_in_place(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    rest = {key: _in_place(part) for key, part in value.items() if key not in {"$ref", "anyOf"}}
+    match value:
+        case {"$ref": str(ref)} if format_ := INLINE.get(ref.removeprefix(REF)):
+            return {**format_, **rest}
+        case {"$ref": str(ref)}:
+            name = ref.removeprefix(REF)
+            return {"$ref": REF + PUBLIC_NAMES.get(name, name), **rest}
+        case {"anyOf": [{"$ref": str(ref)}, {"type": "null"}]} if format_ := INLINE.get(
+            ref.removeprefix(REF)
+        ):
+            return {**format_, "type": [format_["type"], "null"], **rest}
+        case {"anyOf": choices}:
+            return {"anyOf": _in_place(choices), **rest}
+    return rest

@@ -1,4 +1,4 @@
-"""`make chaos`: the whole service under faults, crashes and bad receivers."""
+"""`make chaos`: the whole service under faults, crashes and failing receivers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 import signal
 import sys
 
-from tools.chaos.report import figures, tell
+from tools.chaos.report import figures, report
 from tools.chaos.run import Plan, run
 from tools.failure import ToolFailure
 from tools.narrator import Narrator, terminal
@@ -18,8 +18,8 @@ HOME = LOCAL / "chaos"
 
 
 def main() -> int:
-    """Run it with CHAOS_SEED and CHAOS_DELIVERIES, or any seed and 2,000."""
-    # Whatever ends it, nothing is left running.
+    """Run with CHAOS_SEED and CHAOS_DELIVERIES, by default a random seed and 2,000."""
+    # SIGTERM too has to stop everything that was started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     narrator = Narrator(terminal())
     try:
@@ -34,17 +34,17 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    kept = tell(outcome, narrator)
+    holds = report(outcome, narrator)
     path = HOME / "figures.json"
     path.write_text(json.dumps(figures(outcome), indent=2) + "\n")
-    narrator.ends(f"{'Every promise was kept' if kept else 'Promises were broken'}: {path}")
-    return 0 if kept else 1
+    narrator.ends(f"{'All promises hold' if holds else 'Promises are broken'}: {path}")
+    return 0 if holds else 1
 
 
 def _number(variable: str, default: int) -> int:
     text = os.environ.get(variable) or str(default)
     if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise ToolFailure(f"{variable}={text} is no number above 0")
+        raise ToolFailure(f"{variable}={text} is not a number above 0")
     return int(text)
 
 

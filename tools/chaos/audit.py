@@ -1,383 +1,553 @@
-"""What each party saw of a run, and the reckoning of one against the other.
+"""The audit of a run: what each party saw, held against each other and against the promises.
 
-Three audit must agree: the ids that callers were promised, the rows (and what the API shows of
-them), and what the receivers saw. Two more explain what they say: the claims and records that
-passed the crash proxy, and when a worker ended. Nothing here knows AWS, a clock or a process, and
-what the service promises is stated anew: from its own words its slips would not show.
+Three parties must agree: the callers (IDs that a 202 named), the table and the API, and the
+receivers. Two more explain what they say: the writes and sends that passed the crash proxy, and the
+ends of processes. No AWS, clock or process here; the service's rules are stated again, because its
+own functions would hide its own mistakes.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dispatcher.delivery.doorbells import DeadLetter
+from tools.chaos.histories import histories
+from tools.chaos.ledger import Fate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from dispatcher.delivery.rows import Delivery, MessageRow, RequestRow
+    from tools.chaos.histories import Claim, History
+    from tools.chaos.ledger import Arrival, Write
 
 FINAL = frozenset({"success", "failed", "skipped"})
 
 FORGIVEN = 3
-"""Tries of a round that may stay without a record and use up nothing."""
+"""Attempts of a round that may stay without a record and do not use its budget."""
 
-NO_TICKET = frozenset({"expired", "content_expired", "no_address", "not_configured"})
-"""Failures that a fresh round could not change."""
+NO_DEAD_LETTER = frozenset({"expired", "content_expired", "no_address", "not_configured"})
+"""Error codes of failures that a new round cannot change."""
+
+RETRIED = frozenset({"http_500", "http_503", "unavailable"})
+"""Error codes of deliveries that fail only once their budget is used up."""
 
 ROUNDING = 0.001
 """Seconds: the service's clock has whole milliseconds."""
 
 ATTEMPT = 9.0
-"""Seconds after which an answer may come too late for the sender."""
-
-
-class Fate(StrEnum):
-    """What a receiver did with a request."""
-
-    ACCEPTED = "answered 2xx"
-    REFUSED = "answered something else"
-    CUT = "read it, then cut the line"
-    SLOW = "read it, then kept the sender waiting beyond its limit"
-    UNREAD = "cut the line before it had read it"
-    BEREFT = "read it, then saw the sender die"
-
+"""Seconds after which a response may come too late for the sender."""
 
 TAKEN = frozenset({Fate.ACCEPTED, Fate.CUT, Fate.SLOW, Fate.BEREFT})
-"""Fates after which the receiver has the message."""
+"""Fates after which the receiver has the message, or may have it."""
 
 UNANSWERED = frozenset({Fate.CUT, Fate.SLOW})
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """A request that reached a receiver, by the clock that the service has too."""
-
-    delivery_id: str
-    at: float
-    fate: Fate
-    ended_at: float
-    """When the answer was on its way, or the line was cut."""
-    retry_after: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """A claim that was granted, and the records that were tried under it."""
-
-    delivery_id: str
-    token: str
-    pid: int
-    at: float
-    lease_until: float
-    hastened: bool = False
-    """Its worker was dead, and the run did not wait for the end of the lease."""
-    records: int = 0
-    """Calls that tried to record an outcome, whatever became of them."""
-    recorded_at: float | None = None
-    """When a record is known to have been written."""
+WEBHOOK = "WEBHOOK"
+"""The type whose receivers see a repeated send; a mailbox overwrites its own row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """A process that was killed at a step of one delivery."""
+    """A process that was killed at a step."""
 
     at: float
     step: str
+    """Function, moment and step: ``DeliverMessages: before claim``."""
     pid: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """All that is known after a run."""
+    """Everything that is known after a run."""
 
-    accepted: frozenset[str]
-    """Delivery ids that some 202 has named."""
-    rows: Sequence[Mapping[str, Any]]
-    shown: Mapping[str, str]
-    """Status by delivery id, as the API tells it."""
-    mailbox: frozenset[str]
-    """Delivery ids of TEST and CLI whose message lies in the user's mailbox."""
+    contents: Mapping[str, str]
+    """The content that was sent, by request ID."""
+    responses: Mapping[str, Sequence[tuple[str, ...]]]
+    """The delivery IDs of each 202, by request ID."""
+    cancelled: Mapping[str, float]
+    """When DELETE returned 200, by delivery ID."""
+    reopened: Mapping[str, int]
+    """The round that a 202 of ``/retry`` named, by delivery ID."""
+    rows: Sequence[MessageRow]
+    requests: Sequence[RequestRow]
+    statuses: Mapping[str, str]
+    """What the API returns, by delivery ID."""
+    mailbox: Mapping[str, str]
+    """The content in the mailboxes of TEST and CLI, by delivery ID."""
+    dead_letters: Sequence[DeadLetter]
+    """In the dead-letter queue, now or until they were redriven."""
+    redriven: frozenset[DeadLetter]
+    """Moved to the delivery queue, and handled since."""
+    writes: Sequence[Write]
     arrivals: Sequence[Arrival]
-    claims: Sequence[Claim]
     crashes: Sequence[Crash]
     deaths: Mapping[int, float]
-    """When a worker's process was seen to have ended, by its id."""
-    tickets: Sequence[tuple[str, int]]
-    """Delivery id and round of each ticket in the dead-letter queue."""
+    """When each process was seen to have ended."""
 
 
 class Cause(StrEnum):
-    """What explains that a receiver took a message once more."""
+    """An event that explains a duplicate."""
 
-    CRASH = "crash between send and record"
+    CRASH = "worker died between send and record"
     UNRECORDED = "record not written"
     STALL = "lease outlived, worker not seen to die"
-    RECEIVER = "receiver's answer did not arrive"
+    RECEIVER = "receiver's response did not arrive"
 
 
 @dataclass(frozen=True, slots=True)
 class Lateness:
-    """Seconds between the moment from which a try was allowed and its claim."""
+    """Seconds between the time from which an attempt was allowed and its claim."""
 
     median: float = 0.0
     worst: float = 0.0
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Lateness:
-        """Read them off."""
+        """Return the median and the maximum."""
         ordered = sorted(seconds)
         return cls(ordered[len(ordered) // 2], ordered[-1]) if ordered else cls()
 
 
 @dataclass(kw_only=True)
-class Reckoning:
-    """What came out: figures, and every promise that was broken, with an example."""
+class Findings:
+    """The figures, and every broken promise with its cases."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     unpromised: int = 0
-    """Deliveries that exist although no caller got a 202 that named them."""
+    """Deliveries that exist although no 202 named them."""
+    never_accepted: int = 0
+    """Requests without a message, and without a 202."""
+    webhooks: int = 0
+    """Sends that reached a webhook receiver."""
+    mailbox_writes: int = 0
     duplicates: Counter[str] = field(default_factory=Counter)
+    overwritten: int = 0
+    """Repeated sends to a mailbox, which overwrote their own row."""
     crashes: Counter[str] = field(default_factory=Counter)
     crashes_between: int = 0
-    """Tries that reached a receiver and whose worker ended before the record."""
+    """Sends whose worker ended before the record."""
+    claims: int = 0
     unknown: int = 0
-    """Tries that ended without a record."""
+    """Attempts without a record."""
+    given_back: int = 0
+    rounds: int = 0
+    """Rounds after the first one."""
     retries: Lateness = field(default_factory=Lateness)
-    takeovers: Lateness = field(default_factory=Lateness)
-    doubled_tickets: int = 0
+    take_overs: Lateness = field(default_factory=Lateness)
+    doubled_dead_letters: int = 0
     broken: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def lost(self) -> int:
-        """Return how many deliveries were promised and are not there, or not really sent."""
+        """Return how many accepted deliveries are missing, or succeeded without a receiver."""
         return len(self.broken.get(LOST, ()))
 
 
-LOST = "nothing accepted is lost"
-FINISHED = "every delivery ends"
-AGREED = "the API shows what the table holds"
-DUPLICATES = "duplicates only where an event explains them"
+ACCEPTED = "a caller that repeats its request gets its response"
+LOST = "no accepted message is lost"
+ENDED = "every delivery ends, and its end is final"
+API = "the API returns what the table holds"
+EQUAL = "equal requests make one message"
+CONTENT = "no message is sent with another's content"
+DUPLICATES = "every duplicate has its cause"
 CLAIMED = "one send per claim, none without"
-BUDGET = "the budget of tries holds"
-EARLY = "no try is early"
-TICKETS = "every final failure has its ticket"
+BUDGET = "the budget of attempts holds"
+EARLY = "no attempt is early"
+ORDER = "first attempts follow the priority order"
+FIRST_SUCCESS = "a first_success message succeeds once"
+CANCELLED = "no send after a 200 of DELETE"
+REOPENED = "every redrive and every 202 of /retry opens its round"
+DEAD_LETTERS = "every final failure has its dead letter"
+CHAINED = "every write of a row passed the crash proxy"
 
-TAKEN_IN = "a caller who repeats its request gets its 202"
+PROMISES = (
+    ACCEPTED,
+    LOST,
+    ENDED,
+    API,
+    EQUAL,
+    CONTENT,
+    DUPLICATES,
+    CLAIMED,
+    BUDGET,
+    EARLY,
+    ORDER,
+    FIRST_SUCCESS,
+    CANCELLED,
+    REOPENED,
+    DEAD_LETTERS,
+    CHAINED,
+)
 
-PROMISES = (LOST, FINISHED, AGREED, DUPLICATES, CLAIMED, BUDGET, EARLY, TICKETS, TAKEN_IN)
 
-
-def reckon(audit: Audit) -> Reckoning:
-    """Hold the audit against each other."""
-    result = Reckoning()
-    rows = {row["delivery_id"]: row for row in audit.rows}
-    trips = _trips(audit)
-    result.statuses.update(str(row["status"]) for row in audit.rows)
-    result.unpromised = len(rows.keys() - audit.accepted)
-    result.crashes.update(crash.step for crash in audit.crashes)
-    result.unknown = sum(row.get("unknown", 0) for row in audit.rows)
-    _check_ends(audit, rows, trips, result)
-    _check_tickets(audit, rows, result)
-    retries: list[float] = []
-    takeovers: list[float] = []
-    for delivery_id, trip in trips.items():
-        row = rows.get(delivery_id)
-        if row is None:
-            result.broken[LOST].append(f"{delivery_id}: a receiver saw it, no row knows it")
-            continue
-        _check_budget(row, trip, result)
-        _check_claims(trip, result)
-        _explain_duplicates(trip, row, audit.deaths, result)
-        _check_times(trip, row, result)
-        _measure_lateness(trip, row, retries, takeovers)
-        result.crashes_between += sum(
-            trip.died_unrecorded(each, audit.deaths) for each in trip.arrivals
-        )
-    result.retries, result.takeovers = Lateness.of(retries), Lateness.of(takeovers)
-    return result
+def check(audit: Audit) -> Findings:
+    """Hold what each party saw against the promises."""
+    findings = Findings()
+    by_message = histories(audit.rows, audit.writes)
+    tracks = _tracks(by_message, audit.arrivals)
+    _check_requests(audit, findings)
+    _check_ends(audit, tracks, findings)
+    _check_dead_letters(audit, tracks, findings)
+    _check_rounds(audit, tracks, findings)
+    for history in by_message.values():
+        _check_history(history, findings)
+    for arrival in audit.arrivals:
+        if arrival.delivery_id not in tracks:
+            findings.broken[LOST].append(f"{arrival.delivery_id}: was sent, but has no row")
+    for track in tracks.values():
+        _check_content(track, audit, findings)
+        _check_budget(track, findings)
+        _check_claims(track, findings)
+        _check_cancel(track, audit, findings)
+        _check_times(track, findings)
+        _explain_duplicates(track, audit.deaths, findings)
+    _count(audit, tracks, findings)
+    return findings
 
 
 @dataclass(frozen=True, slots=True)
-class Trip:
-    """The arrivals and claims of one delivery, in order."""
+class Track:
+    """One delivery: its message's history, and its own claims and arrivals, in order."""
 
-    delivery_id: str
-    arrivals: Sequence[Arrival]
+    history: History
+    place: int
     claims: Sequence[Claim]
+    arrivals: Sequence[Arrival]
+
+    @property
+    def delivery_id(self) -> str:
+        """Return the delivery's ID."""
+        return self.history.row.delivery_id(self.place)
+
+    @property
+    def delivery(self) -> Delivery:
+        """Return the delivery as it is stored."""
+        return self.history.row.deliveries[self.place]
 
     def claim_of(self, arrival: Arrival) -> Claim | None:
-        """Return the claim under which a request was sent: the last one before it."""
+        """Return the claim under which a message was sent: the last one before it."""
         index = bisect_right(self.claims, arrival.at, key=lambda claim: claim.at)
         return self.claims[index - 1] if index else None
 
-    def died_unrecorded(self, arrival: Arrival, deaths: Mapping[int, float]) -> bool:
-        """Tell whether the sender ended after its claim, its request on the way, unrecorded."""
-        claim = self.claim_of(arrival)
-        if claim is None or claim.recorded_at is not None:
-            return False
-        return deaths.get(claim.pid, 0.0) >= claim.at
+    def sends(self) -> Iterator[tuple[Arrival, Claim]]:
+        """Yield each arrival with its claim."""
+        for arrival in self.arrivals:
+            if claim := self.claim_of(arrival):
+                yield arrival, claim
+
+    def repeats(self, fates: frozenset[Fate]) -> Iterator[tuple[Send, Send]]:
+        """Yield each two sends of one round, with these fates, that follow each other."""
+        sends = [send for send in self.sends() if send[0].fate in fates]
+        for first, again in pairwise(sends):
+            if first[1].round == again[1].round:
+                yield first, again
 
 
-def _trips(audit: Audit) -> dict[str, Trip]:
-    arrivals, claims = defaultdict(list), defaultdict(list)
-    for arrival in sorted(audit.arrivals, key=lambda each: each.at):
-        arrivals[arrival.delivery_id].append(arrival)
-    for claim in sorted(audit.claims, key=lambda each: each.at):
-        claims[claim.delivery_id].append(claim)
-    return {name: Trip(name, arrivals[name], claims[name]) for name in list(arrivals)}
+Send = tuple["Arrival", "Claim"]
 
 
-def _check_ends(
-    audit: Audit,
-    rows: Mapping[str, Mapping[str, Any]],
-    trips: Mapping[str, Trip],
-    result: Reckoning,
-) -> None:
-    for delivery_id in sorted(audit.accepted - rows.keys()):
-        result.broken[LOST].append(f"{delivery_id}: accepted, and no row knows it")
-    for delivery_id, row in rows.items():
-        status = row["status"]
+def _tracks(by_message: Mapping[str, History], arrivals: Sequence[Arrival]) -> dict[str, Track]:
+    by_delivery = defaultdict(list)
+    for arrival in sorted(arrivals, key=lambda arrival: arrival.at):
+        by_delivery[arrival.delivery_id].append(arrival)
+    tracks = {}
+    for history in by_message.values():
+        for place in range(len(history.row.deliveries)):
+            delivery_id = history.row.delivery_id(place)
+            claims = [claim for claim in history.claims if claim.delivery_id == delivery_id]
+            tracks[delivery_id] = Track(history, place, claims, by_delivery[delivery_id])
+    return tracks
+
+
+# Requests, ends and rounds ------------------------------------------------------------------------
+
+
+def _check_requests(audit: Audit, findings: Findings) -> None:
+    messages = defaultdict(list)
+    for row in audit.rows:
+        messages[row.request_id].append(row)
+    stored = {request.request_id: request for request in audit.requests}
+    for request_id, ids in audit.responses.items():
+        if len(set(ids)) > 1:
+            findings.broken[EQUAL].append(f"{request_id}: {len(set(ids))} different responses")
+        named = {delivery_id for each in ids for delivery_id in each}
+        there = {
+            row.delivery_id(place)
+            for row in messages.get(request_id, ())
+            for place in range(len(row.deliveries))
+        }
+        for delivery_id in sorted(named - there):
+            findings.broken[LOST].append(f"{delivery_id}: was accepted, but has no row")
+    for request_id, rows in messages.items():
+        request = stored.get(request_id)
+        if [row.message_id for row in rows] != [request.message_id if request else None]:
+            findings.broken[EQUAL].append(
+                f"{request_id}: {len(rows)} messages, the request names "
+                f"{request.message_id if request else 'none'}"
+            )
+    findings.never_accepted = sum(
+        bool(request.deliveries) and name not in messages and name not in audit.responses
+        for name, request in stored.items()
+    )
+
+
+def _check_ends(audit: Audit, tracks: Mapping[str, Track], findings: Findings) -> None:
+    for row in audit.rows:
+        owes = [name for name in ("owner", "sweep_at") if getattr(row, name) is not None]
+        owes += ["dead_letter_owed" for delivery in row.deliveries if delivery.dead_letter_owed]
+        if all(delivery.status in FINAL for delivery in row.deliveries):
+            owes += ["no ttl"] if row.ttl is None else []
+            for name in owes:
+                findings.broken[ENDED].append(f"{row.message_id}: has ended, but has {name}")
+    for delivery_id, track in tracks.items():
+        status = str(track.delivery.status)
         if status not in FINAL:
-            result.broken[FINISHED].append(f"{delivery_id}: {status}")
-        for name in ("owner", "sweep_at", "ticket_owed"):
-            if status in FINAL and row.get(name):
-                result.broken[FINISHED].append(f"{delivery_id}: {status}, and still has {name}")
-        if status == "success" and not _received(row, audit, trips):
-            result.broken[LOST].append(f"{delivery_id}: success, and no receiver took it")
-        if audit.shown.get(delivery_id) != status:
-            shown = audit.shown.get(delivery_id)
-            result.broken[AGREED].append(f"{delivery_id}: {status} in the table, {shown} shown")
-    for delivery_id in sorted(audit.shown.keys() - rows.keys()):
-        result.broken[AGREED].append(f"{delivery_id}: shown, and not in the table")
+            findings.broken[ENDED].append(f"{delivery_id}: {status}")
+        if status == "success" and not _was_received(track, audit):
+            findings.broken[LOST].append(f"{delivery_id}: success, but no receiver took it")
+        if audit.statuses.get(delivery_id) != status:
+            returned = audit.statuses.get(delivery_id)
+            case = f"{delivery_id}: {status} in the table, the API returns {returned}"
+            findings.broken[API].append(case)
+    for delivery_id in sorted(audit.statuses.keys() - tracks.keys()):
+        findings.broken[API].append(f"{delivery_id}: is returned, but not in the table")
 
 
-def _received(row: Mapping[str, Any], audit: Audit, trips: Mapping[str, Trip]) -> bool:
-    if row["integration_type"] != "WEBHOOK":
-        return row["delivery_id"] in audit.mailbox
-    trip = trips.get(row["delivery_id"])
-    return trip is not None and any(each.fate is Fate.ACCEPTED for each in trip.arrivals)
+def _was_received(track: Track, audit: Audit) -> bool:
+    if track.delivery.type != WEBHOOK:
+        return track.delivery_id in audit.mailbox
+    return any(arrival.fate is Fate.ACCEPTED for arrival in track.arrivals)
 
 
-def _check_tickets(audit: Audit, rows: Mapping[str, Mapping[str, Any]], result: Reckoning) -> None:
-    tickets = Counter(audit.tickets)
-    owed = {
-        (delivery_id, row.get("round", 1) + 1)
-        for delivery_id, row in rows.items()
-        if row["status"] == "failed" and row.get("error_code") not in NO_TICKET
+def _check_dead_letters(audit: Audit, tracks: Mapping[str, Track], findings: Findings) -> None:
+    letters = Counter(audit.dead_letters)
+    failed = {
+        DeadLetter(track.history.row.user_id, delivery_id, delivery.round + 1): delivery
+        for delivery_id, track in tracks.items()
+        for delivery in track.history.rounds(track.place)
+        if delivery.status == "failed" and delivery.error_code not in NO_DEAD_LETTER
     }
-    for delivery_id, _ in sorted(owed - tickets.keys()):
-        result.broken[TICKETS].append(f"{delivery_id}: failed, and there is no ticket")
-    for delivery_id, _ in sorted(tickets.keys() - owed):
-        result.broken[TICKETS].append(f"{delivery_id}: a ticket for what did not fail")
-    result.doubled_tickets = sum(count - 1 for count in tickets.values())
+    for letter, delivery in failed.items():
+        # A round that /retry opened needs no dead letter any more.
+        is_final = delivery == tracks[letter.delivery_id].delivery
+        if is_final and letter not in letters:
+            findings.broken[DEAD_LETTERS].append(f"{letter.delivery_id}: failed, no dead letter")
+    for letter in letters.keys() - failed.keys():
+        case = f"{letter.delivery_id}: dead letter for round {letter.round}, but it did not fail"
+        findings.broken[DEAD_LETTERS].append(case)
+    findings.doubled_dead_letters = sum(count - 1 for count in letters.values())
 
 
-def _check_budget(row: Mapping[str, Any], trip: Trip, result: Reckoning) -> None:
-    name, most = row["delivery_id"], row["max_attempts"]
-    if row.get("attempts", 0) > most:
-        result.broken[BUDGET].append(f"{name}: {row['attempts']} recorded of {most}")
-    if len(trip.arrivals) > most + FORGIVEN:
-        result.broken[BUDGET].append(f"{name}: sent {len(trip.arrivals)} times, {most} + 3 at most")
-    known = row.get("unknown", 0) <= FORGIVEN
-    only_refused = known and all(each.fate is Fate.REFUSED for each in trip.arrivals)
-    retried_out = row["status"] == "failed" and row.get("error_code") in {"http_500", "http_503"}
-    if only_refused and retried_out and row.get("attempts") != most:
-        result.broken[BUDGET].append(f"{name}: gave up after {row['attempts']} of {most}")
+def _check_rounds(audit: Audit, tracks: Mapping[str, Track], findings: Findings) -> None:
+    redriven = {letter.delivery_id: letter.round for letter in audit.redriven}
+    for delivery_id, number in (*redriven.items(), *audit.reopened.items()):
+        track = tracks.get(delivery_id)
+        if track is None or track.delivery.round >= number:
+            continue
+        row = track.history.row
+        # A first_success message is not redriven once another delivery has succeeded.
+        succeeded = any(delivery.status == "success" for delivery in row.deliveries)
+        if delivery_id in audit.reopened or row.mode == "all" or not succeeded:
+            case = f"{delivery_id}: is in round {track.delivery.round}, not {number}"
+            findings.broken[REOPENED].append(case)
 
 
-def _check_claims(trip: Trip, result: Reckoning) -> None:
+def _check_history(history: History, findings: Findings) -> None:
+    row = history.row
+    if not history.is_complete:
+        findings.broken[CHAINED].append(f"{row.message_id}: after {len(history.writes)} writes")
+    for before, after in pairwise(write.row for write in history.writes):
+        for place, (old, new) in enumerate(zip(before.deliveries, after.deliveries, strict=True)):
+            reopened = old.status == "failed" and new.round == old.round + 1
+            if old.status in FINAL and new.status != old.status and not reopened:
+                case = f"{row.delivery_id(place)}: {old.status}, then {new.status}"
+                findings.broken[ENDED].append(case)
+            _check_first_attempt(before, after, place, findings)
+    successes = [delivery for delivery in row.deliveries if delivery.status == "success"]
+    if row.mode == "first_success" and len(successes) > 1:
+        types = ", ".join(delivery.type for delivery in successes)
+        findings.broken[FIRST_SUCCESS].append(f"{row.message_id}: over {types}")
+
+
+def _check_first_attempt(
+    before: MessageRow, after: MessageRow, place: int, findings: Findings
+) -> None:
+    """A delivery is claimed first after all before it were attempted, or have ended."""
+    delivery = after.deliveries[place]
+    is_first = delivery.round == 1 and delivery.tries == 1 and before.deliveries[place].tries == 0
+    if not is_first:
+        return
+    for earlier in range(place):
+        sibling = after.deliveries[earlier]
+        if sibling.status == "pending" and sibling.round == 1 and sibling.attempts == 0:
+            case = f"{after.delivery_id(place)}: claimed before place {earlier} was attempted"
+            findings.broken[ORDER].append(case)
+
+
+# One delivery -------------------------------------------------------------------------------------
+
+
+def _check_content(track: Track, audit: Audit, findings: Findings) -> None:
+    content = audit.contents.get(track.history.row.request_id)
+    seen = [arrival.content for arrival in track.arrivals if arrival.content is not None]
+    if track.delivery_id in audit.mailbox:
+        seen.append(audit.mailbox[track.delivery_id])
+    for other in seen:
+        if other != content:
+            findings.broken[CONTENT].append(f"{track.delivery_id}: {other!r}, not {content!r}")
+
+
+def _check_budget(track: Track, findings: Findings) -> None:
+    sends = Counter(claim.round for _, claim in track.sends())
+    for delivery in track.history.rounds(track.place):
+        name = f"{track.delivery_id}, round {delivery.round}"
+        most, count = delivery.max_attempts, sends[delivery.round]
+        if delivery.attempts > most:
+            findings.broken[BUDGET].append(f"{name}: {delivery.attempts} recorded of {most}")
+        if count > most + FORGIVEN:
+            findings.broken[BUDGET].append(f"{name}: sent {count} times, {most} + 3 at most")
+        refused = all(
+            arrival.fate is Fate.REFUSED
+            for arrival, claim in track.sends()
+            if claim.round == delivery.round
+        )
+        used_up = delivery.status == "failed" and delivery.error_code in RETRIED
+        known = delivery.unknown <= FORGIVEN
+        if used_up and refused and known and delivery.attempts != most:
+            findings.broken[BUDGET].append(f"{name}: gave up after {delivery.attempts} of {most}")
+
+
+def _check_claims(track: Track, findings: Findings) -> None:
     used: set[str] = set()
-    for arrival in trip.arrivals:
-        claim = trip.claim_of(arrival)
+    for arrival in track.arrivals:
+        claim = track.claim_of(arrival)
         if claim is None:
-            result.broken[CLAIMED].append(f"{trip.delivery_id}: sent without a claim")
+            findings.broken[CLAIMED].append(f"{track.delivery_id}: sent without a claim")
+        elif claim.given_back:
+            findings.broken[CLAIMED].append(f"{track.delivery_id}: sent, and the claim given back")
         elif claim.token in used:
-            result.broken[CLAIMED].append(f"{trip.delivery_id}: sent twice under one claim")
+            findings.broken[CLAIMED].append(f"{track.delivery_id}: sent twice under one claim")
         else:
             used.add(claim.token)
 
 
-def _explain_duplicates(
-    trip: Trip, row: Mapping[str, Any], deaths: Mapping[int, float], result: Reckoning
-) -> None:
-    taken = [each for each in trip.arrivals if each.fate in TAKEN]
-    for first, again in pairwise(taken):
-        cause = _cause(trip, row, (first, again), deaths)
+def _check_cancel(track: Track, audit: Audit, findings: Findings) -> None:
+    cancelled_at = audit.cancelled.get(track.delivery_id)
+    if cancelled_at is None:
+        return
+    ended = (str(track.delivery.status), track.delivery.error_code)
+    if ended != ("skipped", "cancelled"):
+        findings.broken[CANCELLED].append(f"{track.delivery_id}: cancelled, then {ended}")
+    for arrival, claim in track.sends():
+        # A worker that stalled beyond its lease may send late.
+        if arrival.at > cancelled_at and arrival.at < claim.lease_until:
+            late = f"sent {arrival.at - cancelled_at:.3f} s after the 200"
+            findings.broken[CANCELLED].append(f"{track.delivery_id}: {late}")
+
+
+def _check_times(track: Track, findings: Findings) -> None:
+    """Hold each attempt against its due time, and against the end of the one before it."""
+    name = track.delivery_id
+    if track.history.writes and track.arrivals:
+        due_at = track.history.writes[0].row.deliveries[track.place].due_at
+        if track.arrivals[0].at < due_at - ROUNDING:
+            early = f"{due_at - track.arrivals[0].at:.3f} s before it was due"
+            findings.broken[EARLY].append(f"{name}: {early}")
+    for claim in track.claims:
+        if claim.taken_over_at is not None and claim.taken_over_at < claim.lease_until - ROUNDING:
+            early = f"{claim.lease_until - claim.taken_over_at:.3f} s before the lease ended"
+            findings.broken[EARLY].append(f"{name}: taken over {early}")
+    for (before, claim), (after, _) in track.repeats(frozenset(Fate)):
+        if claim.record is None:
+            continue
+        due_at = _due(before, claim, track.place)
+        if after.at < due_at - ROUNDING:
+            findings.broken[EARLY].append(f"{name}: {due_at - after.at:.3f} s early")
+
+
+def _due(arrival: Arrival, claim: Claim, place: int) -> float:
+    """Return when the attempt after this one may come."""
+    assert claim.record is not None  # noqa: S101 - its callers ask only then
+    delivery = claim.record.row.deliveries[place]
+    return arrival.ended_at + max(delivery.retry_delay_seconds, arrival.retry_after)
+
+
+def _explain_duplicates(track: Track, deaths: Mapping[int, float], findings: Findings) -> None:
+    for first, again in track.repeats(TAKEN):
+        cause = _cause(track, first, again, deaths)
         if cause is None:
-            when = f"{again.at - first.at:.1f} s later"
-            result.broken[DUPLICATES].append(f"{trip.delivery_id}: sent again {when}, unexplained")
+            when = f"{again[0].at - first[0].at:.1f} s later"
+            findings.broken[DUPLICATES].append(f"{track.delivery_id}: sent again {when}")
+        elif track.delivery.type == WEBHOOK:
+            findings.duplicates[cause] += 1
         else:
-            result.duplicates[cause] += 1
+            findings.overwritten += 1
 
 
-def _cause(
-    trip: Trip,
-    row: Mapping[str, Any],
-    pair: tuple[Arrival, Arrival],
-    deaths: Mapping[int, float],
-) -> Cause | None:
-    first, again = pair
-    claim, later = trip.claim_of(first), trip.claim_of(again)
-    if claim is None or later is None:
-        return None
-    if first.fate in UNANSWERED or _came_too_late(first, row):
+def _cause(track: Track, first: Send, again: Send, deaths: Mapping[int, float]) -> Cause | None:
+    (arrival, claim), (repeat, later) = first, again
+    if arrival.fate in UNANSWERED or _came_too_late(arrival, track.delivery):
         return Cause.RECEIVER
-    if claim.recorded_at is not None and claim.recorded_at < again.at:
+    if claim.record is not None:
         return None
-    # The request may have been on the way, and not looked at yet, when its sender died.
-    if claim.at <= deaths.get(claim.pid, 0.0) <= again.at:
+    # The request may have been on the way, and not read yet, when its sender died.
+    if claim.at <= deaths.get(claim.pid, 0.0) <= repeat.at:
         return Cause.CRASH
-    if claim.records:
+    if claim.record_attempts:
         return Cause.UNRECORDED
     return Cause.STALL if later.at >= claim.lease_until else None
 
 
-def _came_too_late(arrival: Arrival, row: Mapping[str, Any]) -> bool:
-    """Tell whether the sender had given up before it read the answer, as its own log says."""
+def _came_too_late(arrival: Arrival, delivery: Delivery) -> bool:
+    """Tell whether the sender had given up before it read the response, as its own log says."""
     if arrival.ended_at - arrival.at >= ATTEMPT:
         return True
-    tries = [
-        each for each in row.get("attempt_log", ()) if each["started_at"] <= arrival.at + ROUNDING
-    ]
-    return bool(tries) and tries[-1]["code"] == "timeout"
+    entries = [entry for entry in delivery.attempt_log if entry.started_at <= arrival.at + ROUNDING]
+    return bool(entries) and any(
+        "timeout" in text.lower() for text in (entries[-1].code or "", entries[-1].detail)
+    )
 
 
-def _check_times(trip: Trip, row: Mapping[str, Any], result: Reckoning) -> None:
-    """Hold each try against the end of the one before it."""
-    for before, after in pairwise(trip.arrivals):
-        claim = trip.claim_of(before)
-        if claim is None or (claim.hastened and not claim.records):
+# Figures ------------------------------------------------------------------------------------------
+
+
+def _count(audit: Audit, tracks: Mapping[str, Track], findings: Findings) -> None:
+    named = {each for ids in audit.responses.values() for every in ids for each in every}
+    findings.unpromised = len(tracks.keys() - named)
+    findings.crashes.update(crash.step for crash in audit.crashes)
+    retries: list[float] = []
+    take_overs: list[float] = []
+    for track in tracks.values():
+        findings.statuses[str(track.delivery.status)] += 1
+        findings.claims += len(track.claims)
+        findings.given_back += sum(claim.given_back for claim in track.claims)
+        findings.rounds += track.delivery.round - 1
+        findings.unknown += sum(each.unknown for each in track.history.rounds(track.place))
+        if track.delivery.type == WEBHOOK:
+            findings.webhooks += len(track.arrivals)
+        else:
+            findings.mailbox_writes += len(track.arrivals)
+        findings.crashes_between += sum(
+            claim.record is None and audit.deaths.get(claim.pid, 0.0) >= claim.at
+            for _, claim in track.sends()
+        )
+        _measure_lateness(track, retries, take_overs)
+    findings.retries, findings.take_overs = Lateness.of(retries), Lateness.of(take_overs)
+
+
+def _measure_lateness(track: Track, retries: list[float], take_overs: list[float]) -> None:
+    """Add how long after it was allowed the claim came that followed each send."""
+    for arrival, claim in track.sends():
+        later = [each for each in track.claims if each.at > claim.at and each.round == claim.round]
+        if not later:
             continue
-        # A record that was tried may be written: its answer was lost, and then the worker died.
-        allowed = _due(before, row) if claim.records else claim.lease_until
-        if after.at < allowed - ROUNDING:
-            early = f"{allowed - after.at:.3f} s early"
-            result.broken[EARLY].append(f"{trip.delivery_id}: {early}")
-
-
-def _measure_lateness(
-    trip: Trip, row: Mapping[str, Any], retries: list[float], takeovers: list[float]
-) -> None:
-    """Note how long after it was allowed the claim came that followed each request."""
-    for arrival in trip.arrivals:
-        claim = trip.claim_of(arrival)
-        following = [each for each in trip.claims if claim and each.at > claim.at]
-        if claim is None or not following:
-            continue
-        if claim.recorded_at is not None:
-            retries.append(following[0].at - _due(arrival, row))
-        elif not claim.records and not claim.hastened:
-            takeovers.append(following[0].at - claim.lease_until)
-
-
-def _due(arrival: Arrival, row: Mapping[str, Any]) -> float:
-    """Return when the try after this one may come."""
-    delay: float = max(row["retry_delay_seconds"], arrival.retry_after)
-    return arrival.ended_at + delay
-
-
-def hastened(claims: Sequence[Claim], tokens: frozenset[str]) -> list[Claim]:
-    """Mark the claims whose lease was not waited for."""
-    return [replace(each, hastened=True) if each.token in tokens else each for each in claims]
+        if claim.record is not None:
+            retries.append(later[0].at - _due(arrival, claim, track.place))
+        elif not claim.hastened:
+            take_overs.append(later[0].at - claim.lease_until)

@@ -1,106 +1,171 @@
-"""Reads a function's AWS call: which step of the delivery protocol it is, and for which delivery.
+"""Reads AWS calls of functions: which step of the delivery protocol each one is.
 
-Only what goes over the wire is looked at: the service has no hook for any of this.
+Only the wire format is read: the service has no hook for any of this.
 """
 
 from __future__ import annotations
 
+import base64
 import json
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from dispatcher.adapters.items import message_row
+from dispatcher.delivery.rows import MAILBOX, MESSAGE, REQUEST
 
-DELIVERY = "DELIVERY#"
-_SET = re.compile(r"SET (.*?)(?: REMOVE |$)")
-_ASSIGNED = re.compile(r"(#n\d+) = (:v\d+)")
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dispatcher.delivery.rows import MessageRow
+
+    KnownRow = Callable[[bytes], MessageRow | None]
+    """Returns the row that was written with a ``rev``."""
 
 
 class Step(StrEnum):
-    """A step of the protocol that is one AWS call."""
+    """A step of the protocol."""
 
-    COMMIT = "commit"
+    PUT_REQUEST = "request put"
+    PUT_MESSAGE = "message put"
+    READ = "read"
+    """BatchGetItem: of a visit, a redrive, or ``/retry``."""
+    GET = "get"
+    """GetItem of a message row: of the sweeper, DELETE, or a repeated request."""
     CLAIM = "claim"
+    TAKE_OVER = "take-over"
+    """Of an expired claim, with the next claim or without."""
+    SEND = "send"
     RECORD = "record"
+    RECORD_AND_CLAIM = "record and next claim"
+    GIVE_BACK = "give-back"
+    DEAD_LETTER = "dead letter"
+    CLEAR = "clearing of dead letters"
     RING = "ring"
-    TICKET = "ticket"
+    ACKNOWLEDGE = "acknowledge"
+    """The end of a visit, which is no AWS call of the function."""
+    STAMP = "stamp"
+    CANCEL = "cancel"
+    REOPEN = "new round"
+    UNKNOWN = "write on a row that was never seen"
 
 
-@dataclass(frozen=True, slots=True)
+SETTLING = frozenset({Step.RECORD, Step.RECORD_AND_CLAIM, Step.GIVE_BACK, Step.TAKE_OVER})
+"""The steps that end a claim."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call that is a step."""
+    """A call that is a step."""
 
     step: Step
-    delivery_id: str
-    token: str = ""
-    """Of the claim, or of the claim under which a record is made."""
-    lease_until: float = 0.0
-    names: Mapping[str, str] | None = None
-    """At a commit: what each delivery is called in every run, by its id."""
+    subject: str
+    """The request ID, message ID or delivery ID that it is about."""
+    row: MessageRow | None = None
+    """The message row that it writes."""
+    on: bytes | None = None
+    """The ``rev`` of the row that it replaces."""
+    content: str | None = None
+    """What it puts into a mailbox."""
 
 
-def read(target: str, body: bytes) -> Call | None:
+def read(target: str, body: bytes, known: KnownRow) -> Call | None:
     """Return the step that a call is, ``None`` if it is another call."""
     operation = target.rpartition(".")[2]
     if operation == "UpdateItem":
-        return _update(json.loads(body))
-    if operation == "TransactWriteItems":
-        parts = json.loads(body)["TransactItems"]
-        puts = [part["Put"]["Item"] for part in parts if "Put" in part]
-        return _commit(puts) if puts else _update(parts[0].get("Update", {}))
+        return _update(json.loads(body), known)
+    if operation == "PutItem":
+        return _put(json.loads(body)["Item"])
+    if operation == "GetItem":
+        return _read(Step.GET, [json.loads(body)["Key"]])
+    if operation == "BatchGetItem":
+        tables = json.loads(body)["RequestItems"].values()
+        return _read(Step.READ, [key for table in tables for key in table["Keys"]])
     if operation == "SendMessage":
         return _message(json.loads(body))
     return None
 
 
-def refused_for_itself(answer: bytes, token: str) -> bool:
-    """Tell whether a condition failed because this very write had been made before."""
-    found = json.loads(answer or b"{}")
-    items = [found.get("Item")]
-    items += [reason.get("Item") for reason in found.get("CancellationReasons") or ()]
-    return any(
-        item.get(name, {}).get("S") == token
-        for item in items
-        if item
-        for name in ("owner", "last_owner")
-    )
-
-
-def _update(update: Mapping[str, Any]) -> Call | None:
-    sort_key = update.get("Key", {}).get("sk", {}).get("S", "")
-    if not sort_key.startswith(DELIVERY):
+def refused_by(response: bytes) -> MessageRow | None:
+    """Return the row that refused a conditional write."""
+    item = json.loads(response or b"{}").get("Item")
+    if item is None or not item.get("sk", {}).get("S", "").startswith(MESSAGE):
         return None
-    names = update.get("ExpressionAttributeNames", {})
-    found = _SET.match(update.get("UpdateExpression", ""))
-    assigned = {
-        names[name]: update["ExpressionAttributeValues"][value]
-        for name, value in _ASSIGNED.findall(found[1] if found else "")
-    }
-    delivery_id = sort_key.removeprefix(DELIVERY)
-    if "lease_until" in assigned:
-        lease_until = float(assigned["lease_until"]["N"])
-        return Call(Step.CLAIM, delivery_id, assigned["owner"]["S"], lease_until)
-    if "last_owner" in assigned and assigned.keys() & {"attempts", "status"}:
-        return Call(Step.RECORD, delivery_id, assigned["last_owner"]["S"])
+    return message_row(_item(item))
+
+
+def change(before: MessageRow, after: MessageRow) -> Step:
+    """Return the step that made one row of another."""
+    if after.last_owner != before.last_owner:
+        if after.owner is not None:
+            return Step.RECORD_AND_CLAIM
+        return Step.GIVE_BACK if _tries(after) < _tries(before) else Step.RECORD
+    if after.owner != before.owner:
+        return Step.CLAIM if before.owner is None else Step.TAKE_OVER
+    pairs = list(zip(before.deliveries, after.deliveries, strict=True))
+    if any(new.round != old.round for old, new in pairs):
+        return Step.REOPEN
+    if any(new.status != old.status for old, new in pairs):
+        return Step.CANCEL
+    if any(new.dead_letter_owed != old.dead_letter_owed for old, new in pairs):
+        return Step.CLEAR
+    return Step.STAMP
+
+
+def _tries(row: MessageRow) -> int:
+    return sum(delivery.tries for delivery in row.deliveries)
+
+
+def _update(update: Mapping[str, Any], known: KnownRow) -> Call | None:
+    key = update["Key"]
+    if not key.get("sk", {}).get("S", "").startswith(MESSAGE):
+        return None
+    values = update["ExpressionAttributeValues"]
+    attributes = {name.removeprefix(":"): value for name, value in values.items() if name != ":on"}
+    row = message_row(_item({**key, **attributes}))
+    on = base64.b64decode(values[":on"]["B"])
+    before = known(on)
+    step = change(before, row) if before else Step.UNKNOWN
+    # The delivery whose claim is settled, else the one that is claimed.
+    place = before.current if before and step in SETTLING else row.current
+    is_about_one = step in SETTLING or step is Step.CLAIM
+    subject = row.delivery_id(place or 0) if is_about_one else row.message_id
+    return Call(step=step, subject=subject, row=row, on=on)
+
+
+def _put(item: Mapping[str, Any]) -> Call | None:
+    sort_key = item.get("sk", {}).get("S", "")
+    if sort_key.startswith(REQUEST):
+        return Call(step=Step.PUT_REQUEST, subject=sort_key.removeprefix(REQUEST))
+    if sort_key.startswith(MESSAGE):
+        row = message_row(_item(item))
+        return Call(step=Step.PUT_MESSAGE, subject=row.message_id, row=row)
+    if sort_key.startswith(MAILBOX):
+        delivery_id = sort_key.rpartition("#")[2]
+        return Call(step=Step.SEND, subject=delivery_id, content=item["content"]["S"])
     return None
 
 
-def _commit(puts: list[Mapping[str, Any]]) -> Call | None:
-    names = {
-        item["delivery_id"]["S"]: f"{item['request_id']['S']} {item['integration_type']['S']}"
-        for item in puts
-        if item["sk"]["S"].startswith(DELIVERY)
-    }
-    return Call(Step.COMMIT, next(iter(names)), names=names) if names else None
+def _read(step: Step, keys: list[Mapping[str, Any]]) -> Call | None:
+    for key in keys:
+        sort_key = key.get("sk", {}).get("S", "")
+        if sort_key.startswith(MESSAGE):
+            return Call(step=step, subject=sort_key.removeprefix(MESSAGE))
+    return None
 
 
 def _message(message: Mapping[str, Any]) -> Call | None:
-    doorbell = json.loads(message["MessageBody"])
-    if doorbell.get("kind") == "ticket":
-        return Call(Step.TICKET, doorbell["delivery_id"])
-    if doorbell.get("kind") == "delivery":
-        return Call(Step.RING, doorbell["delivery_id"])
+    fields = json.loads(message["MessageBody"])
+    if fields.get("kind") == "redrive":
+        return Call(step=Step.DEAD_LETTER, subject=fields["delivery_id"])
+    if fields.get("kind") == "message":
+        return Call(step=Step.RING, subject=fields["message_id"])
     return None
+
+
+def _item(wire: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an item as boto3 returns it: binary values are bytes."""
+    return {
+        name: {"B": base64.b64decode(value["B"])} if "B" in value else value
+        for name, value in wire.items()
+    }

@@ -1,8 +1,8 @@
-"""Kills functions at the steps of the delivery protocol: a proxy before the faulty AWS.
+"""Kills functions at the steps of the delivery protocol: a proxy in front of the faulty AWS.
 
-Functions → this → microburst → local cloud. It knows each step by the call that it is. Whoever is
-to die at a step is killed either before the call goes on, or after its effect and before the
-answer comes back. The receivers do the same at the two ends of a send.
+Functions → this proxy → microburst → local cloud. The proxy recognizes each step by its AWS call.
+It kills the process either before the call goes on, or after its effect and before its response
+comes back. The receivers do the same at the two ends of a webhook's send.
 """
 
 from __future__ import annotations
@@ -13,23 +13,32 @@ import time
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Self
 
-from tools.chaos.calls import Step, read, refused_for_itself
+from dispatcher.delivery.transitions import dead_letters_owed, fits_sqs_delay, next_due
+from tools.chaos.calls import Step, read, refused_by
+from tools.chaos.ledger import Arrival, Fate
+from tools.chaos.reaper import WORKER
 from tools.loopback import LoopbackServer
 from tools.processes import LOOPBACK
 
 if TYPE_CHECKING:
     from tools.chaos.calls import Call
+    from tools.chaos.ledger import Ledger
     from tools.chaos.reaper import Reaper
     from tools.chaos.workers import Workers
 
 HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "content-length", "keep-alive"})
 
+Response = tuple[int, list[tuple[str, str]], bytes]
+"""Status, headers, content."""
+
 
 class CrashProxy:
     """Listens on loopback while its ``with`` block lasts."""
 
-    def __init__(self, port: int, upstream_port: int, reaper: Reaper, workers: Workers) -> None:
-        self._server = _Server(port, upstream_port, reaper, workers)
+    def __init__(
+        self, port: int, upstream_port: int, reaper: Reaper, ledger: Ledger, workers: Workers
+    ) -> None:
+        self._server = _Server(port, upstream_port, reaper, ledger, workers)
 
     def __enter__(self) -> Self:
         """Begin to listen."""
@@ -42,14 +51,17 @@ class CrashProxy:
 
 
 class _Server(LoopbackServer):
-    def __init__(self, port: int, upstream_port: int, reaper: Reaper, workers: Workers) -> None:
+    def __init__(
+        self, port: int, upstream_port: int, reaper: Reaper, ledger: Ledger, workers: Workers
+    ) -> None:
         self.upstream_port = upstream_port
         self.reaper = reaper
+        self.ledger = ledger
         self.workers = workers
         super().__init__(_Handler, port)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: that a line breaks is what this is all about."""
+        """Print nothing: connections are cut on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -69,46 +81,73 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        call = read(self.headers.get("X-Amz-Target", ""), body)
-        answered = self._relayed(body) if call is None else self._step(call, body)
-        if not answered:
+        call = read(self.headers.get("X-Amz-Target", ""), body, self.server.ledger.row)
+        has_response = self._relay(body) if call is None else self._step(call, body)
+        if not has_response:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
 
     do_GET = do_POST  # noqa: N815 - http.server's name
 
     def _step(self, call: Call, body: bytes) -> bool:
-        """Let a step happen and write it down; tell whether anybody is left to be answered."""
-        at, reaper = time.time(), self.server.reaper
-        if call.step is Step.COMMIT:
-            reaper.introduce(call)
-        elif call.step is Step.CLAIM:
-            reaper.claiming(call, self._peer())
-        elif call.step is Step.RECORD:
-            reaper.recording(call)
-        if reaper.strikes(f"before {call.step}", call, self._peer):
+        """Let a step happen and add it to the ledger; tell whether its sender got a response."""
+        at, pid = time.time(), self._peer()
+        reaper, ledger = self.server.reaper, self.server.ledger
+        ledger.add_attempt(call, at, pid or 0)
+        if reaper.strikes("before", call.step, call.subject, pid):
+            self._add_arrival(call, at, Fate.UNREAD)
             return False
-        answer = self._forward(body)
-        if answer is None:
+        response = self._forward(body)
+        if response is None:
+            # It was reset before the effect, or its response was lost after it.
+            self._add_arrival(call, at, Fate.CUT)
             return False
-        if _took_effect(call, answer):
-            if call.step is Step.CLAIM:
-                reaper.granted(call, at)
-            elif call.step is Step.RECORD:
-                reaper.recorded(call)
-            if reaper.strikes(f"after {call.step}", call, self._peer):
-                return False
-        self._answer(answer)
+        took_effect = _took_effect(call, response)
+        if took_effect and call.row:
+            ledger.add_effect(call.row.rev, time.time())
+        if took_effect and reaper.strikes("after", call.step, call.subject, pid):
+            self._add_arrival(call, at, Fate.BEREFT)
+            return False
+        self._add_arrival(call, at, Fate.ACCEPTED if took_effect else Fate.REFUSED)
+        self._respond(response)
+        if took_effect and self._ends_visit(call, pid):
+            self.wfile.flush()
+            reaper.strikes("before", Step.ACKNOWLEDGE, call.subject, pid)
         return True
 
-    def _relayed(self, body: bytes) -> bool:
-        answer = self._forward(body)
-        if answer is not None:
-            self._answer(answer)
-        return answer is not None
+    def _add_arrival(self, call: Call, at: float, fate: Fate) -> None:
+        """Add a send to a mailbox; the webhook receivers add their own."""
+        if call.step is Step.SEND:
+            self.server.ledger.add_arrival(
+                Arrival(
+                    delivery_id=call.subject,
+                    at=at,
+                    fate=fate,
+                    ended_at=time.time(),
+                    content=call.content,
+                )
+            )
 
-    def _forward(self, body: bytes) -> Answer | None:
-        """Return the answer, or nothing where the line was cut."""
+    def _ends_visit(self, call: Call, pid: int | None) -> bool:
+        """Tell whether a worker only has to acknowledge its doorbell after this step."""
+        if pid is None or self.server.reaper.function(pid) != WORKER:
+            return False
+        if call.step is Step.RING:
+            return True
+        row, now = call.row, time.time()
+        if row is None or row.owner is not None or dead_letters_owed(row):
+            return False
+        due_at = next_due(row)
+        return due_at is None or not fits_sqs_delay(due_at, now)
+
+    def _relay(self, body: bytes) -> bool:
+        response = self._forward(body)
+        if response is not None:
+            self._respond(response)
+        return response is not None
+
+    def _forward(self, body: bytes) -> Response | None:
+        """Return the response, or ``None`` if the connection was cut."""
         headers = {
             name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP
         }
@@ -120,8 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._upstream.close()
             return None
 
-    def _answer(self, answer: Answer) -> None:
-        status, headers, content = answer
+    def _respond(self, response: Response) -> None:
+        status, headers, content = response
         self.send_response_only(status)
         for name, value in headers:
             if name.lower() not in HOP_BY_HOP:
@@ -137,14 +176,13 @@ class _Handler(BaseHTTPRequestHandler):
         return self._pid
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet: what matters is in the audit."""
+        """Print nothing: the ledger holds what matters."""
 
 
-Answer = tuple[int, list[tuple[str, str]], bytes]
-"""Status, headers, content."""
-
-
-def _took_effect(call: Call, answer: Answer) -> bool:
-    status, _, content = answer
-    refused = status == 400 and bool(call.token)
-    return status == 200 or (refused and refused_for_itself(content, call.token))
+def _took_effect(call: Call, response: Response) -> bool:
+    """Tell whether a call, or an earlier try of it whose response was lost, took effect."""
+    status, _, content = response
+    if status != 400 or call.row is None:
+        return status == 200
+    refused = refused_by(content)
+    return refused is not None and refused.rev == call.row.rev

@@ -23,9 +23,9 @@ SHARES: dict[str, tuple[float, dict[str, object]]] = {
     "reset before the effect": (0.05, {"reset": True}),
     "error 500": (0.025, {"error": {"code": "InternalServerError", "status": 500}}),
     "error 503": (0.025, {"error": {"code": "ServiceUnavailable", "status": 503}}),
-    "answer lost after the effect": (0.10, {"response": {"abort_bytes": 0}}),
+    "response lost after the effect": (0.10, {"response": {"abort_bytes": 0}}),
 }
-"""What becomes of a call, and of how many: 30 % in all, a third of them lost answers."""
+"""The shares of calls that fail, 30 % in all, and how; a third of them are lost responses."""
 
 _COUNT = re.compile(
     r'^microburst_faults_total\{service="(\w+)",operation="(\w+)",action="(.*)"\} (\d+)$',
@@ -45,7 +45,7 @@ class Calls:
 
 
 class Faults:
-    """One microburst process; it is faultless until it is told otherwise."""
+    """One microburst process, without faults at first."""
 
     def __init__(self, home: Path, port: int, cloud_port: int) -> None:
         self._port = port
@@ -58,11 +58,11 @@ class Faults:
 
     @property
     def url(self) -> str:
-        """Return where AWS is faulty."""
+        """Return the URL of the faulty AWS."""
         return f"http://{LOOPBACK}:{self._port}"
 
     def start(self) -> None:
-        """Start it, and let it read what it knows of each service before a call depends on it."""
+        """Start it, and make a first call to each service: it loads their models for seconds."""
         self._process.stop()
         upstream = f"http://{LOOPBACK}:{self._cloud_port}"
         command = [*(str(MICROBURST), "--upstream", upstream), "--resign"]
@@ -78,7 +78,7 @@ class Faults:
         session.client("kms", endpoint_url=self.url).list_keys()
 
     def stop(self) -> None:
-        """End it."""
+        """Stop it."""
         self._process.stop()
 
     def turn_on(self) -> None:
@@ -87,12 +87,12 @@ class Faults:
         self._ask("POST", "rules", list(rules()))
 
     def turn_off(self) -> None:
-        """Let every call pass from now on."""
+        """Let all calls pass from now on."""
         self._ask("POST", "rules", [])
         self._seen = self._requests() - self._before
 
     def calls(self) -> Calls:
-        """Return how many calls there were, and what became of the faulty ones."""
+        """Return the number of calls, and of the faulty ones by kind and operation."""
         # Not /fired, the audit log: it keeps the last 2,000 only. These counters lose nothing.
         text = self._control.get(f"{self.url}/_microburst/metrics", timeout=10).text
         kinds, operations = Counter[str](), Counter[str]()
@@ -113,7 +113,7 @@ class Faults:
 
 
 def rules() -> Iterator[dict[str, object]]:
-    """Yield the rules; each is asked only about the calls that the ones before it let pass."""
+    """Yield the rules; each one sees only calls that the rules before it let pass."""
     rest = 1.0
     for share, effect in SHARES.values():
         yield {"service": "*", "probability": share / rest, **effect}
@@ -121,13 +121,13 @@ def rules() -> Iterator[dict[str, object]]:
 
 
 def kind_of(action: str) -> str:
-    """Name what microburst calls by its own words."""
+    """Return our name for an action of microburst."""
     for word, kind in (
         ("Throttling", "throttled"),
         ("reset", "reset before the effect"),
         ("InternalServerError", "error 500"),
         ("ServiceUnavailable", "error 503"),
-        ("abort", "answer lost after the effect"),
+        ("abort", "response lost after the effect"),
     ):
         if word in action:
             return kind

@@ -1,7 +1,8 @@
-"""Webhook receivers of every kind: most accept, some refuse, cut the line, stall, or are gone."""
+"""Webhook receivers: most accept, some refuse, cut the connection, stall, or are gone."""
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -10,12 +11,15 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Self
 
-from tools.chaos.audit import Arrival, Fate
+from tools.chaos.calls import Step
+from tools.chaos.ledger import Arrival, Fate
 from tools.loopback import LoopbackServer
 
 if TYPE_CHECKING:
+    from tools.chaos.ledger import Ledger
     from tools.chaos.reaper import Reaper
     from tools.chaos.seeded_random import SeededRandom
+    from tools.chaos.workers import Workers
 
 STALL = 11.0
 """Seconds: longer than an attempt may take."""
@@ -43,43 +47,35 @@ SHARES = (
     (0.02, Reaction(Fate.REFUSED, 404)),
     (0.01, Reaction(Fate.SLOW)),
 )
-"""How many of the requests are met by what: 30 % in all; the rest is accepted."""
+"""The shares of requests that fail, 30 % in all, and how; all others are accepted."""
 
 
 class Receivers:
-    """One server on a free port of loopback; each user has a path, and so a temper."""
+    """One server on a free port of loopback; each user has a path, which names a behavior."""
 
-    def __init__(self, seeded_random: SeededRandom, reaper: Reaper) -> None:
+    def __init__(
+        self, seeded_random: SeededRandom, reaper: Reaper, ledger: Ledger, workers: Workers
+    ) -> None:
         self._seeded_random = seeded_random
+        self._ledger = ledger
         self._lock = threading.Lock()
-        self._seen: Counter[str] = Counter()
-        self._arrivals: list[Arrival] = []
-        self._server = _Server(self, reaper)
+        self._requests: Counter[str] = Counter()
+        self._server = _Server(self, reaper, ledger, workers)
 
-    def url(self, temper: str, user_id: str) -> str:
-        """Return an address: ``mixed``, ``broken`` (always refuses) or ``leaving`` (410 once)."""
-        return f"{self._server.origin}/{temper}/{user_id}"
+    def url(self, behavior: str, user_id: str) -> str:
+        """Return a URL: ``mixed``, ``broken`` (always refuses) or ``leaving`` (410 once)."""
+        return f"{self._server.origin}/{behavior}/{user_id}"
 
-    @property
-    def arrivals(self) -> list[Arrival]:
-        """Return what has come in so far."""
-        with self._lock:
-            return list(self._arrivals)
-
-    def note(self, arrival: Arrival) -> None:
-        """Write a request into the book."""
-        with self._lock:
-            self._arrivals.append(arrival)
-
-    def react(self, temper: str, name: str) -> Reaction:
+    def react(self, behavior: str, delivery_id: str) -> Reaction:
         """Decide what to do with the next request of a delivery."""
+        name = self._ledger.name(delivery_id)
         with self._lock:
-            self._seen[name] += 1
-            number = self._seen[name]
-        if temper == "broken":
+            self._requests[name] += 1
+            number = self._requests[name]
+        if behavior == "broken":
             return REFUSES
         roll = self._seeded_random.roll("receiver", name, number)
-        if temper == "leaving":
+        if behavior == "leaving":
             return GONE if roll < 0.1 else ACCEPTS
         for share, reaction in SHARES:
             if roll < share:
@@ -93,18 +89,22 @@ class Receivers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop listening; what came in stays readable."""
+        """Stop listening."""
         self._server.stop()
 
 
 class _Server(LoopbackServer):
-    def __init__(self, receivers: Receivers, reaper: Reaper) -> None:
+    def __init__(
+        self, receivers: Receivers, reaper: Reaper, ledger: Ledger, workers: Workers
+    ) -> None:
         self.receivers = receivers
         self.reaper = reaper
+        self.ledger = ledger
+        self.workers = workers
         super().__init__(_Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a sender that dies breaks its lines."""
+        """Print nothing: a sender that dies breaks its connections."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -115,38 +115,40 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         at = time.time()
         delivery_id = self.headers["webhook-id"]
-        reaction = self._reaction(delivery_id)
-        # Before the answer: whoever reads the book after it finds the request there.
-        self.server.receivers.note(
+        reaction, content = self._reaction(delivery_id)
+        # Before the response: whoever reads the ledger after it finds the request there.
+        self.server.ledger.add_arrival(
             Arrival(
                 delivery_id=delivery_id,
                 at=at,
                 fate=reaction.fate,
                 ended_at=time.time(),
                 retry_after=reaction.retry_after,
+                content=content,
             )
         )
         if reaction.fate in {Fate.ACCEPTED, Fate.REFUSED}:
-            self._answer(reaction)
+            self._respond(reaction)
             return
         if reaction.fate is Fate.SLOW:
             time.sleep(STALL)
         self.connection.shutdown(socket.SHUT_RDWR)
 
-    def _reaction(self, delivery_id: str) -> Reaction:
-        reaper = self.server.reaper
-        if reaper.strikes_sender("before send", delivery_id):
-            return Reaction(Fate.UNREAD)
-        temper = self.path.split("/")[1]
-        reaction = self.server.receivers.react(temper, reaper.name_of(delivery_id))
+    def _reaction(self, delivery_id: str) -> tuple[Reaction, str | None]:
+        """Return what to do, and the content of the request if it is read."""
+        reaper, sender = self.server.reaper, self.server.workers.at(self.client_address[1])
+        if reaper.strikes("before", Step.SEND, delivery_id, sender):
+            return Reaction(Fate.UNREAD), None
+        reaction = self.server.receivers.react(self.path.split("/")[1], delivery_id)
         if reaction.fate is Fate.UNREAD:
-            return reaction
-        self.rfile.read(int(self.headers["Content-Length"]))
-        if reaper.strikes_sender("after send", delivery_id):
-            return Reaction(Fate.BEREFT)
-        return reaction
+            return reaction, None
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        content = str(json.loads(body)["data"]["content"])
+        if reaper.strikes("after", Step.SEND, delivery_id, sender):
+            return Reaction(Fate.BEREFT), content
+        return reaction, content
 
-    def _answer(self, reaction: Reaction) -> None:
+    def _respond(self, reaction: Reaction) -> None:
         self.send_response(reaction.status)
         if reaction.retry_after:
             self.send_header("Retry-After", str(reaction.retry_after))
@@ -154,4 +156,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet: what comes in is noted."""
+        """Print nothing: the ledger holds what arrives."""

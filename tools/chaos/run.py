@@ -1,44 +1,52 @@
-"""One run: set up, send under faults, turn the faults off, wait for quiet, reckon."""
+"""One run: set up, send under faults, turn the faults off, wait until nothing is owed, audit."""
 
 from __future__ import annotations
 
+import pickle
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from dispatcher.delivery.transitions import dead_letters_owed, next_due
 from tools.chaos import audit, traffic
-from tools.chaos.audit import Audit, Reckoning, hastened, reckon
-from tools.chaos.rig import Stage, now
+from tools.chaos.audit import Audit, Findings, check
+from tools.chaos.operator import Operator
+from tools.chaos.rig import ChaosRig
 from tools.failure import ToolFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from dispatcher.delivery.doorbells import DeadLetter
+    from dispatcher.delivery.rows import MessageRow
     from tools.chaos.faults import Calls
+
+LATE = 2.0
+"""Seconds after which a due delivery counts as forgotten by its doorbell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How big a run is, and how long it may take."""
+    """The size of a run and its time limits."""
 
     seed: int
     deliveries: int = 2000
-    people: int = 50
+    users: int = 50
     most_retries: int = 5
-    """That anybody has asked for."""
+    """The highest ``retry_count`` of a user."""
     pace: float = 9.0
     """Messages a second."""
     callers: int = 8
     """Requests at a time: each is a process of its own in the local cloud."""
     crash_share: float = 0.02
-    """Of the deliveries, at each step."""
+    """The share of messages and deliveries whose process is killed, at each step."""
     linger: float = 75.0
-    """Seconds that faults go on after the last message: beyond the first leases' end."""
+    """Seconds that faults go on after the last message: beyond the end of the first leases."""
     patience: float = 900.0
-    """Seconds for everything to come to its end after that."""
+    """Seconds for everything to end after that."""
     hasten: bool = False
-    """Whether dead workers' leases and the sweeper's minute are cut short instead of waited for."""
+    """Whether to cut the leases of dead workers and the sweeper's minute short."""
 
 
 class Times(NamedTuple):
@@ -46,16 +54,16 @@ class Times(NamedTuple):
 
     sending: float
     to_quiet: float
-    """From the last message to the end of all that was owed."""
+    """From the last message until nothing was owed."""
     after_faults: float
     """The same from the end of the faults."""
 
 
 class Outcome(NamedTuple):
-    """All that a run found out."""
+    """Everything that a run found out."""
 
     plan: Plan
-    reckoning: Reckoning
+    findings: Findings
     accepted: int
     repeats: int
     calls: Calls
@@ -63,94 +71,98 @@ class Outcome(NamedTuple):
 
 
 def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
-    """Do it, and tell how far it is."""
-    with Stage(home, plan.seed, plan.crash_share) as stage:
-        caller = traffic.Caller(api_url=stage.stack["api_url"], at_once=plan.callers)
-        people = traffic.population(plan.seed, plan.people, plan.most_retries)
-        caller.settle(people, stage.receivers)
-        messages = traffic.messages(plan.seed, people, plan.deliveries, plan.pace)
-        say(f"{len(messages)} messages to {len(people)} people, under faults …")
-        stage.faults.turn_on()
-        stage.reaper.is_on = True
+    """Run it and report the progress."""
+    with ChaosRig(home, plan.seed, plan.crash_share) as rig:
+        caller = traffic.Caller(api_url=rig.stack["api_url"], parallel=plan.callers)
+        users = traffic.population(plan.seed, plan.users, plan.most_retries)
+        caller.set_overrides(users, rig.receivers)
+        caller.repeats = 0
+        messages = traffic.messages(plan.seed, users, plan.deliveries, plan.pace)
+        say(f"{len(messages)} messages to {len(users)} users, under faults …")
+        rig.faults.turn_on()
+        rig.reaper.is_on = True
         began = time.monotonic()
-        caller.send(messages)
-        sent = time.monotonic()
-        say(f"sent after {sent - began:.0f} s; faults go on for {plan.linger:.0f} s …")
-        time.sleep(plan.linger)
-        stage.faults.turn_off()
-        stage.reaper.is_on = False
-        quiet_from = time.monotonic()
-        say("faults are off; waiting until nothing is owed any more …")
-        cut_short = _come_to_rest(plan, stage)
-        rested = time.monotonic()
-        reckoning = reckon(_audit(stage, caller, people, cut_short))
-        reckoning.broken[audit.TAKEN_IN] += caller.refused
+        with Operator(rig.stores, caller, rig.ledger, rig.seeded_random) as operator:
+            caller.send(messages)
+            sent = time.monotonic()
+            say(f"sent after {sent - began:.0f} s; faults go on for {plan.linger:.0f} s …")
+            time.sleep(plan.linger)
+        rig.faults.turn_off()
+        rig.reaper.is_on = False
+        without_faults = time.monotonic()
+        say("faults are off; waiting until nothing is owed …")
+        _wait_until_quiet(plan, rig)
+        quiet = time.monotonic()
+        audited = _audit(rig, caller, users, messages, operator.redriven)
+        # A broken promise can be examined without another run.
+        (home / "audit.pickle").write_bytes(pickle.dumps(audited))
+        findings = check(audited)
+        findings.broken[audit.ACCEPTED] += caller.refused
         return Outcome(
             plan=plan,
-            reckoning=reckoning,
-            accepted=len(caller.accepted),
+            findings=findings,
+            accepted=len({name for ids in caller.responses.values() for name in ids[0]}),
             repeats=caller.repeats,
-            calls=stage.faults.calls(),
-            times=Times(sent - began, rested - sent, rested - quiet_from),
+            calls=rig.faults.calls(),
+            times=Times(sent - began, quiet - sent, quiet - without_faults),
         )
 
 
-def _come_to_rest(plan: Plan, stage: Stage) -> frozenset[str]:
-    """Wait until nothing is owed; return the claims whose lease was cut short."""
+def _wait_until_quiet(plan: Plan, rig: ChaosRig) -> None:
     until = time.monotonic() + plan.patience
-    cut_short: set[str] = set()
-    while owed := stage.table.owed():
+    while owed := rig.stores.owed():
         if time.monotonic() > until:
             break
         if plan.hasten:
-            cut_short |= _hasten(stage, owed)
+            _hasten(rig, owed)
         time.sleep(0.5 if plan.hasten else 2)
-    return frozenset(cut_short)
 
 
-def _hasten(stage: Stage, owed: list[dict[str, object]]) -> set[str]:
-    """Let the minutes pass for what waits for a dead worker, or for a doorbell that was lost."""
-    cut_short: set[str] = set()
-    pids = stage.reaper.claimants
-    for each in owed:
-        row = stage.table.row(each)
-        token = row.get("owner")
-        if "sweep_at" not in row or (token and not stage.workers.is_dead(pids.get(token, 0))):
-            continue
-        overdue = row["status"] == "failed" or row["due_at"] < now() - 2
-        if overdue and row["sweep_at"] > now() and stage.table.hasten(row, now()) and token:
-            cut_short.add(token)
-    stage.table.sweep()
-    return cut_short
+def _hasten(rig: ChaosRig, owed: Sequence[tuple[str, str]]) -> None:
+    """Do not wait for the leases of dead workers, nor for the sweeper where a doorbell was lost."""
+    for key in owed:
+        row = rig.stores.message(*key)
+        if row is not None and _is_forgotten(row, rig) and (write := rig.stores.hasten(row)):
+            rig.ledger.add(write)
+    rig.stores.sweep()
+
+
+def _is_forgotten(row: MessageRow, rig: ChaosRig) -> bool:
+    now = time.time()
+    if row.sweep_at is None or row.sweep_at <= now:
+        return False
+    if row.owner is not None:
+        return rig.workers.is_dead(rig.ledger.claimant(row.owner))
+    due_at = next_due(row)
+    return bool(dead_letters_owed(row)) or (due_at is not None and due_at < now - LATE)
 
 
 def _audit(
-    stage: Stage,
+    rig: ChaosRig,
     caller: traffic.Caller,
-    people: list[traffic.Person],
-    cut_short: frozenset[str],
+    users: Sequence[traffic.User],
+    messages: Sequence[traffic.Message],
+    redriven: set[DeadLetter],
 ) -> Audit:
-    rows, mailbox = [], set()
-    for row in stage.table.rows():
-        if row["sk"].startswith("DELIVERY#"):
-            rows.append(row)
-        elif row["sk"].startswith("MAILBOX#"):
-            mailbox.add(row["delivery_id"])
-    shown = {
-        one["delivery_id"]: one["status"]
-        for person in people
-        for one in caller.shown(person.user_id)
-    }
-    if len(shown) < len(rows) // 2:
-        raise ToolFailure("the API shows far less than there is: see the log of ListDeliveries")
+    rows = rig.stores.rows()
+    statuses = dict(status for user in users for status in caller.statuses(user.user_id))
+    if len(statuses) < sum(len(row.deliveries) for row in rows.messages) // 2:
+        raise ToolFailure("the API returns far less than is stored: see the log of ListDeliveries")
+    # A redrive whose worker was killed comes back after 720 s: nobody waits for it.
+    in_flight = rig.stores.dead_letters("DeliveryQueueUrl")
     return Audit(
-        accepted=frozenset(caller.accepted),
-        rows=rows,
-        shown=shown,
-        mailbox=frozenset(mailbox),
-        arrivals=stage.receivers.arrivals,
-        claims=hastened(stage.reaper.claims, cut_short),
-        crashes=tuple(stage.reaper.crashes),
-        deaths=dict(stage.workers.deaths),
-        tickets=stage.table.tickets(),
+        contents={message.request_id: str(message.body["content"]) for message in messages},
+        responses=caller.responses,
+        cancelled=caller.cancelled,
+        reopened=caller.reopened,
+        rows=rows.messages,
+        requests=rows.requests,
+        statuses=statuses,
+        mailbox={row.message_id: row.content for row in rows.mailboxes},
+        dead_letters=[*rig.stores.dead_letters(), *redriven],
+        redriven=frozenset(redriven - set(in_flight)),
+        writes=rig.ledger.writes,
+        arrivals=rig.ledger.arrivals,
+        crashes=tuple(rig.reaper.crashes),
+        deaths=dict(rig.workers.deaths),
     )

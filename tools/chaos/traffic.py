@@ -1,7 +1,7 @@
-"""Fifty people, each with settings of their own, and a caller who sends them messages.
+"""Fifty users, each with their own overrides, and a caller who sends them messages.
 
-The caller behaves as a good one does: whatever is not a 202, it sends again with the same
-``request_id``, until it has one.
+The caller repeats every request that gets no final response, with the same ``request_id``. It sends
+some requests several times at once, cancels some deliveries and retries some that failed.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
     from tools.chaos.receivers import Receivers
 
 PATIENCE = 120.0
-"""Seconds for which a caller tries to get its 202."""
+"""Seconds for which a caller repeats a request."""
 
-ANSWER_WITHIN = 30.0
+RESPONSE_WITHIN = 30.0
 """Seconds: as long as API Gateway waits for a function."""
 
-KINDS = ("WEBHOOK", "TEST", "CLI")
+TYPES = ("WEBHOOK", "TEST", "CLI")
 
-#: Parameters of the stack: quick retries where a person has set none, and nothing beside KINDS.
+#: Parameters of the stack: quick retries for users without overrides, and no other types.
 PARAMETERS = {
     "ToolDefaultEnabled": "false",
     "TestDefaultRetryDelaySeconds": "1",
@@ -44,15 +45,15 @@ REHEARSALS: dict[int, dict[str, object]] = {
     1: {"fail_attempts": 1, "failure": "crash"},
     5: {"fail_attempts": 2},
 }
-"""What TEST rehearses, for every twentieth person: an end of its process, say."""
+"""What TEST rehearses for every twentieth user: the end of its process, or failures."""
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """A user, and what kind of receiver they have."""
+class User:
+    """A user, and how their webhook receiver behaves."""
 
     user_id: str
-    temper: str
+    behavior: str
     retry_count: int
     retry_delay_seconds: int
     rehearsal: dict[str, object] | None
@@ -60,164 +61,221 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to send, and when after the first one."""
+    """A message to send, and how many seconds after the first one."""
 
     after: float
     user_id: str
     body: dict[str, Any]
     deliver_in: float | None = None
     expires_in: float | None = None
+    copies: int = 1
+    """Equal requests, sent at once."""
+    cancels: int | None = None
+    """The place of the delivery that is cancelled once the message is accepted."""
+
+    @property
+    def request_id(self) -> str:
+        """Return its request ID."""
+        return str(self.body["request_id"])
 
 
 @dataclass(kw_only=True)
 class Caller:
-    """Sends to one API and keeps the first book: what was promised."""
+    """Sends to one API, and remembers what it was promised."""
 
     api_url: str
-    at_once: int
+    parallel: int
     """Requests at a time."""
-    accepted: set[str] = field(default_factory=set)
+    responses: dict[str, list[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(list))
+    """The delivery IDs of each 202, by request ID."""
+    cancelled: dict[str, float] = field(default_factory=dict)
+    """When DELETE returned 200, by delivery ID."""
+    reopened: dict[str, int] = field(default_factory=dict)
+    """The round that a 202 of ``/retry`` named, by delivery ID."""
     repeats: int = 0
-    """Requests that had to be sent again."""
+    """Requests that had to be repeated."""
     refused: list[str] = field(default_factory=list)
-    """Messages that were never taken, with the last answer."""
+    """Requests without a final response, with the last response."""
 
     def __post_init__(self) -> None:
-        """Keep to this machine."""
+        """Open connections to this machine only."""
         self._lock = threading.Lock()
         self._http = requests.Session()
         self._http.trust_env = False
-        self._http.mount("http://", HTTPAdapter(pool_maxsize=self.at_once))
+        self._http.mount("http://", HTTPAdapter(pool_maxsize=2 * self.parallel))
 
-    def settle(self, people: Sequence[Person], receivers: Receivers) -> None:
-        """Give everybody their settings."""
-        settings = [
-            (person.user_id, body) for person in people for body in overrides(person, receivers)
-        ]
-        with ThreadPoolExecutor(self.at_once) as pool:
-            list(pool.map(lambda one: self._set(*one), settings))
+    def set_overrides(self, users: Sequence[User], receivers: Receivers) -> None:
+        """Create all users' overrides."""
+        bodies = [(user.user_id, body) for user in users for body in overrides(user, receivers)]
+        with ThreadPoolExecutor(self.parallel) as pool:
+            list(pool.map(lambda each: self._create_override(*each), bodies))
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Send all, each at its time or as soon as a caller is free, until each has its 202."""
+        """Send all, each at its time or as soon as a thread is free, until each has its 202."""
         began = time.monotonic()
 
-        def later(message: Message) -> None:
+        def send(message: Message) -> None:
             time.sleep(max(0.0, began + message.after - time.monotonic()))
             self._send(message)
 
-        with ThreadPoolExecutor(self.at_once) as pool:
-            list(pool.map(later, messages))
+        copies = [message for message in messages for _ in range(message.copies)]
+        with ThreadPoolExecutor(self.parallel) as pool:
+            list(pool.map(send, copies))
 
-    def shown(self, user_id: str) -> Iterator[dict[str, Any]]:
-        """Yield all deliveries of a user as the API shows them."""
+    def retry(self, user_id: str, delivery_id: str) -> None:
+        """Begin a new round of a failed delivery."""
+        response = self._repeat("POST", f"{_path(user_id, delivery_id)}/retry")
+        # 409: another call has opened the round, or the delivery cannot be retried any more.
+        if response is not None and response.status_code == 202:
+            self.reopened[delivery_id] = response.json()["round"]
+        elif response is not None and response.status_code != 409:
+            self.refused.append(f"retry of {delivery_id}: {_describe(response)}")
+
+    def statuses(self, user_id: str) -> Iterator[tuple[str, str]]:
+        """Yield ID and status of all deliveries of a user as the API returns them."""
         cursor: str | None = None
         while True:
             params = {"limit": "200"} | ({"cursor": cursor} if cursor else {})
             url = f"{self.api_url}/api/v1/users/{user_id}/deliveries"
-            answer = self._http.get(url, params=params, timeout=ANSWER_WITHIN)
-            answer.raise_for_status()
-            page = answer.json()
-            yield from page["deliveries"]
+            response = self._http.get(url, params=params, timeout=RESPONSE_WITHIN)
+            response.raise_for_status()
+            page = response.json()
+            for delivery in page["deliveries"]:
+                yield delivery["delivery_id"], delivery["status"]
             cursor = page["next_cursor"]
             if cursor is None:
                 return
 
-    def _set(self, user_id: str, body: dict[str, object]) -> None:
-        answer = self._post(f"/api/v1/users/{user_id}/integrations", body)
-        if answer is None or answer.status_code != 201:
-            raise ToolFailure(f"an override was not taken: {answer and answer.text}")
+    def _create_override(self, user_id: str, body: dict[str, object]) -> None:
+        response = self._repeat("POST", f"/api/v1/users/{user_id}/integrations", body)
+        # 409: on a busy machine the response of an earlier try came too late.
+        if response is None or response.status_code not in {201, 409}:
+            raise ToolFailure(f"an override was not created: {_describe(response)}")
 
     def _send(self, message: Message) -> None:
-        now = datetime.now(UTC)
         body = dict(message.body)
         if message.deliver_in is not None:
-            body["deliver_at"] = _written(now + timedelta(seconds=message.deliver_in))
+            body["deliver_at"] = _in(message.deliver_in)
         if message.expires_in is not None:
-            body["expires_at"] = _written(now + timedelta(seconds=message.expires_in))
+            body["expires_at"] = _in(message.expires_in)
+        response = self._repeat("POST", f"/api/v1/users/{message.user_id}/deliveries", body)
+        if response is None:
+            return
+        if response.status_code != 202:
+            self.refused.append(f"{message.request_id}: {_describe(response)}")
+            return
+        ids = tuple(delivery["delivery_id"] for delivery in response.json()["deliveries"])
+        with self._lock:
+            self.responses[message.request_id].append(ids)
+        if message.cancels is not None and message.cancels < len(ids):
+            self._cancel(message.user_id, ids[message.cancels])
+
+    def _cancel(self, user_id: str, delivery_id: str) -> None:
+        response = self._repeat("DELETE", _path(user_id, delivery_id))
+        # 409: it is being attempted, or has ended.
+        if response is not None and response.status_code == 200:
+            self.cancelled[delivery_id] = time.time()
+        elif response is not None and response.status_code != 409:
+            self.refused.append(f"cancel of {delivery_id}: {_describe(response)}")
+
+    def _repeat(self, method: str, path: str, body: object = None) -> requests.Response | None:
+        """Request until there is a final response; ``None`` if there was none in time."""
         until = time.monotonic() + PATIENCE
         pause = 0.1
         while True:
-            answer = self._post(f"/api/v1/users/{message.user_id}/deliveries", body)
-            if answer is not None and answer.status_code == 202:
-                ids = {one["delivery_id"] for one in answer.json()["deliveries"]}
-                with self._lock:
-                    self.accepted |= ids
-                return
-            told = "no answer" if answer is None else f"{answer.status_code} {answer.text}"
-            for_good = answer is not None and answer.status_code < 500
+            response = self._request(method, path, body)
+            if response is not None and response.status_code < 500:
+                return response
             with self._lock:
                 self.repeats += 1
-                if for_good or time.monotonic() > until:
-                    self.refused.append(f"{body['request_id']}: {told}")
-                    return
+            if time.monotonic() > until:
+                self.refused.append(f"{method} {path}: {_describe(response)}")
+                return None
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
 
-    def _post(self, path: str, body: object) -> requests.Response | None:
+    def _request(self, method: str, path: str, body: object = None) -> requests.Response | None:
         try:
-            return self._http.post(self.api_url + path, json=body, timeout=ANSWER_WITHIN)
+            return self._http.request(
+                method, self.api_url + path, json=body, timeout=RESPONSE_WITHIN
+            )
         except requests.RequestException:
             return None
 
 
-def population(seed: int, count: int, most_retries: int) -> list[Person]:
-    """Return the people: most of every kind, a few whose receiver is broken or leaves for good."""
+def population(seed: int, count: int, most_retries: int) -> list[User]:
+    """Return the users; every twentieth has a receiver that is broken, or that leaves."""
     chance = random.Random(seed)  # noqa: S311 - no secret
-    people = []
-    for number in range(count):
-        temper = {3: "broken", 7: "leaving"}.get(number % 20, "mixed")
-        rehearsal = REHEARSALS.get(number % 20)
-        person = Person(
+    return [
+        User(
             f"chaos-{number:02}",
-            temper,
+            {3: "broken", 7: "leaving"}.get(number % 20, "mixed"),
             chance.randint(0, most_retries),
             chance.randint(1, 3),
-            rehearsal,
+            REHEARSALS.get(number % 20),
         )
-        people.append(person)
-    return people
+        for number in range(count)
+    ]
 
 
-def overrides(person: Person, receivers: Receivers) -> Iterator[dict[str, object]]:
-    """Yield the overrides of a person."""
+def overrides(user: User, receivers: Receivers) -> Iterator[dict[str, object]]:
+    """Yield the overrides of a user."""
     yield {
         "integration_type": "WEBHOOK",
-        "retry_count": person.retry_count,
-        "retry_delay_seconds": person.retry_delay_seconds,
-        "config": {"url": receivers.url(person.temper, person.user_id)},
+        "retry_count": user.retry_count,
+        "retry_delay_seconds": user.retry_delay_seconds,
+        "config": {"url": receivers.url(user.behavior, user.user_id)},
     }
-    if person.rehearsal:
-        yield {"integration_type": "TEST", "config": person.rehearsal}
+    if user.rehearsal:
+        yield {"integration_type": "TEST", "config": user.rehearsal}
 
 
-def messages(seed: int, people: Sequence[Person], deliveries: int, pace: float) -> list[Message]:
+def messages(seed: int, users: Sequence[User], deliveries: int, pace: float) -> list[Message]:
     """Return messages that make so many deliveries, ``pace`` messages a second."""
     chance = random.Random(f"{seed} messages")  # noqa: S311 - no secret
-    made: list[Message] = []
+    # Its own numbers, so that the messages of a seed are those of earlier versions.
+    extras = random.Random(f"{seed} extras")  # noqa: S311 - no secret
+    result: list[Message] = []
     left = deliveries
     while left > 0:
-        kinds = chance.choices(
-            (KINDS, ("WEBHOOK",), ("WEBHOOK", "TEST"), ("TEST", "CLI")), (30, 50, 10, 10)
+        types = chance.choices(
+            (TYPES, ("WEBHOOK",), ("WEBHOOK", "TEST"), ("TEST", "CLI")), (30, 50, 10, 10)
         )[0][:left]
         body: dict[str, Any] = {
-            "request_id": f"chaos-{seed}-{len(made)}",
-            "content": f"Message {len(made)}",
-            "integration_types": list(kinds),
+            "request_id": f"chaos-{seed}-{len(result)}",
+            "content": f"Message {len(result)}",
+            "integration_types": list(types),
         }
-        if len(kinds) > 1 and chance.random() < 0.4:
+        if len(types) > 1 and chance.random() < 0.4:
             body["mode"] = "first_success"
-        made.append(
-            Message(
-                after=len(made) / pace,
-                user_id=chance.choice(people).user_id,
-                body=body,
-                deliver_in=chance.choice((2.0, 5.0)) if chance.random() < 0.06 else None,
-                expires_in=chance.choice((40.0, 120.0)) if chance.random() < 0.06 else None,
-            )
+        message = Message(
+            after=len(result) / pace,
+            user_id=chance.choice(users).user_id,
+            body=body,
+            deliver_in=chance.choice((2.0, 5.0)) if chance.random() < 0.06 else None,
+            expires_in=chance.choice((40.0, 120.0)) if chance.random() < 0.06 else None,
         )
-        left -= len(kinds)
-    return made
+        # A delivery that waits for its time can be cancelled; any other one is hard to catch.
+        if extras.random() < (0.4 if message.deliver_in else 0.03):
+            message = replace(message, cancels=extras.randrange(len(types)))
+        # Times are relative to each request, so bodies with times are not equal.
+        has_times = message.deliver_in or message.expires_in
+        if extras.random() < 0.04 and not has_times:
+            message = replace(message, copies=3)
+        result.append(message)
+        left -= len(types)
+    return result
 
 
-def _written(moment: datetime) -> str:
+def _path(user_id: str, delivery_id: str) -> str:
+    return f"/api/v1/users/{user_id}/deliveries/{delivery_id}"
+
+
+def _in(seconds: float) -> str:
+    """Return the time in so many seconds."""
+    moment = datetime.now(UTC) + timedelta(seconds=seconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _describe(response: requests.Response | None) -> str:
+    return "no response" if response is None else f"{response.status_code} {response.text}"

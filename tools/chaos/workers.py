@@ -1,4 +1,4 @@
-"""The processes that run the deployed functions: who is at the other end, who has ended."""
+"""The processes that run the deployed functions: found by a connection, killed, seen to end."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 PROC = Path("/proc")
 
-LOOKS = 3
-"""At who has a connection."""
+LOOKUPS = 3
+"""Searches for the process that has a connection."""
 
-GLANCE = 0.2
-"""Seconds between two looks at who is still alive."""
+PAUSE = 0.2
+"""Seconds between two checks of which processes are alive."""
 
 
 class Workers:
@@ -35,33 +35,33 @@ class Workers:
         self._cloud = cloud
         self._functions: dict[int, str] = {}
         self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._watch = threading.Thread(target=self._look, daemon=True)
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._watch_ends, daemon=True)
         self.deaths: dict[int, float] = {}
         """When each process was seen to have ended, by its id."""
 
     def __enter__(self) -> Self:
         """Begin to watch."""
-        self._watch.start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop watching."""
-        self._over.set()
-        self._watch.join()
+        self._is_over.set()
+        self._thread.join()
 
     def at(self, port: int) -> int | None:
         """Return the process that has a connection from this local port, if it is a worker."""
         # The kernel's list is read in pieces, so an entry may be missed.
-        found = (self._holder(port) for _ in range(LOOKS))
+        found = (self._holder(port) for _ in range(LOOKUPS))
         return next((pid for pid in found if pid is not None), None)
 
     def function(self, pid: int) -> str:
-        """Return the name of the function that a worker runs, as deployed."""
+        """Return the deployed name of the function that a worker runs."""
         return self._functions.get(pid, "")
 
     def kill(self, pid: int) -> bool:
-        """End a worker as the machine would: without a word. Tell whether it was one, and alive."""
+        """Kill a process if it is a worker and alive; tell whether it was."""
         with self._lock:
             if pid not in self._functions or pid in self.deaths:
                 return False
@@ -95,8 +95,8 @@ class Workers:
                             self._functions[child.pid] = name
         return [pid for pid in list(self._functions) if pid not in self.deaths]
 
-    def _look(self) -> None:
-        while not self._over.wait(GLANCE):
+    def _watch_ends(self) -> None:
+        while not self._is_over.wait(PAUSE):
             for pid in self._alive(fresh=False):
                 if not _runs(pid):
                     with self._lock:

@@ -38,7 +38,7 @@ _LINK = re.compile(r"<([^|>]*)(?:\|([^>]*))?>")
 class Response:
     """What to answer in place of the method's own answer.
 
-    ``acts`` does first what the method does; ``hangs`` says nothing until the peer stops, and
+    ``acts`` does first what the method does; ``hangs`` says nothing until the server stops, and
     ``drops`` nothing at all.
     """
 
@@ -86,7 +86,7 @@ class Post:
         return _MENTION.findall("\n".join([*self.markup, self.request["text"]]))
 
 
-class SlackPeer:
+class FakeSlackServer:
     """The workspace; a context manager that listens at ``url``."""
 
     def __init__(
@@ -175,14 +175,14 @@ class SlackPeer:
         return "msg_too_long" if len(request["text"]) > LONGEST_TEXT else None
 
 
-def _handler(peer: SlackPeer) -> type[BaseHTTPRequestHandler]:
+def _handler(server: FakeSlackServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
             is_json = self.headers.get("Content-Type", "").startswith("application/json")
             request = json.loads(body) if is_json and body else dict(parse_qsl(body))
             token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-            answer = peer.answer(self.path.rpartition("/")[2], token, request)
+            answer = server.answer(self.path.rpartition("/")[2], token, request)
             if answer.drops or answer.hangs:
                 self.close_connection = True
                 return

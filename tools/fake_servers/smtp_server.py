@@ -56,7 +56,7 @@ class ReceivedMail:
         return str(part.get_content()).replace("\r\n", "\n").removesuffix("\n")
 
 
-class SmtpPeer:
+class FakeSmtpServer:
     """The server; a context manager that listens at ``host`` and ``port``."""
 
     host = "127.0.0.1"
@@ -142,8 +142,8 @@ class SmtpPeer:
 class _Hooks:
     """What ``aiosmtpd`` asks a handler."""
 
-    def __init__(self, peer: SmtpPeer) -> None:
-        self._peer = peer
+    def __init__(self, owner: FakeSmtpServer) -> None:
+        self._owner = owner
 
     async def handle_EHLO(  # noqa: N802 - the name that aiosmtpd calls
         self,
@@ -154,16 +154,16 @@ class _Hooks:
         responses: list[str],
     ) -> list[str]:
         session.host_name = hostname
-        reply = await self._peer.meet("EHLO", server)
+        reply = await self._owner.meet("EHLO", server)
         return [reply] if reply else responses
 
     async def handle_QUIT(self, server: SMTP, _session: Session, _envelope: Envelope) -> str:  # noqa: N802
-        return await self._peer.meet("QUIT", server) or "221 Bye"
+        return await self._owner.meet("QUIT", server) or "221 Bye"
 
     async def handle_MAIL(  # noqa: N802
         self, server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        reply = await self._peer.meet("MAIL", server)
+        reply = await self._owner.meet("MAIL", server)
         if reply is None:
             envelope.mail_from = address
             envelope.mail_options.extend(options)
@@ -172,24 +172,24 @@ class _Hooks:
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        reply = await self._peer.meet("RCPT", server)
+        reply = await self._owner.meet("RCPT", server)
         if reply is None:
             envelope.rcpt_tos.append(address)
             envelope.rcpt_options.extend(options)
         return reply or "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        reply = self._peer.replies.get("DATA")
+        reply = self._owner.replies.get("DATA")
         if reply is None or reply.startswith("2"):
             content = envelope.content
-            self._peer.mails.append(
+            self._owner.mails.append(
                 ReceivedMail(
                     helo=str(session.host_name),
-                    is_encrypted=session.ssl is not None or self._peer.is_implicit,
+                    is_encrypted=session.ssl is not None or self._owner.is_implicit,
                     username=session.auth_data,
                     sender=str(envelope.mail_from),
                     recipients=tuple(envelope.rcpt_tos),
                     content=content if isinstance(content, bytes) else b"",
                 )
             )
-        return await self._peer.meet("DATA", server) or "250 OK"
+        return await self._owner.meet("DATA", server) or "250 OK"

@@ -1,10 +1,11 @@
-"""What a message to a user would use: defaults, overrides, and both together."""
+"""System defaults, overrides, and a user's effective configuration."""
 
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +20,7 @@ from dispatch_cli.commands.options import (
     named_values,
     run_of,
 )
-from dispatch_cli.failures import RefusedFailure, UsageFailure
+from dispatch_cli.failures import RejectedFailure, UsageFailure
 from dispatch_cli.run import Run
 from dispatch_cli.screen import Screen
 from dispatch_cli.times import span
@@ -28,32 +29,41 @@ PANEL = "Configuration"
 FIELDS = ("enabled", "priority", "retry_count", "retry_delay_seconds")
 
 app = typer.Typer()
-override = typer.Typer(no_args_is_help=True, help="Settings of one user's own.")
+override = typer.Typer(no_args_is_help=True, help="Manage a user's overrides.")
 app.add_typer(override, name="override", rich_help_panel=PANEL)
 
 
 @app.command(rich_help_panel=PANEL)
 def defaults(ctx: typer.Context, output: Output = Format.TABLE) -> None:
-    """Show what everybody gets who has set nothing."""
+    """Show the system defaults, which apply to users without overrides.
+
+    Example: dispatch defaults
+    """
     run = run_of(ctx)
-    answer = run.service.get("api", "v1", "integration-defaults")
-    run.show(answer, lambda shown: show_settings(run.screen, shown["default_integrations"]))
+    response = run.service.get("api", "v1", "integration-defaults")
+    run.show(response, lambda response: show_settings(run.screen, response["default_integrations"]))
 
 
 @app.command(rich_help_panel=PANEL)
 def config(ctx: typer.Context, user: User, output: Output = Format.TABLE) -> None:
-    """Show what a message to a user would use now, and why not the rest."""
+    """Show a user's effective configuration, and why other integrations are not used.
+
+    Example: dispatch config ada
+    """
     run = run_of(ctx)
-    answer = run.service.get("api", "v1", "users", user, "integration-defaults")
-    run.show(answer, lambda shown: show_effective(run, shown))
+    response = run.service.get("api", "v1", "users", user, "integration-defaults")
+    run.show(response, lambda response: show_effective(run, response))
 
 
 @override.command("list")
 def list_overrides(ctx: typer.Context, user: User, output: Output = Format.TABLE) -> None:
-    """Show what a user has set."""
+    """Show a user's overrides.
+
+    Example: dispatch override list ada
+    """
     run = run_of(ctx)
-    answer = run.service.get("api", "v1", "users", user, "integrations")
-    run.show(answer, lambda shown: show_overrides(run.screen, shown))
+    response = run.service.get("api", "v1", "users", user, "integrations")
+    run.show(response, lambda response: show_overrides(run.screen, response))
 
 
 @override.command("set")
@@ -63,19 +73,24 @@ def set_override(
     integration_type: Type,
     *,
     enabled: Annotated[
-        bool | None, typer.Option("--enable/--disable", help="Use it, or opt out of it.")
+        bool | None,
+        typer.Option("--enable/--disable", help="Enable the integration, or opt out of it."),
     ] = None,
-    priority: Annotated[int | None, typer.Option(help="1 is the highest.")] = None,
-    retry_count: Annotated[int | None, typer.Option(help="Retries after the first try.")] = None,
-    retry_delay_seconds: Annotated[int | None, typer.Option(help="Between two tries.")] = None,
-    url: Annotated[str | None, typer.Option(help="WEBHOOK: where to deliver.")] = None,
+    priority: Annotated[int | None, typer.Option(help="Delivery order; 1 is the highest.")] = None,
+    retry_count: Annotated[
+        int | None, typer.Option(help="Retries after the first attempt.")
+    ] = None,
+    retry_delay_seconds: Annotated[
+        int | None, typer.Option(help="Seconds between two attempts.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="WEBHOOK: the receiver's URL.")] = None,
     method: Annotated[str | None, typer.Option(help="WEBHOOK: POST, PUT or PATCH.")] = None,
     header: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TEXT",
-            help="WEBHOOK: 'NAME: VALUE'; @FILE or @- reads them from a file or standard input, "
-            "one a line, so that no list of processes shows a secret. May be repeated.",
+            help="WEBHOOK: 'NAME: VALUE'. @FILE or @- reads headers from a file or standard "
+            "input, one per line, so that no process list shows a secret. May be repeated.",
         ),
     ] = None,
     settings: Annotated[
@@ -83,21 +98,23 @@ def set_override(
         typer.Option(
             "--config",
             metavar="KEY=VALUE",
-            help="A setting of the integration, such as email_address=ada@example.com. "
-            "May be repeated.",
+            help="A config key, such as email_address=ada@example.com. May be repeated.",
         ),
     ] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Set one or more settings of a user; the others stay as they are."""
+    """Create or change a user's override; other fields stay as they are.
+
+    Example: dispatch override set ada EMAIL --priority 1 --config format=text
+    """
     run = run_of(ctx)
-    numbers = (enabled, priority, retry_count, retry_delay_seconds)
-    fields = {name: value for name, value in zip(FIELDS, numbers, strict=True) if value is not None}
+    values = (enabled, priority, retry_count, retry_delay_seconds)
+    fields = {name: value for name, value in zip(FIELDS, values, strict=True) if value is not None}
     config = _config(url, method, header or [], settings or [])
     if not fields and not config:
-        raise UsageFailure("There is nothing to set.", "Name a setting, for example --enable.")
-    answer = _write(run, user, integration_type, fields, config)
-    run.show(answer, lambda shown: show_override(run.screen, shown))
+        raise UsageFailure("No field is given.", "Give at least one option, such as --enable.")
+    response = _write(run, user, integration_type, fields, config)
+    run.show(response, lambda override: show_override(run.screen, override))
 
 
 @override.command("unset")
@@ -109,33 +126,37 @@ def unset_override(
         list[str] | None,
         typer.Argument(
             metavar="FIELD",
-            help="priority, retry_count …, or a key of config; none: all of them.",
+            help="priority, retry_count …, or a config key; without any, the override is deleted.",
             show_default=False,
         ),
     ] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Give settings of a user back to the defaults."""
+    """Restore the defaults of an override's fields, or delete the override.
+
+    Example: dispatch override unset ada TEST priority fail_attempts
+    """
     run = run_of(ctx)
-    place = ("api", "v1", "users", user, "integrations", integration_type)
+    path = ("api", "v1", "users", user, "integrations", integration_type)
     if not fields:
-        with _need_of_override(user, integration_type):
-            run.service.delete(*place)
+        with _explained_if_missing(user, integration_type):
+            run.service.delete(*path)
         if not run.as_json:
-            run.screen.say(f"{user} has the defaults of {integration_type.upper()} again.")
+            name = integration_type.upper()
+            run.screen.say(f"The override of {name} is deleted: {user} has its defaults.")
         return
-    with _need_of_override(user, integration_type):
-        stored = run.service.get(*place).get("config") or {}
+    with _explained_if_missing(user, integration_type):
+        stored = run.service.get(*path).get("config") or {}
     body: dict[str, Any] = {name: None for name in fields if name in FIELDS}
     keys = [name for name in fields if name not in FIELDS]
-    if unknown := [name for name in keys if name not in stored]:
-        advice = f"Set are: dispatch override list {user}"
-        raise RefusedFailure(f"{', '.join(unknown)} is not set.", advice)
+    if unset := [name for name in keys if name not in stored]:
+        advice = f"To see what is set: dispatch override list {quote(user)}"
+        raise RejectedFailure(f"{', '.join(unset)} is not set.", advice)
     if keys:
         rest = {name: value for name, value in stored.items() if name not in keys}
         body["config"] = rest or None
-    answer = run.service.put(*place, body=body)
-    run.show(answer, lambda shown: show_override(run.screen, shown))
+    response = run.service.put(*path, body=body)
+    run.show(response, lambda override: show_override(run.screen, override))
 
 
 @override.command("reset")
@@ -146,42 +167,51 @@ def reset_overrides(
     yes: Sure = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Remove all settings of a user; the history stays."""
+    """Delete all overrides of a user; the delivery history stays.
+
+    Example: dispatch override reset ada --yes
+    """
     run = run_of(ctx)
-    run.confirm(f"Remove all settings of {user}?", sure=yes)
-    answer = run.service.post("api", "v1", "users", user, "integration-defaults", "reset")
-    removed = ", ".join(answer["removed"]) or "nothing, there was none"
-    run.show(answer, lambda _: run.screen.say(f"{user} has the defaults. Removed: {removed}"))
+    run.confirm(f"Delete all overrides of {user}?", sure=yes)
+    response = run.service.post("api", "v1", "users", user, "integration-defaults", "reset")
+    removed = ", ".join(response["removed"])
+    text = f"Deleted: {removed}" if removed else f"{user} had no overrides."
+    run.show(response, lambda _: run.screen.say(text))
 
 
 @override.command("rotate-secret")
 def rotate_secret(ctx: typer.Context, user: User, output: Output = Format.TABLE) -> None:
-    """Replace the secret that a user's webhook messages are signed with."""
+    """Replace the signing secret of a user's webhook.
+
+    Example: dispatch override rotate-secret ada
+    """
     run = run_of(ctx)
-    place = ("api", "v1", "users", user, "integrations", "WEBHOOK", "rotate-secret")
+    path = ("api", "v1", "users", user, "integrations", "WEBHOOK", "rotate-secret")
 
-    def table(answer: Mapping[str, Any]) -> None:
-        show_secret(run.screen, answer["signing_secret"])
-        run.screen.say(f"The one before is good until {answer['previous_valid_until']}.")
+    def table(response: Mapping[str, Any]) -> None:
+        show_secret(run.screen, response["signing_secret"])
+        run.screen.say(
+            f"The previous secret remains valid until {response['previous_valid_until']}."
+        )
 
-    with _need_of_override(user, "WEBHOOK"):
-        answer = run.service.post(*place)
-    run.show(answer, table)
+    with _explained_if_missing(user, "WEBHOOK"):
+        response = run.service.post(*path)
+    run.show(response, table)
 
 
 @contextmanager
-def _need_of_override(user: str, integration_type: str) -> Iterator[None]:
-    """Say which command makes an override where the service says which verb does."""
+def _explained_if_missing(user: str, integration_type: str) -> Iterator[None]:
+    """Name the command that creates a missing override; the service names the HTTP method."""
     try:
         yield
-    except RefusedFailure as failure:
+    except RejectedFailure as failure:
         if failure.status == 404 and "create one with POST" in str(failure):
             name = integration_type.upper()
             address = words.ADDRESSES.get(name, "--enable")
-            raise RefusedFailure(
-                f"{user} has set nothing for {name}.",
-                f"To set something: dispatch override set {user} {name} {address}",
-                answer=failure.answer,
+            raise RejectedFailure(
+                f"{user} has no override for {name}.",
+                f"To create one: dispatch override set {quote(user)} {name} {address}",
+                response=failure.response,
                 status=failure.status,
             ) from failure
         raise
@@ -190,71 +220,75 @@ def _need_of_override(user: str, integration_type: str) -> Iterator[None]:
 def _write(
     run: Run, user: str, integration_type: str, fields: dict[str, Any], config: dict[str, Any]
 ) -> Any:
-    """Create the override, or change the one that is there."""
-    place = ("api", "v1", "users", user, "integrations")
+    """Create the override, or change the existing one."""
+    path = ("api", "v1", "users", user, "integrations")
     body = {
         "integration_type": integration_type,
         **fields,
         **({"config": config} if config else {}),
     }
     try:
-        stored = run.service.get(*place, integration_type)
-    except RefusedFailure as failure:
+        stored = run.service.get(*path, integration_type)
+    except RejectedFailure as failure:
         if failure.status != 404:
             raise
-        return run.service.post(*place, body=body)
+        return run.service.post(*path, body=body)
     del body["integration_type"]
     if config:
-        # A PUT replaces the whole config. What is read back as *** stays what it is.
+        # PUT replaces the whole config; a *** that was read back keeps the stored value.
         body["config"] = {**(stored.get("config") or {}), **config}
-        before = (stored.get("config") or {}).get("headers") or {}
+        stored_headers = (stored.get("config") or {}).get("headers") or {}
         given = config.get("headers") or {}
-        written = {name.lower() for name in given}
-        kept = {name: value for name, value in before.items() if name.lower() not in written}
-        if before and given:
-            body["config"]["headers"] = {**kept, **given}
+        replaced = {name.lower() for name in given}
+        preserved = {
+            name: value for name, value in stored_headers.items() if name.lower() not in replaced
+        }
+        if stored_headers and given:
+            body["config"]["headers"] = {**preserved, **given}
         try:
-            return run.service.put(*place, integration_type, body=body)
-        except RefusedFailure as failure:
-            _explain_headers(failure, f"{user} {integration_type}", tuple(kept))
+            return run.service.put(*path, integration_type, body=body)
+        except RejectedFailure as failure:
+            _explain_headers(failure, f"{quote(user)} {integration_type}", tuple(preserved))
             raise
-    return run.service.put(*place, integration_type, body=body)
+    return run.service.put(*path, integration_type, body=body)
 
 
-def _explain_headers(failure: RefusedFailure, whose: str, kept: Sequence[str]) -> None:
-    """Say what keeps stored headers from an address: the person never wrote their ``***``."""
-    pointers = {name: f"/config/headers/{name.replace('~', '~0')}: " for name in kept}
-    lost = [
+def _explain_headers(failure: RejectedFailure, override: str, preserved: Sequence[str]) -> None:
+    """Explain a rejected ``***`` of a stored header, which the user of this program never wrote."""
+    pointers = {name: f"/config/headers/{name.replace('~', '~0')}: " for name in preserved}
+    rejected = [
         name
         for name, pointer in pointers.items()
         if any(detail.startswith(pointer) for detail in failure.details)
     ]
-    if not lost:
+    if not rejected:
         return
-    headers = f"header {lost[0]} is" if len(lost) == 1 else f"headers {', '.join(lost)} are"
-    again = " ".join(f"--header '{name}: …'" for name in lost)
+    is_single = len(rejected) == 1
+    headers = f"header {rejected[0]} is" if is_single else f"headers {', '.join(rejected)} are"
+    options = " ".join(f"--header '{name}: …'" for name in rejected)
     failure.details = [
-        f"The address is another receiver's, so the secret {headers} not sent there by itself.",
-        *(one for one in failure.details if not one.startswith(tuple(pointers.values()))),
+        f"The address belongs to another receiver, so the secret {headers} not sent there.",
+        *(detail for detail in failure.details if not detail.startswith(tuple(pointers.values()))),
     ]
     failure.advice = (
-        f"Give it again: {again}\nOr drop it first: dispatch override unset {whose} headers"
+        f"To send it there, give it again: {options}\n"
+        f"To remove it first: dispatch override unset {override} headers"
     )
 
 
 def _config(
     url: str | None, method: str | None, headers: list[str], settings: list[str]
 ) -> dict[str, Any]:
-    known = {"url": url, "method": method, "headers": _headers(headers)}
+    options = {"url": url, "method": method, "headers": _headers(headers)}
     texts = named_values(settings, "--config")
     return {
         **{name: _value(text) for name, text in texts.items()},
-        **{name: value for name, value in known.items() if value},
+        **{name: value for name, value in options.items() if value},
     }
 
 
 def _value(text: str) -> Any:
-    """Read what is JSON as JSON (``5``, ``true``, ``"5"``), anything else as text."""
+    """Parse JSON (``5``, ``true``, ``"5"``); anything else is text."""
     try:
         return json.loads(text)
     except ValueError:
@@ -274,8 +308,9 @@ def _headers(texts: list[str]) -> dict[str, str]:
     for number, line in enumerate(filter(None, lines), start=1):
         name, colon, value = line.partition(":")
         if not (name.strip() and colon):
-            # Not quoted: it may hold a secret.
-            raise UsageFailure(f"Header {number} cannot be read.", "Write 'NAME: VALUE'.")
+            # Not quoted, because it may hold a secret.
+            text = f"--header: header {number} has no name or no colon."
+            raise UsageFailure(text, "Write 'NAME: VALUE'.")
         headers[name.strip()] = value.strip()
     return headers
 
@@ -284,76 +319,74 @@ def _lines_of(file: Path) -> list[str]:
     try:
         return file.read_text().splitlines()
     except (OSError, UnicodeError) as error:
-        raise UsageFailure(f"{file} cannot be read: {error}") from error
+        raise UsageFailure(f"--header: {file} cannot be read: {error}") from error
 
 
 def show_settings(screen: Screen, by_type: Mapping[str, Mapping[str, Any]]) -> None:
     """Show complete settings in delivery order."""
-    names = ["PRIORITY", "INTEGRATION", "TRIES", "RETRY AFTER", "CONFIG"]
+    names = ["PRIORITY", "INTEGRATION", "ATTEMPTS", "DELAY", "CONFIG"]
     rows = [
         [
-            one["priority"],
+            settings["priority"],
             name,
-            1 + one["retry_count"],
-            span(one["retry_delay_seconds"]) if one["retry_count"] else "-",
-            told(one["config"]),
+            1 + settings["retry_count"],
+            span(settings["retry_delay_seconds"]) if settings["retry_count"] else "-",
+            _on_one_line(settings["config"]),
         ]
-        for name, one in by_type.items()
+        for name, settings in by_type.items()
     ]
-    if not all(one["enabled"] for one in by_type.values()):
+    if not all(settings["enabled"] for settings in by_type.values()):
         names.insert(2, "ENABLED")
-        for row, one in zip(rows, by_type.values(), strict=True):
-            row.insert(2, "yes" if one["enabled"] else "no")
+        for row, settings in zip(rows, by_type.values(), strict=True):
+            row.insert(2, "yes" if settings["enabled"] else "no")
     screen.table(names, rows)
 
 
-def show_effective(run: Run, answer: Mapping[str, Any]) -> None:
-    """Show what is used, and why the rest is not."""
-    screen, user = run.screen, answer["user_id"]
-    if answer["effective_configs"]:
-        show_settings(screen, answer["effective_configs"])
+def show_effective(run: Run, response: Mapping[str, Any]) -> None:
+    """Show the effective configuration, and why other integrations are not used."""
+    screen, user = run.screen, response["user_id"]
+    if response["effective_configs"]:
+        show_settings(screen, response["effective_configs"])
     else:
-        screen.say("Nothing is enabled: a message goes nowhere.")
-    if answer["disabled_integrations"]:
+        screen.say("No integration is enabled: messages are not delivered.")
+    if response["disabled_integrations"]:
         screen.say()
         screen.say("Not used", "bold")
-        unused = words.unused(answer, run.service.health())
-        screen.points(words.together(user, unused))
-    own = ", ".join(answer["user_overrides"])
+        screen.points(words.grouped(user, words.disabled(response, run.service.health())))
+    overrides = ", ".join(response["user_overrides"])
     screen.say()
-    screen.say(f"Settings of the user's own: {own}" if own else "The user has set nothing.")
+    screen.say(f"Overrides: {overrides}" if overrides else "The user has no overrides.")
 
 
-def show_overrides(screen: Screen, answer: Mapping[str, Any]) -> None:
+def show_overrides(screen: Screen, response: Mapping[str, Any]) -> None:
     """Show every override of a user."""
-    if not answer["integrations"]:
-        screen.say(f"{answer['user_id']} has set nothing: the defaults hold.")
-    for one in answer["integrations"]:
-        show_override(screen, one)
+    if not response["integrations"]:
+        screen.say(f"{response['user_id']} has no overrides: the defaults apply.")
+    for override in response["integrations"]:
+        show_override(screen, override)
 
 
-def show_override(screen: Screen, one: Mapping[str, Any]) -> None:
-    """Show what is set, and a new signing secret."""
-    screen.say(one["integration_type"], "bold")
+def show_override(screen: Screen, override: Mapping[str, Any]) -> None:
+    """Show an override and, right after its creation, the signing secret."""
+    screen.say(override["integration_type"], "bold")
     for name in FIELDS:
-        if name in one:
-            screen.say(f"{name} = {json.dumps(one[name])}", indent=2)
-    for name, value in (one.get("config") or {}).items():
+        if name in override:
+            screen.say(f"{name} = {json.dumps(override[name])}", indent=2)
+    for name, value in (override.get("config") or {}).items():
         text = value if isinstance(value, str) else json.dumps(value)
         screen.say(f"config {name} = {text}", indent=2)
-    if "signing_secret" in one:
-        show_secret(screen, one["signing_secret"])
+    if "signing_secret" in override:
+        show_secret(screen, override["signing_secret"])
 
 
 def show_secret(screen: Screen, secret: str) -> None:
-    """Show what is shown once."""
+    """Show a signing secret, which the service returns only once."""
     screen.say()
-    screen.say("Signing secret, shown only this once; keep it where the receiver can read it:")
+    screen.say("Signing secret, shown only once; store it where the receiver can read it:")
     screen.say(secret, "bold", indent=2)
 
 
-def told(config: Mapping[str, Any]) -> str:
-    """Write a config on one line."""
+def _on_one_line(config: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name}={value if isinstance(value, str) else json.dumps(value)}"
         for name, value in config.items()

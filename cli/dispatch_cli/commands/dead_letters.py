@@ -1,4 +1,4 @@
-"""Deliveries that failed for good, and their tickets."""
+"""Listing, redriving and purging dead letters."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,66 +8,74 @@ import typer
 
 from dispatch_cli import dead_letter_queue, words
 from dispatch_cli.commands.options import Format, Output, Sure, run_of
-from dispatch_cli.dead_letter_queue import Place, Ticket
-from dispatch_cli.failures import RefusedFailure, UsageFailure
+from dispatch_cli.dead_letter_queue import DeadLetter, Doorbell, QueueMessage, Queues
+from dispatch_cli.failures import RejectedFailure, UsageFailure
 from dispatch_cli.run import Run
 from dispatch_cli.screen import Listing
 from dispatch_cli.times import age
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Tickets of deliveries that failed for good. Speaks to SQS with your AWS credentials.",
+    help="List, redrive or purge dead letters, the queue messages for deliveries that finally "
+    "failed. Calls SQS with your AWS credentials.",
 )
 
 Stack = Annotated[
     str | None,
-    typer.Option(envvar="DISPATCH_STACK", help="The CloudFormation stack that has the queues."),
+    typer.Option(envvar="DISPATCH_STACK", help="The CloudFormation stack with the queues."),
 ]
 StackFile = Annotated[
     Path | None,
-    typer.Option(
-        envvar="DISPATCH_STACK_FILE", help="The local service's queues: .local/stack.json."
-    ),
+    typer.Option(envvar="DISPATCH_STACK_FILE", help="The local stack's file: .local/stack.json."),
 ]
-DeadLetters = Annotated[
-    str | None, typer.Option("--dead-letter-queue-url", help="The queue, if there is no stack.")
+DeadLetterQueueUrl = Annotated[
+    str | None,
+    typer.Option("--dead-letter-queue-url", help="The dead-letter queue, without a stack."),
 ]
-Deliveries = Annotated[
-    str | None, typer.Option("--delivery-queue-url", help="Where tickets go to start over.")
+DeliveryQueueUrl = Annotated[
+    str | None,
+    typer.Option("--delivery-queue-url", help="The queue that dead letters are moved to."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
-EFFECTS = {
-    "starts over": "the delivery begins another round",
-    "rings again": "the workers look once more at what is due",
-    "nothing": "its delivery is unknown, or went on without it",
-}
-"""What redriving a ticket does."""
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only show how many dead letters there are.")
+]
+Limit = Annotated[int, typer.Option(min=1, help="Maximum number of dead letters.")]
 
-Limit = Annotated[int, typer.Option(min=1, help="Tickets to look at.")]
+EFFECTS = {
+    "new round": "the delivery gets a new round of attempts",
+    "rings": "a doorbell that crashed ten times; a worker reads its message again",
+    "parked": "not a message of the dispatcher; a worker moves it to the parked queue",
+    "no effect": "the delivery is unknown, or is not failed in the round before",
+}
+"""What redriving a queue message does."""
 
 
 @app.command("list")
-def list_tickets(
+def list_dead_letters(
     ctx: typer.Context,
     *,
     stack: Stack = None,
     stack_file: StackFile = None,
-    dead_letters: DeadLetters = None,
-    deliveries: Deliveries = None,
+    dead_letter_queue_url: DeadLetterQueueUrl = None,
+    delivery_queue_url: DeliveryQueueUrl = None,
     limit: Limit = 100,
     output: Output = Format.TABLE,
 ) -> None:
-    """Show the tickets, and what has become of their deliveries.
+    """Show the dead letters and the status of their deliveries.
 
-    To look is to receive: for up to half a minute other readers of the queue do not see them.
+    For up to 30 s other readers of the queue do not see these messages.
+
+    Example: dispatch dead-letters list --stack-file .local/stack.json
     """
     run = run_of(ctx)
-    place = _place(run, stack, stack_file, dead_letters, deliveries)
-    rows = _looked_up(run, dead_letter_queue.look(place, limit))
-    run.show({"tickets": rows}, lambda shown: show_tickets(run, shown["tickets"]))
-    total = dead_letter_queue.count(place)
+    queues = _queues(run, stack, stack_file, dead_letter_queue_url, delivery_queue_url)
+    rows = _described(run, dead_letter_queue.peek(queues, limit))
+    run.show(
+        {"dead_letters": rows}, lambda response: show_dead_letters(run, response["dead_letters"])
+    )
+    total = dead_letter_queue.count(queues)
     if not run.as_json and total > len(rows):
-        run.screen.note(f"There are about {total}: --limit {total}")
+        run.screen.note(f"{len(rows)} of about {total} dead letters. To see all: --limit {total}")
 
 
 @app.command()
@@ -76,33 +84,35 @@ def redrive(
     *,
     stack: Stack = None,
     stack_file: StackFile = None,
-    dead_letters: DeadLetters = None,
-    deliveries: Deliveries = None,
+    dead_letter_queue_url: DeadLetterQueueUrl = None,
+    delivery_queue_url: DeliveryQueueUrl = None,
     dry_run: DryRun = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Start all of them over; safe to repeat.
+    """Start a new round for all dead letters; safe to repeat.
 
-    A ticket whose delivery has started over meanwhile does nothing.
+    A dead letter has no effect if its delivery is no longer failed in the round before.
+
+    Example: dispatch dead-letters redrive --stack-file .local/stack.json --dry-run
     """
     run = run_of(ctx)
-    place = _place(run, stack, stack_file, dead_letters, deliveries)
-    total = dead_letter_queue.count(place)
+    queues = _queues(run, stack, stack_file, dead_letter_queue_url, delivery_queue_url)
+    total = dead_letter_queue.count(queues)
     if dry_run:
-        _tell(run, "would_redrive", total, f"Would start over about {total} tickets.")
+        _show_number(run, "would_redrive", total, f"Would redrive about {total} dead letters.")
         return
-    by_aws = dead_letter_queue.start_move(place)
+    is_started = dead_letter_queue.start_move(queues)
     with run.screen.progress() as progress:
-        bar = progress.add_task("Starting over", total=total)
+        bar = progress.add_task("Redriving", total=total)
 
-        def moved(number: int) -> None:
+        def report(number: int) -> None:
             progress.update(bar, completed=number)
 
-        if by_aws:
-            number = dead_letter_queue.watch_move(place, moved, run.sleep)
+        if is_started:
+            number = dead_letter_queue.watch_move(queues, report, run.sleep)
         else:
-            number = dead_letter_queue.move(place, moved)
-    _tell(run, "redriven", number, f"Started over: {number} tickets.")
+            number = dead_letter_queue.move(queues, report)
+    _show_number(run, "redriven", number, f"Redriven: {number} dead letters.")
 
 
 @app.command()
@@ -111,34 +121,38 @@ def purge(
     *,
     stack: Stack = None,
     stack_file: StackFile = None,
-    dead_letters: DeadLetters = None,
-    deliveries: Deliveries = None,
+    dead_letter_queue_url: DeadLetterQueueUrl = None,
+    delivery_queue_url: DeliveryQueueUrl = None,
     dry_run: DryRun = False,
     yes: Sure = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Throw all tickets away; the deliveries stay failed in the history."""
+    """Delete all dead letters; the deliveries stay failed in the history.
+
+    Example: dispatch dead-letters purge --stack-file .local/stack.json --yes
+    """
     run = run_of(ctx)
-    place = _place(run, stack, stack_file, dead_letters, deliveries)
-    total = dead_letter_queue.count(place)
+    queues = _queues(run, stack, stack_file, dead_letter_queue_url, delivery_queue_url)
+    total = dead_letter_queue.count(queues)
     if dry_run:
-        _tell(run, "would_purge", total, f"Would throw away about {total} tickets.")
+        _show_number(run, "would_purge", total, f"Would delete about {total} dead letters.")
         return
     if total == 0:
-        _tell(run, "purged", 0, "There is nothing to throw away.")
+        _show_number(run, "purged", 0, "The dead-letter queue is empty.")
         return
-    run.confirm(f"Throw away about {total} tickets?", sure=yes)
-    dead_letter_queue.purge(place)
-    _tell(run, "purged", total, f"Thrown away: about {total} tickets. SQS takes up to a minute.")
+    run.confirm(f"Delete about {total} dead letters?", sure=yes)
+    dead_letter_queue.purge(queues)
+    text = f"Deleted: about {total} dead letters. SQS takes up to a minute."
+    _show_number(run, "purged", total, text)
 
 
-def show_tickets(run: Run, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Show tickets, the oldest first."""
+def show_dead_letters(run: Run, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Show dead letters, the oldest first."""
     if not rows:
-        run.screen.say("There is no ticket.")
+        run.screen.say("The dead-letter queue is empty.")
         return
-    # 80 characters hold a whole id: the rest stands below.
-    listing = Listing(run.screen, {"SINCE": 10, "TYPE": 7, "REDRIVE": 11, "DELIVERY": 36})
+    # A complete ID fits into 80 columns; the other fields are printed below.
+    listing = Listing(run.screen, {"SENT": 10, "TYPE": 7, "REDRIVE": 9, "DELIVERY": 36})
     listing.head()
     effects = [row["redrive"].partition(": ")[0] for row in rows]
     for row, effect in zip(rows, effects, strict=True):
@@ -149,88 +163,99 @@ def show_tickets(run: Run, rows: Sequence[Mapping[str, Any]]) -> None:
             row["delivery_id"] or "-",
         )
         listing.row(cells, _detail(row))
-    told = [f"{name} = {meaning}" for name, meaning in EFFECTS.items() if name in effects]
-    run.screen.note(f"What a redrive would do: {'; '.join(told)}.")
+    for effect, meaning in EFFECTS.items():
+        if effect in effects:
+            run.screen.note(f"{effect}: {meaning}")
 
 
 def _detail(row: Mapping[str, Any]) -> str:
-    """Say whose delivery it is, what it failed of, and why a redrive would do nothing."""
-    if row["delivery_id"] is None:
+    """Return the user, the error, and why a redrive would have no effect."""
+    if row["kind"] is None:
         return str(row["body"])
     code = row["error_code"]
     parts = [
         f"to {row['user_id']}",
+        f"request {row['request_id']}" if row["request_id"] else "",
         f"{code}: {words.code(code).meaning}" if code else "",
         row["redrive"].partition(": ")[2],
     ]
     return "; ".join(filter(None, parts))
 
 
-def _place(
+def _queues(
     run: Run,
     stack: str | None,
     stack_file: Path | None,
-    dead_letters: str | None,
-    deliveries: str | None,
-) -> Place:
-    if dead_letters and deliveries:
-        return dead_letter_queue.place_of_urls(run.environ, dead_letters, deliveries)
+    dead_letter_queue_url: str | None,
+    delivery_queue_url: str | None,
+) -> Queues:
+    if dead_letter_queue_url and delivery_queue_url:
+        return dead_letter_queue.queues_of_urls(
+            run.environ, dead_letter_queue_url, delivery_queue_url
+        )
     if stack_file:
-        return dead_letter_queue.place_of_file(run.environ, stack_file)
+        return dead_letter_queue.queues_of_file(run.environ, stack_file)
     if stack or run.settings.stack:
-        return dead_letter_queue.place_of_stack(run.environ, str(stack or run.settings.stack))
+        return dead_letter_queue.queues_of_stack(run.environ, str(stack or run.settings.stack))
     raise UsageFailure(
-        "Which queues?",
-        "Name the stack (--stack, DISPATCH_STACK or in the profile); after `make up`: "
-        "--stack-file .local/stack.json; or both queues' URLs.",
+        "No queues given.",
+        "Name the stack with --stack, DISPATCH_STACK or in the profile.\n"
+        "After `make up`: --stack-file .local/stack.json\n"
+        "Or give both queues: --dead-letter-queue-url and --delivery-queue-url",
     )
 
 
-def _looked_up(run: Run, found: Sequence[Ticket]) -> list[dict[str, Any]]:
-    """Put beside each ticket what the service knows of its delivery."""
+def _described(run: Run, messages: Sequence[QueueMessage]) -> list[dict[str, Any]]:
+    """Return queue messages with the status of their deliveries, the oldest first."""
     rows = []
-    for ticket in sorted(found, key=lambda one: one.sent_at):
-        delivery = _delivery(run, ticket) if ticket.is_readable else None
+    for message in sorted(messages, key=lambda message: message.sent_at):
+        content = message.content
+        letter = content if isinstance(content, DeadLetter) else None
+        doorbell = content if isinstance(content, Doorbell) else None
+        delivery = _delivery(run, letter) if letter else None
         rows.append(
             {
-                "message_id": ticket.message_id,
-                "sent_at": ticket.sent,
-                "kind": ticket.fields.get("kind"),
-                "user_id": ticket.fields.get("user_id"),
-                "delivery_id": ticket.fields.get("delivery_id"),
-                "round": ticket.fields.get("round"),
+                "queue_message_id": message.id,
+                "sent_at": message.sent,
+                "kind": content and content.kind,
+                "user_id": content and content.user_id,
+                "delivery_id": letter and letter.delivery_id,
+                "round": letter and letter.round,
+                "message_id": doorbell and doorbell.message_id,
+                "request_id": doorbell and doorbell.request_id,
                 "integration_type": delivery and delivery["integration_type"],
                 "status": delivery and delivery["status"],
                 "error_code": delivery and delivery["error_code"],
-                "redrive": _effect(ticket, delivery),
-                "body": ticket.body,
+                "redrive": _effect(content, delivery),
+                "body": message.body,
             }
         )
     return rows
 
 
-def _delivery(run: Run, ticket: Ticket) -> Mapping[str, Any] | None:
-    fields = ticket.fields
-    place = ("api", "v1", "users", fields["user_id"], "deliveries", fields["delivery_id"])
+def _delivery(run: Run, letter: DeadLetter) -> Mapping[str, Any] | None:
+    path = ("api", "v1", "users", letter.user_id, "deliveries", letter.delivery_id)
     try:
-        found: Mapping[str, Any] = run.service.get(*place)
-    except RefusedFailure as failure:
-        if failure.status != 404:
+        delivery: Mapping[str, Any] = run.service.get(*path)
+    except RejectedFailure as failure:
+        if failure.status != 404 or failure.advice:  # with advice, the address is wrong
             raise
         return None
-    return found
+    return delivery
 
 
-def _effect(ticket: Ticket, delivery: Mapping[str, Any] | None) -> str:
-    """Say what redriving a ticket would do."""
-    if ticket.fields.get("kind") in {"request", "delivery"}:
-        return "rings again"
+def _effect(content: DeadLetter | Doorbell | None, delivery: Mapping[str, Any] | None) -> str:
+    """Return what redriving a queue message does: a key of ``EFFECTS``, with a reason if any."""
+    if content is None:
+        return "parked"
+    if isinstance(content, Doorbell):
+        return "rings"
     if delivery is None:
-        return "nothing: unknown"
-    if delivery["status"] == "failed" and ticket.fields.get("round") == delivery["round"] + 1:
-        return "starts over"
-    return f"nothing: {delivery['status']}, round {delivery['round']}"
+        return "no effect: unknown delivery"
+    if delivery["status"] == "failed" and content.round == delivery["round"] + 1:
+        return "new round"
+    return f"no effect: {delivery['status']}, round {delivery['round']}"
 
 
-def _tell(run: Run, name: str, number: int, text: str) -> None:
+def _show_number(run: Run, name: str, number: int, text: str) -> None:
     run.show({name: number}, lambda _: run.screen.say(text))

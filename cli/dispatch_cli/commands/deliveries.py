@@ -1,20 +1,22 @@
-"""What became of messages: the history, and what can be done about one delivery."""
+"""Delivery history, requests, retry and cancellation."""
 
 from collections.abc import Mapping
+from shlex import join, quote
 from typing import Annotated, Any
 
 import typer
 
 from dispatch_cli import words
 from dispatch_cli.commands.options import TYPES, Delivery, Format, Output, User, run_of
+from dispatch_cli.failures import RejectedFailure
 from dispatch_cli.run import Run
 from dispatch_cli.screen import Listing
-from dispatch_cli.times import age, clock, moment, read
+from dispatch_cli.times import age, clock, moment, parse
 
 PANEL = "Deliveries"
 ENDED = ("success", "failed", "skipped")
 PAGE = 200
-"""Deliveries that a follower looks at."""
+"""Deliveries that a follower reads at a time."""
 
 app = typer.Typer()
 
@@ -25,167 +27,291 @@ def history(
     user: User,
     delivery_id: Annotated[
         str | None,
-        typer.Argument(metavar="DELIVERY", help="Show this one, with every attempt."),
+        typer.Argument(metavar="DELIVERY_ID", help="Show only this delivery, with its attempts."),
     ] = None,
     *,
-    limit: Annotated[int, typer.Option(help="Deliveries to show, newest first.")] = 20,
-    cursor: Annotated[str | None, typer.Option(help="Go on where a page ended.")] = None,
-    status: Annotated[str | None, typer.Option(help="pending, success, failed or skipped.")] = None,
+    limit: Annotated[int, typer.Option(help="Maximum number of deliveries, newest first.")] = 20,
+    cursor: Annotated[
+        str | None, typer.Option(help="Continue after the page with this cursor.")
+    ] = None,
+    status: Annotated[
+        str | None, typer.Option(help="Only pending, success, failed or skipped deliveries.")
+    ] = None,
     integration_type: Annotated[
         str | None,
         typer.Option(
             "--type",
             metavar="TYPE",
-            help="Only this integration.",
+            help="Only deliveries of this integration.",
             autocompletion=lambda: list(TYPES),
         ),
     ] = None,
-    request_id: Annotated[str | None, typer.Option(help="Only this request.")] = None,
+    request_id: Annotated[str | None, typer.Option(help="Only deliveries of this request.")] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what changes, until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Continue with changes, until Ctrl-C.")
     ] = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Show what became of the messages to a user."""
+    """Show the deliveries to a user.
+
+    Example: dispatch history ada --status failed
+    """
     run = run_of(ctx)
-    place = ("api", "v1", "users", user, "deliveries")
+    path = ("api", "v1", "users", user, "deliveries")
     if delivery_id is not None:
-        run.show(run.service.get(*place, delivery_id), lambda one: show_delivery(run, one))
+        delivery = run.service.get(*path, delivery_id)
+        run.show(delivery, lambda delivery: show_delivery(run, delivery))
         return
     filters = {"status": status, "integration_type": integration_type, "request_id": request_id}
     if not follow:
-        answer = run.service.get(*place, limit=limit, cursor=cursor, **filters)
-        run.show(answer, lambda shown: show_history(run, shown))
+        response = run.service.get(*path, limit=limit, cursor=cursor, **filters)
+        run.show(response, lambda response: show_history(run, response))
+        if response["next_cursor"] and not run.as_json:
+            options = {
+                "--limit": limit,
+                "--status": status,
+                "--type": integration_type,
+                "--request-id": request_id,
+                "--cursor": response["next_cursor"],
+            }
+            given = [str(word) for option in options.items() if option[1] for word in option]
+            run.screen.note(
+                f"To see older deliveries: {join(('dispatch', 'history', user, *given))}"
+            )
         return
-    follow_history(run, place, limit, filters)
+    follow_history(run, path, limit, filters)
 
 
 def follow_history(
-    run: Run, place: tuple[str, ...], limit: int, filters: Mapping[str, str | None]
+    run: Run, path: tuple[str, ...], limit: int, filters: Mapping[str, str | None]
 ) -> None:
-    """Show the newest deliveries, and then whatever changes."""
+    """Show the newest deliveries, then every change."""
     known: dict[str, tuple[Any, ...]] = {}
-    listing = Listing(run.screen, {"TIME": 8, "TYPE": 7, "STATUS": 7, "TRIES": 5, "DELIVERY": 36})
+    table = DeliveryTable(run, subject=True, time_of_day=True)
     if not run.as_json:
-        listing.head()
+        table.head()
     at_most = limit
 
-    def look() -> bool:
+    def poll() -> bool:
         nonlocal at_most
-        page = run.service.get(*place, limit=PAGE, **filters)["deliveries"]
-        changed = [one for one in page if _state(one) != known.get(one["delivery_id"])]
-        known.update((one["delivery_id"], _state(one)) for one in page)
-        for one in reversed(changed[:at_most]):
+        page = run.service.get(*path, limit=PAGE, **filters)["deliveries"]
+        changed = [each for each in page if _state(each) != known.get(each["delivery_id"])]
+        known.update((each["delivery_id"], _state(each)) for each in page)
+        for delivery in reversed(changed[:at_most]):
             if run.as_json:
-                run.screen.json(one, line=True)
+                run.screen.json(delivery, line=True)
             else:
-                when = clock(one["last_attempt_at"] or one["created_at"], run.zone)
-                show_delivery_row(run, listing, one, when)
+                table.row(delivery)
         at_most = PAGE
         return bool(changed)
 
-    run.follow(look)
+    run.follow(poll)
+
+
+@app.command(rich_help_panel=PANEL)
+def request(
+    ctx: typer.Context,
+    user: User,
+    request_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="REQUEST_ID",
+            help="The request's ID, which dispatch send prints.",
+            show_default=False,
+        ),
+    ],
+    output: Output = Format.TABLE,
+) -> None:
+    """Show a request, its deliveries, and why other integrations were skipped.
+
+    Example: dispatch request ada order-42
+    """
+    run = run_of(ctx)
+    try:
+        response = run.service.get("api", "v1", "users", user, "requests", request_id)
+    except RejectedFailure as failure:
+        if failure.status == 404 and not failure.advice:
+            failure.advice = (
+                "The ID belongs to another user, or the request's retention period is over.\n"
+                f"To see the IDs of recent requests: dispatch history {quote(user)} --output json"
+            )
+        raise
+    run.show(response, lambda response: show_request(run, response))
 
 
 @app.command(rich_help_panel=PANEL)
 def retry(
     ctx: typer.Context, user: User, delivery_id: Delivery, output: Output = Format.TABLE
 ) -> None:
-    """Start a failed delivery over, with all its tries."""
+    """Start a new round of attempts for a failed delivery.
+
+    Example: dispatch retry ada 0192b1c2-6f00-7000-8000-5a1e0c2f4d01
+    """
     run = run_of(ctx)
-    answer = run.service.post("api", "v1", "users", user, "deliveries", delivery_id, "retry")
-    told = f"Round {answer['round']} begins.\nTo watch it: dispatch history {user} --follow"
-    run.show(answer, lambda _: run.screen.advise(told))
+    response = run.service.post("api", "v1", "users", user, "deliveries", delivery_id, "retry")
+    command = f"dispatch history {quote(user)} --follow"
+    text = f"Round {response['round']} starts.\nTo follow it: {command}"
+    run.show(response, lambda _: run.screen.advise(text))
 
 
 @app.command(rich_help_panel=PANEL)
 def cancel(
     ctx: typer.Context, user: User, delivery_id: Delivery, output: Output = Format.TABLE
 ) -> None:
-    """Call off a delivery that is pending; what is being sent is sent."""
+    """Cancel a pending delivery, unless an attempt is in progress.
+
+    Example: dispatch cancel ada 0192b1c2-6f00-7000-8000-5a1e0c2f4d01
+    """
     run = run_of(ctx)
-    answer = run.service.delete("api", "v1", "users", user, "deliveries", delivery_id)
-    run.show(answer, lambda _: run.screen.say(f"{delivery_id} is cancelled."))
+    response = run.service.delete("api", "v1", "users", user, "deliveries", delivery_id)
+    run.show(response, lambda _: run.screen.say(f"{delivery_id} is cancelled."))
 
 
-def table_of_deliveries(run: Run) -> Listing:
-    """Return the columns of a history, which 80 characters hold."""
-    return Listing(run.screen, {"WHEN": 10, "TYPE": 7, "STATUS": 7, "TRIES": 5, "DELIVERY": 36})
+class DeliveryTable:
+    """Deliveries in columns; ``subject`` is omitted if all of them belong to one request."""
+
+    def __init__(self, run: Run, *, subject: bool, time_of_day: bool = False) -> None:
+        self._run = run
+        self._has_subject = subject
+        self._has_time_of_day = time_of_day
+        when = {"TIME": 8} if time_of_day else {"WHEN": 10}
+        # A complete ID fits into 80 columns, and so does the beginning of a subject.
+        fixed = {**when, "TYPE": 7, "STATUS": 7, "DELIVERY": 36}
+        self._listing = Listing(run.screen, {**fixed, **({"SUBJECT": None} if subject else {})})
+
+    def head(self) -> None:
+        """Show the column names."""
+        self._listing.head()
+
+    def row(self, delivery: Mapping[str, Any]) -> None:
+        """Show a delivery and, below it, its problem."""
+        time = delivery["last_attempt_at"] or delivery["created_at"]
+        when = clock(time, self._run.zone) if self._has_time_of_day else age(time, self._run.now())
+        subject = (delivery["subject"] or "-",) if self._has_subject else ()
+        self._listing.row((when, *_cells(delivery), *subject), problem(self._run, delivery))
+
+    def accepted_row(self, delivery: Mapping[str, Any]) -> None:
+        """Show a delivery of a request that was accepted now."""
+        self._listing.row(("now", *_cells(delivery)))
 
 
-def show_history(run: Run, answer: Mapping[str, Any]) -> None:
-    """Show a page, newest first."""
-    user = answer["user_id"]
-    if not answer["deliveries"]:
-        run.screen.advise(f"There is nothing. Why: dispatch doctor {user}")
+def _cells(delivery: Mapping[str, Any]) -> tuple[str, str, str]:
+    return delivery["integration_type"], delivery["status"], delivery["delivery_id"]
+
+
+def show_request(run: Run, request: Mapping[str, Any]) -> None:
+    """Show a request, its deliveries and the skipped integrations."""
+    user, request_id = request["user_id"], request["request_id"]
+    run.screen.say(f"Request {request_id} to {user}", "bold")
+    for name in ("session_id", "agent_id", "subject", "mode"):
+        show_field(run, name, request[name])
+    for name in ("created_at", "deliver_at", "expires_at"):
+        show_time(run, name, request[name])
+    table = DeliveryTable(run, subject=False)
+    if request["deliveries"]:
+        run.screen.say()
+        table.head()
+    for delivery in request["deliveries"]:
+        table.row(delivery)
+    show_skipped(run, request)
+    if any(delivery["status"] == "failed" for delivery in request["deliveries"]):
+        command = f"dispatch doctor {quote(user)} --request-id {quote(request_id)}"
+        run.screen.note(f"To find out why a delivery failed: {command}")
+
+
+def show_skipped(run: Run, request: Mapping[str, Any]) -> None:
+    """Show the integrations that a request skipped, and what to do to use them."""
+    if not request["deliveries"]:
+        run.screen.say()
+        run.screen.say("No deliveries: every integration was skipped.", "bold")
+    if not request["skipped"]:
         return
-    listing = table_of_deliveries(run)
-    listing.head()
-    for one in answer["deliveries"]:
-        show_delivery_row(run, listing, one)
-    if answer["next_cursor"]:
-        run.screen.note(f"There are more: --cursor {answer['next_cursor']}")
+    run.screen.say()
+    run.screen.say("Skipped", "bold")
+    health = run.service.health()
+    words_by_type = {
+        skip["integration_type"]: words.skipped(skip["reason"], skip["integration_type"], health)
+        for skip in request["skipped"]
+    }
+    run.screen.points(words.grouped(request["user_id"], words_by_type))
 
 
-def show_delivery_row(
-    run: Run, listing: Listing, one: Mapping[str, Any], when: str | None = None
-) -> None:
-    """Show a delivery, and under it what went wrong."""
-    tries = f"{one['attempts']}/{one['max_attempts']}"
-    when = when or age(one["last_attempt_at"] or one["created_at"], run.now())
-    cells = (when, one["integration_type"], one["status"], tries, one["delivery_id"])
-    listing.row(cells, trouble(run, one))
+def show_history(run: Run, response: Mapping[str, Any]) -> None:
+    """Show a page, newest first."""
+    user = response["user_id"]
+    if not response["deliveries"]:
+        run.screen.advise(f"No deliveries.\nTo find out why: dispatch doctor {quote(user)}")
+        return
+    table = DeliveryTable(run, subject=True)
+    table.head()
+    for delivery in response["deliveries"]:
+        table.row(delivery)
 
 
-def trouble(run: Run, one: Mapping[str, Any]) -> str:
-    """Put what went wrong with a delivery in words, and when it is tried again."""
+def problem(run: Run, delivery: Mapping[str, Any]) -> str:
+    """Return the error in words, the attempts, and when the next attempt is due, if any."""
     parts = []
-    if one["error_code"]:
-        parts.append(f"{one['error_code']}: {words.code(one['error_code']).meaning}")
-    if one["next_attempt_at"] and read(one["next_attempt_at"]) > run.now():
-        parts.append(f"next try {age(one['next_attempt_at'], run.now())}")
+    if delivery["error_code"]:
+        parts.append(f"{delivery['error_code']}: {words.code(delivery['error_code']).meaning}")
+    attempts = delivery["attempts"]
+    if attempts > (0 if delivery["error_code"] else 1):
+        parts.append(f"{attempts} of {delivery['max_attempts']} attempts")
+    next_attempt_at = delivery["next_attempt_at"]
+    if next_attempt_at and parse(next_attempt_at) > run.now():
+        parts.append(f"next attempt {age(next_attempt_at, run.now())}")
     return "; ".join(parts)
 
 
-def show_delivery(run: Run, one: Mapping[str, Any]) -> None:
-    """Show all about a delivery."""
-    screen = run.screen
-    screen.say(f"{one['integration_type']} to {one['user_id']}: {one['status']}", "bold")
+def show_delivery(run: Run, delivery: Mapping[str, Any]) -> None:
+    """Show all fields of a delivery, and its attempts."""
+    screen, user = run.screen, delivery["user_id"]
+    screen.say(f"{delivery['integration_type']} to {user}: {delivery['status']}", "bold")
+    for name in ("delivery_id", "request_id", "session_id", "subject", "priority", "round"):
+        show_field(run, name, delivery[name])
     times = ("created_at", "first_attempt_at", "last_attempt_at", "delivered_at", "next_attempt_at")
-    for name in ("delivery_id", "request_id", "session_id", "priority", "round"):
-        if one[name] is not None:
-            screen.say(f"{name.replace('_', ' '):<16} {one[name]}", indent=2)
     for name in times:
-        if one[name] is not None:
-            told = f"{moment(one[name], run.zone)} ({age(one[name], run.now())})"
-            screen.say(f"{name.replace('_', ' '):<16} {told}", indent=2)
-    screen.say(f"{'tries':<16} {one['attempts']} of {one['max_attempts']}", indent=2)
-    for name, value in one["metadata"].items():
-        screen.say(f"{name.replace('_', ' '):<16} {value}", indent=2)
-    if one["error_code"]:
-        cause = words.code(one["error_code"]).about(one["user_id"], one["integration_type"])
+        show_time(run, name, delivery[name])
+    show_field(run, "attempts", f"{delivery['attempts']} of {delivery['max_attempts']}")
+    for name, value in delivery["metadata"].items():
+        show_field(run, name, value)
+    if delivery["error_code"]:
+        cause = words.code(delivery["error_code"]).about(user, delivery["integration_type"])
         screen.say()
-        screen.say(f"{one['error_code']}: {one['error_message'] or cause.meaning}", "red")
+        screen.say(f"{delivery['error_code']}: {delivery['error_message'] or cause.meaning}", "red")
         screen.say(cause.meaning)
         screen.advise(cause.advice)
-    if one["attempt_log"]:
+    if delivery["attempt_log"]:
         screen.say()
-        names = ("ROUND", "TRY", "STARTED", "TOOK", "OUTCOME", "CODE")
+        names = ("ROUND", "ATTEMPT", "STARTED", "DURATION", "OUTCOME", "CODE")
         rows = [
             (
-                entry["round"],
-                entry["number"],
-                clock(entry["started_at"], run.zone),
-                "-" if entry["duration_ms"] is None else f"{entry['duration_ms']:>6} ms",
-                entry["outcome"],
-                entry["code"] or "-",
+                attempt["round"],
+                attempt["number"],
+                clock(attempt["started_at"], run.zone),
+                "-" if attempt["duration_ms"] is None else f"{attempt['duration_ms']:>6} ms",
+                attempt["outcome"],
+                attempt["code"] or "-",
             )
-            for entry in one["attempt_log"]
+            for attempt in delivery["attempt_log"]
         ]
         screen.table(names, rows)
-    if one["status"] == "failed":
-        screen.note(f"To start it over: dispatch retry {one['user_id']} {one['delivery_id']}")
+    if delivery["status"] == "failed":
+        command = f"dispatch retry {quote(user)} {delivery['delivery_id']}"
+        screen.note(f"To start a new round: {command}")
 
 
-def _state(one: Mapping[str, Any]) -> tuple[Any, ...]:
-    return one["status"], one["round"], one["attempts"]
+def show_time(run: Run, name: str, time: str | None) -> None:
+    """Show a time of the API, unless it is missing, with its distance from now."""
+    if time is not None:
+        show_field(run, name, f"{moment(time, run.zone)} ({age(time, run.now())})")
+
+
+def show_field(run: Run, name: str, value: object) -> None:
+    """Show a field of the API, unless it is missing, with its name in words."""
+    if value is None:
+        return
+    run.screen.say(f"{name.replace('_', ' ').replace(' id', ' ID'):<16} {value}", indent=2)
+
+
+def _state(delivery: Mapping[str, Any]) -> tuple[Any, ...]:
+    return delivery["status"], delivery["round"], delivery["attempts"]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from dispatch_cli import words
-from dispatch_cli.commands.deliveries import ENDED, show_delivery_row, table_of_deliveries
+from dispatch_cli.commands.deliveries import ENDED, DeliveryTable, show_skipped
 from dispatch_cli.commands.options import (
     TYPES,
     Format,
@@ -20,13 +20,13 @@ from dispatch_cli.commands.options import (
     named_values,
     run_of,
 )
-from dispatch_cli.failures import Exit, RefusedFailure, UnreachableFailure, UsageFailure
+from dispatch_cli.failures import Exit, RejectedFailure, UnreachableFailure, UsageFailure
 from dispatch_cli.run import FIRST_PAUSE, LONGEST_PAUSE, Run
 from dispatch_cli.times import moment
 
 PANEL = "Messages"
 PAGE = 200
-"""Messages that one request brings."""
+"""Mailbox items that one request returns."""
 
 app = typer.Typer()
 
@@ -39,7 +39,10 @@ class Mode(StrEnum):
 
 
 Wait = Annotated[
-    bool, typer.Option("--wait", help="Wait until all deliveries have ended; 1 if none succeeded.")
+    bool,
+    typer.Option(
+        "--wait", help="Wait until all deliveries have ended (exit code 1 if none succeeded)."
+    ),
 ]
 
 
@@ -49,18 +52,20 @@ def send(
     user: User,
     content: Annotated[
         str | None,
-        typer.Argument(metavar="CONTENT", help="The message, Markdown; - reads standard input."),
+        typer.Argument(
+            metavar="CONTENT", help="The message in Markdown; - reads it from standard input."
+        ),
     ] = None,
     *,
     file: Annotated[Path | None, typer.Option(help="Read the message from a file.")] = None,
-    subject: Annotated[str | None, typer.Option(help="One line.")] = None,
+    subject: Annotated[str | None, typer.Option(help="The subject, one line.")] = None,
     variables: Annotated[
         list[str] | None,
         typer.Option(
             "--var",
             metavar="NAME=VALUE",
-            help="Fills $NAME in the message; quote the message with '…', or your shell fills it "
-            "first. May be repeated.",
+            help="Value for $NAME in subject and message. Quote the message with '…', so that "
+            "your shell does not replace $NAME. May be repeated.",
         ),
     ] = None,
     integration_types: Annotated[
@@ -68,35 +73,49 @@ def send(
         typer.Option(
             "--type",
             metavar="TYPE",
-            help="Only this integration. May be repeated.",
+            help="Only send over this integration. May be repeated.",
             autocompletion=lambda: list(TYPES),
         ),
     ] = None,
     mode: Annotated[
-        Mode | None, typer.Option(help="Every integration, or one after the other until one has.")
+        Mode | None,
+        typer.Option(help="Deliver over all integrations, or in order until one succeeds."),
     ] = None,
     deliver_at: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Not before: 2026-12-24T18:00:00Z.")
+        str | None,
+        typer.Option(metavar="TIME", help="Earliest delivery, such as 2026-12-24T18:00:00Z."),
     ] = None,
-    expires_at: Annotated[str | None, typer.Option(metavar="TIME", help="Not after.")] = None,
+    expires_at: Annotated[str | None, typer.Option(metavar="TIME", help="Latest delivery.")] = None,
     request_id: Annotated[
         str | None,
-        typer.Option(help="Your name for the request: sent again, it is one message all the same."),
+        typer.Option(help="Idempotency key: a repeated request with it sends nothing twice."),
     ] = None,
-    session_id: Annotated[str | None, typer.Option(help="Where the message belongs.")] = None,
-    agent_id: Annotated[str | None, typer.Option(help="Who says it.")] = None,
-    email: Annotated[str | None, typer.Option(help="Address, if the user has set none.")] = None,
-    phone_number: Annotated[str | None, typer.Option(help="Likewise, +4915112345678.")] = None,
-    slack_user_id: Annotated[str | None, typer.Option(help="Likewise.")] = None,
-    slack_channel: Annotated[str | None, typer.Option(help="Likewise.")] = None,
+    session_id: Annotated[str | None, typer.Option(help="Conversation ID.")] = None,
+    agent_id: Annotated[str | None, typer.Option(help="Sending agent's ID.")] = None,
+    email: Annotated[str | None, typer.Option(help="Email address, if none is set.")] = None,
+    phone_number: Annotated[
+        str | None, typer.Option(help="Phone number such as +4915112345678, if none is set.")
+    ] = None,
+    slack_user_id: Annotated[
+        str | None, typer.Option(help="Slack user ID, if none is set.")
+    ] = None,
+    slack_channel: Annotated[
+        str | None, typer.Option(help="Slack channel ID, if none is set.")
+    ] = None,
     wait: Wait = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Send a message to a user."""
+    """Send a message to a user.
+
+    Example: dispatch send ada 'Your laptop is **ready**.' --subject Laptop --wait
+    """
     run = run_of(ctx)
-    text, named = _content(content, file), named_values(variables or [], "--var")
-    for name in sorted(named.keys() - _variables_of(f"{subject or ''}\n{text}")):
-        run.screen.note(f"${name} is not in the message: did your shell fill it? Quote with '…'.")
+    text, values = _content(content, file), named_values(variables or [], "--var")
+    unused = sorted(values.keys() - _variables_of(f"{subject or ''}\n{text}"))
+    for name in unused:
+        run.screen.note(f"--var: ${name} is not in the message.")
+    if unused:
+        run.screen.note("Quote the message with '…', so that your shell does not replace names.")
     recipient = {
         "email": email,
         "phone_number": phone_number,
@@ -104,27 +123,31 @@ def send(
         "slack_channel": slack_channel,
     }
     body = {
-        # Ours if there is none, so that a send whose answer was lost can be repeated.
+        # Generated here, so that the request can be repeated if its response is lost.
         "request_id": request_id or f"cli-{run.new_id()}",
         "session_id": session_id,
         "agent_id": agent_id,
         "subject": subject,
         "content": text,
-        "template_variables": named,
-        "recipient": _given(recipient),
+        "template_variables": values,
+        "recipient": _without_empty(recipient),
         "integration_types": integration_types,
         "mode": mode.value if mode else None,
         "deliver_at": deliver_at,
         "expires_at": expires_at,
     }
+    path = ("api", "v1", "users", user, "deliveries")
     try:
-        answer = run.service.post("api", "v1", "users", user, "deliveries", body=_given(body))
+        response = run.service.post(*path, body=_without_empty(body))
     except UnreachableFailure as failure:
         if failure.may_have_arrived:
-            again = f"It may have been accepted. To repeat it: --request-id {body['request_id']}"
-            failure.advice = f"{again}\n{failure.advice}"
+            failure.advice = (
+                "The message may have been accepted.\n"
+                f"To repeat the request safely, add: --request-id {body['request_id']}\n"
+                f"{failure.advice}"
+            )
         raise
-    finish(run, answer, wait=wait)
+    finish(run, response, wait=wait)
 
 
 @app.command("test", rich_help_panel=PANEL)
@@ -136,10 +159,13 @@ def send_test(
     wait: Wait = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Send a test message over one integration, even one that is off."""
+    """Send a test message over one integration, even if it is disabled.
+
+    Example: dispatch test ada EMAIL --wait
+    """
     run = run_of(ctx)
-    place = ("api", "v1", "users", user, "integrations", integration_type, "test")
-    finish(run, run.service.post(*place), wait=wait)
+    path = ("api", "v1", "users", user, "integrations", integration_type, "test")
+    finish(run, run.service.post(*path), wait=wait)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -148,36 +174,41 @@ def inbox(
     user: User,
     *,
     integration_type: Annotated[
-        str, typer.Option("--type", metavar="TYPE", help="CLI or TEST.")
+        str, typer.Option("--type", metavar="TYPE", help="The mailbox: CLI or TEST.")
     ] = "CLI",
-    limit: Annotated[int, typer.Option(help="Messages to show, oldest first.")] = 50,
-    ack: Annotated[bool, typer.Option("--ack", help="Remove what was shown.")] = False,
+    limit: Annotated[int, typer.Option(help="Maximum number of messages, oldest first.")] = 50,
+    ack: Annotated[
+        bool, typer.Option("--ack", help="Acknowledge the messages: remove them from the mailbox.")
+    ] = False,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Continue with new messages, until Ctrl-C.")
     ] = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Read what the CLI integration put into a user's mailbox."""
+    """Read a user's mailbox, to which the CLI integration delivers.
+
+    Example: dispatch inbox ada --ack
+    """
     run = run_of(ctx)
     if follow:
         follow_mailbox(run, user, integration_type, ack=ack)
         return
-    place = ("api", "v1", "users", user, "messages")
-    answer = run.service.get(*place, integration_type=integration_type, limit=limit)
-    run.show(answer, lambda shown: show_mailbox(run, shown))
-    for message in answer["messages"] if ack else ():
+    path = ("api", "v1", "users", user, "messages")
+    page = run.service.get(*path, integration_type=integration_type, limit=limit)
+    run.show(page, lambda page: show_mailbox(run, page))
+    for message in page["messages"] if ack else ():
         acknowledge(run, user, message["message_id"])
 
 
 def follow_mailbox(run: Run, user: str, integration_type: str, *, ack: bool) -> None:
-    """Show each message once, as it comes."""
+    """Show each message once, as it arrives."""
     seen: set[str] = set()
 
-    def look() -> bool:
-        # From the beginning: a message that was retried comes late, and stands among the early.
+    def poll() -> bool:
+        # The whole mailbox, because a retried message is sorted among older ones.
         messages = mailbox(run, user, integration_type)
-        fresh = [one for one in messages if one["message_id"] not in seen]
-        for message in fresh:
+        unseen = [message for message in messages if message["message_id"] not in seen]
+        for message in unseen:
             if run.as_json:
                 run.screen.json(message, line=True)
             else:
@@ -185,20 +216,20 @@ def follow_mailbox(run: Run, user: str, integration_type: str, *, ack: bool) -> 
             seen.add(message["message_id"])
             if ack:
                 acknowledge(run, user, message["message_id"])
-        return bool(fresh)
+        return bool(unseen)
 
     if run.screen.notes.is_terminal:
-        run.screen.note("Waiting for messages; Ctrl-C ends it.")
-    run.follow(look)
+        run.screen.note("Waiting for messages. To stop: Ctrl-C")
+    run.follow(poll)
 
 
 def mailbox(run: Run, user: str, integration_type: str) -> list[Any]:
-    """Read a whole mailbox."""
-    place = ("api", "v1", "users", user, "messages")
+    """Return all messages of a mailbox."""
+    path = ("api", "v1", "users", user, "messages")
     messages: list[Any] = []
     after = None
     while True:
-        page = run.service.get(*place, integration_type=integration_type, after=after, limit=PAGE)
+        page = run.service.get(*path, integration_type=integration_type, after=after, limit=PAGE)
         messages += page["messages"]
         after = page["next_cursor"]
         if after is None:
@@ -206,10 +237,10 @@ def mailbox(run: Run, user: str, integration_type: str) -> list[Any]:
 
 
 def acknowledge(run: Run, user: str, message_id: str) -> None:
-    """Take a message out of the mailbox; another reader may have been faster."""
+    """Remove a message from the mailbox, unless another reader has removed it."""
     try:
         run.service.delete("api", "v1", "users", user, "messages", message_id)
-    except RefusedFailure as failure:
+    except RejectedFailure as failure:
         if failure.status != 404:
             raise
 
@@ -221,76 +252,70 @@ def show_mailbox(run: Run, page: Mapping[str, Any]) -> None:
     if not page["messages"]:
         run.screen.note("The mailbox is empty.")
     elif page["next_cursor"]:
-        run.screen.note("There are more: --limit, or --ack to take these out.")
+        run.screen.note("More messages follow. Increase --limit, or remove these with --ack.")
 
 
 def show_message(run: Run, message: Mapping[str, Any]) -> None:
-    """Show one message."""
-    who = " · ".join(filter(None, (message["agent_id"], message["subject"])))
-    run.screen.say(f"{moment(message['created_at'], run.zone)}  {who}".rstrip(), "bold")
+    """Show a message."""
+    origin = " · ".join(filter(None, (message["agent_id"], message["subject"])))
+    run.screen.say(f"{moment(message['created_at'], run.zone)}  {origin}".rstrip(), "bold")
     run.screen.say(message["content"], indent=2)
     run.screen.say()
 
 
-def finish(run: Run, answer: dict[str, Any], *, wait: bool) -> None:
-    """Show what was accepted, or, if asked to wait, what became of it."""
+def finish(run: Run, response: dict[str, Any], *, wait: bool) -> None:
+    """Show the accepted request and, with ``wait``, how its deliveries have ended."""
     if wait:
-        answer = {**answer, "deliveries": ended(run, answer)}
-    run.show(answer, lambda shown: show_sent(run, shown, ended=wait))
-    statuses = {one["status"] for one in answer["deliveries"]}
+        response = {**response, "deliveries": ended(run, response)}
+    run.show(response, lambda response: show_accepted(run, response, ended=wait))
+    statuses = {delivery["status"] for delivery in response["deliveries"]}
     if not statuses or (wait and "success" not in statuses):
-        raise typer.Exit(Exit.REFUSED)
+        raise typer.Exit(Exit.REJECTED)
 
 
-def ended(run: Run, answer: Mapping[str, Any]) -> list[Any]:
+def ended(run: Run, response: Mapping[str, Any]) -> list[Any]:
     """Wait until each delivery has ended, and return them."""
-    done: dict[str, Any] = {}
+    deliveries: dict[str, Any] = {}
     pause = FIRST_PAUSE / 4
-    waiting = [one["delivery_id"] for one in answer["deliveries"]]
+    pending = [delivery["delivery_id"] for delivery in response["deliveries"]]
     while True:
-        for delivery_id in waiting:
-            place = ("api", "v1", "users", answer["user_id"], "deliveries", delivery_id)
-            done[delivery_id] = run.service.get(*place)
-        waiting = [name for name in waiting if done[name]["status"] not in ENDED]
-        if not waiting:
-            return list(done.values())
-        with run.screen.notes.status(f"{len(waiting)} of {len(done)} deliveries are pending …"):
+        for delivery_id in pending:
+            path = ("api", "v1", "users", response["user_id"], "deliveries", delivery_id)
+            deliveries[delivery_id] = run.service.get(*path)
+        pending = [each for each in pending if deliveries[each]["status"] not in ENDED]
+        if not pending:
+            return list(deliveries.values())
+        with run.screen.notes.status(
+            f"{len(pending)} of {len(deliveries)} deliveries are pending …"
+        ):
             run.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def show_sent(run: Run, answer: Mapping[str, Any], *, ended: bool) -> None:
-    """Show a request's deliveries, and what is skipped."""
-    user = answer["user_id"]
-    run.screen.say(f"Request {answer['request_id']}")
-    listing = table_of_deliveries(run)
-    if answer["deliveries"]:
+def show_accepted(run: Run, response: Mapping[str, Any], *, ended: bool) -> None:
+    """Show a request's deliveries and skipped integrations."""
+    run.screen.say(f"Request {response['request_id']}")
+    table = DeliveryTable(run, subject=False)
+    if response["deliveries"]:
         run.screen.say()
-        listing.head()
-    for one in answer["deliveries"]:
+        table.head()
+    for delivery in response["deliveries"]:
         if ended:
-            show_delivery_row(run, listing, one)
+            table.row(delivery)
         else:
-            listing.row(("now", one["integration_type"], one["status"], "-", one["delivery_id"]))
-    if not answer["deliveries"]:
-        run.screen.say("Nothing is sent: no integration takes it.", "bold")
-    if answer["skipped"]:
-        run.screen.say()
-        run.screen.say("Skipped", "bold")
-        health = run.service.health()
-        skipped = {
-            one["integration_type"]: words.skipped(one["reason"], one["integration_type"], health)
-            for one in answer["skipped"]
-        }
-        run.screen.points(words.together(user, skipped))
-    if answer["deliveries"] and not ended:
-        run.screen.note(f"What becomes of it: dispatch history {user}")
+            table.accepted_row(delivery)
+    show_skipped(run, response)
+    if response["deliveries"] and not ended:
+        command = words.request_command(response["user_id"], response["request_id"])
+        run.screen.note(f"To see the deliveries: {command}")
 
 
 def _content(content: str | None, file: Path | None) -> str:
     if (content is None) == (file is None):
-        advice = "Give it as an argument, as - for standard input, or as --file."
-        raise UsageFailure("There must be one message.", advice)
+        text = "No message given." if content is None else "Two messages given."
+        raise UsageFailure(
+            text, "Pass it as an argument, with - from standard input, or with --file."
+        )
     try:
         if file is not None:
             return file.read_text()
@@ -300,9 +325,9 @@ def _content(content: str | None, file: Path | None) -> str:
 
 
 def _variables_of(text: str) -> set[str]:
-    """Return the names that the service would fill."""
-    return {found["named"] or found["braced"] for found in Template.pattern.finditer(text)}
+    """Return the names that the service would replace."""
+    return {match["named"] or match["braced"] for match in Template.pattern.finditer(text)}
 
 
-def _given(body: Mapping[str, Any]) -> dict[str, Any]:
+def _without_empty(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value not in (None, {}, [])}

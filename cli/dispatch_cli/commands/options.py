@@ -1,4 +1,4 @@
-"""What several commands take."""
+"""Arguments and options of several commands."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -9,18 +9,18 @@ from dispatch_cli.failures import UsageFailure
 from dispatch_cli.run import Run
 
 TYPES = ("SLACK", "EMAIL", "WEBHOOK", "SMS", "TEST", "CLI", "TOOL")
-"""Only offered by the shell's completion: which there are, the service knows."""
+"""Suggestions for the shell's completion; the service decides which types exist."""
 
 
 class Format(StrEnum):
-    """How an answer is shown."""
+    """The output formats."""
 
     TABLE = "table"
     JSON = "json"
 
 
 def run_of(ctx: typer.Context) -> Run:
-    """Return the run that a command belongs to."""
+    """Return the run of a command."""
     run: Run = ctx.obj
     return run
 
@@ -32,17 +32,19 @@ def _remember(ctx: typer.Context, value: Format) -> Format:
 
 
 def named_values(texts: list[str], option: str) -> dict[str, str]:
-    """Read ``NAME=VALUE`` texts."""
-    named = {}
+    """Parse ``NAME=VALUE`` texts."""
+    values = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals):
-            raise UsageFailure(f"{option} {text!r} cannot be read.", f"Write {option} NAME=VALUE.")
-        named[name] = value
-    return named
+            raise UsageFailure(
+                f"{option}: {text!r} has no name or no =.", f"Write {option} NAME=VALUE."
+            )
+        values[name] = value
+    return values
 
 
-User = Annotated[str, typer.Argument(metavar="USER", help="The user's id.", show_default=False)]
+User = Annotated[str, typer.Argument(metavar="USER", help="The user's ID.", show_default=False)]
 Type = Annotated[
     str,
     typer.Argument(
@@ -53,10 +55,12 @@ Type = Annotated[
     ),
 ]
 Delivery = Annotated[
-    str, typer.Argument(metavar="DELIVERY", help="The delivery's id.", show_default=False)
+    str, typer.Argument(metavar="DELIVERY_ID", help="The delivery's ID.", show_default=False)
 ]
 Output = Annotated[
     Format,
-    typer.Option("--output", "-o", help="For people, or the service's JSON.", callback=_remember),
+    typer.Option(
+        "--output", "-o", help="A readable table, or the service's JSON.", callback=_remember
+    ),
 ]
-Sure = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Sure = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

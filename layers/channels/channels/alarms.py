@@ -30,7 +30,7 @@ class Alarms:
     """Keeps alarms, and a thread as long as there are any."""
 
     def __init__(self) -> None:
-        self._kept: list[Alarm] = []
+        self._pending: list[Alarm] = []
         self._numbers = count()
         self._is_running = False
         self._changed = threading.Condition()
@@ -40,11 +40,11 @@ class Alarms:
         with self._changed:
             alarm = Alarm(time.monotonic() + seconds, next(self._numbers), action)
             # One that is called off stays until its time: to look for it would cost more.
-            heapq.heappush(self._kept, alarm)
+            heapq.heappush(self._pending, alarm)
             if not self._is_running:
                 threading.Thread(target=self._run, name="alarms", daemon=True).start()
                 self._is_running = True
-            elif self._kept[0] is alarm:
+            elif self._pending[0] is alarm:
                 self._changed.notify()
         return alarm
 
@@ -56,10 +56,10 @@ class Alarms:
     def _next(self) -> Alarm | None:
         """Wait for the next alarm's time; ``None`` if there is none."""
         with self._changed:
-            while self._kept:
-                early = self._kept[0].at - time.monotonic()
+            while self._pending:
+                early = self._pending[0].at - time.monotonic()
                 if early <= 0:
-                    return heapq.heappop(self._kept)
+                    return heapq.heappop(self._pending)
                 self._changed.wait(early)
             self._is_running = False
             return None

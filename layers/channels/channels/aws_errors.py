@@ -34,14 +34,14 @@ class Failure(Enum):
 def failure(error: Exception) -> Failure:
     """Tell how far a call came that ended with one of ``AwsError``."""
     if isinstance(error, ClientError):
-        return _answered(error)
+        return _from_response(error)
     # A connection that was lost, or an answer that nobody can read: the request was on its way.
     # What went wrong before (name, connection, TLS, credentials) has other classes.
     lost = isinstance(error, (HTTPClientError, ResponseParserError))
     return Failure.UNKNOWN if lost else Failure.UNSENT
 
 
-def _answered(error: ClientError) -> Failure:
+def _from_response(error: ClientError) -> Failure:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
     if named(error) in _THROTTLED or status in _LATER:
         return Failure.LATER

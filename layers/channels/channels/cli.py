@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from channels.mailbox import Mailbox
 from channels.plain import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from channels import ClientFactory
     from dispatcher.delivery.outcomes import Outcome
     from dispatcher.delivery.ports import Channel, Message
 
@@ -23,15 +24,15 @@ class Terminal:
 
     def deliver(self, message: Message) -> Outcome:
         """Put the message into the mailbox without what would steer the terminal that shows it."""
-        shown = replace(
+        printable = replace(
             message,
             subject=message.subject and plain(message.subject),
             content=plain(message.content),
             agent_id=message.agent_id and plain(message.agent_id),
         )
-        return self.mailbox.put(shown)
+        return self.mailbox.put(printable)
 
 
-def channel(environ: Mapping[str, str], aws: Callable[[str], Any]) -> Channel:
+def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:
     """Make the channel from the function's environment."""
     return Terminal(Mailbox.of(environ, aws))

@@ -1,4 +1,4 @@
-"""Secrets that operators keep for the channels, read by name and kept for minutes.
+"""Secrets that operators keep for the channels, read by name and cached for minutes.
 
 A name that begins with ``/`` is a parameter of Systems Manager, any other (an ARN too) a secret of
 Secrets Manager. The environment holds names only.
@@ -7,83 +7,80 @@ Secrets Manager. The environment holds names only.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING
 
-from aws_lambda_powertools.utilities.parameters import (
-    GetParameterError,
-    SecretsProvider,
-    SSMProvider,
-)
-
-from channels.aws_errors import named
+from channels.aws_errors import AwsError, named
+from dispatcher.errors import DispatcherError
+from dispatcher.ttl_cache import TTL, TtlValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from aws_lambda_powertools.utilities.parameters.base import BaseProvider
-
-KEPT = 300
-"""Seconds after which a secret is read anew: a rotated one is noticed by then."""
+    from channels import ClientFactory
 
 
-class CredentialError(Exception):
+class CredentialError(DispatcherError):
     """A secret could not be read; the text says why and is safe to show."""
 
 
 class Credentials:
-    """Reads secrets through ``aws(service)``, and keeps them in memory.
+    """Reads secrets through ``aws(service)``, and caches them for ``ttl`` seconds.
 
     ``parameter`` is the template's that names them: operators read it in errors.
     """
 
-    def __init__(self, aws: Callable[[str], Any], parameter: str, *, kept: int = KEPT) -> None:
+    def __init__(self, aws: ClientFactory, parameter: str, *, ttl: float = TTL) -> None:
         self._aws = aws
         self._parameter = parameter
-        self._kept = kept
-        self._providers: dict[str, BaseProvider] = {}
+        self._ttl = ttl
+        self._secrets: dict[str, TtlValue[str]] = {}
 
     def read(self, name: str) -> str:
         """Return the secret; ``CredentialError`` if it cannot be read."""
-        return self._fetched(name, anew=False)
+        return self._secret(name).get()
 
     def has_changed(self, name: str, used: str) -> bool:
-        """Read anew a secret that its peer refused, and tell whether it was rotated."""
-        return self._fetched(name, anew=True) != used
+        """Read a secret again that its receiver refused, and tell whether it was rotated."""
+        return self._secret(name).get(latest=True) != used
 
-    def _fetched(self, name: str, *, anew: bool) -> str:
-        options: dict[str, Any] = {"max_age": self._kept, "force_fetch": anew}
-        if name.startswith("/"):
-            options["decrypt"] = True
-        try:
-            value = self._provider("ssm" if name.startswith("/") else "secretsmanager").get(
-                name, **options
+    def _secret(self, name: str) -> TtlValue[str]:
+        if name not in self._secrets:
+            self._secrets[name] = TtlValue(
+                lambda: self._fetch(name), time.time, ttl=self._ttl, pause=0
             )
-        except GetParameterError as error:
+        return self._secrets[name]
+
+    def _fetch(self, name: str) -> str:
+        try:
+            text = self._parameter_text(name) if name.startswith("/") else self._secret_text(name)
+        except AwsError as error:
             # Its own text may name accounts and roles.
-            raise self._error(f"could not be read: {_why(error)}") from None
-        secret = _only_value(value.decode() if isinstance(value, bytes) else str(value))
+            raise self._error(f"could not be read: {named(error)}") from None
+        secret = _only_value(text)
         if not secret:
             raise self._error("is empty, or is JSON without exactly one text")
         return secret
 
+    def _parameter_text(self, name: str) -> str:
+        response = self._aws("ssm").get_parameter(Name=name, WithDecryption=True)
+        return str(response["Parameter"]["Value"])
+
+    def _secret_text(self, name: str) -> str:
+        response = self._aws("secretsmanager").get_secret_value(SecretId=name)
+        if "SecretString" in response:
+            return str(response["SecretString"])
+        binary: bytes = response["SecretBinary"]
+        try:
+            return binary.decode()
+        except UnicodeDecodeError:
+            raise self._error("is not text in UTF-8") from None
+
     def _error(self, problem: str) -> CredentialError:
-        # Without the secret's own name: /health is for everybody, and an ARN has the account in it.
+        # Without the secret's own name: /health is public, and an ARN has the account in it.
         return CredentialError(f"the secret that {self._parameter} names {problem}")
-
-    def _provider(self, service: str) -> BaseProvider:
-        if service not in self._providers:
-            make: Callable[..., BaseProvider] = SSMProvider if service == "ssm" else SecretsProvider
-            self._providers[service] = make(boto3_client=self._aws(service))
-        return self._providers[service]
-
-
-def _why(error: BaseException) -> str:
-    cause = error.__context__
-    return named(cause) if isinstance(cause, Exception) else "unknown"
 
 
 def _only_value(text: str) -> str:
-    """Take a secret as it is, or out of the JSON that the console makes of key and value."""
+    """Return a secret as it is, or out of the JSON that the console makes of key and value."""
     if text.lstrip().startswith("{"):
         try:
             (text,) = json.loads(text).values()

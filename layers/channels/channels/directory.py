@@ -1,26 +1,26 @@
 """Who is who in the Slack workspace: user ids by e-mail address, direct messages by user id.
 
-Remembered in the container: what was found for an hour, what was not for a minute, so that a user
-who joins is soon reached and one who is missing does not use up Slack's rate limits.
+Cached in the container: an hour for a user who was found, a minute for one who was not. A user who
+joins is soon reached, and a missing one does not use up Slack's rate limits.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slack_sdk.errors import SlackApiError
 
 from dispatcher.integrations.slack import channel_id, slack_user_id
+from dispatcher.ttl_cache import TtlCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from slack_sdk import WebClient
 
-FOUND = 3600.0
-MISSING = 60.0
+TTL_FOUND = 3600.0
+TTL_MISSING = 60.0
 """Seconds."""
 
 MOST_ENTRIES = 10_000
@@ -28,48 +28,42 @@ MOST_ENTRIES = 10_000
 NOT_FOUND = "users_not_found"
 
 
-@dataclass(slots=True)
 class Directory:
-    """Looks users up, and remembers. Entries belong to the token that saw them."""
+    """Looks users up, and caches what it finds. Entries belong to the token that saw them."""
 
-    clock: Callable[[], float] = time.monotonic
-    _entries: dict[tuple[str | None, str], tuple[float, str | None]] = field(default_factory=dict)
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        # An empty ID stands for a user who was not found.
+        self._ids: TtlCache[tuple[str | None, str], str] = TtlCache(clock, size=MOST_ENTRIES)
 
     def user(self, client: WebClient, email: str) -> str | None:
         """Return the id of the user with this address; ``None`` if there is none."""
-        return self._remembered(client, email, lambda: _user(client, email))
+        return self._cached(client, email, lambda: _find_user(client, email)) or None
 
     def direct_message(self, client: WebClient, user_id: str) -> str:
         """Return the channel of the app's direct messages with a user."""
-        return str(self._remembered(client, user_id, lambda: _opened(client, user_id)))
+        return self._cached(client, user_id, lambda: _open_channel(client, user_id))
 
     def forget(self, client: WebClient, key: str) -> None:
         """Look a user up again next time."""
-        self._entries.pop((client.token, key), None)
+        self._ids.forget((client.token, key))
 
-    def _remembered(
-        self, client: WebClient, key: str, look_up: Callable[[], str | None]
-    ) -> str | None:
-        now = self.clock()
-        until, value = self._entries.get((client.token, key), (now, None))
-        if until > now:
-            return value
-        value = look_up()
-        if len(self._entries) >= MOST_ENTRIES:
-            self._entries.clear()
-        self._entries[client.token, key] = (now + (FOUND if value else MISSING), value)
-        return value
+    def _cached(self, client: WebClient, key: str, look_up: Callable[[], str]) -> str:
+        found = self._ids.get((client.token, key))
+        if found is None:
+            found = look_up()
+            self._ids.put((client.token, key), found, TTL_FOUND if found else TTL_MISSING)
+        return found
 
 
-def _user(client: WebClient, email: str) -> str | None:
+def _find_user(client: WebClient, email: str) -> str:
     try:
-        answer = client.users_lookupByEmail(email=email)
+        response = client.users_lookupByEmail(email=email)
     except SlackApiError as error:
         if error.response.get("error") == NOT_FOUND:
-            return None
+            return ""
         raise
-    return slack_user_id(answer["user"]["id"], {})
+    return slack_user_id(response["user"]["id"], {})
 
 
-def _opened(client: WebClient, user_id: str) -> str:
+def _open_channel(client: WebClient, user_id: str) -> str:
     return channel_id(client.conversations_open(users=user_id)["channel"]["id"], {})

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+import time
 from dataclasses import dataclass
 from email.utils import parseaddr
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from email_validator import EmailNotValidError, validate_email
 
 from channels.aws_errors import AwsError, Failure, failure, named
 from channels.credentials import CredentialError, Credentials
-from channels.deadline import Deadline
 from channels.mime import Mail, Sender, compose
 from channels.smtp import SmtpServer
+from dispatcher.deadline import Deadline
 from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
 from dispatcher.errors import BrokenSettingError, UnavailableError
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_sesv2 import SESV2Client
 
+    from channels import ClientFactory
     from dispatcher.delivery.ports import Channel, Message
 
 ATTEMPT_SECONDS = 8.5
@@ -94,7 +96,7 @@ class Smtp:
 
     def send(self, mail: Mail) -> Outcome:
         """Send, and read what the server's codes mean: 4xx may pass, 5xx will not."""
-        deadline = Deadline(self.seconds)
+        deadline = Deadline(self.seconds, time.monotonic)
         try:
             password = self.credentials.read(self.secret) if self.server.username else ""
             try:
@@ -119,7 +121,7 @@ class Ses:
     def send(self, mail: Mail) -> Outcome:
         """Send, and read what the API's errors mean."""
         try:
-            answer = self.client().send_email(
+            response = self.client().send_email(
                 FromEmailAddress=mail.sender,
                 Destination={"ToAddresses": [mail.recipient]},
                 Content={"Raw": {"Data": mail.content}},
@@ -128,7 +130,7 @@ class Ses:
             code, detail = named(error), f"SES did not take the mail: {named(error)}"
             is_final = failure(error) is Failure.REFUSED
             return Permanent(code, detail) if is_final else Retry(code, detail)
-        return Delivered({"message_id": answer["MessageId"]})
+        return Delivered({"message_id": response["MessageId"]})
 
 
 TIMEOUT = Retry("timeout", "the mail server did not answer in time")
@@ -177,7 +179,7 @@ def _sender(environ: Mapping[str, str]) -> Sender:
 
 
 def _transport(
-    environ: Mapping[str, str], aws: Callable[[str], Any], credentials: Credentials
+    environ: Mapping[str, str], aws: ClientFactory, credentials: Credentials
 ) -> Callable[[Sender], Transport]:
     def make(sender: Sender) -> Transport:
         if not environ.get("SMTP_HOST"):
@@ -188,17 +190,17 @@ def _transport(
     return make
 
 
-def channel(environ: Mapping[str, str], aws: Callable[[str], Any]) -> Channel:
+def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:
     """Make the channel from the function's environment."""
     return Email(environ, _transport(environ, aws, Credentials(aws, PARAMETER)))
 
 
-def probe(environ: Mapping[str, str], aws: Callable[[str], Any]) -> None:
+def probe(environ: Mapping[str, str], aws: ClientFactory) -> None:
     """See that mail can go out; ``UnavailableError`` says what is wrong."""
     try:
         if environ.get("SMTP_HOST"):
             server = SmtpServer.of(environ, helo=_sender(environ).domain)
-            server.greet(Deadline(PROBE_SECONDS))
+            server.greet(Deadline(PROBE_SECONDS, time.monotonic))
         elif not aws("sesv2").get_account()["SendingEnabled"]:
             raise UnavailableError("SES does not let this account send")
     except BrokenSettingError as error:

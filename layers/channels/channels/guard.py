@@ -1,6 +1,6 @@
 """The guarded HTTP client: one request to a receiver that a user chose, and to nothing of ours.
 
-The name is resolved once, every answer is checked, and the socket that ``requests`` gets is
+The name is resolved once, every address is checked, and the socket that ``requests`` gets is
 connected to a checked address already; Host, SNI and certificate keep the name. The attempt has one
 wall clock: its watchdog cuts the connection, and its word counts more than whatever was parsed by
 then (headers that were cut short parse as a complete 200).
@@ -34,13 +34,14 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from channels.addresses import is_public
 from channels.alarms import Alarms
-from dispatcher.integrations.webhook import PORTS
+from dispatcher.deadline import Deadline
+from dispatcher.integrations.egress import PORTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from channels.addresses import IPAddress
-    from dispatcher.integrations.webhook import EgressPolicy, Url
+    from dispatcher.integrations.egress import EgressPolicy, Url
 
 ATTEMPT_SECONDS = 9.5
 """All of an attempt, DNS included; half a second of the ten is for ending it in good order."""
@@ -59,8 +60,8 @@ class BlockedError(Exception):
     """The receiver's name stands for an address that nothing may be sent to; nothing was sent."""
 
 
-class NoAnswerError(Exception):
-    """The attempt ended without an answer; ``code`` is a word for programs."""
+class NoResponseError(Exception):
+    """The attempt ended without a response; ``code`` is a word for programs."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -68,7 +69,7 @@ class NoAnswerError(Exception):
 
 
 class Response(NamedTuple):
-    """What is kept of an answer: no word of its body, which could repeat the user's secrets."""
+    """The parts of a response that are kept; its body could repeat the user's secrets."""
 
     status: int
     retry_after: str | None
@@ -83,23 +84,23 @@ def look_up(host: str, port: int) -> Sequence[str]:
 def dial(address: IPAddress, port: int, seconds: float) -> socket.socket:
     """Connect to an address; ``create_connection`` would look it up once more."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    connected = socket.socket(family, socket.SOCK_STREAM)
+    connection = socket.socket(family, socket.SOCK_STREAM)
     try:
         # Headers and body are two writes: the second would wait for the first's receipt.
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connected.settimeout(seconds)
-        connected.connect((str(address), port))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(seconds)
+        connection.connect((str(address), port))
     except OSError:
-        connected.close()
+        connection.close()
         raise
-    return connected
+    return connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
     """Sends requests to users' receivers; ``ca_file`` replaces the public authorities."""
 
-    reach: EgressPolicy
+    egress: EgressPolicy
     ca_file: str | None = None
     seconds: float = ATTEMPT_SECONDS
     resolve: Callable[[str, int], Sequence[str]] = look_up
@@ -107,56 +108,55 @@ class Guard:
     alarms: Alarms = field(default_factory=Alarms, repr=False, compare=False)
 
     def send(self, url: Url, method: str, headers: Mapping[str, str], body: bytes) -> Response:
-        """Send once and return the answer, or raise ``BlockedError`` or ``NoAnswerError``."""
+        """Send once and return the response, or raise ``BlockedError`` or ``NoResponseError``."""
         line = _Line(self.seconds, self.alarms)
         try:
             with line:
-                connected = self._connected(url, self._addresses(url, line), line)
-                line.hold(connected)
-                pool = self._pool(url, connected)
-                answer = self._exchange(_Request(url, method, headers, body, pool), line)
-        except NoAnswerError:
+                connection = self._connect(url, self._addresses(url, line), line)
+                line.hold(connection)
+                pool = self._pool(url, connection)
+                response = self._exchange(_Request(url, method, headers, body, pool), line)
+        except NoResponseError:
             if not line.is_cut:
                 raise
         else:
             if not line.is_cut:
-                return answer
-        raise NoAnswerError("timeout", f"{url.host} did not answer within {self.seconds:g} s")
+                return response
+        raise NoResponseError("timeout", f"{url.host} did not answer within {self.seconds:g} s")
 
-    def _pool(self, url: Url, connected: socket.socket) -> _Pool:
+    def _pool(self, url: Url, connection: socket.socket) -> _Pool:
         if url.scheme == "https":
             trust = _trust(self.ca_file)
-            return _TlsPool(url.host, url.port, ssl_context=trust, connected=connected)
-        return _Pool(url.host, url.port, connected=connected)
+            return _TlsPool(url.host, url.port, ssl_context=trust, connection=connection)
+        return _Pool(url.host, url.port, connection=connection)
 
     def _exchange(self, request: _Request, line: _Line) -> Response:
         with request.pool:
             try:
-                response = _ADAPTER.send(request, stream=True, timeout=line.left() + 1)
+                response = _ADAPTER.send(request, stream=True, timeout=line.deadline.timeout() + 1)
             except _FAULTS as error:
-                raise _no_answer(request.pool.host, error) from None
+                raise _no_response(request.pool.host, error) from None
             # The status decides, even if the body breaks off: read, never decoded, and dropped.
             with suppress(*_FAULTS), response.raw as body:
                 body.read(MOST_BODY, decode_content=False)
             return Response(response.status_code, response.headers.get("Retry-After"))
 
     def _addresses(self, url: Url, line: _Line) -> Sequence[IPAddress]:
-        """Resolve once; one bad answer refuses the name, since any may come first next time."""
+        """Resolve once; one bad address refuses the name, since any may come first next time."""
         if url.address is None:
-            answers = self._answers(url, line)
-            addresses = [_address(url.host, answer) for answer in answers]
+            addresses = [_address(url.host, text) for text in self._look_up(url, line)]
         else:
             addresses = [url.address]
         for address in addresses:
-            if not self.reach.allows(address) and not is_public(address):
+            if not self.egress.allows(address) and not is_public(address):
                 raise BlockedError(f"{url.host} stands for an address that is not public")
         # Beside these two, plain http is for the opened ranges alone.
-        inside = all(map(self.reach.allows, addresses))
+        inside = all(map(self.egress.allows, addresses))
         if url.scheme == "http" and url.port not in PORTS["http"] and not inside:
             raise BlockedError(f"{url.host} is outside of where plain http may use port {url.port}")
         return addresses
 
-    def _answers(self, url: Url, line: _Line) -> Sequence[str]:
+    def _look_up(self, url: Url, line: _Line) -> Sequence[str]:
         box: queue.SimpleQueue[Sequence[str]] = queue.SimpleQueue()
 
         def resolve() -> None:
@@ -167,15 +167,15 @@ class Guard:
 
         threading.Thread(target=resolve, daemon=True).start()
         with suppress(queue.Empty):
-            if answers := box.get(timeout=min(DNS_SECONDS, line.left())):
-                return answers
-        raise NoAnswerError("dns_failed", f"{url.host} could not be resolved")
+            if addresses := box.get(timeout=min(DNS_SECONDS, line.deadline.timeout())):
+                return addresses
+        raise NoResponseError("dns_failed", f"{url.host} could not be resolved")
 
-    def _connected(self, url: Url, addresses: Sequence[IPAddress], line: _Line) -> socket.socket:
+    def _connect(self, url: Url, addresses: Sequence[IPAddress], line: _Line) -> socket.socket:
         for address in addresses:
             with suppress(OSError):
-                return self.dial(address, url.port, min(CONNECT_SECONDS, line.left()))
-        raise NoAnswerError("connection_failed", f"{url.host} took no connection at {url.port}")
+                return self.dial(address, url.port, min(CONNECT_SECONDS, line.deadline.timeout()))
+        raise NoResponseError("connection_failed", f"{url.host} took no connection at {url.port}")
 
 
 class _Line:
@@ -183,19 +183,15 @@ class _Line:
 
     def __init__(self, seconds: float, alarms: Alarms) -> None:
         self.is_cut = False
-        self._end = time.monotonic() + seconds
+        self.deadline = Deadline(seconds, time.monotonic)
         self._lock = threading.Lock()
         self._connection: socket.socket | None = None
         self._alarm = alarms.set(seconds, self._cut)
 
-    def left(self) -> float:
-        """Return the seconds that are left, never none: to a socket, zero means not to wait."""
-        return max(self._end - time.monotonic(), 0.001)
-
     def hold(self, connection: socket.socket) -> None:
         """Take hold by a duplicate, because TLS moves the descriptor into an object of its own."""
         # Later than the watchdog, which alone decides; here and where requests sets it again.
-        connection.settimeout(self.left() + 1)
+        connection.settimeout(self.deadline.timeout() + 1)
         with self._lock:
             self._connection = connection.dup()
         if self.is_cut:
@@ -225,14 +221,14 @@ class _Connection(HTTPConnection):
     def __init__(
         self,
         *args: Any,  # noqa: ANN401 - handed through
-        connected: socket.socket,
+        connection: socket.socket,
         **options: Any,  # noqa: ANN401 - handed through
     ) -> None:
         super().__init__(*args, **options)
-        self._connected = connected
+        self._connection = connection
 
     def _new_conn(self) -> socket.socket:
-        return self._connected
+        return self._connection
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
@@ -254,7 +250,7 @@ class _TlsPool(_Pool, urllib3.HTTPSConnectionPool):
 class _Request(requests.PreparedRequest):
     """A request as it was checked, which ``requests`` does not read again, and where it goes.
 
-    Nothing looks at its headers any more: whoever makes one has (``written_headers``).
+    Nothing looks at its headers any more: whoever makes one has (``check_headers``).
     """
 
     def __init__(
@@ -304,9 +300,9 @@ def _trust(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-def _address(host: str, answer: str) -> IPAddress:
+def _address(host: str, text: str) -> IPAddress:
     with suppress(ValueError):
-        address = ip_address(answer)
+        address = ip_address(text)
         if not getattr(address, "scope_id", None):
             return address
     raise BlockedError(f"{host} stands for an address without a meaning beyond one network")
@@ -322,21 +318,21 @@ _FAULTS = (
 """All that a receiver can bring about."""
 
 
-def _no_answer(host: str, error: BaseException) -> NoAnswerError:
+def _no_response(host: str, error: BaseException) -> NoResponseError:
     """Name the fault; its own text is left behind, since it may hold the URL."""
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             detail = f"the certificate of {host} is not valid: {cause.verify_message}"
-            return NoAnswerError("tls_failed", detail)
+            return NoResponseError("tls_failed", detail)
     for kind, code, what in (
         (TimeoutError, "timeout", "did not answer in time"),
         (ssl.SSLError, "tls_failed", "did not agree on TLS 1.2 or newer"),
         (ConnectionError, "connection_failed", "closed the connection before it answered"),
     ):
         if any(isinstance(cause, kind) for cause in causes):
-            return NoAnswerError(code, f"{host} {what}")
-    return NoAnswerError("invalid_answer", f"{host} answered with something that is not HTTP/1.1")
+            return NoResponseError(code, f"{host} {what}")
+    return NoResponseError("invalid_answer", f"{host} answered with something that is not HTTP/1.1")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -10,13 +10,14 @@ from dispatcher.delivery.outcomes import Delivered, Outcome, Retry
 from dispatcher.delivery.rows import MAILBOX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from channels import ClientFactory
     from dispatcher.delivery.ports import Message
 
-KEPT = 30 * 86_400
+TTL = 30 * 86_400
 """Seconds that a message stays in a mailbox."""
 
 
@@ -31,7 +32,7 @@ class Mailbox:
     table: str
 
     @classmethod
-    def of(cls, environ: Mapping[str, str], aws: Callable[[str], Any]) -> Mailbox:
+    def of(cls, environ: Mapping[str, str], aws: ClientFactory) -> Mailbox:
         """Open the mailboxes in the table of deliveries."""
         return cls(aws("dynamodb"), environ["DELIVERIES_TABLE"])
 
@@ -56,7 +57,7 @@ class Mailbox:
             name: {"S": value} for name, value in fields.items() if value is not None
         }
         item["created_at"] = {"N": repr(message.attempted_at)}
-        item["ttl"] = {"N": str(int(message.attempted_at) + KEPT)}
+        item["ttl"] = {"N": str(int(message.attempted_at) + TTL)}
         try:
             self.dynamodb.put_item(TableName=self.table, Item=item)
         except AwsError as error:

@@ -44,7 +44,7 @@ _WEB = re.compile(r"(?:^|[^a-z0-9.+-])https?$", re.IGNORECASE)
 _QUOTES = re.compile(r"""<[^>]*>|["']""")
 _ENTITIES = {'"': "&quot;", "'": "&#x27;"}
 
-_SHOWN = frozenset({"text", "code_inline", "code_block", "fence", "link_open"})
+_VISIBLE = frozenset({"text", "code_inline", "code_block", "fence", "link_open"})
 
 
 def html(text: str) -> str:
@@ -76,8 +76,10 @@ def _is_too_deep(token: Token) -> bool:
 
 
 def _shows(token: Token) -> bool:
-    shown = token.type in _SHOWN and (token.type == "link_open" or bool(token.content.strip()))
-    return shown or any(map(_shows, token.children or ()))
+    is_visible = token.type in _VISIBLE and (
+        token.type == "link_open" or bool(token.content.strip())
+    )
+    return is_visible or any(map(_shows, token.children or ()))
 
 
 def _plain(text: str) -> list[Token]:

@@ -99,8 +99,8 @@ def compose(message: Message, sender: Sender, recipient: str, preferences_url: s
         headers["List-Unsubscribe"] = f"<{one_line(preferences_url)}>"
     for name, value in headers.items():
         content[name] = value
-    written = content.as_bytes(policy=compat32.clone(linesep="\r\n"))
-    return Mail(sender.address, recipient, message_id, written)
+    octets = content.as_bytes(policy=compat32.clone(linesep="\r\n"))
+    return Mail(sender.address, recipient, message_id, octets)
 
 
 def _part(text: str, kind: str) -> MIMEText:

@@ -66,17 +66,17 @@ def shortened(texts: Sequence[str], room: int, most: int) -> list[str]:
     """Keep what fits into the room and the number of sections, and say how much does not."""
     if len(texts) <= most and sum(map(size, texts)) <= room:
         return list(texts)
-    kept: list[str] = []
+    beginning: list[str] = []
     room -= _MARK_ROOM
     for text in texts[: most - 1]:
         if size(text) > room:
             if room > SECTION // 10 and FENCE not in text:
-                kept.append(next(pieces(text, room)))
+                beginning.append(next(pieces(text, room)))
             break
-        kept.append(text)
+        beginning.append(text)
         room -= size(text)
-    missing = sum(map(len, texts)) - sum(map(len, kept))
-    return [*kept, f"… ({missing} characters more)"]
+    missing = sum(map(len, texts)) - sum(map(len, beginning))
+    return [*beginning, f"… ({missing} characters more)"]
 
 
 def pieces(text: str, limit: int) -> Iterator[str]:
@@ -160,12 +160,12 @@ def _inline(node: SyntaxTreeNode, *, bold: bool = False) -> str:
 
 
 def _link(address: str, label: str) -> str:
-    target, shown = escape(address).replace("|", "%7C"), escape(label)
-    if not label or shown == target:
+    target, words = escape(address).replace("|", "%7C"), escape(label)
+    if not label or words == target:
         return f"<{target}>" if len(target) <= LONGEST_LINK else target
-    if len(target) + len(shown) > LONGEST_LINK:
-        return f"{shown} ({target})"
-    return f"<{target}|{shown}>"
+    if len(target) + len(words) > LONGEST_LINK:
+        return f"{words} ({target})"
+    return f"<{target}|{words}>"
 
 
 def _words(node: SyntaxTreeNode) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-_KEPT = frozenset("\n\t")
+_LAYOUT = frozenset("\n\t")
 _DROPPED = frozenset({"Cc", "Cs"})
 """Control characters, and halves of characters that have no form in UTF-8."""
 
@@ -16,5 +16,7 @@ def plain(text: str) -> str:
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     return "".join(
-        one for one in lines if one in _KEPT or unicodedata.category(one) not in _DROPPED
+        character
+        for character in lines
+        if character in _LAYOUT or unicodedata.category(character) not in _DROPPED
     )

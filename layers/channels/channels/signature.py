@@ -7,12 +7,12 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
+from dispatcher.integrations.webhook_secrets import PREFIX
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dispatcher.integrations.integration import Config
-
-PREFIX = "whsec_"
 
 
 def valid_secrets(secrets: Config, now: float) -> tuple[str, ...]:

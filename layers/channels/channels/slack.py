@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,10 @@ from slack_sdk.errors import SlackApiError
 from channels import mrkdwn
 from channels.aws_errors import AwsError
 from channels.credentials import CredentialError, Credentials
-from channels.deadline import Deadline
 from channels.directory import NOT_FOUND, Directory
 from channels.slack_web import FAULTS, SlackWeb
 from channels.threads import Threads
+from dispatcher.deadline import Deadline
 from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
 from dispatcher.errors import UnavailableError
 from dispatcher.integrations.rules import email_of
@@ -29,6 +30,7 @@ from dispatcher.integrations.slack import TOKEN_SECRET, channel_id, slack_user_i
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from channels import ClientFactory
     from dispatcher.delivery.ports import Channel, Message
 
 ATTEMPT_SECONDS = 9.0
@@ -101,7 +103,7 @@ class Slack:
     def deliver(self, message: Message) -> Outcome:
         """Post the message once and say what came of it."""
         secret = self.environ.get(TOKEN_SECRET, "")
-        deadline = Deadline(self.seconds)
+        deadline = Deadline(self.seconds, time.monotonic)
         try:
             token = self.credentials.read(secret)
             reserve = min(TIME_TO_POST, self.seconds / 2)
@@ -145,7 +147,7 @@ class _Post:
         threads = self.slack.threads() if threaded else None
         thread = threads.first(self.message, channel) if threads else None
         try:
-            answer = self._posted(channel, f"<@{user}>" if user and mentioned else "", thread)
+            posted = self._post(channel, f"<@{user}>" if user and mentioned else "", thread)
         except SlackApiError as error:
             if _code(error) == "channel_not_found" and user:
                 self.slack.directory.forget(self.web, user)
@@ -153,11 +155,11 @@ class _Post:
                 threads.forget(self.message, channel, thread)
                 return Retry("thread_gone", "the session's thread is gone; the next one is new")
             raise
-        ids = {name: answer[name] for name in ("channel", "ts") if _is_id(answer.get(name))}
+        ids = {name: posted[name] for name in ("channel", "ts") if _is_id(posted.get(name))}
         if threads and not thread and "ts" in ids:
             # The message is out: nothing that happens here may make it look undelivered.
             with suppress(*AwsError, TimeoutError):
-                self.deadline.left(TIME_TO_REMEMBER)
+                self.deadline.require(TIME_TO_REMEMBER)
                 threads.begin(self.message, channel, ids["ts"])
         return Delivered(ids | ({"thread_ts": thread} if thread else {}))
 
@@ -171,12 +173,12 @@ class _Post:
         email = email or email_of(self.message.user_id, self.slack.environ)
         return self.slack.directory.user(self.web, email) if email else None
 
-    def _posted(self, channel: str, mention: str, thread: str | None) -> Mapping[str, Any]:
+    def _post(self, channel: str, mention: str, thread: str | None) -> Mapping[str, Any]:
         content = mrkdwn.sections(mrkdwn.render(self.message.content))
         for room in ROOMS:
             blocks = list(_blocks(self.message, mention, content, room))
             try:
-                answer = self.web.chat_postMessage(
+                response = self.web.chat_postMessage(
                     channel=channel,
                     blocks=blocks,
                     text=_fallback(blocks),
@@ -194,7 +196,7 @@ class _Post:
                     raise
             else:
                 break
-        data: Any = answer.data
+        data: Any = response.data
         return data if isinstance(data, dict) else {}
 
 
@@ -269,7 +271,7 @@ def _is_id(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 64
 
 
-def channel(environ: Mapping[str, str], aws: Callable[[str], Any]) -> Channel:
+def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:
     """Make the channel from the function's environment."""
     return Slack(
         environ=environ,
@@ -278,12 +280,12 @@ def channel(environ: Mapping[str, str], aws: Callable[[str], Any]) -> Channel:
     )
 
 
-def probe(environ: Mapping[str, str], aws: Callable[[str], Any]) -> None:
+def probe(environ: Mapping[str, str], aws: ClientFactory) -> None:
     """Ask Slack whether the token is valid; ``UnavailableError`` says what is wrong."""
     try:
-        token = Credentials(aws, PARAMETER, kept=0).read(environ.get(TOKEN_SECRET, ""))
+        token = Credentials(aws, PARAMETER, ttl=0).read(environ.get(TOKEN_SECRET, ""))
         url = environ.get("SLACK_API_URL", "")
-        SlackWeb(token, url, Deadline(PROBE_SECONDS), reserve=0.1).auth_test()
+        SlackWeb(token, url, Deadline(PROBE_SECONDS, time.monotonic), reserve=0.1).auth_test()
     except CredentialError as error:
         raise UnavailableError(str(error)) from None
     except SlackApiError as error:

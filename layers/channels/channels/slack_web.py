@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 from slack_sdk import WebClient
 
 if TYPE_CHECKING:
-    from channels.deadline import Deadline
+    from dispatcher.deadline import Deadline
 
 PUBLIC = "https://slack.com/api/"
 
-LARGEST_ANSWER = 1024 * 1024
-"""Bytes; what lies beyond is not read, and the answer then is no JSON."""
+LARGEST_BODY = 1024 * 1024
+"""Bytes; the rest is not read, so a longer body is no JSON."""
 
 NO_JSON = '{"ok": false, "error": "invalid_answer"}'
-"""Stands for an answer that is no JSON object: a proxy's page, or a cut."""
+"""Replaces a body that is no JSON object: a proxy's page, or a cut."""
 
 FAULTS = (OSError, http.client.HTTPException, KeyError, TypeError, ValueError)
 """All that a peer can bring about beside ``SlackApiError``."""
@@ -48,12 +48,16 @@ class SlackWeb(WebClient):
         url: str,  # noqa: ARG002 - the request has it too
         req: urllib.request.Request,
     ) -> dict[str, Any]:
-        with _opener().open(req, timeout=self._deadline.left(self._reserve)) as answer:
+        with _opener().open(req, timeout=self._deadline.require(self._reserve)) as response:
             body = bytearray()
-            while len(body) < LARGEST_ANSWER and (part := answer.read1(65_536)):
+            while len(body) < LARGEST_BODY and (part := response.read1(65_536)):
                 body += part
-                self._deadline.left()
-        return {"status": answer.status, "headers": answer.headers, "body": _object(bytes(body))}
+                self._deadline.require()
+        return {
+            "status": response.status,
+            "headers": response.headers,
+            "body": _object(bytes(body)),
+        }
 
 
 def _object(body: bytes) -> str:

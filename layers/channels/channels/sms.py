@@ -13,16 +13,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from channels.aws_errors import AwsError, Failure, failure, named
 from channels.plain import plain
-from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
-from dispatcher.delivery.protocol import UNKNOWN_OUTCOME
+from dispatcher.delivery.outcomes import (
+    UNKNOWN_OUTCOME,
+    Delivered,
+    Outcome,
+    Permanent,
+    Retry,
+)
 from dispatcher.integrations.sms import reachable_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef
 
+    from channels import ClientFactory
     from dispatcher.delivery.ports import Channel, Message
 
 MOST_PARTS = 10
@@ -65,18 +71,18 @@ class TextMessage:
             number = reachable_number(message.address.value, self.environ)
         except ValueError as error:
             return Permanent("number_refused", f"the number {error}")
-        text = fitted(written(message))
+        text = fitted(plain_text(message))
         try:
-            answer = self.sns.publish(
+            response = self.sns.publish(
                 PhoneNumber=number, Message=text, MessageAttributes=attributes(message)
             )
         except AwsError as error:
             return _failed(error)
-        return Delivered({"message_id": answer["MessageId"], "parts": parts(text)})
+        return Delivered({"message_id": response["MessageId"], "parts": parts(text)})
 
 
-def written(message: Message) -> str:
-    """Put subject and content together as plain text."""
+def plain_text(message: Message) -> str:
+    """Return subject and content as plain text."""
     return (
         plain("\n".join(filter(None, (message.subject, message.content))))
         .replace("\t", " ")
@@ -156,7 +162,7 @@ def _failed(error: Exception) -> Outcome:
             return Retry("unavailable", detail)
 
 
-def channel(environ: Mapping[str, str], aws: Callable[[str], Any]) -> Channel:
+def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:
     """Make the channel from the function's environment."""
     sns = aws("sns")
     sns.meta.events.register("before-send.sns", _close_afterwards, unique_id="close-afterwards")

@@ -13,22 +13,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.errors import BrokenSettingError
+from dispatcher.ranges import Range
+from dispatcher.variables import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from channels.deadline import Deadline
     from channels.mime import Mail
+    from dispatcher.deadline import Deadline
 
 PORTS = {"starttls": 587, "implicit": 465, "none": 25}
 
 
 class _Bounded(smtplib.SMTP):
-    """Gives every exchange no more than what is left of the attempt."""
+    """Limits every exchange to the remaining time of the attempt."""
 
     def __init__(self, deadline: Deadline, **options: Any) -> None:  # noqa: ANN401 - handed through
         self._deadline = deadline
-        super().__init__(**options, timeout=deadline.left())
+        super().__init__(**options, timeout=deadline.require())
 
     def send(self, s: Any) -> None:  # noqa: ANN401 - as smtplib has it
         self._bound()
@@ -40,12 +42,12 @@ class _Bounded(smtplib.SMTP):
 
     def _bound(self) -> None:
         try:
-            left = self._deadline.left()
+            remaining = self._deadline.require()
         except TimeoutError:
             self.close()
             raise
         if self.sock:
-            self.sock.settimeout(left)
+            self.sock.settimeout(remaining)
 
 
 class _Implicit(_Bounded, smtplib.SMTP_SSL):
@@ -68,15 +70,17 @@ class SmtpServer:
         """Read ``SMTP_HOST``, ``SMTP_PORT``, ``SMTP_TLS`` and ``SMTP_USERNAME``."""
         tls = environ.get("SMTP_TLS") or "starttls"
         if tls not in PORTS:
-            raise BrokenSettingError("SMTP_TLS", "must be starttls, implicit or none")
-        port = environ.get("SMTP_PORT") or str(PORTS[tls])
-        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
-            raise BrokenSettingError("SMTP_PORT", "must be a port from 1 to 65535")
+            raise BrokenSettingError(
+                "SMTP_TLS", f"is {tls!r}: set it to starttls, implicit or none"
+            )
+        port = number(environ, "SMTP_PORT", Range(1, 65_535)) or PORTS[tls]
         username = environ.get("SMTP_USERNAME", "")
         if username and tls == "none":
-            raise BrokenSettingError("SMTP_TLS", "must not be none where SMTP_USERNAME is set")
+            raise BrokenSettingError(
+                "SMTP_TLS", "is 'none', but SMTP_USERNAME is set: set it to starttls or implicit"
+            )
         host = environ["SMTP_HOST"]
-        return cls(host=host, port=int(port), tls=tls, helo=helo, username=username)
+        return cls(host=host, port=port, tls=tls, helo=helo, username=username)
 
     def send(self, deadline: Deadline, mail: Mail, password: str) -> None:
         """Send one mail to one recipient, or raise as ``smtplib`` does."""

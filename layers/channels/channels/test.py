@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from channels.mailbox import Mailbox
-from dispatcher.delivery.outcomes import Outcome, Permanent, Retry
-from dispatcher.delivery.protocol import ATTEMPT
-from dispatcher.integrations.test import CRASH, may_crash
+from dispatcher.delivery.outcomes import ATTEMPT, Outcome, Permanent, Retry
+from dispatcher.integrations.test import CRASH
+from dispatcher.variables import is_trial_stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from channels import ClientFactory
     from dispatcher.delivery.ports import Channel, Message
     from dispatcher.integrations.integration import Config
 
@@ -64,6 +65,6 @@ def _fails(config: Config, attempt: int) -> bool:
     return "failure" in config
 
 
-def channel(environ: Mapping[str, str], aws: Callable[[str], Any]) -> Channel:
+def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:
     """Make the channel from the function's environment."""
-    return Rehearsal(Mailbox.of(environ, aws), may_crash(environ))
+    return Rehearsal(Mailbox.of(environ, aws), is_trial_stage(environ))

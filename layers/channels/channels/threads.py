@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from dispatcher.delivery.ports import Message
 
-KEPT = 30 * 86_400
+TTL = 30 * 86_400
 """Seconds after which a session begins a new thread."""
 
 
@@ -36,7 +36,7 @@ class Threads:
     def begin(self, message: Message, channel: str, ts: str) -> None:
         """Make a message the session's first, unless another was faster: that one stays."""
         now = int(message.attempted_at)
-        row = {**_key(message, channel), "ts": {"S": ts}, "ttl": {"N": str(now + KEPT)}}
+        row = {**_key(message, channel), "ts": {"S": ts}, "ttl": {"N": str(now + TTL)}}
         self._put(row, "attribute_not_exists(sk) OR #name <= :value", "ttl", {"N": str(now)})
 
     def forget(self, message: Message, channel: str, ts: str) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from channels.aws_errors import AwsError, Failure, failure, named
 from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
 from dispatcher.integrations.tool import EVERY_TOOL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from mypy_boto3_events import EventBridgeClient
 
+    from channels import ClientFactory
     from dispatcher.delivery.ports import Channel, Message
 
 SOURCE = "integration-dispatcher"
@@ -37,26 +38,26 @@ class ToolBus:
 
     def deliver(self, message: Message) -> Outcome:
         """Put the event on the bus."""
-        written = detail(message)
-        size = TIME_SIZE + len(f"{SOURCE}{DETAIL_TYPE}{written}".encode())
+        text = detail(message)
+        size = TIME_SIZE + len(f"{SOURCE}{DETAIL_TYPE}{text}".encode())
         if size > LARGEST_ENTRY:
             reason = f"the event has {size} bytes, and EventBridge takes {LARGEST_ENTRY}"
             return Permanent("too_large", reason)
         try:
-            answer = self.events.put_events(
+            response = self.events.put_events(
                 Entries=[
                     {
                         "EventBusName": self.bus,
                         "Source": SOURCE,
                         "DetailType": DETAIL_TYPE,
-                        "Detail": written,
+                        "Detail": text,
                         "Time": datetime.fromtimestamp(message.accepted_at, UTC),
                     }
                 ]
             )
         except AwsError as error:
             return _failed(error)
-        [entry] = answer.get("Entries") or [{}]
+        [entry] = response.get("Entries") or [{}]
         if "EventId" not in entry:
             # The call succeeded, and its one entry did not.
             reason = f"EventBridge took no event: {entry.get('ErrorCode', 'unknown')}"
@@ -67,7 +68,7 @@ class ToolBus:
 def detail(message: Message) -> str:
     """Write what the event says: the same on every try."""
     tool_id = message.address.value
-    told = {
+    fields = {
         "delivery_id": message.delivery_id,
         "request_id": message.request_id,
         "session_id": message.session_id,
@@ -77,8 +78,8 @@ def detail(message: Message) -> str:
         "content": message.content,
     }
     if message.config.get("include_agent_info", True):
-        told["agent_id"] = message.agent_id
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+        fields["agent_id"] = message.agent_id
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 
 def _failed(error: Exception) -> Outcome:
@@ -87,6 +88,6 @@ def _failed(error: Exception) -> Outcome:
     return Retry("unavailable", f"EventBridge did not take the event: {named(error)}")
 
 
-def channel(environ: Mapping[str, str], aws: Callable[[str], Any]) -> Channel:
+def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:
     """Make the channel from the function's environment."""
     return ToolBus(aws("events"), environ["TOOL_BUS_NAME"])

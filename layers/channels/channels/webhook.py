@@ -7,18 +7,20 @@ import re
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from channels.guard import BlockedError, Guard, NoAnswerError, Response
+from channels.guard import BlockedError, Guard, NoResponseError, Response
 from channels.signature import signature_headers, valid_secrets
 from dispatcher import VERSION
 from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
-from dispatcher.integrations.webhook import permitted, reach, written_headers, written_method
+from dispatcher.integrations.egress import egress_policy, permitted
+from dispatcher.integrations.webhook import check_headers, check_method
 from dispatcher.responses import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from channels import ClientFactory
     from dispatcher.delivery.ports import Channel, Message
 
 RETRIED = frozenset({408, 409, 425, 429})
@@ -29,15 +31,15 @@ _SECONDS = re.compile(r"[0-9]{1,15}")
 
 def channel(
     environ: Mapping[str, str],
-    aws: Callable[[str], Any],  # noqa: ARG001 - all channels are built alike
+    aws: ClientFactory,  # noqa: ARG001 - all channels are built alike
 ) -> Channel:
     """Build the channel from what operators opened."""
-    return Webhook(Guard(reach=reach(environ)))
+    return Webhook(Guard(egress=egress_policy(environ)))
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Sends as Standard Webhooks say; no outcome holds a query, a header or the answer's body."""
+    """Sends as Standard Webhooks say; no outcome holds a query, a header or the response's body."""
 
     guard: Guard
 
@@ -50,9 +52,9 @@ class Webhook:
         """
         config = message.config
         try:
-            url = permitted(message.address.value, self.guard.reach)
-            method = written_method(config.get("method", "POST"), {})
-            own = written_headers(config.get("headers", {}), {})
+            url = permitted(message.address.value, self.guard.egress)
+            method = check_method(config.get("method", "POST"), {})
+            own = check_headers(config.get("headers", {}), {})
         except ValueError as error:
             return Permanent("invalid_config", f"the stored config cannot be used: it {error}")
         secrets = valid_secrets(message.secrets, message.attempted_at)
@@ -67,12 +69,12 @@ class Webhook:
             **signature_headers(secrets, message.delivery_id, int(message.attempted_at), content),
         }
         try:
-            answer = self.guard.send(url, method, headers, content)
+            response = self.guard.send(url, method, headers, content)
         except BlockedError as error:
             return Permanent("blocked_address", str(error))
-        except NoAnswerError as error:
+        except NoResponseError as error:
             return Retry(error.code, str(error))
-        return outcome(answer, url.host, message.attempted_at)
+        return outcome(response, url.host, message.attempted_at)
 
 
 def body(message: Message) -> bytes:
@@ -95,16 +97,16 @@ def body(message: Message) -> bytes:
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def outcome(answer: Response, host: str, now: float) -> Outcome:
+def outcome(response: Response, host: str, now: float) -> Outcome:
     """Say what a status means for the delivery."""
-    status = answer.status
+    status = response.status
     code, detail = f"http_{status}", f"{host} answered {status}"
     if 200 <= status < 300:
         return Delivered({"status": status})
     if status < 200:
         return Retry("invalid_answer", f"{detail}, which is not a final answer")
     if status in RETRIED or 500 <= status < 600:
-        return Retry(code, detail, after=retry_after(answer.retry_after, now))
+        return Retry(code, detail, after=retry_after(response.retry_after, now))
     if 300 <= status < 400:
         detail += ": redirects are not followed, set the final URL"
     return Permanent(code, detail, gone=status == GONE)

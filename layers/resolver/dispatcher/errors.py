@@ -80,22 +80,21 @@ class SealedError(UnavailableError):
     """The secrets of an override cannot be opened: an operator must look at the key."""
 
 
-class ConditionFailed(DispatcherError):  # noqa: N818 - DynamoDB's own word, known to the protocol alone
+class ConditionFailed(DispatcherError):  # noqa: N818 - DynamoDB's own word, never shown to a caller
     """A conditional write was refused; nothing was written.
 
-    ``rows`` holds, in the order of the writes, what stood in the way: the row as it is stored
-    (``None`` where there is none), or the absence of an entry for the writes whose own condition
-    held.
+    ``item`` is the stored item that refused it, as the adapter reads it; ``None`` without one.
+    ``Any``: an item as the table holds it, before a reader makes a typed value of it.
     """
 
-    def __init__(self, rows: Mapping[int, dict[str, Any] | None]) -> None:
-        super().__init__(f"refused by {sorted(rows)}")
-        self.rows = rows
+    def __init__(self, item: Mapping[str, Any] | None = None) -> None:
+        super().__init__("a conditional write was refused")
+        self.item = item
 
-    @property
-    def row(self) -> dict[str, Any] | None:
-        """The stored row that refused the first write."""
-        return self.rows.get(0)
+
+def json_pointer(*steps: str | int) -> str:
+    """Return the JSON pointer (RFC 6901) of a value: the names and indexes that lead to it."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
 
 
 def at(pointer: str, field_errors: Sequence[FieldError]) -> tuple[FieldError, ...]:

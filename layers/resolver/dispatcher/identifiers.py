@@ -7,8 +7,12 @@ import re
 USER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+|:-]{0,127}")
 """Compared as it is: users that differ in case are different users."""
 
+USER_ID_RULE = "must be 1-128 letters, digits or . _ @ + | : -, the first a letter or digit"
+
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,256}")
 """A caller's idempotency identity, in the scope of one user."""
+
+REQUEST_ID_RULE = "must be 1-256 visible ASCII characters"
 
 DELIVERY_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """A UUID in its canonical form; ours are version 7."""

@@ -9,6 +9,9 @@ import json
 import math
 from typing import Any
 
+JsonObject = dict[str, Any]
+"""A JSON object. ``Any``: a schema or a rule checks each value before it is used."""
+
 DEEPEST = 32
 """Levels of nesting; DynamoDB stores as many."""
 
@@ -60,8 +63,8 @@ def _finite(number: str) -> float:
 
 def _depth(value: object) -> int:
     deepest, level = 0, [value]
-    while containers := [one for one in level if isinstance(one, dict | list)]:
+    while containers := [item for item in level if isinstance(item, dict | list)]:
         deepest += 1
-        parts = [one.values() if isinstance(one, dict) else one for one in containers]
+        parts = [item.values() if isinstance(item, dict) else item for item in containers]
         level = [inner for part in parts for inner in part]
     return deepest

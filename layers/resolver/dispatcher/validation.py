@@ -6,18 +6,18 @@ Imports pydantic: only functions that take a body import this module.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dispatcher.errors import FieldError, InvalidInputError
+from dispatcher.errors import FieldError, InvalidInputError, json_pointer
 from dispatcher.identifiers import UNSTORABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 MOST_FIELD_ERRORS = 20
-"""Flaws that one answer lists: enough to work with, no flood from a body that is nonsense."""
+"""Field errors that one response lists: enough to work with, no flood from a nonsense body."""
 
 LONGEST_NAME = 64
 """Characters of a field's name that a pointer shows."""
@@ -57,25 +57,27 @@ def read(model: type[Body], body: object, environ: Mapping[str, str], *, nulls: 
         raise InvalidInputError(*field_errors(error, model.model_fields)) from None
 
 
-def field_errors(error: ValidationError, known: Mapping[str, Any]) -> list[FieldError]:
+def field_errors(error: ValidationError, known: Mapping[str, object]) -> list[FieldError]:
     """Write pydantic's errors in our own words; ``known`` are the fields of the model."""
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     return [
         FieldError(
-            _pointer(one["loc"]), _sentence(one["type"], one["msg"], _known(known, one["loc"]))
+            _pointer(found["loc"]),
+            _sentence(found["type"], found["msg"], _known(known, found["loc"])),
         )
-        for one in errors[:MOST_FIELD_ERRORS]
+        for found in errors[:MOST_FIELD_ERRORS]
     ]
 
 
-def _known(fields: Mapping[str, Any], path: Sequence[str | int]) -> Mapping[str, Any]:
+def _known(fields: Mapping[str, object], path: Sequence[str | int]) -> Mapping[str, object]:
     """Return the fields of the object that a path leads into."""
     inner = fields.get(str(path[0])) if len(path) > 1 else None
-    known: Mapping[str, Any] = getattr(getattr(inner, "annotation", None), "model_fields", fields)
+    model = getattr(inner, "annotation", None)
+    known: Mapping[str, object] = getattr(model, "model_fields", fields)
     return known
 
 
-def _sentence(kind: str, message: str, known: Mapping[str, Any]) -> str:
+def _sentence(kind: str, message: str, known: Mapping[str, object]) -> str:
     if kind == "extra_forbidden":
         return f"is not a known field; the known ones are {', '.join(known)}"
     if kind in {"model_type", "dict_type"}:
@@ -83,14 +85,13 @@ def _sentence(kind: str, message: str, known: Mapping[str, Any]) -> str:
     if kind == "missing":
         return "is required"
     # Pydantic begins its own sentences with "Input should", "String should" and the like.
-    said = re.sub(r"^\w+ should ", "must ", message.removeprefix("Value error, "))
-    return PLAIN.get(said, said)
+    rule = re.sub(r"^\w+ should ", "must ", message.removeprefix("Value error, "))
+    return PLAIN.get(rule, rule)
 
 
 def _pointer(path: Sequence[str | int]) -> str:
     # Cut: a name comes from the caller, may be as long as the body, and stands in every error.
-    parts = (str(step)[:LONGEST_NAME] for step in path)
-    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+    return json_pointer(*(str(step)[:LONGEST_NAME] for step in path))
 
 
 def _walk(value: object, pointer: str) -> Iterator[tuple[str, object]]:

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
-import re
 from functools import cache, partial
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
-from dispatcher.errors import BrokenSettingError
+from dispatcher.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from types import ModuleType
 
     from aws_lambda_powertools import Logger
 
     from dispatcher.access.authentication import Authentication, Open
     from dispatcher.access.ports import ApiKeys, Tokens
+    from dispatcher.adapters.dynamodb import DeliveryTable
     from dispatcher.adapters.event_log import StructuredEventLog
     from dispatcher.adapters.sqs import SqsDoorbells
     from dispatcher.adapters.system import SystemClock, SystemIdGenerator
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
     from dispatcher.configuration.overrides import Configurations, Defaults
     from dispatcher.configuration.ports import Overrides, Vault
     from dispatcher.configuration.resolution import SystemDefaults
-    from dispatcher.delivery.ports import Channel, Deliveries, Outcomes
+    from dispatcher.delivery.perform import DeliveryContext
+    from dispatcher.delivery.ports import Channel, OutcomePublisher
     from dispatcher.delivery.redrive import Rounds
     from dispatcher.delivery.sweeper import Sweeper
     from dispatcher.delivery.worker import Worker
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from dispatcher.messages.history import History
     from dispatcher.messages.intake import Intake
     from dispatcher.messages.mailbox import Mailbox
-
-DAY = 86_400.0
+    from dispatcher.messages.requests import Requests
+    from dispatcher.settings import Oidc
 
 # Python's own 700 make a cold start look through all that was imported, again and again, though
 # hardly any of it is ever garbage: that was a sixth of its time.
@@ -54,18 +54,15 @@ def authentication() -> Authentication | Open:
     """Return what finds out who sends a request."""
     from dispatcher.access.authentication import Authentication, Open
 
-    mode = _needed("AUTH_MODE")
-    if mode == "none":
-        # CloudFormation refuses it in prod too; but it is one setting away from open to the world.
-        if _environ().get("STAGE") not in {"local", "dev"}:
-            raise BrokenSettingError("AUTH_MODE", "may be none in the stages local and dev alone")
+    auth = settings().auth
+    if auth is None:
         return Open()
-    if mode != "required":
-        raise BrokenSettingError("AUTH_MODE", f"is {mode!r}: set it to required or none")
-    tokens, keys = _tokens(), _api_keys()
-    if tokens is None and keys is None:
-        raise BrokenSettingError("AUTH_MODE", "is required, without OIDC_ISSUER or API_KEYS_SECRET")
-    return Authentication(tokens=tokens, keys=keys, user_claim=_needed("USER_CLAIM"), clock=clock())
+    return Authentication(
+        tokens=_tokens(auth.oidc) if auth.oidc else None,
+        keys=_api_keys(auth.api_keys_secret) if auth.api_keys_secret else None,
+        user_claim=auth.user_claim,
+        clock=clock(),
+    )
 
 
 @cache
@@ -82,7 +79,7 @@ def configurations() -> Configurations:
     from dispatcher.configuration.overrides import Configurations
 
     return Configurations(
-        environ=_environ(),
+        environ=settings().environ,
         system_defaults=_system_defaults,
         overrides=_overrides(),
         vault=_vault(),
@@ -93,54 +90,74 @@ def configurations() -> Configurations:
 
 @cache
 def acceptance() -> Acceptance:
-    """Return what takes messages in."""
+    """Return what accepts messages."""
     from dispatcher.messages.acceptance import Acceptance
 
-    return Acceptance(**_shared())
+    return Acceptance(
+        context=_delivery_context(),
+        requests=_delivery_table(),
+        overrides=_overrides(),
+        system_defaults=_system_defaults,
+        environ=settings().environ,
+    )
 
 
 @cache
 def intake() -> Intake:
-    """Return what takes events in."""
+    """Return what accepts events."""
     from dispatcher.messages.intake import Intake
 
     return Intake(acceptance=acceptance(), doorbells=_doorbells(), event_log=event_log())
 
 
 @cache
+def requests() -> Requests:
+    """Return what reads requests."""
+    from dispatcher.messages.requests import Requests
+
+    return Requests(store=_delivery_table(), clock=clock())
+
+
+@cache
 def history() -> History:
-    """Return what shows deliveries."""
+    """Return what reads deliveries."""
     from dispatcher.messages.history import History
 
-    return History(deliveries=_deliveries(), clock=clock())
+    return History(store=_delivery_table(), clock=clock())
 
 
 @cache
 def mailbox() -> Mailbox:
-    """Return what shows the messages in mailboxes."""
+    """Return what reads mailboxes."""
     from dispatcher.messages.mailbox import Mailbox
 
-    return Mailbox(deliveries=_deliveries(), clock=clock())
+    return Mailbox(store=_delivery_table(), clock=clock())
 
 
 @cache
 def rounds() -> Rounds:
-    """Return what starts deliveries over and calls them off."""
+    """Return what starts new rounds and cancels deliveries."""
     from dispatcher.delivery.redrive import Rounds
 
-    return Rounds(**_shared(), outcomes=_outcomes())
+    return Rounds(context=_delivery_context(outcomes=True), system_defaults=_system_defaults)
 
 
 @cache
 def worker() -> Worker:
-    """Return what answers doorbells."""
+    """Return what handles doorbells."""
     from dispatcher.adapters.system import ThreadWatchdog
+    from dispatcher.delivery.prepare import MessageBuilder
     from dispatcher.delivery.worker import Worker
 
     return Worker(
-        **_shared(),
-        outcomes=_outcomes(),
-        vault=_vault(),
+        context=_delivery_context(outcomes=True),
+        builder=MessageBuilder(
+            environ=settings().environ,
+            system_defaults=_system_defaults,
+            overrides=_overrides(),
+            vault=_vault(),
+            clock=clock(),
+        ),
         channels=_channel,
         rounds=rounds(),
         watchdog=ThreadWatchdog(),
@@ -149,17 +166,10 @@ def worker() -> Worker:
 
 @cache
 def sweeper() -> Sweeper:
-    """Return what rings for everything that is owed."""
+    """Return what rings for everything that is overdue."""
     from dispatcher.delivery.sweeper import Sweeper
 
-    # One that waits for AWS leaves the processor idle; with eight, one shard alone keeps it busy.
-    return Sweeper(
-        deliveries=_deliveries(),
-        doorbells=_doorbells(),
-        clock=clock(),
-        event_log=event_log(),
-        threads=8,
-    )
+    return Sweeper(context=_delivery_context())
 
 
 @cache
@@ -170,22 +180,26 @@ def health() -> Health:
     from dispatcher.configuration.health import Health
 
     queues = {
-        "DeliveryQueue": "DELIVERY_QUEUE_URL",
-        "RetryQueue": "RETRY_QUEUE_URL",
-        "DeadLetterQueue": "DEAD_LETTER_QUEUE_URL",
-        "ParkedQueue": "PARKED_QUEUE_URL",
-        "IntakeQueue": "INTAKE_QUEUE_URL",
+        "DeliveryQueue": settings().delivery_queue_url,
+        "RetryQueue": settings().retry_queue_url,
+        "DeadLetterQueue": settings().dead_letter_queue_url,
+        "ParkedQueue": settings().parked_queue_url,
+        "IntakeQueue": settings().intake_queue_url,
     }
     probes = LiveProbes(
         client("dynamodb"),
         client("sqs"),
-        overrides=_needed("OVERRIDES_TABLE"),
-        deliveries=_needed("DELIVERIES_TABLE"),
-        queues={name: _needed(variable) for name, variable in queues.items()},
+        overrides=settings().overrides_table,
+        deliveries=settings().deliveries_table,
+        queues=queues,
         peer=_peer,
     )
-    service = _environ().get("POWERTOOLS_SERVICE_NAME", "integration-dispatcher")
-    return Health(system_defaults=_system_defaults, service=service, probes=probes, clock=clock())
+    return Health(
+        system_defaults=_system_defaults,
+        service=settings().service,
+        probes=probes,
+        clock=clock(),
+    )
 
 
 @cache
@@ -212,88 +226,61 @@ def event_log() -> StructuredEventLog:
     """Return the event_log of what happened."""
     from dispatcher.adapters.event_log import StructuredEventLog
 
-    least = logging.getLevelNamesMapping().get(_environ().get("POWERTOOLS_LOG_LEVEL", ""))
-    return StructuredEventLog(
-        logger(), stack=_environ().get("STACK_NAME", "unknown"), least=least or logging.INFO
-    )
+    least = logging.getLevelNamesMapping().get(settings().log_level, logging.INFO)
+    return StructuredEventLog(logger(), stack=settings().stack, least=least)
 
 
 def reset() -> None:
-    """Forget everything that was made: the next call reads the environment anew (for tests)."""
+    """Forget everything that was built: the next call reads the environment again (for tests)."""
     from dispatcher.adapters.aws import client
 
-    for made in (
-        client, authentication, defaults, configurations, acceptance, intake, history, mailbox,
-        rounds, worker, sweeper, health, clock, logger, event_log,
-        _environ, _system_defaults, _overrides, _deliveries, _doorbells, _vault, _outcomes,
+    for function in (
+        settings, client, authentication, defaults, configurations, acceptance, intake, requests,
+        history, mailbox, rounds, worker, sweeper, health, clock, logger, event_log,
+        _system_defaults, _overrides, _delivery_table, _doorbells, _vault, _publisher,
         _id_generator, _channel,
     ):  # fmt: skip
-        made.cache_clear()
+        function.cache_clear()
 
 
 # What use cases stand on --------------------------------------------------------------------------
 
 
-class _Shared(TypedDict):
-    """What every use case stands on that moves deliveries."""
+def _delivery_context(*, outcomes: bool = False) -> DeliveryContext:
+    from dispatcher.delivery.perform import DeliveryContext
 
-    environ: Mapping[str, str]
-    system_defaults: Callable[[], SystemDefaults]
-    retention: float
-    overrides: Overrides
-    deliveries: Deliveries
-    doorbells: SqsDoorbells
-    clock: SystemClock
-    id_generator: SystemIdGenerator
-    event_log: StructuredEventLog
-
-
-def _shared() -> _Shared:
-    return {
-        "environ": _environ(),
-        "system_defaults": _system_defaults,
-        "retention": _retention(),
-        "overrides": _overrides(),
-        "deliveries": _deliveries(),
-        "doorbells": _doorbells(),
-        "clock": clock(),
-        "id_generator": _id_generator(),
-        "event_log": event_log(),
-    }
+    return DeliveryContext(
+        messages=_delivery_table(),
+        doorbells=_doorbells(),
+        clock=clock(),
+        id_generator=_id_generator(),
+        event_log=event_log(),
+        retention=settings().retention_seconds,
+        publisher=_publisher() if outcomes else None,
+    )
 
 
-def _tokens() -> Callable[[], Tokens] | None:
-    if not _environ().get("OIDC_ISSUER"):
-        return None
-    uri = _needed("OIDC_JWKS_URI")
-    # The tests' own issuer: it is on this machine, where nobody is in between.
-    here = _environ().get("STAGE") == "local" and re.match(r"http://127\.0\.0\.1:\d+/", uri)
-    if not (uri.startswith("https://") or here):
-        raise BrokenSettingError("OIDC_JWKS_URI", "must begin with https://")
-    issuer, audience = _needed("OIDC_ISSUER"), _needed("OIDC_AUDIENCE")
-
+def _tokens(oidc: Oidc) -> Callable[[], Tokens]:
     @cache
-    def made() -> Tokens:
+    def build_tokens() -> Tokens:
         from dispatcher.adapters.oidc import OidcTokens
 
-        return OidcTokens(issuer=issuer, audience=audience, jwks_uri=uri, clock=clock())
+        return OidcTokens(
+            issuer=oidc.issuer, audience=oidc.audience, jwks_uri=oidc.jwks_uri, clock=clock()
+        )
 
-    return made
+    return build_tokens
 
 
-def _api_keys() -> Callable[[], ApiKeys] | None:
-    name = _environ().get("API_KEYS_SECRET")
-    if not name:
-        return None
-
+def _api_keys(secret: str) -> Callable[[], ApiKeys]:
     @cache
-    def made() -> ApiKeys:
+    def build_api_keys() -> ApiKeys:
         from dispatcher.adapters.api_keys import SecretApiKeys
         from dispatcher.adapters.aws import client
 
-        return SecretApiKeys(lambda: client("secretsmanager"), name, clock())
+        return SecretApiKeys(lambda: client("secretsmanager"), secret, clock())
 
-    return made
+    return build_api_keys
 
 
 @cache
@@ -301,16 +288,16 @@ def _overrides() -> Overrides:
     from dispatcher.adapters.aws import client
     from dispatcher.adapters.overrides import OverrideTable
 
-    return OverrideTable(client("dynamodb"), _needed("OVERRIDES_TABLE"))
+    return OverrideTable(client("dynamodb"), settings().overrides_table)
 
 
 @cache
-def _deliveries() -> Deliveries:
+def _delivery_table() -> DeliveryTable:
     from dispatcher.adapters.aws import client
     from dispatcher.adapters.dynamodb import DeliveryTable
 
     return DeliveryTable(
-        client("dynamodb"), _needed("DELIVERIES_TABLE"), token=_id_generator().token
+        client("dynamodb"), settings().deliveries_table, settings().overrides_table
     )
 
 
@@ -320,20 +307,20 @@ def _doorbells() -> SqsDoorbells:
     from dispatcher.adapters.sqs import Queues, SqsDoorbells
 
     queues = Queues(
-        delivery=_needed("DELIVERY_QUEUE_URL"),
-        retry=_needed("RETRY_QUEUE_URL"),
-        dead_letter=_needed("DEAD_LETTER_QUEUE_URL"),
-        parked=_needed("PARKED_QUEUE_URL"),
+        delivery=settings().delivery_queue_url,
+        retry=settings().retry_queue_url,
+        dead_letter=settings().dead_letter_queue_url,
+        parked=settings().parked_queue_url,
     )
     return SqsDoorbells(client("sqs"), queues)
 
 
 @cache
-def _outcomes() -> Outcomes | None:
+def _publisher() -> OutcomePublisher | None:
     from dispatcher.adapters.aws import client
     from dispatcher.adapters.eventbridge import EventBridgePublisher
 
-    bus = _environ().get("OUTCOME_BUS_NAME")
+    bus = settings().outcome_bus
     # Two tries: it is a hint, and a worker has better things to do than to insist on it.
     return EventBridgePublisher(client("events", tries=2), bus) if bus else None
 
@@ -343,7 +330,7 @@ def _vault() -> Vault:
     from dispatcher.adapters.aws import client
     from dispatcher.adapters.kms import KmsVault
 
-    return KmsVault(lambda: client("kms"), _needed("KEY_ARN"))
+    return KmsVault(lambda: client("kms"), settings().key_arn)
 
 
 @cache
@@ -358,15 +345,17 @@ def _channel(integration_type: str) -> Channel:
     from dispatcher.adapters.aws import client
 
     # One try: the delivery's own retry is the only one, or lost answers would double messages.
-    made: Channel = _module(integration_type).channel(_environ(), partial(client, tries=1))
-    return made
+    channel: Channel = _module(integration_type).channel(
+        settings().environ, partial(client, tries=1)
+    )
+    return channel
 
 
 def _peer(integration_type: str) -> Callable[[], None] | None:
     from dispatcher.adapters.aws import client
 
     probe = getattr(_module(integration_type), "probe", None)
-    return probe and partial(probe, _environ(), partial(client, tries=1))
+    return probe and partial(probe, settings().environ, partial(client, tries=1))
 
 
 def _module(integration_type: str) -> ModuleType:
@@ -375,38 +364,8 @@ def _module(integration_type: str) -> ModuleType:
     return import_module(f"channels.{integration_type.lower()}")
 
 
-# Settings -----------------------------------------------------------------------------------------
-
-
-def docs_are_public() -> bool:
-    """Tell whether anybody may read what the API is."""
-    return _needed("PUBLIC_DOCS") == "true"
-
-
-@cache
-def _environ() -> Mapping[str, str]:
-    # Read once: os.environ decodes each value at every look, and a resolution looks at dozens.
-    return dict(os.environ)
-
-
 @cache
 def _system_defaults() -> SystemDefaults:
     from dispatcher.configuration.resolution import system_defaults
 
-    return system_defaults(_environ())
-
-
-def _needed(variable: str) -> str:
-    value = _environ().get(variable, "")
-    if not value:
-        raise BrokenSettingError(variable, "is not set: the template sets it for every function")
-    return value
-
-
-def _retention() -> float:
-    days = _needed("RETENTION_DAYS")
-    if not (days.isascii() and days.isdigit() and 1 <= int(days) <= 3650):
-        raise BrokenSettingError(
-            "RETENTION_DAYS", f"is {days!r}: set it to a whole number of days from 1 to 3650"
-        )
-    return int(days) * DAY
+    return system_defaults(settings().environ)

@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from channels.guard import Guard
-from dispatcher.integrations.webhook import EgressPolicy
+from dispatcher.integrations.egress import EgressPolicy
 
 HOST = "hook.example.org"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -164,7 +164,7 @@ def guard(ca_file):
 
     def make(*answers, **options):
         resolve = Resolver(*(answers or (["127.0.0.1"],)))
-        defaults = {"reach": LOOPBACK, "ca_file": ca_file, "seconds": 8.0, "resolve": resolve}
+        defaults = {"egress": LOOPBACK, "ca_file": ca_file, "seconds": 8.0, "resolve": resolve}
         return Guard(**(defaults | options))
 
     return make

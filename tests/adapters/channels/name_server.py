@@ -18,8 +18,8 @@ from pathlib import Path
 
 from dnslib import AAAA, QTYPE, RR, A, DNSRecord
 
-from channels.guard import BlockedError, Guard, NoAnswerError
-from dispatcher.integrations.webhook import EgressPolicy, permitted
+from channels.guard import BlockedError, Guard, NoResponseError
+from dispatcher.integrations.egress import EgressPolicy, permitted
 
 HOST = "rebind.example.org"
 PUBLIC, METADATA = "93.184.216.34", "169.254.169.254"
@@ -68,13 +68,13 @@ def attacked(url, times, seen):
         dialled.append(str(address))
         raise ConnectionRefusedError
 
-    guard = Guard(reach=EgressPolicy(), dial=dial)
+    guard = Guard(egress=EgressPolicy(), dial=dial)
     for _ in range(times):
         try:
             guard.send(permitted(url, EgressPolicy()), "POST", {}, b"")
         except BlockedError:
             results.append("blocked")
-        except NoAnswerError as error:
+        except NoResponseError as error:
             results.append(error.code)
     return {"results": results, "dialled": dialled, "connects": seen}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from channels.cli import channel
-from channels.mailbox import KEPT
+from channels.mailbox import TTL
 from dispatcher.delivery.outcomes import Delivered, Permanent
 from dispatcher.integrations.integration import Address
 from tests.adapters.channels.aws_peer import ON_AWS, AwsBench, peer_of
@@ -46,7 +46,7 @@ class TestCli(ChannelContract):
 
 
 def test_a_message_is_an_item_without_what_steers_a_terminal(dynamodb):
-    """TtlCache for 30 days, named by its delivery, so that a second try overwrites the first."""
+    """Kept for 30 days, named by its delivery, so that a second try overwrites the first."""
     message = message_for(
         "CLI", MAILBOX, subject="Ra\x9bin", content="Take\r\nan \x1b[31mumbrella", agent_id="\x85we"
     )
@@ -64,7 +64,7 @@ def test_a_message_is_an_item_without_what_steers_a_terminal(dynamodb):
         "subject": {"S": "Rain"},
         "content": {"S": "Take\nan [31mumbrella"},
         "created_at": {"N": "1800000000.125"},
-        "ttl": {"N": str(1_800_000_000 + KEPT)},
+        "ttl": {"N": str(1_800_000_000 + TTL)},
     }
 
 

@@ -79,6 +79,28 @@ def test_what_is_no_secret_is_refused(aws, stored):
     )
 
 
+def test_bytes_that_are_no_text_are_refused(aws):
+    """A binary secret that is not UTF-8 is rejected with an error that names no secret."""
+    aws("secretsmanager").create_secret(Name="bytes", SecretBinary=b"\xff")
+
+    with pytest.raises(CredentialError) as raised:
+        Credentials(aws, PARAMETER).read("bytes")
+
+    assert str(raised.value) == "the secret that SlackBotTokenSecret names is not text in UTF-8"
+
+
+def test_a_stale_secret_serves_while_it_cannot_be_read(aws):
+    """After the TTL a secret is read again; if that fails, the last known one is used."""
+    aws("secretsmanager").create_secret(Name="token", SecretString="first")
+    credentials = Credentials(aws, PARAMETER, ttl=0)
+    credentials.read("token")
+    aws("secretsmanager").delete_secret(SecretId="token", ForceDeleteWithoutRecovery=True)
+
+    assert credentials.read("token") == "first"
+    with pytest.raises(CredentialError):
+        credentials.has_changed("token", "first")
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [("none", "ResourceNotFoundException"), ("/none", "ParameterNotFound")],

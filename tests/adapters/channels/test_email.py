@@ -30,7 +30,7 @@ from tests.adapters.channels.contract import (
     message_for,
     payloads,
 )
-from tools.fake_servers.smtp_server import SmtpPeer
+from tools.fake_servers.smtp_server import FakeSmtpServer
 
 ADA = Address("email", "ada@example.com")
 PASSWORD = "correct horse battery"
@@ -69,7 +69,7 @@ def server_tls(authority, tmp_path, monkeypatch):
 @pytest.fixture
 def peer(server_tls):
     """A mail server that wants STARTTLS and a password."""
-    with SmtpPeer(tls=server_tls, users={"dispatcher": PASSWORD}) as peer:
+    with FakeSmtpServer(tls=server_tls, users={"dispatcher": PASSWORD}) as peer:
         yield peer
 
 
@@ -95,7 +95,7 @@ class EmailBench:
     """The channel as the worker makes it."""
 
     channel: object
-    peer: SmtpPeer
+    peer: FakeSmtpServer
     secrets: tuple[str, ...] = (PASSWORD,)
     patience: float = 5.0
 
@@ -342,7 +342,7 @@ def test_a_password_that_cannot_be_read_waits(bench, aws):
 
 def test_tls_from_the_first_byte(server_tls, aws):
     """``SMTP_TLS=implicit`` is the other way to be safe."""
-    with SmtpPeer(tls=server_tls, implicit=True) as peer:
+    with FakeSmtpServer(tls=server_tls, implicit=True) as peer:
         outcome = EmailBench(channel(settings(peer, SMTP_TLS="implicit"), aws), peer).deliver()
 
     assert (type(outcome), peer.mails[0].is_encrypted) == (Delivered, True)
@@ -350,7 +350,7 @@ def test_tls_from_the_first_byte(server_tls, aws):
 
 def test_without_tls_only_where_told(aws):
     """A server that offers none gets nothing, unless operators say that it is local."""
-    with SmtpPeer() as peer:
+    with FakeSmtpServer() as peer:
         refused = EmailBench(channel(settings(peer), aws), peer).deliver()
         taken = EmailBench(channel(settings(peer, SMTP_TLS="none"), aws), peer).deliver()
 
@@ -363,7 +363,7 @@ def test_a_stranger_gets_no_mail(server_tls, aws, monkeypatch, tmp_path):
     trustme.CA().cert_pem.write_to_path(str(other))
     monkeypatch.setenv("SSL_CERT_FILE", str(other))
 
-    with SmtpPeer(tls=server_tls) as peer:
+    with FakeSmtpServer(tls=server_tls) as peer:
         outcome = EmailBench(channel(settings(peer), aws), peer).deliver()
 
     assert (outcome.code, peer.mails) == ("tls_failed", [])
@@ -371,7 +371,7 @@ def test_a_stranger_gets_no_mail(server_tls, aws, monkeypatch, tmp_path):
 
 def test_nobody_listens(aws):
     """A server that is down is a retry."""
-    with SmtpPeer() as peer:
+    with FakeSmtpServer() as peer:
         environ = settings(peer)
 
     outcome = channel(environ, aws).deliver(message_for("EMAIL", ADA))
@@ -382,13 +382,19 @@ def test_nobody_listens(aws):
 @pytest.mark.parametrize(
     ("change", "detail"),
     [
-        ({"SMTP_TLS": "ssl"}, "SMTP_TLS must be starttls, implicit or none"),
-        ({"SMTP_PORT": "0"}, "SMTP_PORT must be a port from 1 to 65535"),
-        ({"SMTP_PORT": "²"}, "SMTP_PORT must be a port from 1 to 65535"),
+        ({"SMTP_TLS": "ssl"}, "SMTP_TLS is 'ssl': set it to starttls, implicit or none"),
+        (
+            {"SMTP_PORT": "0"},
+            "SMTP_PORT is '0': set it to a whole number from 1 to 65535, or leave it empty",
+        ),
+        (
+            {"SMTP_PORT": "²"},
+            "SMTP_PORT is '²': set it to a whole number from 1 to 65535, or leave it empty",
+        ),
         ({"EMAIL_SENDER": ""}, "EMAIL_SENDER must be an address such as news@example.com"),
         (
             {"SMTP_TLS": "none", "SMTP_USERNAME": "u"},
-            "SMTP_TLS must not be none where SMTP_USERNAME is set",
+            "SMTP_TLS is 'none', but SMTP_USERNAME is set: set it to starttls or implicit",
         ),
     ],
 )

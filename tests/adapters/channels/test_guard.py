@@ -18,8 +18,8 @@ import trustme
 
 from channels import guard as guard_module
 from channels.addresses import is_public
-from channels.guard import BlockedError, NoAnswerError, Response, look_up
-from dispatcher.integrations.webhook import EgressPolicy, parse, permitted
+from channels.guard import BlockedError, NoResponseError, Response, look_up
+from dispatcher.integrations.egress import EgressPolicy, parse, permitted
 
 CASES = json.loads((Path(__file__).parents[2] / "data" / "bad_inputs.json").read_text())["cases"]
 HOST = "hook.example.org"
@@ -47,7 +47,7 @@ def send(guard, url, headers=None, body=b"{}"):
         return guard.send(url, "POST", headers or {"User-Agent": "t"}, body).status
     except BlockedError:
         return "blocked"
-    except NoAnswerError as error:
+    except NoResponseError as error:
         return error.code
 
 
@@ -117,7 +117,7 @@ def test_corpus_of_names(case, expect, receive, guard, connects):
     answers = [[one.removesuffix("<refused>") for one in answer] for answer in case["dns"]]
     refused = [one.removesuffix("<refused>") for one in case["dns"][0] if "<" in one]
     dial, dialled = all_to(receiver, refused)
-    client = guard(*answers, reach=STRICT, dial=dial)
+    client = guard(*answers, egress=STRICT, dial=dial)
 
     result = send(client, permitted(case["url"], STRICT))
 
@@ -141,7 +141,7 @@ def test_corpus_of_urls_connects_to_nothing_blocked(case, receive, guard, connec
     """Even a URL that was never checked when it was written leads to no blocked address."""
     receiver = receive()
     dial, dialled = all_to(receiver)
-    client = guard(["93.184.216.34"], reach=STRICT, dial=dial)
+    client = guard(["93.184.216.34"], egress=STRICT, dial=dial)
 
     try:
         send(client, permitted(case["input"], STRICT))
@@ -173,7 +173,7 @@ def test_opened_ranges(url, answers, result, receive, guard):
     """A name is reached when all of its answers are public or in the operators' ranges."""
     dial, _ = all_to(receive())
     opened = EgressPolicy((ip_network("10.0.0.0/8"),))
-    client = guard(answers, reach=opened, dial=dial)
+    client = guard(answers, egress=opened, dial=dial)
 
     got = send(client, permitted(url, opened))
 
@@ -195,7 +195,7 @@ def test_plain_http(url, answers, result, receive, guard):
     """Plain http is for 80 and 8080; any other port only within the operators' ranges."""
     dial, _ = all_to(receive(OK, None))
     opened = EgressPolicy((ip_network("10.0.0.0/8"),), http=True)
-    client = guard(answers, reach=opened, dial=dial)
+    client = guard(answers, egress=opened, dial=dial)
 
     got = send(client, permitted(url, opened))
 
@@ -242,7 +242,7 @@ def test_a_local_receiver_by_name(receive, guard):
     opened = EgressPolicy((ip_network("127.0.0.0/8"), ip_network("::1/128")), http=True)
 
     result = send(
-        guard(reach=opened, resolve=look_up), to(receiver, scheme="http", host="localhost")
+        guard(egress=opened, resolve=look_up), to(receiver, scheme="http", host="localhost")
     )
 
     assert (result, receiver.requests[0][1]["Host"]) == (200, f"localhost:{receiver.port}")
@@ -304,7 +304,7 @@ def test_an_ipv6_address_as_host(receive, guard):
     dial, dialled = all_to(receiver)
     opened = EgressPolicy((ip_network("fd00::/8"),), http=True)
 
-    result = send(guard(reach=opened, dial=dial), permitted("http://[fd00:0::1]:81/", opened))
+    result = send(guard(egress=opened, dial=dial), permitted("http://[fd00:0::1]:81/", opened))
 
     assert (result, dialled) == (200, ["fd00::1"])
     assert receiver.requests[0][1]["Host"] == "[fd00::1]:81"
@@ -522,7 +522,7 @@ def test_a_head_cut_by_the_watchdog_is_no_success(receive, guard):
     """Headers that the watchdog cut short parse as 200, and count as a timeout all the same."""
     receiver = receive(drip(HEAD + b"x" * 999, 0.01), None)
 
-    with pytest.raises(NoAnswerError) as ended:
+    with pytest.raises(NoResponseError) as ended:
         guard(seconds=0.3).send(to(receiver, scheme="http"), "POST", {}, b"")
 
     detail = f"{HOST} did not answer within 0.3 s"
@@ -570,7 +570,7 @@ def test_tls_is_always_verified(kind, result, detail, receive, guard, tls):
 
     try:
         got, said = guard().send(to(receiver), "POST", {}, b"").status, None
-    except NoAnswerError as error:
+    except NoResponseError as error:
         got, said = error.code, str(error)
 
     assert got == result

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from channels import guard as guard_module
-from channels.guard import BlockedError, Guard, NoAnswerError, Response
+from channels.guard import BlockedError, Guard, NoResponseError, Response
 from channels.webhook import outcome, retry_after
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
-from dispatcher.integrations.webhook import EgressPolicy, parse, permitted
+from dispatcher.integrations.egress import EgressPolicy, parse, permitted
 
 HOST = "hook.example.org"
 URL = f"https://{HOST}/h"
@@ -102,7 +102,7 @@ def sent(guard, url):
         return guard.send(url, "POST", {}, b"").status
     except BlockedError:
         return "blocked"
-    except NoAnswerError as error:
+    except NoResponseError as error:
         return error.code
 
 
@@ -121,7 +121,7 @@ def test_one_bad_answer_among_good_ones_blocks_the_name(line, connects, before, 
     """Wherever it stands and whatever hides it: nothing is dialled, and no socket connects."""
     dial, dialled = line
     answers = [*before, bad, *after]
-    guard = Guard(reach=EgressPolicy(), dial=dial, resolve=lambda _host, _port: answers)
+    guard = Guard(egress=EgressPolicy(), dial=dial, resolve=lambda _host, _port: answers)
 
     result = sent(guard, permitted(URL, EgressPolicy()))
 
@@ -134,7 +134,7 @@ def test_the_address_that_was_checked_is_the_one_dialled(line, connects, answers
     """Of good answers the first is dialled, as an address: nothing is looked up again."""
     dial, dialled = line
     dialled.clear()
-    guard = Guard(reach=EgressPolicy(), dial=dial, resolve=lambda _host, _port: answers)
+    guard = Guard(egress=EgressPolicy(), dial=dial, resolve=lambda _host, _port: answers)
 
     result = sent(guard, permitted(URL, EgressPolicy()))
 
@@ -165,8 +165,8 @@ def test_opened_ranges_open_nothing_beside_them(line, connects, opened, answers,
     dialled.clear()
     scheme, port = scheme_and_port
     networks = tuple(map(ip_network, opened))
-    reach = EgressPolicy(networks, http=True)
-    guard = Guard(reach=reach, dial=dial, resolve=lambda _host, _port: answers)
+    policy = EgressPolicy(networks, http=True)
+    guard = Guard(egress=policy, dial=dial, resolve=lambda _host, _port: answers)
     inside = [any(ip_address(one) in network for network in networks) for one in answers]
     public = [one in {"93.184.216.34", "1.1.1.1", "2600::1", "2a00:1450::8", "223.255.255.1"}
               for one in answers]  # fmt: skip
@@ -193,8 +193,8 @@ def test_opened_ranges_open_nothing_beside_them(line, connects, opened, answers,
 def test_a_name_that_looks_odd_is_a_name(url, line, connects):
     """What a name looks like decides nothing: what it stands for does."""
     dial, dialled = line
-    inner = Guard(reach=EgressPolicy(), dial=dial, resolve=lambda _host, _port: ["127.0.0.1"])
-    outer = Guard(reach=EgressPolicy(), dial=dial, resolve=lambda _host, _port: ["1.1.1.1"])
+    inner = Guard(egress=EgressPolicy(), dial=dial, resolve=lambda _host, _port: ["127.0.0.1"])
+    outer = Guard(egress=EgressPolicy(), dial=dial, resolve=lambda _host, _port: ["1.1.1.1"])
 
     results = [sent(guard, permitted(url, EgressPolicy())) for guard in (inner, outer)]
 
@@ -224,9 +224,9 @@ def test_one_request_and_not_a_byte_more(headers, target, method, body):
     """The bytes on the wire are one request line, the given headers, and a body of its length."""
     ours, theirs = socket.socketpair()
     guard = Guard(
-        reach=EgressPolicy(http=True), dial=lambda *_: ours, resolve=lambda *_: ["1.1.1.1"]
+        egress=EgressPolicy(http=True), dial=lambda *_: ours, resolve=lambda *_: ["1.1.1.1"]
     )
-    url = permitted(f"http://{HOST}{target}", guard.reach)
+    url = permitted(f"http://{HOST}{target}", guard.egress)
     theirs.sendall(OK)
     ours_too = {"User-Agent": "t", "Accept-Encoding": "identity"}
 
@@ -324,10 +324,10 @@ def test_any_bytes_at_all_are_an_answer_or_a_word(data):
     theirs.sendall(data)
     theirs.shutdown(socket.SHUT_WR)
     guard = Guard(
-        reach=EgressPolicy(http=True), dial=lambda *_: ours, resolve=lambda *_: ["1.1.1.1"]
+        egress=EgressPolicy(http=True), dial=lambda *_: ours, resolve=lambda *_: ["1.1.1.1"]
     )
 
-    result = sent(guard, permitted(f"http://{HOST}/", guard.reach))
+    result = sent(guard, permitted(f"http://{HOST}/", guard.egress))
 
     theirs.close()
     assert isinstance(result, int) or result in {"invalid_answer", "connection_failed"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from channels.mailbox import KEPT, Mailbox
+from channels.mailbox import TTL, Mailbox
 from channels.test import Rehearsal, channel
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
 from dispatcher.delivery.ports import Message
@@ -75,7 +75,7 @@ def test_a_message_is_one_row_however_often_it_is_sent(dynamodb, rehearsal):
             "subject": {"S": "Rain"},
             "content": {"S": "Take an umbrella"},
             "created_at": {"N": "1800000000.125"},
-            "ttl": {"N": str(1_800_000_000 + KEPT)},
+            "ttl": {"N": str(1_800_000_000 + TTL)},
         }
     ]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from channels.directory import FOUND, MISSING, Directory
+from channels.directory import TTL_FOUND, TTL_MISSING, Directory
 from channels.slack import channel, probe
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
 from dispatcher.errors import UnavailableError
@@ -23,7 +23,7 @@ from tests.adapters.channels.contract import (
     injections,
     message_for,
 )
-from tools.fake_servers.slack_server import TOKEN, Response, SlackPeer, error
+from tools.fake_servers.slack_server import TOKEN, FakeSlackServer, Response, error
 
 ADA = "U024BE7LH"
 DM = "D024BE7LH"
@@ -46,7 +46,7 @@ ANSWERS = {
 @pytest.fixture
 def peer():
     """A workspace with one user and one channel."""
-    with SlackPeer(users={"ada@example.com": ADA}, channels=(GENERAL,)) as peer:
+    with FakeSlackServer(users={"ada@example.com": ADA}, channels=(GENERAL,)) as peer:
         yield peer
 
 
@@ -66,7 +66,7 @@ class SlackBench:
     """The channel as the worker makes it."""
 
     channel: object
-    peer: SlackPeer
+    peer: FakeSlackServer
     secrets: tuple[str, ...] = (TOKEN,)
     patience: float = 5.0
 
@@ -205,9 +205,15 @@ def test_what_is_remembered_passes(bench):
     now = [0.0]
     bench.channel = replace(bench.channel, directory=Directory(clock=lambda: now[0]))
     seen = []
-    for moment in (0, MISSING - 1, MISSING, MISSING + FOUND - 1, MISSING + FOUND):
+    for moment in (
+        0,
+        TTL_MISSING - 1,
+        TTL_MISSING,
+        TTL_MISSING + TTL_FOUND - 1,
+        TTL_MISSING + TTL_FOUND,
+    ):
         now[0] = moment
-        bench.peer.users = {"ada@example.com": ADA} if moment >= MISSING - 1 else {}
+        bench.peer.users = {"ada@example.com": ADA} if moment >= TTL_MISSING - 1 else {}
         bench.peer.calls.clear()
         outcome = bench.deliver()
         seen.append((outcome.code, "users.lookupByEmail" in bench.peer.calls))

@@ -23,8 +23,8 @@ from dispatcher import VERSION
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
 from dispatcher.delivery.ports import Message
 from dispatcher.errors import BrokenSettingError
+from dispatcher.integrations.egress import EgressPolicy
 from dispatcher.integrations.integration import Address
-from dispatcher.integrations.webhook import EgressPolicy
 
 CASES = json.loads((Path(__file__).parents[2] / "data" / "bad_inputs.json").read_text())["cases"]
 HOST = "hook.example.org"
@@ -355,7 +355,7 @@ def test_a_name_that_does_not_resolve_is_retried(guard):
 )
 def test_checks_again_before_sending(url, config, detail, guard, connects):
     """What is stored is held to the rules of today, which may be stricter than once."""
-    channel = Webhook(guard(reach=EgressPolicy()))
+    channel = Webhook(guard(egress=EgressPolicy()))
 
     result = channel.deliver(message(url, config=config))
 
@@ -390,7 +390,7 @@ def test_built_from_the_environment():
 
     built = webhook.channel(environ, lambda service: pytest.fail(f"asked for {service}"))
 
-    assert built == Webhook(Guard(reach=EgressPolicy((ip_network("127.0.0.0/8"),), http=True)))
+    assert built == Webhook(Guard(egress=EgressPolicy((ip_network("127.0.0.0/8"),), http=True)))
 
 
 def test_broken_options_build_nothing():

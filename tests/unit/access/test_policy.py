@@ -13,48 +13,68 @@ def caller(user, *scopes):
     return Caller("token:x", user, frozenset(scopes))
 
 
-def allowed(who, scope, user_id):
-    """Tell whether the rule lets somebody do something."""
+def allowed(who, scopes, user_id):
+    """Tell whether the rule admits a caller."""
     try:
-        require(who, scope, user_id)
+        require(who, scopes, user_id)
     except ForbiddenError:
         return False
     return True
 
 
 @pytest.mark.parametrize(
-    ("who", "scope", "user_id", "expected"),
+    ("who", "scopes", "user_id", "expected"),
     [
-        (caller("john.doe", READ), READ, "john.doe", True),
-        (caller("john.doe", READ), WRITE, "john.doe", False),
-        (caller("john.doe", READ, WRITE, SEND), SEND, "jane.doe", False),
-        (caller("john.doe"), READ, "john.doe", False),
-        (caller("john.doe", ADMIN), WRITE, "jane.doe", True),
-        (caller("", ADMIN), SEND, "jane.doe", True),
-        (caller(EVERY_USER, SEND), SEND, "jane.doe", True),
-        (caller(EVERY_USER, SEND), READ, "jane.doe", False),
-        (caller("", SEND), SEND, "jane.doe", False),
-        (caller("", SEND), SEND, "", False),
-        (caller("john.doe", READ), READ, "", False),
-        (caller("john.doe", READ), READ, "John.doe", False),
-        (caller("john.doe", READ), READ, "john.doe ", False),
-        (caller("john.doe", READ), READ, EVERY_USER, False),
-        (caller("", READ), READ, None, True),
-        (caller("", WRITE), READ, None, False),
+        (caller("john.doe", READ), (READ,), "john.doe", True),
+        (caller("john.doe", READ), (WRITE,), "john.doe", False),
+        (caller("john.doe", READ, WRITE, SEND), (SEND,), "jane.doe", False),
+        (caller("john.doe"), (READ,), "john.doe", False),
+        (caller("john.doe", ADMIN), (WRITE,), "jane.doe", True),
+        (caller("", ADMIN), (SEND,), "jane.doe", True),
+        (caller(EVERY_USER, SEND), (SEND,), "jane.doe", True),
+        (caller(EVERY_USER, SEND), (READ,), "jane.doe", False),
+        (caller("", SEND), (SEND,), "jane.doe", False),
+        (caller("", SEND), (SEND,), "", False),
+        (caller("john.doe", READ), (READ,), "", False),
+        (caller("john.doe", READ), (READ,), "John.doe", False),
+        (caller("john.doe", READ), (READ,), "john.doe ", False),
+        (caller("john.doe", READ), (READ,), EVERY_USER, False),
+        (caller("", READ), (READ,), None, True),
+        (caller("", WRITE), (READ,), None, False),
+        (caller("john.doe", READ), (READ, SEND), "john.doe", True),
+        (caller("john.doe", SEND), (READ, SEND), "john.doe", True),
+        (caller("john.doe", WRITE), (READ, SEND), "john.doe", False),
+        (caller(EVERY_USER, SEND), (READ, SEND), "jane.doe", True),
+        (caller("john.doe", READ, WRITE, SEND), (), "john.doe", False),
         (Caller.of({}), None, None, True),
-        (Caller.of({}), READ, None, False),
-        (Caller.of({}), READ, "john.doe", False),
+        (Caller.of({}), (READ,), None, False),
+        (Caller.of({}), (READ,), "john.doe", False),
     ],
 )
-def test_a_scope_says_what_and_the_user_says_for_whom(who, scope, user_id, expected):
-    """Both must fit; the scope of administrators is both at once."""
-    assert allowed(who, scope, user_id) is expected
+def test_a_scope_says_what_and_the_user_says_for_whom(who, scopes, user_id, expected):
+    """A caller needs one of the route's scopes and the path's user; administrators need neither."""
+    assert allowed(who, scopes, user_id) is expected
+
+
+@pytest.mark.parametrize(
+    ("scopes", "detail"),
+    [
+        ((WRITE,), "This requires the scope dispatch:write."),
+        ((READ, SEND), "This requires the scope dispatch:read or dispatch:send."),
+    ],
+)
+def test_a_missing_scope_is_named(scopes, detail):
+    """The error names every scope that would be sufficient."""
+    with pytest.raises(ForbiddenError) as caught:
+        require(caller("john.doe"), scopes, "john.doe")
+
+    assert str(caught.value) == detail
 
 
 @pytest.mark.parametrize("scope", sorted(SCOPES))
 def test_no_scope_implies_another_but_for_the_administrators(scope):
     """Whoever may write may not read unless that was said too."""
-    taken = {one for one in SCOPES if allowed(caller("john.doe", scope), one, "john.doe")}
+    taken = {one for one in SCOPES if allowed(caller("john.doe", scope), (one,), "john.doe")}
 
     assert taken == (SCOPES if scope == ADMIN else {scope})
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from dispatcher.configuration.resolution import Override, Secrets, UserOverrides
+from dispatcher.configuration.rows import Override, Secrets, UserOverrides
 from dispatcher.errors import ConflictError, FieldError, InvalidInputError, NotFoundError
 from tests.fakes import Faulty
 from tests.world import HOOK, USER, World
@@ -541,7 +541,7 @@ def test_the_last_override_leaves_nothing_behind(world):
     world.configurations.delete(USER, "EMAIL")
 
     assert (left, world.overrides.rows) == ({"EMAIL"}, {})
-    assert world.row(ids[0]).status == "pending"
+    assert world.delivery(ids[0]).status == "pending"
 
 
 def test_deleting_twice_is_not_found(world):

@@ -8,13 +8,11 @@ from dispatcher.configuration.resolution import (
     Configuration,
     Default,
     Effective,
-    Override,
-    Secrets,
-    UserOverrides,
     effective,
     merged,
     system_defaults,
 )
+from dispatcher.configuration.rows import Override, Secrets, UserOverrides
 from dispatcher.errors import BrokenSettingError
 from dispatcher.integrations import catalogue
 

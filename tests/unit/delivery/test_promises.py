@@ -1,9 +1,9 @@
-"""The promises of delivery under faults, in every order that Hypothesis can think of.
+"""The promises of delivery under faults, in every order that Hypothesis finds.
 
-A state machine drives the real use cases over tables and queues in memory. Whoever acts stands
-still at every call of a port: there others come between, AWS throttles, loses an answer after the
-effect or is called again by its SDK, processes die, and time goes on. ``tests/promises.py`` holds
-what was promised after every step; ``docs/architecture.md`` tells the protocol.
+A state machine drives the real use cases over tables and queues in memory. Each actor stands still
+at every call of a port: there others come between, AWS throttles, loses a response after the effect
+or is called again by its SDK, processes end, and time passes. ``tests/audit.py`` checks the
+promises after every step; ``docs/architecture.md`` explains the protocol.
 
 ``make fuzz`` searches for longer.
 """
@@ -11,37 +11,31 @@ what was promised after every step; ``docs/architecture.md`` tells the protocol.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from dispatcher.delivery.doorbells import encode
 from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
-from dispatcher.delivery.protocol import shard_of
-from dispatcher.delivery.rows import Status
-from dispatcher.delivery.sweeper import LONGEST_SWEEP
-from dispatcher.errors import ConflictError, InvalidInputError, UnavailableError
+from dispatcher.delivery.rows import MessageRow, RequestRow, Status
 from dispatcher.responses import rfc3339
-from tests.audit import SKEW, Audit
-from tests.steps import Actor, CrashError, Gate, SkewedClock, acting
-from tests.world import HOOK, USER, World
+from tests.audit import SKEW
+from tests.rig import Rig
+from tests.steps import FATES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from tests.steps import Actor
 
-INVOCATION = 120.0
-VISIBILITY = 720.0
-RECEIVES = 10
-"""Times that a message is received before its queue gives it up."""
+MOMENT = 0.02
+"""Seconds that each stop takes."""
 
 MOST_ROUNDS_OF_REST = 3000
-"""Steps after which what still goes on is taken to go on for ever."""
+"""Steps after which work that still goes on is taken to go on for ever."""
 
 OUTCOMES: dict[str, Outcome] = {
-    "takes it": Delivered({"id": 1}),
+    "delivers": Delivered({"id": 1}),
     "is busy": Retry("http_503", "busy"),
     "asks for time": Retry("http_429", "slow down", after=1000.0),
     "was cut after reading": Retry("connection", "reset"),
@@ -50,17 +44,13 @@ OUTCOMES: dict[str, Outcome] = {
 }
 
 TYPES = ("TEST", "WEBHOOK", "SMS")
-CONFIGS = {"TEST": {}, "WEBHOOK": HOOK, "SMS": {"phone_number": "+14155552671"}}
-
 MOST_MESSAGES = 3
 MOST_CANCELS = 1
-"""Calls to cancel in a run: what is called off early teaches little."""
-
-FAULTS = ("throttled", "lost", "repeated", "slow", "crash", "crash after")
+"""Cancels in a run: a delivery that is cancelled early teaches little."""
 
 
 class Script(NamedTuple):
-    """How somebody goes on: which stops meet a fault, and where it stays, if anywhere."""
+    """How an actor goes on: which stops meet a fault, and where it stays, if anywhere."""
 
     faults: Mapping[int, str]
     stays: int | None
@@ -68,11 +58,12 @@ class Script(NamedTuple):
 
 scripts = st.builds(
     Script,
-    st.dictionaries(st.integers(0, 12), st.sampled_from(FAULTS), max_size=3),
+    st.dictionaries(st.integers(0, 12), st.sampled_from(FATES), max_size=3),
     st.none() | st.integers(0, 12),
 )
 TO_THE_END = Script({}, None)
 skews = st.sampled_from([0.0, SKEW, -SKEW])
+lags = st.sampled_from([0.0, 0.0, 90.0])
 picks = st.integers(0, 5)
 wishes = st.fixed_dictionaries(
     {
@@ -82,7 +73,7 @@ wishes = st.fixed_dictionaries(
         "lasts": st.sampled_from([None, None, None, None, None, 100, 1500]),
     }
 )
-manners = st.sampled_from(["takes it", "is busy", *OUTCOMES])
+manners = st.sampled_from(["delivers", "is busy", *OUTCOMES])
 CHANGES = ("enable", "enable", "disable", "delete", "purge", *OUTCOMES)
 policies = st.fixed_dictionaries(
     {
@@ -91,36 +82,8 @@ policies = st.fixed_dictionaries(
         "retry_delay_seconds": st.sampled_from([30, 1, 900, 901, 3600]),
     }
 )
-
-
-@dataclass(eq=False)
-class Sent:
-    """A message in a queue."""
-
-    body: str
-    visible_at: float
-    received: int = 0
-
-
-class Receiver:
-    """Takes every message of one integration as it was told to, and writes it down."""
-
-    def __init__(self, audit: Audit) -> None:
-        self._audit = audit
-        self.manner = "takes it"
-
-    def deliver(self, message):
-        """Be reached, take a while, come to something."""
-        fate = acting().stop("before send")
-        outcome = OUTCOMES[self.manner]
-        claim = self._audit.sent(message.delivery_id)
-        self._audit.clock.advance(0.5)
-        if fate == "slow":
-            acting().stop("in the send")
-        self._audit.came_to(claim, outcome)
-        if fate == "crash after":
-            raise CrashError("after send")
-        return outcome
+RETENTION = 4000.0
+"""Seconds: the rows of a run may expire in it."""
 
 
 class Dispatching(RuleBasedStateMachine):
@@ -128,35 +91,12 @@ class Dispatching(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        world = World(SMS_ENABLED="true")
-        self.world = world
-        self.clock = SkewedClock()
-        self.audit = Audit(self.clock, world.deliveries)
-        table = ("get", "apply", "commit", "due")
-        shared = {
-            "clock": self.clock,
-            "deliveries": Gate(world.deliveries, self.clock, *table, seen=self.audit.table),
-            "doorbells": Gate(
-                world.doorbells,
-                self.clock,
-                *("ring", "ring_retry", "leave_ticket"),
-                seen=self.audit.queue,
-            ),
-        }
-        more = {**shared, "overrides": Gate(world.overrides, self.clock, "get", "replace")}
-        self.receivers = {name: Receiver(self.audit) for name in TYPES}
-        self.acceptance = replace(world.acceptance, **more)
-        self.rounds = replace(world.rounds, **more)
-        self.sweeper = replace(world.sweeper, **shared)
-        self.worker = replace(
-            world.worker, **more, rounds=self.rounds, channels=self.receivers.__getitem__
-        )
-        self.messages: list[Sent] = []
-        self.dead_letters: list[str] = []
+        self.lag = 0.0
+        self.rig = Rig(self._decide, retention=RETENTION, lag=lambda: self.lag)
+        self.clock = self.rig.clock
+        self.manners: dict[str, str] = {}
         self.bodies: dict[str, dict[str, Any]] = {}
-        self.actors: list[Actor] = []
-        self.in_hand: dict[Actor, tuple[Sent, list[Actor]]] = {}
-        self.asked: dict[Actor, str] = {}
+        self.versions = itertools.count()
         self.cancels = 0
         self.sound = True
 
@@ -164,25 +104,33 @@ class Dispatching(RuleBasedStateMachine):
 
     @initialize(
         settings=st.lists(policies, min_size=3, max_size=3),
-        manners=st.lists(manners, min_size=3, max_size=3),
+        behaviors=st.lists(manners, min_size=3, max_size=3),
         wish=wishes,
     )
-    def begin(self, settings, manners, wish):
+    def begin(self, settings, behaviors, wish):
         """The user has an override for each integration, each receiver a manner: one message."""
-        for name, policy, manner in zip(TYPES, settings, manners, strict=True):
-            self._override(name, "enable", policy)
+        for name, policy, manner in zip(TYPES, settings, behaviors, strict=True):
+            self.rig.override(name, enabled=True, **policy)
             self._behave(name, manner)
-        self._write(wish)
-        self._ask("r-0", 0.0, TO_THE_END)
+        self._write("r-0", wish)
+        self._play(self.rig.send(self.bodies["r-0"], 0.0), TO_THE_END)
 
     @rule(pick=picks, wish=wishes, skew=skews, script=scripts)
     def send(self, pick, wish, skew, script):
-        """Somebody sends a message, or one of those before once more."""
+        """A caller sends a message, or repeats an earlier send."""
         if pick >= len(self.bodies) and len(self.bodies) < MOST_MESSAGES:
-            self._write(wish)
-        self._ask(list(self.bodies)[min(pick, len(self.bodies) - 1)], skew, script)
+            self._write(f"r-{len(self.bodies)}", wish)
+        body = list(self.bodies.values())[min(pick, len(self.bodies) - 1)]
+        self._play(self.rig.send(body, skew), script)
 
-    @precondition(lambda self: self._visible())
+    @rule(pick=picks, wish=wishes, skew=skews, script=scripts)
+    def reuse(self, pick, wish, skew, script):
+        """A caller sends another message under a name that was used, from now on."""
+        request_id = list(self.bodies)[pick % len(self.bodies)]
+        self._write(request_id, wish)
+        self._play(self.rig.send(self.bodies[request_id], skew), script)
+
+    @precondition(lambda self: self.rig.visible())
     @rule(
         pick=picks,
         more=st.sampled_from([0, 0, 1, 2]),
@@ -191,16 +139,16 @@ class Dispatching(RuleBasedStateMachine):
         script=scripts,
     )
     def receive(self, pick, more, doubled, skew, script):
-        """A worker is given some messages, in any order, and SQS may deliver them again."""
-        messages = self._visible()
+        """A worker receives some messages, in any order, and SQS may deliver them again."""
+        messages = self.rig.visible()
         first = pick % len(messages)
         batch = messages[first : first + 1 + more]
-        if doubled:
-            self.messages += [replace(one) for one in batch]
-        for actor in self._receive(batch, skew):
+        for message in batch if doubled else []:
+            self.rig.redrive(message.body)
+        for actor in self.rig.receive(batch, skew):
             self._play(actor, script)
 
-    @precondition(lambda self: self._visible())
+    @precondition(lambda self: self.rig.visible())
     @rule(
         pick=picks,
         stop=st.integers(0, 10),
@@ -209,63 +157,71 @@ class Dispatching(RuleBasedStateMachine):
         skew=skews,
     )
     def strand(self, pick, stop, fate, seconds, skew):
-        """A worker dies or stalls for so long that the others go on without it."""
-        messages = self._visible()
-        (actor,) = self._receive([messages[pick % len(messages)]], skew)
+        """A worker crashes or stalls for so long that the others go on without it."""
+        messages = self.rig.visible()
+        (actor,) = self.rig.receive([messages[pick % len(messages)]], skew)
         self._play(actor, Script({stop: fate}, stop + (fate != "")))
         self.clock.advance(seconds)
         self._work_off()
 
-    @precondition(lambda self: self._due(SKEW))
-    @rule(skew=skews, script=scripts)
-    def sweep(self, skew, script):
-        """The sweeper comes to the user's shard, whoever is there."""
-        self._play(self._sweeping(skew), script)
+    @precondition(lambda self: self._is_overdue(SKEW))
+    @rule(skew=skews, script=scripts, lag=lags)
+    def sweep(self, skew, script, lag):
+        """The sweeper runs, over an index that may lag behind."""
+        self.lag = lag
+        for actor in self.rig.sweep(skew):
+            self._play(actor, script)
+        self.lag = 0.0
 
-    @precondition(lambda self: self.actors)
+    @precondition(lambda self: self.rig.actors)
     @rule(pick=picks, script=scripts)
     def go_on(self, pick, script):
-        """Somebody who stood still goes on, or dies there with all that the process had in hand."""
-        self._play(self.actors[pick % len(self.actors)], script)
+        """An actor that stood still goes on, or its process ends there with its whole batch."""
+        self._play(self.rig.actors[pick % len(self.rig.actors)], script)
 
-    @precondition(lambda self: self._standing(Status.FAILED))
+    @precondition(lambda self: self.rig.standing(Status.FAILED))
     @rule(pick=picks, skew=skews, script=scripts)
     def retry(self, pick, skew, script):
-        """A person asks for a fresh round of what has failed."""
-        self._change(self.rounds.retry, pick, Status.FAILED, skew, script)
+        """A caller asks for a new round of a failed delivery."""
+        failed = self.rig.standing(Status.FAILED)
+        self._play(self.rig.retry(failed[pick % len(failed)], skew), script)
 
-    @precondition(lambda self: self.cancels < MOST_CANCELS and self._standing(Status.PENDING))
+    @precondition(lambda self: self.cancels < MOST_CANCELS and self.rig.standing(Status.PENDING))
     @rule(pick=picks, skew=skews, script=scripts)
     def cancel(self, pick, skew, script):
-        """A person calls a delivery off."""
+        """A caller cancels a delivery."""
         self.cancels += 1
-        self._change(self.rounds.cancel, pick, Status.PENDING, skew, script)
+        pending = self.rig.standing(Status.PENDING)
+        self._play(self.rig.cancel(pending[pick % len(pending)], skew), script)
 
-    @precondition(lambda self: self.dead_letters)
+    @precondition(lambda self: self.rig.dead_letters)
     @rule(pick=picks, kept=st.booleans())
     def redrive(self, pick, kept):
         """An operator moves a dead letter to the queue of deliveries."""
-        index = pick % len(self.dead_letters)
-        body = self.dead_letters[index] if kept else self.dead_letters.pop(index)
-        self.messages.append(Sent(body, self.clock.seconds))
+        index = pick % len(self.rig.dead_letters)
+        body = self.rig.dead_letters[index]
+        if not kept:
+            del self.rig.dead_letters[index]
+        self.rig.redrive(body)
 
     @rule(name=st.sampled_from(TYPES), change=st.sampled_from(CHANGES), policy=policies)
     def change(self, name, change, policy):
-        """The user changes an override, its receiver its manner, or an operator purges queues."""
+        """An override changes, or how a receiver behaves, or an operator purges the queues."""
         if change in OUTCOMES:
             self._behave(name, change)
         elif change == "purge":
-            self.messages.clear()
+            self.rig.purge()
         else:
-            self._override(name, change, policy)
+            enabled = {"enable": True, "disable": False, "delete": None}[change]
+            self.rig.override(name, enabled=enabled, **policy)
 
     @rule(
         seconds=st.sampled_from([0.0, 0.0, 0.0, 5.0, 20.0, 40.0, 61.0, 721.0]), busy=st.booleans()
     )
     def wait(self, seconds, busy):
-        """Time goes on, for those too who stand still; with 0 until there is something to do.
+        """Time passes, also for actors that stand still; with 0 until there is something to do.
 
-        Others may work meanwhile, and all goes well with them.
+        Others may work meanwhile, without faults.
         """
         if seconds:
             self.clock.advance(seconds)
@@ -274,178 +230,117 @@ class Dispatching(RuleBasedStateMachine):
         if busy:
             self._work_off()
 
+    @precondition(lambda self: self._expiries())
+    @rule(pick=picks, after=st.sampled_from([-6.0, 1.0, 6.0, 3601.0, 8000.0]))
+    def outlast(self, pick, after):
+        """Everything comes to rest, and time passes until a row expires."""
+        self._rest()
+        expiries = self._expiries()
+        if expiries:
+            self.clock.seconds = max(self.clock.seconds, expiries[pick % len(expiries)] + after)
+
+    @precondition(lambda self: self.rig.expired())
+    @rule(pick=picks)
+    def expire(self, pick):
+        """DynamoDB removes an expired row, in any order."""
+        expired = self.rig.expired()
+        self.rig.remove(expired[pick % len(expired)])
+
     # How it happens -------------------------------------------------------------------------------
+
+    def _decide(self, message):
+        return OUTCOMES[self.manners[message.integration_type]], 0.5
 
     def _behave(self, name: str, manner: str) -> None:
         uncertain = name == "SMS" and manner == "was cut after reading"
-        self.receivers[name].manner = "refuses" if uncertain else manner
+        self.manners[name] = "refuses" if uncertain else manner
 
-    def _override(self, name: str, change: str, policy: dict[str, int]) -> None:
-        stored = self.world.overrides.get(USER).by_type
-        if change == "delete":
-            if name not in stored:
-                return
-            self.world.overrides.delete(USER, name, token="a person")
-        else:
-            settings = {"enabled": change == "enable", "config": CONFIGS[name], **policy}
-            self.world.override(name, **settings)
-        # Without an override TEST is on, the others are not.
-        if change == "enable" or (change == "delete" and name == "TEST"):
-            self.audit.off_since.pop(name, None)
-        else:
-            self.audit.off_since.setdefault(name, self.clock.seconds)
-
-    def _write(self, wish: dict[str, Any]) -> None:
-        request_id = f"r-{len(self.bodies)}"
+    def _write(self, request_id: str, wish: dict[str, Any]) -> None:
         begin = self.clock.seconds + wish["ahead"]
         self.bodies[request_id] = {
             "request_id": request_id,
-            "content": "x",
+            "content": f"content {next(self.versions)}",
             "mode": wish["mode"],
             "integration_types": wish["types"],
             **({"deliver_at": rfc3339(begin)} if wish["ahead"] else {}),
             **({"expires_at": rfc3339(begin + wish["lasts"])} if wish["lasts"] else {}),
         }
 
-    def _ask(self, request_id: str, skew: float, script: Script) -> None:
-        body = self.bodies[request_id]
-        accept = self.acceptance.accept
-        actor = self._start(f"send {request_id}", lambda: accept(USER, body), skew)
-        self.asked[actor] = request_id
-        self._play(actor, script)
-
-    def _start(
-        self, name: str, work: Callable[[], Any], skew: float, until: float = float("inf")
-    ) -> Actor:
-        actor = Actor(name, work, skew=skew, until=until)
-        self.actors.append(actor)
-        return actor
-
-    def _change(self, call, pick: int, status: Status, skew: float, script: Script) -> None:
-        candidates = self._standing(status)
-        delivery_id = candidates[pick % len(candidates)]
-        actor = self._start(f"{call.__name__} {delivery_id}", lambda: call(USER, delivery_id), skew)
-        self._play(actor, script)
-
-    def _standing(self, status: Status) -> list[str]:
-        return [row.delivery_id for row in self.audit.rows() if row.status == status]
-
-    def _sweeping(self, skew: float) -> Actor:
-        until = self.clock.monotonic() + LONGEST_SWEEP
-        sweep = self.sweeper._serve_shard
-        return self._start("sweep", lambda: sweep(shard_of(USER), until, map), skew)
-
-    def _receive(self, batch: list[Sent], skew: float) -> list[Actor]:
-        until = self.clock.seconds + INVOCATION
-        mates: list[Actor] = []
-        for message in batch:
-            message.visible_at = self.clock.seconds + VISIBILITY
-            message.received += 1
-            body = message.body
-            mates.append(
-                self._start(f"worker on {body}", self._answering(body, until), skew, until)
-            )
-            self.in_hand[mates[-1]] = (message, mates)
-        return mates
-
-    def _answering(self, body: str, until: float) -> Callable[[], None]:
-        # A worker of its own: whoever stands still would keep its process's second tries waiting.
-        worker = replace(self.worker)
-        return lambda: worker.answer(body, "DeliveryQueue", lambda: until - self.clock.seconds)
-
     def _play(self, actor: Actor, script: Script) -> None:
-        """Let somebody go on by a script."""
-        for stop in itertools.count():
-            if actor.done or stop == script.stays:
+        """Let an actor go on by a script."""
+        stop = 0
+        while not actor.done:
+            if actor.wants is not None:
+                self.clock.advance(actor.wants)
+                actor.go_on()
+                continue
+            if stop == script.stays:
                 break
-            actor.go_on(script.faults.get(stop, ""))
+            self.clock.advance(MOMENT)
+            fate = script.faults.get(stop, "")
+            if fate in {"throttled", "lost"} and actor.at == "before write":
+                self.rig.audit.excuse(actor, "aws")
+            actor.go_on(fate)
+            stop += 1
         if actor.done:
-            self._ended(actor)
-        self._collect()
+            self.rig.end(actor)
+        self.rig.collect()
         self._hold()
 
-    def _ended(self, actor: Actor) -> None:
-        if actor not in self.actors:
-            return
-        self.actors.remove(actor)
-        self.audit.ended.append(actor)
-        expected = ConflictError | UnavailableError
-        if actor in self.asked:
-            # A message whose times have passed may be refused, if nobody had accepted it.
-            expected |= InvalidInputError
-        if actor.error and not isinstance(actor.error, expected):
-            raise actor.error
-        request_id = self.asked.pop(actor, None)
-        if request_id and actor.result:
-            self.audit.answers[request_id].append(actor.result.answer)
-        message, mates = self.in_hand.pop(actor, (None, []))
-        if message and not (actor.error or actor.crashed) and message in self.messages:
-            self.messages.remove(message)
-        if actor.crashed:
-            for mate in mates:
-                if not mate.done:
-                    mate.go_on("crash")
-                    self._ended(mate)
-
-    def _collect(self) -> None:
-        """Move what was rung into the queues; give up what was received too often."""
-        for queue, doorbell, delay in self.world.doorbells.taken():
-            if queue == "dead_letter":
-                self.dead_letters.append(encode(doorbell))
-            else:
-                self.messages.append(Sent(encode(doorbell), self.clock.seconds + delay))
-        for message in [one for one in self.messages if one.received >= RECEIVES]:
-            if message.visible_at <= self.clock.seconds:
-                self.messages.remove(message)
-                self.dead_letters.append(message.body)
-
-    def _visible(self) -> list[Sent]:
-        return [one for one in self.messages if one.visible_at <= self.clock.seconds]
-
-    def _due(self, ahead: float = 0.0) -> bool:
+    def _is_overdue(self, ahead: float = 0.0) -> bool:
         now = self.clock.seconds + ahead
-        return any(row.sweep_at is not None and row.sweep_at <= now for row in self.audit.rows())
+        return any(row.sweep_at is not None and row.sweep_at <= now for row in self.rig.swept())
 
     def _coming(self) -> list[float]:
-        """Return when something is to be done next: messages, and what the sweeper looks after."""
-        watched = [row.sweep_at for row in self.audit.rows() if row.sweep_at is not None]
-        return [one.visible_at for one in self.messages] + watched
+        """Return when there is something to do next: in the queues, and for the sweeper."""
+        swept = [row.sweep_at for row in self.rig.swept() if row.sweep_at is not None]
+        return [one.visible_at for one in self.rig.messages] + swept
+
+    def _expiries(self) -> list[float]:
+        rows = self.rig.world.table.rows.values()
+        return sorted(
+            row.ttl
+            for row in rows
+            if isinstance(row, MessageRow | RequestRow) and row.ttl is not None
+        )
 
     def _hold(self) -> None:
         self.sound = False
-        self.audit.hold()
+        self.rig.audit.hold()
         self.sound = True
 
     # How it ends ----------------------------------------------------------------------------------
 
     def teardown(self):
-        """Let time go on without faults: all comes to an end, and nothing stays owed."""
+        """Let time pass without faults: everything ends, and nothing stays owed."""
         try:
             if self.sound:
                 self._rest()
+                self.sound = False
+                self.rig.audit.hold_at_rest()
         finally:
-            for actor in list(self.actors):
+            for actor in list(self.rig.actors):
                 if not actor.done:
                     actor.go_on("crash")
 
     def _work_off(self) -> None:
-        if self._due():
-            self._play(self._sweeping(0.0), TO_THE_END)
-        for message in self._visible():
-            if message in self.messages:
-                for actor in self._receive([message], 0.0):
+        if self._is_overdue():
+            for actor in self.rig.sweep(0.0):
+                self._play(actor, TO_THE_END)
+        for message in self.rig.visible():
+            if message in self.rig.messages:
+                for actor in self.rig.receive([message], 0.0):
                     self._play(actor, TO_THE_END)
 
     def _rest(self) -> None:
-        while self.actors:
-            self._play(self.actors[0], TO_THE_END)
+        while self.rig.actors:
+            self._play(self.rig.actors[0], TO_THE_END)
         for _ in range(MOST_ROUNDS_OF_REST):
             self._work_off()
             coming = self._coming()
             if not coming:
                 break
             self.clock.seconds = max(self.clock.seconds, min(coming))
-        self.audit.hold_at_rest()
 
 
 TestDispatching = Dispatching.TestCase

@@ -1,4 +1,4 @@
-"""Tries that may have reached their receiver, or not: again, but for text messages."""
+"""Attempts that may have reached their receiver: they are retried, except over SMS."""
 
 from __future__ import annotations
 
@@ -6,80 +6,93 @@ from dataclasses import replace
 
 import pytest
 
+from dispatcher.delivery.doorbells import DeadLetter
 from dispatcher.delivery.outcomes import Retry
+from tests.visits import SMS, rehearse, send, sends, visit
 from tests.world import USER
-
-SMS = {"enabled": True, "config": {"phone_number": "+14155552671"}}
-HOOK = {"enabled": True, "config": {"url": "https://hooks.example.com/x"}}
 
 
 class SharpWatchdog:
     """Ends every attempt before it has an outcome."""
 
-    def within(self, seconds, work):  # noqa: ARG002 - as the port has it
-        """Let the work happen, and tell nobody."""
+    def within(self, seconds, work):  # noqa: ARG002 - the port's arguments
+        """Do the work, and drop its outcome."""
         work()
 
 
 @pytest.fixture
 def deliver(world):
-    """Send over one integration until nothing is rung any more; return its row."""
+    """Return a function that sends over one integration until nothing is rung any more."""
     world.environ["SMS_ENABLED"] = "true"
     world.override("SMS", **SMS)
-    world.override("WEBHOOK", **HOOK)
+    world.webhook()
 
-    def run(name):
-        [delivery_id] = world.send(integration_types=[name])
+    def run(name) -> str:
+        (only,) = send(world, name)
+        visit(world, only)
+        dead_letters = [ring for ring in world.doorbells.rung if ring[0] == "dead_letter"]
         world.run()
-        return world.row(delivery_id)
+        world.doorbells.rung = dead_letters
+        return only
 
     return run
 
 
-@pytest.mark.parametrize(("name", "code", "sends"), [
-    ("WEBHOOK", "timeout", 2),
-    ("SMS", "unknown_outcome", 1),
-])  # fmt: skip
-def test_an_attempt_that_ran_out_of_time(world, deliver, name, code, sends):
-    """A webhook is repeated under its id; a text message may be on its way already."""
+@pytest.mark.parametrize(
+    ("name", "code", "times"), [("WEBHOOK", "timeout", 2), ("SMS", "unknown_outcome", 1)]
+)
+def test_an_attempt_without_an_outcome_in_time(world, deliver, name, code, times):
+    """A webhook is retried under its ID; a text message may be on its way already."""
     world.worker = replace(world.worker, watchdog=SharpWatchdog())
 
-    row = deliver(name)
+    delivery = world.delivery(deliver(name))
 
-    assert (row.status, row.error_code) == ("failed", code)
-    assert len(world.channels[name].messages) == sends
-
-
-@pytest.mark.parametrize(("name", "code", "sends"), [
-    ("WEBHOOK", "internal_error", 2),
-    ("SMS", "unknown_outcome", 1),
-])  # fmt: skip
-def test_a_channel_that_breaks(world, deliver, name, code, sends):
-    """Nobody knows how far it came, and the row says what broke."""
-    world.channels[name].outcomes = [KeyError("x"), KeyError("x")]
-
-    row = deliver(name)
-
-    assert (row.status, row.error_code) == ("failed", code)
-    assert len(world.channels[name].messages) == sends
-    assert f"the {name} channel failed: KeyError" in row.error_message
+    assert (delivery.status, delivery.error_code) == ("failed", code)
+    assert (sends(world, name), delivery.attempts, delivery.unknown) == (times, times, 0)
+    detail = "no outcome within 10 s"
+    assert delivery.error_message == (
+        f"{detail}, and SMS is never sent twice" if name == "SMS" else detail
+    )
 
 
-def test_a_clear_refusal_is_tried_again(world, deliver):
+@pytest.mark.parametrize(
+    ("name", "code", "times"), [("WEBHOOK", "internal_error", 2), ("SMS", "unknown_outcome", 1)]
+)
+def test_an_exception_of_a_channel(world, deliver, name, code, times):
+    """It is unknown how far the channel came; the row names the exception."""
+    rehearse(world, KeyError("x"), KeyError("x"), name=name)
+
+    delivery = world.delivery(deliver(name))
+
+    assert (delivery.status, delivery.error_code) == ("failed", code)
+    assert sends(world, name) == times
+    detail = f"the {name} channel failed: KeyError"
+    assert delivery.error_message == (
+        f"{detail}, and SMS is never sent twice" if name == "SMS" else detail
+    )
+
+
+def test_an_attempt_that_certainly_failed_is_retried_over_sms(world, deliver):
     """A throttled text message was not sent: its budget is as large as any other's."""
-    world.channels["SMS"].outcomes = [Retry("unavailable", "SNS: Throttled")] * 3
+    rehearse(world, *[Retry("unavailable", "SNS: Throttled")] * 3, name="SMS")
 
-    row = deliver("SMS")
+    delivery = world.delivery(deliver("SMS"))
 
-    assert (row.status, row.error_code, row.attempts) == ("failed", "unavailable", 3)
+    assert (delivery.status, delivery.error_code, delivery.attempts) == (
+        "failed",
+        "unavailable",
+        3,
+    )
 
 
-def test_an_unknown_outcome_can_be_sent_again_by_a_person(world, deliver):
-    """Its ticket is owed: whoever looked at the phone may decide otherwise."""
-    world.channels["SMS"].outcomes = [KeyError("x")]
-    row = deliver("SMS")
+def test_a_person_may_retry_an_unknown_outcome(world, deliver):
+    """Its dead letter is sent, and a new round sends the text message again."""
+    rehearse(world, KeyError("x"), name="SMS")
+    only = deliver("SMS")
+    dead_letters = world.doorbells.taken()
 
-    world.rounds.retry(USER, row.delivery_id)
+    world.rounds.retry(USER, only)
     world.run()
 
-    assert world.row(row.delivery_id).status == "success"
+    assert dead_letters == [("dead_letter", DeadLetter(USER, only, 2), 0)]
+    assert world.delivery(only).status == "success"

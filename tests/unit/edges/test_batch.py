@@ -84,7 +84,7 @@ def test_what_failed_is_told_in_the_log(event_log):
     assert event_log.invocation == (CONTEXT, {})
     (_, known), (_, unknown), (_, whole) = event_log.lines
     source = "stack-DeliveryQueue-1A2B"
-    assert event_log.events() == ["message.returned", "message.returned", "batch.answered"]
+    assert event_log.events() == ["message.returned", "message.returned", "batch.handled"]
     assert known == {
         "message_id": "id-b",
         "source": source,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
+from urllib.parse import urljoin
 
 import pytest
 
@@ -19,6 +20,7 @@ from dispatcher.errors import (
     NotFoundError,
     UnavailableError,
 )
+from dispatcher.messages.acceptance import Accepted
 from tests.fakes import MemoryEventLog
 
 REQUEST_ID = "5f0c1d2e-3a4b-4c5d-8e6f-1a2b3c4d5e60"
@@ -81,14 +83,14 @@ def problem(response):
 # Answers
 
 
-def test_an_answer_is_compact_json_that_nobody_caches(event_log):
-    """Text stays as it is: UTF-8, not escapes."""
+def test_a_response_is_one_line_of_json_that_is_not_cached(event_log):
+    """The body is compact UTF-8 without escapes, and ends with a newline."""
     response = ask(lambda _: http.Response(201, {"name": "Zoë", "n": [1, None]}, {"Location": "x"}))
 
     assert response == {
         "statusCode": 201,
         "headers": {**EVERY_ANSWER, "Content-Type": "application/json", "Location": "x"},
-        "body": '{"name":"Zoë","n":[1,null]}',
+        "body": '{"name":"Zoë","n":[1,null]}\n',
         "isBase64Encoded": False,
     }
 
@@ -137,7 +139,7 @@ def test_a_handler_knows_its_route():
             {
                 "title": "Method not allowed",
                 "status": 405,
-                "detail": "This path answers GET, POST.",
+                "detail": "This path supports GET, POST.",
             },
             {"Allow": "GET, POST"},
         ),
@@ -159,7 +161,7 @@ def test_a_handler_knows_its_route():
             {
                 "title": "Service unavailable",
                 "status": 503,
-                "detail": "A service behind this one did not answer.",
+                "detail": "A dependency of the service did not respond.",
             },
             {"Retry-After": "5"},
         ),
@@ -197,7 +199,7 @@ def test_a_wrong_input_is_told_flaw_by_flaw(event_log):
             "type": "urn:integration-dispatcher:problem:invalid-input",
             "title": "Invalid input",
             "status": 422,
-            "detail": "What must be corrected, and where, is in errors.",
+            "detail": "The request has 2 invalid fields; see `errors`.",
             "instance": f"urn:uuid:{REQUEST_ID}",
             "errors": [
                 {"pointer": "/retry_count", "detail": "must be at most 20"},
@@ -217,7 +219,7 @@ def test_an_unknown_error_shows_nothing_of_itself(event_log, error):
     status, body = problem(response)
     assert status == 500
     assert body["type"] == "urn:integration-dispatcher:problem:internal-error"
-    assert body["detail"] == "The fault is ours; the log names this instance."
+    assert body["detail"] == "The service has a fault; its log names this instance."
     assert "s3cret" not in json.dumps([response, event_log.lines])
     [(_, line)] = event_log.lines
     assert line["error"] == type(error).__name__
@@ -250,7 +252,7 @@ def test_a_request_is_one_line_in_the_log(event_log):
     )
 
     [(name, line)] = event_log.lines
-    assert name == "request.answered"
+    assert name == "request.handled"
     assert line.pop("duration_ms") >= 0
     assert line == {
         "method": "POST",
@@ -274,6 +276,17 @@ def test_the_line_names_the_delivery_and_the_request_that_it_is_about(event_log)
 
     [(_, line)] = event_log.lines
     assert (line["delivery_id"], line["request_id"]) == (delivery_id, "r-1")
+
+
+def test_the_line_names_the_request_of_the_path(event_log):
+    """Also if the request is not found."""
+    ask(
+        raising(NotFoundError("no")),
+        pathParameters={"user_id": "john.doe", "request_id": "a%2Fb"},
+    )
+
+    [(_, line)] = event_log.lines
+    assert line["request_id"] == "a/b"
 
 
 def test_a_fault_behind_us_is_named_in_the_log(event_log):
@@ -326,7 +339,7 @@ def test_a_user_id_that_breaks_the_rules_is_not_logged(event_log):
     ],
 )
 def test_a_user_id_is_decoded_once(given, user_id):
-    """AWS hands it over encoded, the local cloud decoded; a plus is a plus in a path."""
+    """API Gateway passes it on encoded, `sam local` decoded; a plus is a plus in a path."""
     assert read("user_id", pathParameters={"user_id": given}) == user_id
 
 
@@ -344,6 +357,55 @@ def test_a_user_id_that_nobody_has_is_invalid(given):
 
     rule = "must be 1-128 letters, digits or . _ @ + | : -, the first a letter or digit"
     assert caught.value.field_errors == (FieldError("/user_id", rule),)
+
+
+@pytest.mark.parametrize(
+    ("given", "request_id"),
+    [
+        ("ticket-4711", "ticket-4711"),
+        ("a%2Fb%3Fc%23d", "a/b?c#d"),
+        ("a%252Fb", "a%2Fb"),
+        ("100%25", "100%"),
+        ("%2E%2E", ".."),
+        ("a+b", "a+b"),
+        ("x" * 256, "x" * 256),
+        ("%2F" * 256, "/" * 256),
+    ],
+)
+def test_a_request_id_is_decoded_once(given, request_id):
+    """A request ID may contain any visible ASCII character, percent signs and slashes included."""
+    assert read("request_id", pathParameters={"request_id": given}) == request_id
+
+
+@pytest.mark.parametrize("given", ["", "a%20b", "a%0A", "a\n", "%C3%A9", "%ff", "%00", "x" * 257])
+def test_a_request_id_that_no_request_can_have_is_not_found(given):
+    """The pattern holds for the whole value."""
+    with pytest.raises(NotFoundError, match=r"^There is no such request\.$"):
+        read("request_id", pathParameters={"request_id": given})
+
+
+@pytest.mark.parametrize(
+    ("request_id", "location"),
+    [
+        ("ticket-4711", "requests/ticket-4711"),
+        ("a/b?c#d", "requests/a%2Fb%3Fc%23d"),
+        ("a%2Fb", "requests/a%252Fb"),
+        (".", "requests/%2E"),
+        ("..", "requests/%2E%2E"),
+        ("...", "requests/..."),
+    ],
+)
+def test_the_location_of_a_send_is_its_request(event_log, request_id, location):
+    """The ID is one encoded segment, which reference resolution does not remove."""
+    accepted = Accepted({"request_id": request_id}, replayed=False)
+
+    response = ask(lambda _: http.accepted(accepted, requests="requests"))
+
+    assert response["headers"]["Location"] == location
+    sent_to = "http://localhost/api/v1/users/ada/deliveries"
+    assert urljoin(sent_to, location) == f"http://localhost/api/v1/users/ada/{location}"
+    encoded = location.removeprefix("requests/")
+    assert read("request_id", pathParameters={"request_id": encoded}) == request_id
 
 
 @pytest.mark.parametrize("given", ["email", "EMAIL", "Email"])
@@ -400,7 +462,7 @@ def test_no_query_is_an_empty_one(given):
 
 def test_a_parameter_may_be_given_once():
     """Which of two would count differs between AWS and others."""
-    given = {"limit": ["1", "2"], "offset": ["0"], "status": ["a", "a"]}
+    given = {"limit": ["1", "2"], "offset": ["0"], "status": ["a", "a"], "a/b~c": ["", ""]}
 
     with pytest.raises(InvalidInputError) as caught:
         read("query", multiValueQueryStringParameters=given)
@@ -408,6 +470,7 @@ def test_a_parameter_may_be_given_once():
     assert caught.value.field_errors == (
         FieldError("/limit", "must be given once"),
         FieldError("/status", "must be given once"),
+        FieldError("/a~1b~0c", "must be given once"),
     )
 
 

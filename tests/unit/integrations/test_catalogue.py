@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dispatcher.integrations import catalogue
+from dispatcher.integrations import catalogue, read_type
 
 ALL = list(catalogue().values())
 
@@ -51,3 +51,23 @@ def test_only_sms_is_never_sent_again_after_an_unknown_outcome():
 def test_only_webhook_has_secrets():
     """Header values, query values and signing secrets."""
     assert [one.name for one in ALL if one.secrets] == ["WEBHOOK"]
+
+
+@pytest.mark.parametrize("text", ["WEBHOOK", "webhook", "WebHook"])
+def test_a_type_is_read_in_any_case(text):
+    """The type is returned in upper case."""
+    assert read_type(text) == "WEBHOOK"
+
+
+@pytest.mark.parametrize("text", ["", "FAX", "WEBHOOK ", "\u017fms", "SLAC\u212a"])
+def test_a_type_that_is_not_in_the_catalogue_is_rejected(text):
+    """Foreign letters that upper() maps onto ASCII ones name no integration either."""
+    with pytest.raises(ValueError, match=r"^must be one of SLACK, EMAIL, WEBHOOK, SMS, TEST, "):
+        read_type(text)
+
+
+def test_a_type_may_be_restricted_to_some():
+    """A mailbox knows two types only."""
+    with pytest.raises(ValueError, match=r"^must be one of CLI, TEST$"):
+        read_type("slack", ("CLI", "TEST"))
+    assert read_type("test", ("CLI", "TEST")) == "TEST"

@@ -13,14 +13,8 @@ import urllib3
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dispatcher.integrations.webhook import (
-    PORTS,
-    RESERVED_HEADERS,
-    RESERVED_PREFIXES,
-    EgressPolicy,
-    permitted,
-    written_headers,
-)
+from dispatcher.integrations.egress import PORTS, EgressPolicy, permitted
+from dispatcher.integrations.webhook import RESERVED_HEADERS, RESERVED_PREFIXES, check_headers
 
 STRICT = EgressPolicy()
 FULLWIDTH = {ord("0") + digit: 0xFF10 + digit for digit in range(10)} | {ord("."): 0x3002}
@@ -233,7 +227,7 @@ VALUES = st.one_of(st.text(max_size=12), st.from_regex(r"[\t -~]{0,12}", fullmat
 def test_accepted_headers_are_one_line_each(headers):
     """What is accepted cannot end its line, begin another, or be read in two ways."""
     try:
-        accepted = written_headers(headers, {})
+        accepted = check_headers(headers, {})
     except ValueError:
         return
 
@@ -254,4 +248,4 @@ def test_no_spelling_of_a_reserved_name(name, data):
     )
 
     with pytest.raises(ValueError, match="this service or the network sets"):
-        written_headers({spelled: "v"}, {})
+        check_headers({spelled: "v"}, {})

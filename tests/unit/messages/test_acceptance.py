@@ -1,16 +1,24 @@
-"""Accepting a message: one transaction, one ring, one answer however often it is asked for."""
+"""Acceptance: two puts, one ring, and the same response however often a request is repeated."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from dispatcher.delivery.doorbells import RequestBell
-from dispatcher.delivery.protocol import shard_of
-from dispatcher.delivery.rows import Delivery
+from dispatcher.delivery import transitions
+from dispatcher.delivery.doorbells import Doorbell
+from dispatcher.delivery.rows import (
+    Delivery,
+    MessageRow,
+    PlannedDelivery,
+    RequestRow,
+    SkippedType,
+    delivery_id,
+)
 from dispatcher.errors import BrokenSettingError, FieldError, InvalidInputError, UnavailableError
+from dispatcher.integrations.integration import Recipient
 from dispatcher.messages.bodies import send_body
 from tests.fakes import Faulty
 from tests.world import HOOK, USER, World
@@ -20,6 +28,7 @@ BODY = {"request_id": "r-1", "content": "Hello"}
 NOT_CONFIGURED = [
     {"integration_type": name, "reason": "not_configured"} for name in ("SLACK", "EMAIL")
 ]
+CALLS = ("put_request", "create", "request", "message", "ring_first", "ring")
 
 
 def at(world, seconds: float) -> str:
@@ -27,22 +36,46 @@ def at(world, seconds: float) -> str:
     return datetime.fromtimestamp(world.clock.now() + seconds, UTC).isoformat()
 
 
-def rows(world) -> dict:
-    """Return the table as it is."""
-    return json.loads(json.dumps(sorted(world.deliveries.rows.items())))
+def request_of(world, request_id: str = "r-1", user_id: str = USER) -> RequestRow:
+    """Return a request row as it is stored."""
+    return world.table.request(user_id, request_id)
 
 
-def stored(world) -> list[Delivery]:
-    """Return the deliveries in order of their ids."""
-    return [
-        Delivery.of(row)
-        for key, row in sorted(world.deliveries.rows.items())
-        if key[1].startswith("DELIVERY#")
-    ]
+def message_of(world, request_id: str = "r-1", user_id: str = USER) -> MessageRow | None:
+    """Return the message row of a request as it is stored."""
+    return world.table.message(user_id, request_of(world, request_id, user_id).message_id)
 
 
-def test_a_message_becomes_a_request_and_a_row_per_integration(world):
-    """All that the contract names, in one transaction; then one ring for the request."""
+def rung_for(world, delay: int = 0, queue: str = "delivery") -> tuple[str, Doorbell, int]:
+    """Return the ring for the message of the request r-1."""
+    request = request_of(world)
+    return queue, Doorbell(USER, request.message_id, "r-1", request.due_at), delay
+
+
+def watched(calls: list[str]) -> World:
+    """Return a world that lists its calls of tables and queues."""
+    return World(wrap=lambda port: Faulty(port, calls.append, *CALLS))
+
+
+def faulty(call: str, fate: str) -> World:
+    """Return a world in which the first use of a call meets a fate."""
+    fates = [fate]
+    return World(wrap=lambda port: Faulty(port, lambda _: fates.pop() if fates else "", call))
+
+
+def orphaned(**body) -> World:
+    """Return a world with a request whose sender died before the second put."""
+    world = faulty("create", "throttled")
+    with pytest.raises(UnavailableError):
+        world.acceptance.accept(USER, {**BODY, **body})
+    return world
+
+
+# The rows -----------------------------------------------------------------------------------------
+
+
+def test_a_message_becomes_a_request_row_and_a_message_row(world):
+    """Acceptance writes every field of the contract and rings once for the whole message."""
     world.webhook(retry_count=4, retry_delay_seconds=7)
     world.clock.advance(0.25)
     now = world.clock.now()
@@ -54,73 +87,95 @@ def test_a_message_becomes_a_request_and_a_row_per_integration(world):
         "content": "Hello $who",
         "template_variables": {"who": "Ada"},
         "recipient": {"phone_number": "+14155552671"},
-        "integration_types": ["TEST", "WEBHOOK"],
+        "integration_types": ["TEST", "WEBHOOK", "SMS"],
     }
 
     accepted = world.acceptance.accept(USER, body)
 
-    first, second = (one["delivery_id"] for one in accepted.answer["deliveries"])
-    fingerprint = send_body(body, {}).fingerprint()
-    common = {
-        "user_id": USER,
-        "request_id": "r-1",
-        "session_id": "s-1",
-        "status": "pending",
-        "created_at": now,
-        "due_at": now,
-        "sweep_at": now + 60,
-        "sweep_shard": shard_of(USER),
-        "fingerprint": fingerprint,
-    }
-    answer = {
-        "request_id": "r-1",
-        "user_id": USER,
-        "deliveries": [
-            {
-                "delivery_id": first,
-                "integration_type": "WEBHOOK",
-                "priority": 3,
-                "status": "pending",
-            },
-            {"delivery_id": second, "integration_type": "TEST", "priority": 5, "status": "pending"},
-        ],
-        "skipped": [],
-    }
-    request = world.request("r-1")
-    assert (accepted.answer, accepted.replayed) == (answer, False)
-    assert stored(world) == [
-        Delivery(
-            delivery_id=first,
-            integration_type="WEBHOOK",
-            priority=3,
-            max_attempts=5,
-            retry_delay_seconds=7,
-            **common,
+    request, message = request_of(world), message_of(world)
+    message_id = request.message_id
+    ttl = int(now + 90 * DAY + 5 * (DAY + 60 + 900)) + 1
+    first, second = (delivery_id(message_id, place) for place in (0, 1))
+    assert (accepted.response, accepted.replayed) == (
+        {
+            "request_id": "r-1",
+            "user_id": USER,
+            "deliveries": [
+                {
+                    "delivery_id": first,
+                    "integration_type": "WEBHOOK",
+                    "priority": 3,
+                    "status": "pending",
+                },
+                {
+                    "delivery_id": second,
+                    "integration_type": "TEST",
+                    "priority": 5,
+                    "status": "pending",
+                },
+            ],
+            "skipped": [{"integration_type": "SMS", "reason": "disabled_by_default"}],
+        },
+        False,
+    )
+    assert (first[-2:], second[-2:]) == ("01", "02")
+    assert request == RequestRow(
+        user_id=USER,
+        request_id="r-1",
+        message_id=message_id,
+        fingerprint=send_body(body, {}).fingerprint(),
+        ttl=ttl,
+        subject="For Ada",
+        content="Hello Ada",
+        agent_id="a-1",
+        session_id="s-1",
+        recipient=Recipient(phone_number="+14155552671"),
+        mode="all",
+        forced=False,
+        created_at=now,
+        due_at=now,
+        expires_at=None,
+        deliveries=(
+            PlannedDelivery(type="WEBHOOK", priority=3, max_attempts=5, retry_delay_seconds=7),
+            PlannedDelivery(type="TEST", priority=5, max_attempts=2, retry_delay_seconds=10),
         ),
-        Delivery(
-            delivery_id=second,
-            integration_type="TEST",
-            priority=5,
-            max_attempts=2,
-            retry_delay_seconds=10,
-            **common,
+        skipped=(SkippedType(type="SMS", reason="disabled_by_default"),),
+    )
+    assert message == MessageRow(
+        user_id=USER,
+        message_id=message_id,
+        rev=message.rev,
+        request_id="r-1",
+        session_id="s-1",
+        subject="For Ada",
+        mode="all",
+        forced=False,
+        created_at=now,
+        expires_at=None,
+        keep_until=ttl + 3600,
+        deliveries=(
+            Delivery(
+                type="WEBHOOK",
+                status="pending",
+                priority=3,
+                max_attempts=5,
+                retry_delay_seconds=7,
+                due_at=now,
+            ),
+            Delivery(
+                type="TEST",
+                status="pending",
+                priority=5,
+                max_attempts=2,
+                retry_delay_seconds=10,
+                due_at=now,
+            ),
         ),
-    ]
-    assert request == {
-        "user_id": USER,
-        "sk": "REQUEST#r-1",
-        "request_id": "r-1",
-        "fingerprint": fingerprint,
-        "author": request["author"],
-        "answer": answer,
-        "created_at": now,
-        "ttl": int(now + 90 * DAY + 5 * (DAY + 60 + 900)) + 1,
-        "subject": "For Ada",
-        "content": "Hello Ada",
-        "agent_id": "a-1",
-        "recipient": {"phone_number": "+14155552671"},
-    }
-    assert world.doorbells.rung == [("delivery", RequestBell(USER, "r-1"), 0)]
+        sweep_at=now + 60,
+    )
+    assert len(message.rev) == 8
+    assert len(world.table.rows) == 2
+    assert world.doorbells.rung == [("delivery", Doorbell(USER, message_id, "r-1", now), 0)]
     assert world.event_log.lines == [
         (
             "message.accepted",
@@ -128,10 +183,51 @@ def test_a_message_becomes_a_request_and_a_row_per_integration(world):
                 "user_id": USER,
                 "request_id": "r-1",
                 "deliveries": {first: "WEBHOOK", second: "TEST"},
-                "skipped": {},
+                "skipped": {"SMS": "disabled_by_default"},
             },
         )
     ]
+
+
+def test_the_request_is_put_before_the_message_and_the_ring_comes_last():
+    """A crash between two steps leaves a request that a repeat or the sweeper completes."""
+    calls = []
+    world = watched(calls)
+
+    world.acceptance.accept(USER, BODY)
+
+    assert calls == ["put_request", "create", "ring_first"]
+
+
+@pytest.mark.parametrize(("mode", "rounds"), [("all", 3), ("first_success", 5)])
+@pytest.mark.parametrize("ahead", [0, 5 * DAY])
+def test_a_request_is_kept_for_its_longest_possible_round(world, mode, rounds, ahead):
+    """The rounds add up in a ``first_success`` message; otherwise the longest one counts."""
+    world.webhook(retry_count=2, retry_delay_seconds=1)
+
+    world.send(request_id="r-1", mode=mode, deliver_at=at(world, ahead))
+
+    kept = request_of(world).ttl - world.clock.now()
+    assert kept == ahead + 90 * DAY + rounds * (86_400 + 60 + 900)
+    assert message_of(world).keep_until == request_of(world).ttl + 3600
+
+
+def test_a_retry_delay_longer_than_any_retry_after_lengthens_the_round(world):
+    """The longer of the two counts for each attempt."""
+    world.override("TEST", retry_count=1, retry_delay_seconds=100_000)
+
+    world.send(request_id="r-1")
+
+    kept = request_of(world).ttl - world.clock.now()
+    assert kept == 90 * DAY + 2 * (100_000 + 60 + 900)
+
+
+def test_an_expiry_is_kept_in_both_rows(world):
+    """The worker reads ``expires_at`` from the message row."""
+    world.send(request_id="r-1", expires_at=at(world, 12.5))
+
+    expiry = world.clock.now() + 12.5
+    assert (request_of(world).expires_at, message_of(world).expires_at) == (expiry, expiry)
 
 
 # Identity -----------------------------------------------------------------------------------------
@@ -143,35 +239,52 @@ def test_a_message_becomes_a_request_and_a_row_per_integration(world):
         ({"request_id": "r-1"}, None, "r-1"),
         ({}, "k-1", "k-1"),
         ({"request_id": "k-1"}, "k-1", "k-1"),
+        ({}, "k" * 256, "k" * 256),
+        # A structured string (RFC 9651).
+        ({}, '"k-1"', "k-1"),
+        ({"request_id": "k-1"}, '"k-1"', "k-1"),
+        ({}, f'"{"k" * 256}"', "k" * 256),
+        ({}, r'"say\"so\\"', r'say"so' + "\\"),
+        # No structured string: the key is the header as it is.
+        ({}, '"', '"'),
+        ({}, '"k-1', '"k-1'),
+        ({}, 'k-"1"', 'k-"1"'),
+        ({}, '"k"-"1"', '"k"-"1"'),
+        ({}, r'"k\1"', r'"k\1"'),
+        ({"request_id": '"k-1"'}, None, '"k-1"'),
     ],
 )
-def test_a_request_is_named_by_its_body_or_by_the_header(world, body, header, identity):
-    """Or by both alike."""
+def test_a_request_is_identified_by_its_body_or_by_the_header(world, body, header, identity):
+    """A header in double quotes is a structured string, whose text is the key."""
     accepted = world.acceptance.accept(USER, {"content": "x", **body}, header)
 
-    assert accepted.answer["request_id"] == identity
-    assert world.request(identity)["request_id"] == identity
+    assert accepted.response["request_id"] == identity
+    assert request_of(world, identity).request_id == identity
 
 
-def test_a_nameless_request_is_given_a_name(world):
-    """Two of them are two."""
+def test_a_request_without_an_id_gets_the_id_of_its_message(world):
+    """Two requests without an ID are two messages."""
     first, second = (
-        world.acceptance.accept(USER, {"content": "x"}).answer["request_id"] for _ in range(2)
+        world.acceptance.accept(USER, {"content": "x"}).response["request_id"] for _ in range(2)
     )
 
     assert first != second
-    assert world.request(first) is not None
+    assert request_of(world, first).message_id == first
 
 
 @pytest.mark.parametrize(
     ("body", "header", "field_error"),
     [
-        (
-            {"request_id": "r-1"},
-            "k-1",
-            FieldError(
-                "/request_id", "differs from the header Idempotency-Key: give one, or both alike"
-            ),
+        *(
+            (
+                {"request_id": "r-1"},
+                key,
+                FieldError(
+                    "/request_id",
+                    "differs from the header Idempotency-Key: give one of them, or both alike",
+                ),
+            )
+            for key in ("k-1", '"k-1"', '"r-1')
         ),
         *(
             (
@@ -179,55 +292,17 @@ def test_a_nameless_request_is_given_a_name(world):
                 key,
                 FieldError("", "the header Idempotency-Key must be 1-256 visible ASCII characters"),
             )
-            for key in ("", " ", "a b", "k" * 257, "\u00e9")
+            for key in ("", " ", "a b", "k" * 257, "\u00e9", '""', '"a b"', f'"{"k" * 257}"')
         ),
     ],
 )
-def test_a_key_that_cannot_be_used_is_refused(world, body, header, field_error):
-    """Nothing is written, nothing rung."""
+def test_an_unusable_key_is_rejected(world, body, header, field_error):
+    """A rejected request writes nothing and rings nothing."""
     with pytest.raises(InvalidInputError) as caught:
         world.acceptance.accept(USER, {"content": "x", **body}, header)
 
     assert caught.value.field_errors == (field_error,)
-    assert (world.deliveries.rows, world.doorbells.rung) == ({}, [])
-
-
-def test_a_longest_key_is_a_name(world):
-    """256 characters."""
-    assert world.acceptance.accept(USER, {"content": "x"}, "k" * 256).answer["deliveries"]
-
-
-# Again --------------------------------------------------------------------------------------------
-
-
-def test_the_same_request_again_gets_the_same_answer(world):
-    """It writes nothing and rings nobody, also where the user's settings changed meanwhile."""
-    first = world.acceptance.accept(USER, BODY)
-    before = rows(world)
-    world.doorbells.taken()
-    world.override("TEST", enabled=False)
-    world.clock.advance(30 * DAY)
-
-    again = world.acceptance.accept(USER, {**BODY, "mode": "all"})
-
-    assert (again.answer, again.replayed) == (first.answer, True)
-    assert (rows(world), world.doorbells.rung) == (before, [])
-    assert world.event_log.events() == ["message.accepted"]
-
-
-def test_the_same_request_again_gets_its_answer_after_its_own_deadline(world):
-    """Whoever did not get the answer asks again, however late; nobody else may be that late."""
-    body = {**BODY, "expires_at": at(world, 60)}
-    first = world.acceptance.accept(USER, body)
-    world.clock.advance(120)
-
-    again = world.acceptance.accept(USER, body)
-
-    assert (again.answer, again.replayed) == (first.answer, True)
-    for other in ({**body, "request_id": "r-2"}, {**body, "content": "Other"}):
-        with pytest.raises(InvalidInputError) as caught:
-            world.acceptance.accept(USER, other)
-        assert [field_error.pointer for field_error in caught.value.field_errors] == ["/expires_at"]
+    assert (world.table.rows, world.doorbells.rung) == ({}, [])
 
 
 def test_the_same_request_of_another_user_is_another_request(world):
@@ -237,102 +312,339 @@ def test_the_same_request_of_another_user_is_another_request(world):
     other = world.acceptance.accept("grace", BODY)
 
     assert other.replayed is False
-    assert other.answer["deliveries"] != first.answer["deliveries"]
-    assert len(world.deliveries.rows) == 4
+    assert other.response["deliveries"] != first.response["deliveries"]
+    assert len(world.table.rows) == 4
 
 
-def test_the_same_name_for_another_message_is_refused(world):
-    """Nothing is written, nothing rung; the first message stays."""
+@pytest.mark.parametrize(("after", "replayed"), [(-0.001, True), (0.0, True), (0.001, False)])
+def test_a_request_is_the_identity_until_its_ttl(world, after, replayed):
+    """After its ``ttl`` the name makes a new message, even if the row is still stored."""
+    first = world.acceptance.accept(USER, BODY)
+    before = request_of(world)
+    world.clock.seconds = before.ttl + after
+
+    again = world.acceptance.accept(USER, BODY)
+
+    now, messages = request_of(world), world.table.messages()
+    assert (again.replayed, again.response == first.response) == (replayed, replayed)
+    assert (now == before, len(messages)) == (replayed, 1 if replayed else 2)
+    assert now.message_id in {row.message_id for row in messages}
+
+
+def test_an_expired_request_does_not_block_another_message_of_its_name(world):
+    """Its fingerprint no longer counts."""
     world.acceptance.accept(USER, BODY)
-    before = rows(world)
+    world.clock.seconds = request_of(world).ttl + 1
+
+    accepted = world.acceptance.accept(USER, {**BODY, "content": "Other"})
+
+    assert (accepted.replayed, request_of(world).content) == (False, "Other")
+
+
+# Repeats ------------------------------------------------------------------------------------------
+
+
+def test_a_repeated_request_gets_the_same_response(world):
+    """A repeat writes nothing and rings nothing, even if the user's settings changed meanwhile."""
+    first = world.acceptance.accept(USER, BODY)
+    before = dict(world.table.rows)
+    world.doorbells.taken()
+    world.override("TEST", enabled=False)
+    world.clock.advance(30 * DAY)
+
+    again = world.acceptance.accept(USER, {**BODY, "mode": "all"})
+
+    assert (again.response, again.replayed) == (first.response, True)
+    assert (world.table.rows, world.doorbells.rung) == (before, [])
+    assert world.event_log.events() == ["message.accepted"]
+
+
+def test_a_repeat_shows_the_deliveries_as_they_were_accepted(world):
+    """The response is computed from the request row, which never changes."""
+    first = world.acceptance.accept(USER, BODY)
+    world.run()
+
+    again = world.acceptance.accept(USER, BODY)
+
+    assert message_of(world).deliveries[0].status == "success"
+    assert (again.response, again.replayed) == (first.response, True)
+
+
+def test_the_order_of_integration_types_makes_no_other_request(world):
+    """``integration_types`` is a set."""
+    world.webhook()
+    first = world.acceptance.accept(USER, {**BODY, "integration_types": ["TEST", "WEBHOOK"]})
+
+    again = world.acceptance.accept(USER, {**BODY, "integration_types": ["webhook", "test"]})
+
+    assert (again.response, again.replayed) == (first.response, True)
+
+
+def test_a_repeat_takes_a_refused_put_and_a_read():
+    """The row in the refusal decides; the message is read to see that it exists."""
+    calls = []
+    world = watched(calls)
+    world.acceptance.accept(USER, BODY)
+    calls.clear()
+
+    world.acceptance.accept(USER, BODY)
+
+    assert calls == ["put_request", "message"]
+
+
+def test_the_same_name_for_another_message_is_rejected(world):
+    """Nothing is written or rung, and the first message stays."""
+    world.acceptance.accept(USER, BODY)
+    before = dict(world.table.rows)
     world.doorbells.taken()
 
     with pytest.raises(InvalidInputError) as caught:
         world.acceptance.accept(USER, {**BODY, "content": "Other"})
 
     assert caught.value.field_errors == (
-        FieldError("/request_id", "'r-1' was used for another message: take a new one"),
+        FieldError("/request_id", "'r-1' was used for another message: use a new one"),
     )
-    assert (rows(world), world.doorbells.rung) == (before, [])
+    assert (world.table.rows, world.doorbells.rung) == (before, [])
 
 
-@pytest.mark.parametrize(("after", "replayed"), [(-0.001, True), (0.0, True), (0.001, False)])
-def test_a_request_is_known_as_long_as_it_is_kept(world, after, replayed):
-    """Then its name is free, whether or not the row was removed by then."""
-    first = world.acceptance.accept(USER, BODY)
-    world.clock.seconds = world.request("r-1")["ttl"] + after
+def test_a_request_is_repeated_after_its_times_have_passed(world):
+    """A caller that got no response may ask again after ``expires_at``; no other request may."""
+    body = {**BODY, "expires_at": at(world, 60)}
+    first = world.acceptance.accept(USER, body)
+    before = dict(world.table.rows)
+    world.doorbells.taken()
+    world.clock.advance(120)
 
-    again = world.acceptance.accept(USER, BODY)
+    again = world.acceptance.accept(USER, body)
 
-    assert (again.replayed, again.answer == first.answer) == (replayed, replayed)
-    assert len(stored(world)) == (1 if replayed else 2)
+    assert (again.response, again.replayed) == (first.response, True)
+    for other in ({**body, "request_id": "r-2"}, {**body, "content": "Other"}):
+        with pytest.raises(InvalidInputError) as caught:
+            world.acceptance.accept(USER, other)
+        assert [field_error.pointer for field_error in caught.value.field_errors] == ["/expires_at"]
+    assert (world.table.rows, world.doorbells.rung) == (before, [])
 
 
-def test_the_own_answer_lost_on_the_way_is_a_first_time():
-    """A refusal by the row that this very call wrote: go on, and ring."""
-    world = World(wrap=lambda port: Faulty(port, lambda _: "repeated", "commit"))
+@pytest.mark.parametrize(("after", "is_rejected"), [(0, False), (0.001, True)])
+def test_a_request_that_expired_is_not_repeated_after_its_times(world, after, is_rejected):
+    """After its ``ttl`` the request would be a new message, for which it is too late."""
+    body = {**BODY, "expires_at": at(world, 60)}
+    first = world.acceptance.accept(USER, body)
+    world.clock.seconds = request_of(world).ttl + after
+
+    if is_rejected:
+        with pytest.raises(InvalidInputError, match="must lie in the future"):
+            world.acceptance.accept(USER, body)
+    else:
+        assert world.acceptance.accept(USER, body).response == first.response
+
+
+# Requests without their message -------------------------------------------------------------------
+
+
+def test_a_request_without_its_message_is_completed_from_the_stored_body():
+    """IDs, times and deliveries are those of the first call, whatever changed since."""
+    world = orphaned(expires_at="2099-01-01T00:00:00Z", session_id="s-1", subject="Rain")
+    request = request_of(world)
+    world.override("TEST", enabled=False, retry_count=9)
+    world.clock.advance(100)
+
+    accepted = world.acceptance.accept(
+        USER, {**BODY, "expires_at": "2099-01-01T00:00:00Z", "session_id": "s-1", "subject": "Rain"}
+    )
+
+    message = message_of(world)
+    expected = transitions.accept(request, now=world.clock.now()).row
+    assert (accepted.response["deliveries"], accepted.replayed) == (
+        [
+            {
+                "delivery_id": delivery_id(request.message_id, 0),
+                "integration_type": "TEST",
+                "priority": 5,
+                "status": "pending",
+            }
+        ],
+        True,
+    )
+    assert request_of(world) == request
+    assert message == replace(expected, rev=message.rev)
+    assert message.created_at == world.clock.now() - 100
+    assert world.doorbells.rung == [rung_for(world)]
+
+
+def test_a_completed_request_is_logged_as_accepted():
+    """The call that failed accepted nothing, so its event is written by the call that does."""
+    world = orphaned()
+
+    world.acceptance.accept(USER, BODY)
+    world.acceptance.accept(USER, BODY)
+
+    assert world.event_log.lines == [
+        (
+            "message.accepted",
+            {
+                "user_id": USER,
+                "request_id": "r-1",
+                "deliveries": {delivery_id(request_of(world).message_id, 0): "TEST"},
+                "skipped": {
+                    "SLACK": "not_configured",
+                    "EMAIL": "not_configured",
+                    "WEBHOOK": "disabled_by_default",
+                    "SMS": "disabled_by_default",
+                    "CLI": "disabled_by_default",
+                    "TOOL": "not_configured",
+                },
+            },
+        )
+    ]
+
+
+@pytest.mark.parametrize(("passed", "delay"), [(0, 600), (100.5, 500), (700, 0)])
+def test_a_completed_request_is_rung_for_at_its_own_time(passed, delay):
+    """The stored ``deliver_at`` counts."""
+    begin = World()
+    body = {"deliver_at": at(begin, 600)}
+    world = orphaned(**body)
+    world.clock.advance(passed)
+
+    world.acceptance.accept(USER, {**BODY, **body})
+
+    assert world.doorbells.rung == [rung_for(world, delay)]
+
+
+def test_a_request_is_completed_after_its_times_have_passed():
+    """The message expires then, but it exists, so the response was true."""
+    begin = World()
+    body = {"expires_at": at(begin, 60)}
+    world = orphaned(**body)
+    world.clock.advance(120)
+
+    accepted = world.acceptance.accept(USER, {**BODY, **body})
+    world.run()
+
+    only = accepted.response["deliveries"][0]["delivery_id"]
+    assert (accepted.replayed, world.delivery(only).error_code) == (True, "expired")
+    assert world.channels["TEST"].messages == []
+
+
+def test_a_request_that_another_call_completes_meanwhile_stays_as_it_is():
+    """The second put is refused, and what happened to the message since is kept."""
+    world = orphaned()
+    rival = Faulty(world.table, lambda _: (accept_and_deliver(), "")[1], "create")
+    context = replace(world.context, messages=rival)
+    late = replace(world.acceptance, context=context)
+
+    def accept_and_deliver() -> None:
+        world.acceptance.accept(USER, BODY)
+        world.run()
+
+    accepted = late.accept(USER, BODY)
+
+    message = message_of(world)
+    assert accepted.replayed is True
+    assert message.deliveries[0].status == "success"
+    assert len(world.channels["TEST"].messages) == 1
+    world.run()
+    assert message_of(world) == message
+
+
+# Faults -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["put_request", "create"])
+def test_a_put_that_the_client_repeats_is_made_once(call):
+    """The refusal shows this call's own row: the request is new, and rung for once."""
+    world = faulty(call, "repeated")
 
     accepted = world.acceptance.accept(USER, BODY)
 
     assert accepted.replayed is False
-    assert world.request("r-1")["answer"] == accepted.answer
-    assert world.doorbells.rung == [("delivery", RequestBell(USER, "r-1"), 0)]
+    assert len(world.table.rows) == 2
+    assert world.doorbells.rung == [rung_for(world)]
 
 
-@pytest.mark.parametrize(("fate", "written"), [("throttled", 0), ("lost", 2)])
-def test_a_faulty_transaction_is_told(fate, written):
-    """The caller asks again; what was written all the same answers, and the sweeper rings."""
-    fates = [fate]
-    world = World(wrap=lambda port: Faulty(port, lambda _: fates.pop() if fates else "", "commit"))
+@pytest.mark.parametrize(
+    ("call", "fate", "written", "rung_before_the_sweep"),
+    [
+        ("put_request", "throttled", 0, 1),
+        ("put_request", "lost", 1, 1),
+        ("create", "throttled", 1, 1),
+        ("create", "lost", 2, 0),
+    ],
+)
+def test_a_put_that_fails_is_repeated_by_the_caller(call, fate, written, rung_before_the_sweep):
+    """No 202 before both puts; the repeated request leads to one message and its ring."""
+    world = faulty(call, fate)
 
     with pytest.raises(UnavailableError):
         world.acceptance.accept(USER, BODY)
 
-    assert (len(world.deliveries.rows), world.doorbells.rung) == (written, [])
-    assert world.acceptance.accept(USER, BODY).replayed is bool(written)
+    assert (len(world.table.rows), world.doorbells.rung) == (written, [])
+    accepted = world.acceptance.accept(USER, BODY)
+    assert accepted.replayed is bool(written)
+    assert len(world.table.rows) == 2
+    assert world.doorbells.rung == [rung_for(world)] * rung_before_the_sweep
     world.clock.advance(61)
     world.sweeper.sweep()
-    assert ("delivery", RequestBell(USER, "r-1"), 0) in world.doorbells.rung
+    assert world.doorbells.rung[rung_before_the_sweep:] == [rung_for(world, queue="retry")]
 
 
-def test_a_request_that_vanishes_while_it_is_compared_is_asked_for_again():
-    """Its time to live ended between refusal and reading."""
-    world = World()
+def test_a_read_that_fails_completes_nothing():
+    """Whether the message exists is unknown, so the caller has to ask again."""
+    world = faulty("message", "throttled")
     world.acceptance.accept(USER, BODY)
-    vanishing = Faulty(world.deliveries, lambda _: world.deliveries.rows.clear(), "get")
-    world.acceptance = type(world.acceptance)(
-        **{
-            name: getattr(world.acceptance, name)
-            for name in world.acceptance.__dataclass_fields__
-            if name != "deliveries"
-        },
-        deliveries=vanishing,
-    )
+    before = dict(world.table.rows)
 
-    with pytest.raises(UnavailableError, match="try again"):
+    with pytest.raises(UnavailableError):
         world.acceptance.accept(USER, BODY)
 
+    assert world.table.rows == before
 
-# Who gets it --------------------------------------------------------------------------------------
+
+def test_a_failed_ring_loses_nothing(world):
+    """The message is accepted, and the sweeper rings for it."""
+    world.doorbells.broken = True
+    accepted = world.acceptance.accept(USER, BODY)
+    world.doorbells.broken = False
+    world.clock.advance(60)
+
+    world.sweeper.sweep()
+
+    assert len(accepted.response["deliveries"]) == 1
+    assert world.event_log.lines[0] == ("doorbell.lost", {"user_id": USER, "request_id": "r-1"})
+    assert world.doorbells.rung == [rung_for(world, queue="retry")]
 
 
-def test_what_gets_no_delivery_is_named_with_its_reason(world):
-    """Of all seven, in the order of the table; a missing address with the key to set."""
+def test_a_broken_setting_accepts_nothing():
+    """Nothing is written and nothing is rung."""
+    world = World(INTEGRATION_DEFAULTS_SMS_PRIORITY="high")
+
+    with pytest.raises(BrokenSettingError):
+        world.acceptance.accept(USER, BODY)
+
+    assert (world.table.rows, world.doorbells.rung) == ({}, [])
+
+
+# Deliveries and skipped integrations --------------------------------------------------------------
+
+
+def test_each_skipped_integration_has_its_reason(world):
+    """All seven types are named, in the order of the table; a missing address names its key."""
     world.override("EMAIL", enabled=True)
     world.override("SMS", enabled=True)
     world.override("TEST", enabled=False)
 
-    answer = world.acceptance.accept("ada", {"content": "x"}).answer
-    mine = world.acceptance.accept(USER, {"content": "x"}).answer
+    other = world.acceptance.accept("ada", {"content": "x"}).response
+    mine = world.acceptance.accept(USER, {"content": "x"}).response
 
-    assert answer["skipped"] == [
+    assert other["skipped"] == [
         *NOT_CONFIGURED,
         {"integration_type": "WEBHOOK", "reason": "disabled_by_default"},
         {"integration_type": "SMS", "reason": "disabled_by_default"},
         {"integration_type": "CLI", "reason": "disabled_by_default"},
         {"integration_type": "TOOL", "reason": "not_configured"},
     ]
-    assert [one["integration_type"] for one in mine["deliveries"]] == ["EMAIL"]
+    assert [delivery["integration_type"] for delivery in mine["deliveries"]] == ["EMAIL"]
     assert mine["skipped"] == [
         {"integration_type": "SLACK", "reason": "not_configured"},
         {"integration_type": "WEBHOOK", "reason": "disabled_by_default"},
@@ -348,40 +660,45 @@ def test_what_gets_no_delivery_is_named_with_its_reason(world):
 
 
 def test_a_message_can_be_restricted_to_some_integrations(world):
-    """Only those are spoken of."""
+    """The response names only those."""
     world.webhook()
 
-    answer = world.acceptance.accept(
+    response = world.acceptance.accept(
         USER, {"content": "x", "integration_types": ["SMS", "WEBHOOK", "EMAIL"]}
-    ).answer
+    ).response
 
-    assert [one["integration_type"] for one in answer["deliveries"]] == ["WEBHOOK"]
-    assert answer["skipped"] == [
+    assert [delivery["integration_type"] for delivery in response["deliveries"]] == ["WEBHOOK"]
+    assert response["skipped"] == [
         {"integration_type": "EMAIL", "reason": "not_configured"},
         {"integration_type": "SMS", "reason": "disabled_by_default"},
     ]
 
 
-def test_a_user_who_gets_nothing_is_told_so(world):
-    """The request is kept for its identity; nobody is rung for."""
+def test_a_request_with_nothing_to_deliver_is_one_put():
+    """The request is kept for its identity; there is no message and no ring."""
+    calls = []
+    world = watched(calls)
     body = {**BODY, "integration_types": ["SLACK", "EMAIL"]}
 
     accepted = world.acceptance.accept(USER, body)
+    again = world.acceptance.accept(USER, body)
 
-    assert accepted.answer == {
+    response = {
         "request_id": "r-1",
         "user_id": USER,
         "deliveries": [],
         "skipped": NOT_CONFIGURED,
     }
-    assert list(world.deliveries.rows) == [(USER, "REQUEST#r-1")]
-    assert world.request("r-1")["ttl"] == world.clock.now() + 90 * DAY + 1
-    assert world.doorbells.rung == []
-    assert world.acceptance.accept(USER, body).replayed is True
+    assert (accepted.response, accepted.replayed) == (response, False)
+    assert (again.response, again.replayed) == (response, True)
+    assert calls == ["put_request", "put_request"]
+    assert list(world.table.rows) == [(USER, "REQUEST#r-1")]
+    assert request_of(world).ttl == world.clock.now() + 90 * DAY
+    assert world.event_log.events() == ["message.accepted"]
 
 
-def test_an_address_sent_along_is_an_address(world):
-    """``no_address`` only where it is certainly missing."""
+def test_an_address_in_the_request_is_an_address(world):
+    """``no_address`` is the reason only if an address is certainly missing."""
     world.override("SMS", enabled=True)
     body = {
         "content": "x",
@@ -389,55 +706,51 @@ def test_an_address_sent_along_is_an_address(world):
         "recipient": {"phone_number": "+14155552671"},
     }
 
-    answer = world.acceptance.accept("ada", {**body}).answer
-    mine = world.acceptance.accept(USER, {**body}).answer
+    other = world.acceptance.accept("ada", body).response
+    mine = world.acceptance.accept(USER, body).response
 
-    assert (len(answer["deliveries"]), len(mine["deliveries"])) == (0, 1)
+    assert (len(other["deliveries"]), len(mine["deliveries"])) == (0, 1)
 
 
-def test_deliveries_stand_in_the_users_order(world):
-    """Ascending priority; the ids sort as the deliveries do."""
+def test_a_placeholder_of_a_hidden_url_is_an_address(world):
+    """A config value that is read back as ``***`` is stored."""
+    world.webhook(config={**HOOK, "url": "https://hooks.example.com/x?key=***"})
+
+    assert len(world.send(integration_types=["WEBHOOK"])) == 1
+
+
+def test_deliveries_are_listed_in_the_users_order(world):
+    """The order is ascending priority, and the delivery IDs ascend with it."""
     world.webhook(priority=9)
     world.override("SMS", enabled=True, priority=5, config={"phone_number": "+14155552671"})
 
-    deliveries = world.acceptance.accept(USER, {"content": "x"}).answer["deliveries"]
+    deliveries = world.acceptance.accept(USER, {"content": "x"}).response["deliveries"]
 
     assert [(one["integration_type"], one["priority"]) for one in deliveries] == [
         ("SMS", 5),
         ("TEST", 5),
         ("WEBHOOK", 9),
     ]
-    ids = [one["delivery_id"] for one in deliveries]
-    assert ids == sorted(ids)
+    assert [one["delivery_id"][-2:] for one in deliveries] == ["01", "02", "03"]
 
 
-# One after the other ------------------------------------------------------------------------------
-
-
-def test_first_success_lets_all_but_the_first_wait(world):
-    """Each row knows its siblings in order; who waits is nothing to the sweeper."""
+def test_a_first_success_message_is_rung_for_once(world):
+    """Waiting is not stored: all deliveries are due, and the mode says which one is attempted."""
     world.webhook()
-    world.override("SMS", enabled=True, config={"phone_number": "+14155552671"})
 
-    ids = world.send(mode="first_success")
+    ids = world.send(request_id="r-1", mode="first_success")
 
-    now = world.clock.now()
-    assert [(row.waits, row.sweep_at, row.chain) for row in map(world.row, ids)] == [
-        (False, now + 60, tuple(ids)),
-        (True, None, tuple(ids)),
-        (True, None, tuple(ids)),
+    now, message = world.clock.now(), message_of(world)
+    assert (message.mode, message.sweep_at) == ("first_success", now + 60)
+    assert [delivery.due_at for delivery in message.deliveries] == [now, now]
+    assert [world.history.detail(USER, one)["next_attempt_at"] is None for one in ids] == [
+        False,
+        True,
     ]
-    assert all(row["next_attempt_at"] is None for row in (world.row(ids[2]).as_json(),))
+    assert world.doorbells.rung == [rung_for(world)]
 
 
-def test_first_success_of_one_is_a_delivery_like_any_other(world):
-    """No chain, nobody waits."""
-    (only,) = world.send(mode="first_success")
-
-    assert (world.row(only).waits, world.row(only).chain) == (False, ())
-
-
-# Time ---------------------------------------------------------------------------------------------
+# Later deliveries ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -452,65 +765,11 @@ def test_first_success_of_one_is_a_delivery_like_any_other(world):
         (30 * DAY, 30 * DAY, 30 * DAY - 900, None),
     ],
 )
-def test_a_later_delivery_is_rung_for_later(world, ahead, due, sweep, delay):
-    """Up to 900 s by the ring's own delay, beyond that by the sweeper."""
+def test_a_later_delivery_is_rung_for_at_its_time(world, ahead, due, sweep, delay):
+    """Up to 900 s ahead the ring is delayed; a later one is the sweeper's."""
     (only,) = world.send(request_id="r-1", deliver_at=at(world, ahead))
 
     now, row = world.clock.now(), world.row(only)
-    assert (row.due_at - now, row.sweep_at - now) == (due, sweep)
-    assert world.doorbells.rung == (
-        [] if delay is None else [("delivery", RequestBell(USER, "r-1"), delay)]
-    )
-
-
-@pytest.mark.parametrize(("mode", "rounds"), [("all", 3 * 87_360), ("first_success", 5 * 87_360)])
-@pytest.mark.parametrize("ahead", [0, 5 * DAY])
-def test_a_request_is_kept_until_its_last_retry_could_end(world, mode, rounds, ahead):
-    """The retention after the longest round, or after all of them where they follow another."""
-    world.webhook(retry_count=2, retry_delay_seconds=1)
-
-    world.send(request_id="r-1", mode=mode, deliver_at=at(world, ahead))
-
-    kept = world.request("r-1")["ttl"] - world.clock.now()
-    assert kept == ahead + 90 * DAY + rounds + 1
-
-
-def test_an_expiry_is_kept_with_each_delivery(world):
-    """As a time."""
-    (only,) = world.send(expires_at=at(world, 12.5))
-
-    assert world.row(only).expires_at == world.clock.now() + 12.5
-
-
-# Faults -------------------------------------------------------------------------------------------
-
-
-def test_a_ring_that_fails_loses_nothing(world):
-    """The message is accepted all the same, and the sweeper rings."""
-    world.doorbells.broken = True
-    accepted = world.acceptance.accept(USER, BODY)
-    world.doorbells.broken = False
-    world.clock.advance(60)
-
-    world.sweeper.sweep()
-
-    assert len(accepted.answer["deliveries"]) == 1
-    assert world.event_log.lines[0] == ("doorbell.lost", {"user_id": USER, "request_id": "r-1"})
-    assert world.doorbells.rung == [("delivery", RequestBell(USER, "r-1"), 0)]
-
-
-def test_a_broken_setting_accepts_nothing():
-    """Nothing is written, nothing rung."""
-    world = World(INTEGRATION_DEFAULTS_SMS_PRIORITY="high")
-
-    with pytest.raises(BrokenSettingError):
-        world.acceptance.accept(USER, BODY)
-
-    assert (world.deliveries.rows, world.doorbells.rung) == ({}, [])
-
-
-def test_a_placeholder_of_a_hidden_url_is_an_address(world):
-    """What is read back as ``***`` is there."""
-    world.webhook(config={**HOOK, "url": "https://hooks.example.com/x?key=***"})
-
-    assert len(world.send(integration_types=["WEBHOOK"])) == 1
+    assert (request_of(world).due_at - now, row.deliveries[0].due_at - now) == (due, due)
+    assert row.sweep_at - now == sweep
+    assert world.doorbells.rung == ([] if delay is None else [rung_for(world, delay)])

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from dispatcher.delivery.doorbells import Doorbell
 from dispatcher.errors import BrokenSettingError, InvalidInputError, UnavailableError
 from dispatcher.messages.intake import read_event
 from dispatcher.strict_json import MalformedJsonError
@@ -74,15 +75,17 @@ def test_an_event_is_named_by_what_is_closest_to_its_message(event, identity):
 
 
 def test_an_event_is_accepted_like_a_request(world):
-    """The same rows, the same ring; nothing is parked."""
+    """An event leads to the same rows and the same ring; nothing is parked."""
     body = {**BRIDGE, "detail": {**SEND, "integration_types": ["TEST"], "session_id": "s-1"}}
 
     world.intake.take(json.dumps(body), "m-1")
 
-    answer = world.request("e-1")["answer"]
-    (row,) = (world.row(one["delivery_id"]) for one in answer["deliveries"])
-    assert (row.session_id, row.integration_type) == ("s-1", "TEST")
-    assert (len(world.doorbells.rung), world.doorbells.parked) == (1, [])
+    request = world.table.request(USER, "e-1")
+    row = world.table.message(USER, request.message_id)
+    assert (row.session_id, [delivery.type for delivery in row.deliveries]) == ("s-1", ["TEST"])
+    doorbell = Doorbell(USER, request.message_id, "e-1", world.clock.now())
+    assert world.doorbells.rung == [("delivery", doorbell, 0)]
+    assert world.doorbells.parked == []
 
 
 @pytest.mark.parametrize("event", [SEND, BRIDGE, CLOUD])
@@ -91,7 +94,7 @@ def test_an_event_that_comes_twice_is_accepted_once(world, event):
     for _ in range(2):
         world.intake.take(json.dumps(event), "m-1")
 
-    assert (len(world.deliveries.rows), len(world.doorbells.rung)) == (2, 1)
+    assert (len(world.table.rows), len(world.doorbells.rung)) == (2, 1)
     assert world.doorbells.parked == []
 
 
@@ -106,9 +109,9 @@ def test_an_event_that_comes_twice_is_accepted_once(world, event):
         ({**CLOUD, "data": []}, "/data: must be a JSON object"),
         ({**BRIDGE, "detail": {**CLOUD, "data": None}}, "/data: must be a JSON object"),
         ({"content": "x"}, "/user_id: is required"),
-        ({**SEND, "user_id": None}, "/user_id: must match "),
-        ({**SEND, "user_id": "../x"}, "/user_id: must match "),
-        ({**SEND, "user_id": ["ada"]}, "/user_id: must match "),
+        ({**SEND, "user_id": None}, "/user_id: must be 1-128 "),
+        ({**SEND, "user_id": "../x"}, "/user_id: must be 1-128 "),
+        ({**SEND, "user_id": ["ada"]}, "/user_id: must be 1-128 "),
         ({"user_id": USER}, "/content: is required"),
         ({**SEND, "content": None}, "/content: must not be null"),
         ({**SEND, "request_id": None}, "/request_id: must not be null"),
@@ -133,7 +136,7 @@ def test_a_malformed_event_is_parked_with_its_reason(world, body, reason):
     assert event == "event.parked"
     assert fields["message_id"] == "m-1"
     assert fields["error"] in {"MalformedJsonError", "InvalidInputError"}, "names, no quotes"
-    assert (world.deliveries.rows, world.doorbells.rung) == ({}, [])
+    assert (world.table.rows, world.doorbells.rung) == ({}, [])
 
 
 @pytest.mark.parametrize(
@@ -171,13 +174,14 @@ def test_another_message_under_a_used_name_is_parked(world):
 
     world.intake.take(json.dumps({**SEND, "request_id": "r-1", "content": "Other"}), "m-2")
 
-    assert world.request("r-1")["content"] == "Hello"
+    assert world.table.request(USER, "r-1").content == "Hello"
     assert len(world.doorbells.parked) == 1
 
 
-def test_an_event_comes_back_where_the_service_is_at_fault():
-    """A table that does not answer, or a setting that cannot be used, parks nothing."""
-    faulty = World(wrap=lambda port: Faulty(port, lambda _: "throttled", "commit"))
+@pytest.mark.parametrize("call", ["put_request", "create"])
+def test_an_event_comes_back_if_the_service_is_at_fault(call):
+    """A table that cannot be reached, or an invalid setting, parks nothing."""
+    faulty = World(wrap=lambda port: Faulty(port, lambda _: "throttled", call))
     broken = World(INTEGRATION_DEFAULTS_SMS_ENABLED="maybe")
 
     with pytest.raises(UnavailableError):
@@ -186,6 +190,21 @@ def test_an_event_comes_back_where_the_service_is_at_fault():
         broken.intake.take(json.dumps(SEND), "m-1")
 
     assert (faulty.doorbells.parked, broken.doorbells.parked) == ([], [])
+
+
+def test_an_event_that_comes_back_is_completed():
+    """The worker of the first try died between the two puts: the event gets its message."""
+    fates = ["throttled"]
+    world = World(wrap=lambda port: Faulty(port, lambda _: fates.pop() if fates else "", "create"))
+    with pytest.raises(UnavailableError):
+        world.intake.take(json.dumps(BRIDGE), "m-1")
+
+    world.intake.take(json.dumps(BRIDGE), "m-2")
+
+    message_id = world.table.request(USER, "e-1").message_id
+    doorbell = Doorbell(USER, message_id, "e-1", world.clock.now())
+    assert world.table.message(USER, message_id) is not None
+    assert (world.doorbells.rung, world.doorbells.parked) == ([("delivery", doorbell, 0)], [])
 
 
 def test_reading_says_what_is_wrong():

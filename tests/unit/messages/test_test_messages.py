@@ -1,11 +1,12 @@
-"""Test messages: one integration, with the user's settings, enabled or not."""
+"""Test messages: one integration with the user's settings, whether it is enabled or not."""
 
 from __future__ import annotations
 
 import pytest
 
-from dispatcher.delivery.doorbells import RequestBell
+from dispatcher.delivery.doorbells import Doorbell
 from dispatcher.delivery.outcomes import Permanent
+from dispatcher.delivery.rows import message_id_of
 from dispatcher.integrations import catalogue
 from tests.world import USER
 
@@ -25,23 +26,24 @@ CONFIGURED = {
 
 @pytest.fixture
 def configured(world):
-    """A service with all seven integrations."""
+    """A service with all seven integrations configured."""
     world.environ.update(CONFIGURED)
     return world
 
 
 @pytest.mark.parametrize("name", list(catalogue()))
-def test_a_test_message_goes_over_any_integration_that_is_off(configured, name):
-    """The user's own settings count, but for ``enabled``."""
+def test_a_test_message_is_sent_over_any_integration(configured, name):
+    """The user's own settings apply, except ``enabled``."""
     settings = {"enabled": False, "retry_count": 4, "config": ADDRESSES.get(name, {})}
     configured.override(name, **settings)
 
-    taken = configured.acceptance.test(USER, name)
+    accepted = configured.acceptance.test(USER, name)
 
-    [delivery] = taken.answer["deliveries"]
+    [delivery] = accepted.response["deliveries"]
     row = configured.row(delivery["delivery_id"])
-    assert taken.answer == {
-        "request_id": taken.answer["request_id"],
+    request = configured.table.request(USER, row.request_id)
+    assert accepted.response == {
+        "request_id": row.request_id,
         "user_id": USER,
         "deliveries": [
             {
@@ -53,14 +55,17 @@ def test_a_test_message_goes_over_any_integration_that_is_off(configured, name):
         ],
         "skipped": [],
     }
-    assert (row.forced, row.max_attempts, taken.replayed) == (True, 5, False)
-    bell = RequestBell(USER, taken.answer["request_id"])
-    assert configured.doorbells.rung == [("delivery", bell, 0)]
+    assert (request.forced, row.forced, accepted.replayed) == (True, True, False)
+    assert row.deliveries[0].max_attempts == 5
+    doorbell = Doorbell(
+        USER, message_id_of(delivery["delivery_id"]), row.request_id, row.created_at
+    )
+    assert configured.doorbells.rung == [("delivery", doorbell, 0)]
 
 
 @pytest.mark.parametrize("name", list(catalogue()))
-def test_a_test_message_says_what_it_is(configured, name):
-    """Whoever gets it knows that nobody wants anything of them."""
+def test_a_test_message_says_that_it_is_a_test(configured, name):
+    """The receiver sees that no reaction is expected."""
     configured.override(name, enabled=False, config=ADDRESSES.get(name, {}))
     configured.acceptance.test(USER, name)
 
@@ -68,46 +73,57 @@ def test_a_test_message_says_what_it_is(configured, name):
 
     [message] = configured.channels[name].messages
     assert message.subject == f"Test of {name}"
-    assert message.content == f"This is a test: somebody asked whether {name} reaches you."
+    assert message.content == f"This is a test of whether {name} reaches you."
     assert message.config == {**catalogue()[name].config, **ADDRESSES.get(name, {})}
 
 
-def test_where_no_address_is_known_there_is_nothing_to_test(configured):
-    """The answer says which key to set, as for any message."""
-    answer = configured.acceptance.test(USER, "WEBHOOK").answer
+def test_a_test_without_an_address_is_skipped(configured):
+    """The response names the key to set, as for any message."""
+    response = configured.acceptance.test(USER, "WEBHOOK").response
 
-    detail = "no address is known: set config.url in the user's WEBHOOK override"
-    assert answer["deliveries"] == []
-    assert [one["reason"] for one in answer["skipped"]] == ["no_address"]
-    assert [one["detail"] for one in answer["skipped"]] == [detail]
+    assert (response["deliveries"], response["skipped"]) == (
+        [],
+        [
+            {
+                "integration_type": "WEBHOOK",
+                "reason": "no_address",
+                "detail": "no address is known: set config.url in the user's WEBHOOK override",
+            }
+        ],
+    )
 
 
-def test_what_is_not_configured_fails_at_once(world):
-    """An operator has to do something first, and the history says so."""
-    taken = world.acceptance.test(USER, "SLACK")
+def test_a_test_of_an_integration_that_is_not_configured_fails(world):
+    """The history says that an operator has to configure it first."""
+    accepted = world.acceptance.test(USER, "SLACK")
 
     world.run()
 
-    row = world.row(taken.answer["deliveries"][0]["delivery_id"])
-    assert (row.status, row.error_code, row.attempts) == ("failed", "not_configured", 0)
+    delivery = world.delivery(accepted.response["deliveries"][0]["delivery_id"])
+    assert (delivery.status, delivery.error_code, delivery.attempts) == (
+        "failed",
+        "not_configured",
+        0,
+    )
 
 
-def test_the_same_test_again_is_one_test(configured):
-    """A key makes it repeatable, as for any message."""
+def test_a_repeated_test_is_one_test(configured):
+    """The header Idempotency-Key makes a test repeatable, as for any message."""
     first = configured.acceptance.test(USER, "CLI", "key-1")
-    again = configured.acceptance.test(USER, "CLI", "key-1")
+    again = configured.acceptance.test(USER, "CLI", '"key-1"')
 
-    assert (again.answer, again.replayed) == (first.answer, True)
+    assert (again.response, again.replayed) == (first.response, True)
 
 
-def test_a_test_that_failed_can_be_tried_again(configured):
-    """The fresh round is sent as the first one was, whatever ``enabled`` says."""
+def test_a_failed_test_can_be_retried(configured):
+    """The new round ignores ``enabled``, as the first one did."""
     configured.override("CLI", enabled=False)
     configured.channels["CLI"].outcomes = [Permanent("refused", "no")]
-    name = configured.acceptance.test(USER, "CLI").answer["deliveries"][0]["delivery_id"]
+    name = configured.acceptance.test(USER, "CLI").response["deliveries"][0]["delivery_id"]
     configured.run()
 
     configured.rounds.retry(USER, name)
     configured.run()
 
-    assert (configured.row(name).status, configured.row(name).round) == ("success", 2)
+    delivery = configured.delivery(name)
+    assert (delivery.status, delivery.round) == ("success", 2)

@@ -6,22 +6,23 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dispatcher.access.policy import ADMIN, EVERY_USER, SCOPES, Caller
 from dispatcher.errors import UnauthenticatedError
 from dispatcher.identifiers import USER_ID
+from dispatcher.ttl_cache import TtlCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from dispatcher.access.ports import ApiKeys, Clock, Tokens
+    from dispatcher.access.ports import ApiKeys, Claims, Clock, Tokens
 
-KEPT = 300.0
-"""Seconds that a verified token is taken without another look, though never past its end."""
+TTL = 300.0
+"""Seconds for which a verified token is accepted without another check, but never past its end."""
 
-MOST_KEPT = 1000
-"""Verified tokens in memory at a time."""
+MOST_TOKENS = 1000
+"""Verified tokens in memory at a time; the oldest makes room for a new one."""
 
 BEARER = re.compile(r"[Bb]earer +([\w-]+\.[\w-]+\.[\w-]+)", re.ASCII)
 """A signed token in its compact form (RFC 7515), after the one scheme that we know."""
@@ -41,7 +42,7 @@ class Open:
         return ANYONE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Authentication:
     """Demands one credential, of a kind that is configured.
 
@@ -52,7 +53,12 @@ class Authentication:
     keys: Callable[[], ApiKeys] | None
     user_claim: str
     clock: Clock
-    _verified: dict[bytes, tuple[Caller, float]] = field(default_factory=dict)
+    _verified: TtlCache[bytes, Caller] = field(init=False)
+    """Callers by the digest of their token: no credential is kept."""
+
+    def __post_init__(self) -> None:
+        """Create the cache of verified tokens."""
+        self._verified = TtlCache(self.clock.now, size=MOST_TOKENS)
 
     def caller(self, authorizations: Sequence[str], keys: Sequence[str]) -> Caller:
         """Return who asks; the arguments are all values of the two headers.
@@ -77,20 +83,12 @@ class Authentication:
         if found is None or len(authorization) > LONGEST_TOKEN:
             raise UnauthenticatedError("not a bearer token")
         digest = hashlib.sha256(found[1].encode()).digest()
-        caller, until = self._verified.get(digest, (None, 0.0))
-        if caller is not None and self.clock.now() < until:
+        if caller := self._verified.get(digest):
             return caller
         claims = self.tokens().claims(found[1])
         caller = _person(claims, self.user_claim)
-        self._keep(digest, caller, min(self.clock.now() + KEPT, float(claims["exp"])))
+        self._verified.put(digest, caller, min(TTL, float(claims["exp"]) - self.clock.now()))
         return caller
-
-    def _keep(self, digest: bytes, caller: Caller, until: float) -> None:
-        # The oldest goes first: whoever has many tokens can only crowd out memory, not change it.
-        self._verified.pop(digest, None)
-        while len(self._verified) >= MOST_KEPT:
-            del self._verified[next(iter(self._verified))]
-        self._verified[digest] = (caller, until)
 
     def _of_key(self, key: str) -> Caller:
         if self.keys is None:
@@ -98,19 +96,19 @@ class Authentication:
         if KEY.fullmatch(key) is None:
             raise UnauthenticatedError("not a key")
         digest = hashlib.sha256(key.encode()).hexdigest()
-        for anew in (False, True):
-            # All are compared, each in constant time: how long it takes says nothing.
-            same = [
-                one
-                for one in self.keys().all(anew=anew)
-                if hmac.compare_digest(one.sha256.encode(), digest.encode())
+        for latest in (False, True):
+            # All are compared, each in constant time: the duration reveals nothing.
+            matches = [
+                known
+                for known in self.keys().all(latest=latest)
+                if hmac.compare_digest(known.sha256.encode(), digest.encode())
             ]
-            if same:
-                return Caller(f"key:{same[0].name}", same[0].user, same[0].scopes)
+            if matches:
+                return Caller(f"key:{matches[0].name}", matches[0].user, matches[0].scopes)
         raise UnauthenticatedError("an unknown key")
 
 
-def _person(claims: Mapping[str, Any], user_claim: str) -> Caller:
+def _person(claims: Claims, user_claim: str) -> Caller:
     user = claims.get(user_claim)
     if not isinstance(user, str) or USER_ID.fullmatch(user) is None:
         # Known, but no user of ours: the name of all users is none either.
@@ -118,7 +116,7 @@ def _person(claims: Mapping[str, Any], user_claim: str) -> Caller:
     return Caller(f"token:{user}", user, _scopes(claims))
 
 
-def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
+def _scopes(claims: Claims) -> frozenset[str]:
     """Read the scopes as RFC 9068 writes them, else as some issuers do; others' scopes fall out."""
     given = claims.get("scope", claims.get("scp", ""))
     names = given.split() if isinstance(given, str) else given

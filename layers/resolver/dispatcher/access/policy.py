@@ -1,18 +1,18 @@
-"""Who may do what to whom: the one rule that every route goes by.
+"""Authorization: the one rule for all routes.
 
-A scope says what may be done, the caller's user says for whom. ``dispatch:admin`` is every scope,
-for every user.
+A scope says what a caller may do, the caller's user says for whom. ``dispatch:admin`` includes all
+scopes for every user.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dispatcher.errors import ForbiddenError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 READ = "dispatch:read"
 WRITE = "dispatch:write"
@@ -40,21 +40,21 @@ class Caller:
         return {"caller": self.name, "user": self.user, "scopes": " ".join(sorted(self.scopes))}
 
     @classmethod
-    def of(cls, context: Mapping[str, Any]) -> Caller:
+    def of(cls, context: Mapping[str, object]) -> Caller:
         """Read what ``as_context`` wrote; nobody, who may do nothing, where that is missing."""
         name, user, scopes = (str(context.get(key, "")) for key in ("caller", "user", "scopes"))
         return cls(name, user, frozenset(scopes.split()))
 
 
-def require(caller: Caller, scope: str | None, user_id: str | None) -> None:
-    """Raise ``ForbiddenError`` unless the caller may do this to that user.
+def require(caller: Caller, scopes: Collection[str] | None, user_id: str | None) -> None:
+    """Raise ``ForbiddenError`` unless the caller may use a route for a user.
 
-    ``scope`` is the route's, ``None`` where anybody may; ``user_id`` the path's, ``None`` where it
-    names none. The answer is the same whether the user exists or not.
+    The caller needs one of ``scopes``; ``None`` stands for an open route. ``user_id`` is the
+    path's, ``None`` if the path has none. The error is the same whether the user exists or not.
     """
-    if scope is None or ADMIN in caller.scopes:
+    if scopes is None or ADMIN in caller.scopes:
         return
-    if scope not in caller.scopes:
-        raise ForbiddenError(f"This takes the scope {scope}.")
+    if caller.scopes.isdisjoint(scopes):
+        raise ForbiddenError(f"This requires the scope {' or '.join(scopes)}.")
     if user_id is not None and not (caller.user and caller.user in {user_id, EVERY_USER}):
-        raise ForbiddenError(f"Another user's affairs take the scope {ADMIN}.")
+        raise ForbiddenError(f"Access to another user requires the scope {ADMIN}.")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from dispatcher.strict_json import JsonObject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from dispatcher.access.rows import ApiKey
+
+
+Claims = JsonObject
+"""The claims of a verified token: JSON that the issuer chose."""
 
 
 class Clock(Protocol):
@@ -19,7 +26,7 @@ class Clock(Protocol):
 class Tokens(Protocol):
     """Verifies bearer tokens."""
 
-    def claims(self, token: str) -> Mapping[str, Any]:
+    def claims(self, token: str) -> Claims:
         """Return what a token of ours says, its ``exp`` a number.
 
         Raise ``UnauthenticatedError`` for any other token, ``UnavailableError`` if that cannot be
@@ -27,24 +34,11 @@ class Tokens(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """What is kept of a service's key."""
-
-    name: str
-    sha256: str
-    """In hexadecimal, lower case."""
-    scopes: frozenset[str]
-    user: str
-    """Whose affairs it may touch: one user's, ``access.EVERY_USER``'s, or empty: nobody's."""
-
-
 class ApiKeys(Protocol):
     """Keeps what is known of the services' keys."""
 
-    def all(self, *, anew: bool = False) -> Sequence[ApiKey]:
-        """Return all, ``anew`` if one is missing.
+    def all(self, *, latest: bool = False) -> Sequence[ApiKey]:
+        """Return all keys; ``latest`` reads them again, for a key that is missing.
 
-        Raise ``UnavailableError`` if they are not known, or not known to be the latest when
-        ``anew`` is asked for.
+        Raise ``UnavailableError`` if they could not be read.
         """

@@ -1,78 +1,37 @@
-"""The services' API keys, of which one secret holds the fingerprints."""
+"""The services' API keys, read from the secret that holds their fingerprints."""
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dispatcher.access.policy import EVERY_USER, SCOPES
-from dispatcher.access.ports import ApiKey
+from dispatcher.access.rows import parse_api_keys
 from dispatcher.adapters.aws import unavailable_if_it_fails
-from dispatcher.errors import BrokenSettingError
-from dispatcher.identifiers import USER_ID
-from dispatcher.strict_json import MalformedJsonError, read_json
-from dispatcher.ttl_cache import TtlCache
+from dispatcher.ttl_cache import TtlValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dispatcher.access.ports import Clock
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-SHA256 = re.compile(r"[0-9a-f]{64}")
+    from dispatcher.access.ports import Clock
+    from dispatcher.access.rows import ApiKey
 
 
 class SecretApiKeys:
-    """Implements ``ports.ApiKeys`` with a secret of Secrets Manager.
+    """Implements ``ports.ApiKeys`` with a secret of Secrets Manager."""
 
-    It is a JSON object of names: ``{"billing": {"sha256": …, "scopes": […], "user": …}}``.
-    """
-
-    def __init__(self, secrets: Callable[[], Any], name: str, clock: Clock) -> None:
+    def __init__(
+        self, secrets: Callable[[], SecretsManagerClient], name: str, clock: Clock
+    ) -> None:
         self._secrets = secrets
         self._name = name
-        self._kept = TtlCache(self._read, clock.now)
+        self._keys = TtlValue(self._read, clock.now)
 
-    def all(self, *, anew: bool = False) -> Sequence[ApiKey]:
-        """Return all, ``anew`` if one is missing."""
-        return self._kept.get(anew=anew)
+    def all(self, *, latest: bool = False) -> Sequence[ApiKey]:
+        """Return all keys; ``latest`` reads them again, for a key that is missing."""
+        return self._keys.get(latest=latest)
 
     def _read(self) -> Sequence[ApiKey]:
         with unavailable_if_it_fails():
             secret = self._secrets().get_secret_value(SecretId=self._name)
-        return parsed(secret.get("SecretString", ""))
-
-
-def parsed(text: str) -> tuple[ApiKey, ...]:
-    """Read the secret; ``BrokenSettingError`` says which entry is wrong and how."""
-    try:
-        entries = read_json(text)
-    except MalformedJsonError as error:
-        raise _broken(str(error)) from None
-    if not isinstance(entries, dict):
-        raise _broken("is not a JSON object")
-    keys = tuple(_key(name, entry) for name, entry in entries.items())
-    if len({key.sha256 for key in keys}) < len(keys):
-        raise _broken("holds the same key under two names")
-    return keys
-
-
-def _key(name: str, entry: object) -> ApiKey:
-    if NAME.fullmatch(name) is None:
-        raise _broken("has a name that is not 1-64 letters, digits or . _ -")
-    if not isinstance(entry, dict) or entry.keys() - {"sha256", "scopes", "user"}:
-        raise _broken(f"{name}: holds sha256, scopes and, where there is one, user")
-    sha256, scopes, user = entry.get("sha256"), entry.get("scopes"), entry.get("user", "")
-    if not isinstance(sha256, str) or SHA256.fullmatch(sha256) is None:
-        raise _broken(f"{name}: sha256 is not 64 hexadecimal digits in lower case")
-    if not (isinstance(scopes, list) and all(one in SCOPES for one in map(str, scopes))):
-        raise _broken(f"{name}: scopes is a list of {', '.join(sorted(SCOPES))}")
-    if not isinstance(user, str) or not (
-        user in {"", EVERY_USER} or USER_ID.fullmatch(user) is not None
-    ):
-        raise _broken(f"{name}: user is a user's id, or {EVERY_USER} for every user")
-    return ApiKey(name, sha256, frozenset(map(str, scopes)), user)
-
-
-def _broken(detail: str) -> BrokenSettingError:
-    return BrokenSettingError("API_KEYS_SECRET", f"names a secret that cannot be used: {detail}")
+        return parse_api_keys(secret.get("SecretString", ""))

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.loaders import Loader
 
 from dispatcher import VERSION
-from dispatcher.errors import UnavailableError
+from dispatcher.errors import ConditionFailed, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,11 +72,17 @@ class _AnyName(list[str]):
 
 @contextmanager
 def unavailable_if_it_fails() -> Iterator[None]:
-    """Turn an AWS error into ``UnavailableError``: operation and code, never the input."""
+    """Turn an AWS error into ``UnavailableError``: operation and code, never the input.
+
+    A refused condition becomes ``ConditionFailed`` with the item that refused it.
+    """
     try:
         yield
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "unknown")
+        if code == "ConditionalCheckFailedException":
+            response: dict[str, Any] = {**error.response}
+            raise ConditionFailed(response.get("Item")) from error
         raise UnavailableError(f"{error.operation_name} failed: {code}") from error
     except BotoCoreError as error:
         raise UnavailableError(f"AWS did not answer: {type(error).__name__}") from error

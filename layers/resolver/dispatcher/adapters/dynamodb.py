@@ -1,378 +1,284 @@
-"""Rows as plain Python values in DynamoDB, and the protocol's conditional writes as expressions."""
+"""The deliveries table: requests, messages, history and mailboxes.
+
+One class implements the stores of the rooms ``delivery`` and ``messages``.
+"""
 
 from __future__ import annotations
 
 import time
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
-
-from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError
+from typing import TYPE_CHECKING, Any, cast
 
 from dispatcher.adapters.aws import unavailable_if_it_fails
-from dispatcher.delivery.ports import Page
-from dispatcher.delivery.protocol import Change, Put
-from dispatcher.errors import ConditionFailed, DispatcherError, UnavailableError
+from dispatcher.adapters.items import (
+    key,
+    mailbox_row,
+    message_item,
+    message_row,
+    request_item,
+    request_row,
+)
+from dispatcher.adapters.overrides import user_overrides
+from dispatcher.configuration.rows import UserOverrides
+from dispatcher.delivery.ports import VisitRead
+from dispatcher.delivery.rows import MAILBOX, MESSAGE, REQUEST
+from dispatcher.errors import ConditionFailed, UnavailableError
+from dispatcher.messages.ports import HistoryPage, MailboxPage, MessageCount
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from dispatcher.delivery.protocol import Clause, Key, Write
-    from dispatcher.delivery.rows import Item
+    from dispatcher.adapters.items import Item
+    from dispatcher.delivery.rows import MailboxRow, MessageRow, RequestRow
 
-CONFLICT_TRIES = 6
-"""Times that a transaction is tried while another one holds a row.
+BATCH_READS = 4
+"""Times that keys are requested that DynamoDB left unprocessed."""
 
-Botocore does not repeat these.
-"""
-
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
-
-Attributes = dict[str, Any]
-
-
-class Expressions:
-    """Collects names and values: no reserved word or caller's text stands in an expression."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, str] = {}
-        self._values: dict[str, Any] = {}
-
-    def name(self, attribute: str) -> str:
-        """Return the placeholder of an attribute."""
-        return self._names.setdefault(attribute, f"#n{len(self._names)}")
-
-    def value(self, value: object) -> str:
-        """Return the placeholder of a value."""
-        placeholder = f":v{len(self._values)}"
-        self._values[placeholder] = _serialize(_stored(value))
-        return placeholder
-
-    def assign(self, attribute: str, value: object) -> str:
-        """Return ``attribute = value``, for a SET or a condition."""
-        return f"{self.name(attribute)} = {self.value(value)}"
-
-    def condition(self, clauses: Sequence[Clause]) -> str:
-        """Write the clauses as one condition."""
-        return " AND ".join(map(self._clause, clauses))
-
-    def _clause(self, clause: Clause) -> str:
-        name = self.name(clause.name)
-        match clause.test:
-            case "absent":
-                return f"attribute_not_exists({name})"
-            case "present":
-                return f"attribute_exists({name})"
-            case "equals":
-                return self.assign(clause.name, clause.value)
-            case "at_most":
-                return f"{name} <= {self.value(clause.value)}"
-            case "absent_or_above":
-                return f"(attribute_not_exists({name}) OR {name} > {self.value(clause.value)})"
-            case "absent_or_below":
-                return f"(attribute_not_exists({name}) OR {name} < {self.value(clause.value)})"
-            case "one_of":
-                return f"{name} IN ({', '.join(map(self.value, clause.value))})"
-
-    def update(self, change: Change) -> str:
-        """Write the effects of a change."""
-        sets = [f"{self.name(name)} = {self.value(value)}" for name, value in change.set.items()]
-        sets += [
-            f"{self.name(name)} = {self.name(name)} + {self.value(step)}"
-            for name, step in change.add.items()
-        ]
-        parts = [f"SET {', '.join(sets)}"] if sets else []
-        if change.remove:
-            parts.append(f"REMOVE {', '.join(map(self.name, change.remove))}")
-        return " ".join(parts)
-
-    def parameters(self) -> Attributes:
-        """Return what a call needs beside its expressions."""
-        parameters: Attributes = {}
-        if self._names:
-            names = {placeholder: name for name, placeholder in self._names.items()}
-            parameters["ExpressionAttributeNames"] = names
-        if self._values:
-            parameters["ExpressionAttributeValues"] = self._values
-        return parameters
+COUNTED_AT_ONCE = 1000
+"""Rows of one query that counts; a query reads 1 MB at most."""
 
 
 class DeliveryTable:
-    """Implements ``ports.Deliveries`` on one table with a sparse index ``sweep``."""
+    """Implements the stores of ``delivery`` and ``messages``."""
 
     def __init__(
         self,
         dynamodb: DynamoDBClient,
-        table: str,
+        deliveries: str,
+        overrides: str,
         *,
-        token: Callable[[], str],
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._dynamodb = dynamodb
-        self._table = table
-        self._token = token
+        self._table = deliveries
+        self._overrides = overrides
         self._pause = pause
 
-    def get(self, key: Key) -> Item | None:
-        """Return one row, consistently."""
-        with unavailable_if_it_fails():
-            answer = self._dynamodb.get_item(
-                TableName=self._table, Key=_key(key), ConsistentRead=True
-            )
-        return from_item(answer["Item"]) if "Item" in answer else None
+    # Messages -------------------------------------------------------------------------------------
 
-    def apply(self, key: Key, change: Change) -> Item:
-        """Change one row if its conditions hold."""
-        terms = Expressions()
-        update: Attributes = {
-            "TableName": self._table,
-            "Key": _key(key),
-            "UpdateExpression": terms.update(change),
-            "ConditionExpression": terms.condition(change.when),
-            "ReturnValues": "ALL_NEW",
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            **terms.parameters(),
+    def message(self, user_id: str, message_id: str) -> MessageRow | None:
+        """Return a message row, read consistently."""
+        item = self._get(user_id, MESSAGE + message_id)
+        return message_row(item) if item else None
+
+    def visit(self, user_id: str, message_id: str, request_id: str | None) -> VisitRead:
+        """Read message, request and overrides with one consistent BatchGetItem."""
+        keys = [key(user_id, MESSAGE + message_id)]
+        if request_id is not None:
+            keys.append(key(user_id, REQUEST + request_id))
+        wanted: dict[str, Any] = {
+            self._table: {"Keys": keys, "ConsistentRead": True},
+            self._overrides: {"Keys": [{"user_id": {"S": user_id}}], "ConsistentRead": True},
         }
-        answer = self._despite_conflicts(lambda: self._dynamodb.update_item(**update), refusal)
-        return from_item(answer["Attributes"])
-
-    def commit(self, writes: Sequence[Write]) -> None:
-        """Do all writes or none.
-
-        One token for all tries, so that an answer lost on the way is no second write.
-        """
-        request: Attributes = {
-            "TransactItems": [self._part(write) for write in writes],
-            "ClientRequestToken": self._token(),
-        }
-        self._despite_conflicts(
-            lambda: self._dynamodb.transact_write_items(**request), _cancellation
+        items: dict[str, list[Item]] = {self._table: [], self._overrides: []}
+        for attempt in range(BATCH_READS):
+            with unavailable_if_it_fails():
+                response = self._dynamodb.batch_get_item(RequestItems=wanted)
+            for table, found in response["Responses"].items():
+                items[table] += found
+            wanted = cast("dict[str, Any]", response.get("UnprocessedKeys"))
+            if not wanted:
+                break
+            self._pause(0.05 * 2**attempt)
+        else:
+            raise UnavailableError("BatchGetItem left keys unprocessed")
+        by_kind = {item["sk"]["S"].partition("#")[0]: item for item in items[self._table]}
+        message, request = by_kind.get("MESSAGE"), by_kind.get("REQUEST")
+        stored = items[self._overrides]
+        return VisitRead(
+            message_row(message) if message else None,
+            request_row(request) if request else None,
+            user_overrides(stored[0]) if stored else UserOverrides(),
         )
 
-    def _despite_conflicts(
-        self, call: Callable[[], Any], told: Callable[[ClientError], DispatcherError | None]
-    ) -> Any:  # noqa: ANN401 - whatever the call answers
-        """Call again, after growing pauses, while another transaction holds a row."""
-        for attempt in range(CONFLICT_TRIES):
+    def create(self, row: MessageRow) -> None:
+        """Write a new message row; a row that exists stays as it is."""
+        self._put(message_item(row), "attribute_not_exists(#sk)", {"#sk": "sk"}, {})
+
+    def write(self, row: MessageRow, *, on: bytes) -> MessageRow | None:
+        """Write a successor on the condition that ``rev`` is the one that was read."""
+        item = message_item(row)
+        present = [name for name in ("rev", "body", "sweep_at", "ttl") if name in item]
+        absent = [name for name in ("sweep_at", "ttl") if name not in item]
+        update = "SET " + ", ".join(f"#{name} = :{name}" for name in present)
+        if absent:
+            update += " REMOVE " + ", ".join(f"#{name}" for name in absent)
+        values = {f":{name}": item[name] for name in present}
+        try:
             with unavailable_if_it_fails():
-                try:
-                    return call()
-                except ClientError as error:
-                    if not _in_conflict(error) or attempt == CONFLICT_TRIES - 1:
-                        raise told(error) or error from error
-            self._pause(0.02 * 2**attempt)
-        raise AssertionError("unreachable")  # pragma: no cover - the last try returns or raises
+                self._dynamodb.update_item(
+                    TableName=self._table,
+                    Key=key(row.user_id, MESSAGE + row.message_id),
+                    UpdateExpression=update,
+                    ConditionExpression="#rev = :on",
+                    ExpressionAttributeNames={f"#{name}": name for name in present + absent},
+                    ExpressionAttributeValues={**values, ":on": {"B": on}},
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except ConditionFailed as refused:
+            return message_row(refused.item) if refused.item else None
+        return row
 
-    def remove(self, key: Key) -> Item | None:
-        """Remove one row."""
-        with unavailable_if_it_fails():
-            answer = self._dynamodb.delete_item(
-                TableName=self._table, Key=_key(key), ReturnValues="ALL_OLD"
-            )
-        return from_item(answer["Attributes"]) if "Attributes" in answer else None
-
-    def listing(
-        self,
-        user_id: str,
-        prefix: str,
-        *,
-        limit: int,
-        newest_first: bool,
-        now: float,
-        after: str | None = None,
-        equal: Mapping[str, str] | None = None,
-        without: tuple[str, ...] = (),
-    ) -> Page:
-        """Return rows in key order; without filters a page is full or the last."""
-        terms = Expressions()
-        ttl = terms.name("ttl")
-        filters = [f"(attribute_not_exists({ttl}) OR {ttl} >= {terms.value(now)})"]
-        filters += [terms.assign(name, value) for name, value in (equal or {}).items()]
-        query: Attributes = {
-            "TableName": self._table,
-            "KeyConditionExpression": f"{terms.name('user_id')} = {terms.value(user_id)} "
-            f"AND begins_with({terms.name('sk')}, {terms.value(prefix)})",
-            "FilterExpression": " AND ".join(filters),
-            "ScanIndexForward": not newest_first,
-            "ConsistentRead": True,
-            **terms.parameters(),
-        }
-        rows: list[Item] = []
-        while True:
-            # One more than asked for tells whether this is the last page.
-            query["Limit"] = limit + 1 - len(rows)
-            if after is not None:
-                query["ExclusiveStartKey"] = _key((user_id, after))
-            with unavailable_if_it_fails():
-                answer = self._dynamodb.query(**query)
-            rows += [from_item(item) for item in answer["Items"]]
-            after = _last(answer)
-            if len(rows) > limit:
-                return Page(tuple(_without(rows[:limit], without)), rows[limit - 1]["sk"])
-            if after is None or equal:
-                return Page(tuple(_without(rows, without)), after)
-
-    def skip(self, user_id: str, prefix: str, count: int) -> str | None:
-        """Count rows without reading them over the wire.
-
-        The cost in read units stays that of reading them.
-        """
-        terms = Expressions()
-        query: Attributes = {
-            "TableName": self._table,
-            "KeyConditionExpression": f"{terms.name('user_id')} = {terms.value(user_id)} "
-            f"AND begins_with({terms.name('sk')}, {terms.value(prefix)})",
-            "ScanIndexForward": False,
-            "ConsistentRead": True,
-            "Select": "COUNT",
-            **terms.parameters(),
-        }
-        after: str | None = None
-        while count > 0:
-            with unavailable_if_it_fails():
-                answer = self._dynamodb.query(Limit=count, **query)
-            count -= answer["Count"]
-            after = _last(answer)
-            if after is None:
-                return None
-            query["ExclusiveStartKey"] = _key((user_id, after))
-        return after
-
-    def due(self, shard: int, now: float) -> Iterator[Item]:
-        """Yield what the sweep index shows as due in one shard, oldest first."""
-        terms = Expressions()
-        query: Attributes = {
+    def overdue(self, shard: int, now: float) -> Iterator[tuple[str, str]]:
+        """Yield the keys of overdue rows from the sparse index, oldest first."""
+        query: dict[str, Any] = {
             "TableName": self._table,
             "IndexName": "sweep",
-            "KeyConditionExpression": f"{terms.name('sweep_shard')} = {terms.value(shard)} "
-            f"AND {terms.name('sweep_at')} <= {terms.value(now)}",
-            **terms.parameters(),
+            "KeyConditionExpression": "#shard = :shard AND #at <= :now",
+            "ExpressionAttributeNames": {"#shard": "sweep_shard", "#at": "sweep_at"},
+            "ExpressionAttributeValues": {
+                ":shard": {"S": str(shard)},
+                ":now": {"N": repr(now)},
+            },
         }
         while True:
             with unavailable_if_it_fails():
-                answer = self._dynamodb.query(**query)
-            yield from map(from_item, answer["Items"])
-            if "LastEvaluatedKey" not in answer:
+                response = self._dynamodb.query(**query)
+            for item in response["Items"]:
+                yield item["user_id"]["S"], item["sk"]["S"].removeprefix(MESSAGE)
+            if "LastEvaluatedKey" not in response:
                 return
-            query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            query["ExclusiveStartKey"] = response["LastEvaluatedKey"]
 
-    def _part(self, write: Write) -> Attributes:
-        terms = Expressions()
-        if isinstance(write.step, Put):
-            item = {name: _serialize(_stored(value)) for name, value in write.step.item.items()}
-            condition = terms.condition(write.step.when)
-            return {"Put": {"Item": item, **self._conditions(condition, terms)}}
-        update, condition = terms.update(write.step), terms.condition(write.step.when)
-        common = {"Key": _key(write.key), **self._conditions(condition, terms)}
-        return (
-            {"Update": {**common, "UpdateExpression": update}}
-            if update
-            else {"ConditionCheck": common}
+    # Requests -------------------------------------------------------------------------------------
+
+    def request(self, user_id: str, request_id: str) -> RequestRow | None:
+        """Return a request row, read consistently."""
+        item = self._get(user_id, REQUEST + request_id)
+        return request_row(item) if item else None
+
+    def put_request(self, row: RequestRow, *, now: float) -> RequestRow:
+        """Write a request if its identity is free; return the row that is stored now."""
+        stored = self._put(
+            request_item(row),
+            "attribute_not_exists(#sk) OR #ttl < :now",
+            {"#sk": "sk", "#ttl": "ttl"},
+            {":now": {"N": repr(now)}},
         )
+        return request_row(stored) if stored else row
 
-    def _conditions(self, condition: str, terms: Expressions) -> Attributes:
-        return {
+    # History --------------------------------------------------------------------------------------
+
+    def history(
+        self, user_id: str, *, limit: int, newest: str | None, after: str | None
+    ) -> HistoryPage:
+        """Query message rows, newest first."""
+        query = self._messages(user_id, newest, after)
+        with unavailable_if_it_fails():
+            response = self._dynamodb.query(Limit=limit, **query)
+        rows = tuple(message_row(item) for item in response["Items"])
+        return HistoryPage(rows, _last(response, MESSAGE))
+
+    def counts(self, user_id: str) -> Iterator[MessageCount]:
+        """Read the attribute ``n`` of message rows; the read units are those of the whole rows."""
+        query = self._messages(user_id, None, None)
+        query["ProjectionExpression"] = "#sk, #n, #ttl"
+        query["ExpressionAttributeNames"] |= {"#n": "n", "#ttl": "ttl"}
+        while True:
+            with unavailable_if_it_fails():
+                response = self._dynamodb.query(Limit=COUNTED_AT_ONCE, **query)
+            for item in response["Items"]:
+                ttl = int(item["ttl"]["N"]) if "ttl" in item else None
+                message_id = item["sk"]["S"].removeprefix(MESSAGE)
+                yield MessageCount(message_id, int(item["n"]["N"]), ttl)
+            if "LastEvaluatedKey" not in response:
+                return
+            query["ExclusiveStartKey"] = response["LastEvaluatedKey"]
+
+    def _messages(self, user_id: str, newest: str | None, after: str | None) -> dict[str, Any]:
+        query: dict[str, Any] = {
             "TableName": self._table,
-            "ConditionExpression": condition,
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            **terms.parameters(),
+            "KeyConditionExpression": "#user = :user AND #sk BETWEEN :first AND :last",
+            "ExpressionAttributeNames": {"#user": "user_id", "#sk": "sk"},
+            "ExpressionAttributeValues": {
+                ":user": {"S": user_id},
+                ":first": {"S": MESSAGE},
+                # "~" sorts after every character of an ID.
+                ":last": {"S": MESSAGE + (newest or "~")},
+            },
+            "ScanIndexForward": False,
+            "ConsistentRead": True,
         }
+        if after is not None:
+            query["ExclusiveStartKey"] = key(user_id, MESSAGE + after)
+        return query
 
+    # Mailboxes ------------------------------------------------------------------------------------
 
-def _key(key: Key) -> Attributes:
-    return {"user_id": {"S": key[0]}, "sk": {"S": key[1]}}
+    def mailbox(
+        self, user_id: str, integration_type: str, *, limit: int, after: str | None, now: float
+    ) -> MailboxPage:
+        """Query the live rows of a mailbox, oldest first, until the page is full or the last."""
+        prefix = f"{MAILBOX}{integration_type}#"
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "#user = :user AND begins_with(#sk, :prefix)",
+            "FilterExpression": "#ttl >= :now",
+            "ExpressionAttributeNames": {"#user": "user_id", "#sk": "sk", "#ttl": "ttl"},
+            "ExpressionAttributeValues": {
+                ":user": {"S": user_id},
+                ":prefix": {"S": prefix},
+                ":now": {"N": repr(now)},
+            },
+            "ConsistentRead": True,
+        }
+        rows: list[MailboxRow] = []
+        while True:
+            if after is not None:
+                query["ExclusiveStartKey"] = key(user_id, prefix + after)
+            with unavailable_if_it_fails():
+                # One more than asked for tells whether this is the last page.
+                response = self._dynamodb.query(Limit=limit + 1 - len(rows), **query)
+            rows += map(mailbox_row, response["Items"])
+            after = _last(response, prefix)
+            if len(rows) > limit:
+                return MailboxPage(tuple(rows[:limit]), rows[limit - 1].message_id)
+            if after is None:
+                return MailboxPage(tuple(rows), None)
 
+    def remove_from_mailbox(
+        self, user_id: str, integration_type: str, message_id: str
+    ) -> MailboxRow | None:
+        """Delete a mailbox row and return it."""
+        with unavailable_if_it_fails():
+            response = self._dynamodb.delete_item(
+                TableName=self._table,
+                Key=key(user_id, f"{MAILBOX}{integration_type}#{message_id}"),
+                ReturnValues="ALL_OLD",
+            )
+        return mailbox_row(response["Attributes"]) if "Attributes" in response else None
 
-def _last(answer: Mapping[str, Any]) -> str | None:
-    """Return the sort key that a query stopped at, ``None`` where it saw all."""
-    key = answer.get("LastEvaluatedKey")
-    return str(from_item(key)["sk"]) if key else None
+    # Calls ----------------------------------------------------------------------------------------
 
+    def _get(self, user_id: str, sort_key: str) -> Item | None:
+        with unavailable_if_it_fails():
+            response = self._dynamodb.get_item(
+                TableName=self._table, Key=key(user_id, sort_key), ConsistentRead=True
+            )
+        return response.get("Item")
 
-def _stored(value: object) -> object:
-    """Turn Python's values into those that the serializer takes.
-
-    A float comes back as the very same float.
-    """
-    match value:
-        case bool() | int() | bytes() | None:
-            return value
-        case float():
-            return Decimal(repr(value))
-        case str():
-            # A plain str: the serializer does not know enumerations.
-            return str(value)
-        case dict():
-            return {str(name): _stored(part) for name, part in value.items()}
-        case list() | tuple():
-            return [_stored(part) for part in value]
-        case _:
-            message = f"a {type(value).__name__} cannot be stored"
-            raise TypeError(message)
-
-
-def _plain(value: object) -> Any:  # noqa: ANN401 - any stored value
-    match value:
-        case Decimal():
-            return int(value) if value == value.to_integral_value() else float(value)
-        case Binary():
-            return bytes(value.value)  # type: ignore[attr-defined]  # missing in the stubs
-        case dict():
-            return {name: _plain(part) for name, part in value.items()}
-        case list():
-            return [_plain(part) for part in value]
-        case _:
-            return value
-
-
-def from_item(attributes: Mapping[str, Any]) -> Item:
-    """Read what DynamoDB returned as plain Python values."""
-    return {name: _plain(_deserialize(value)) for name, value in attributes.items()}
-
-
-def _without(rows: list[Item], names: tuple[str, ...]) -> Iterator[Item]:
-    for row in rows:
-        yield {name: value for name, value in row.items() if name not in names}
-
-
-def refusal(error: ClientError) -> ConditionFailed | None:
-    """Read a refused condition, or return ``None`` for an error of another kind."""
-    answer: Mapping[str, Any] = error.response
-    if answer["Error"]["Code"] != "ConditionalCheckFailedException":
+    def _put(
+        self, item: Item, condition: str, names: dict[str, str], values: dict[str, Any]
+    ) -> Item | None:
+        """Put an item; return the item that refused it, ``None`` if it was written."""
+        more = {"ExpressionAttributeValues": values} if values else {}
+        try:
+            with unavailable_if_it_fails():
+                self._dynamodb.put_item(
+                    TableName=self._table,
+                    Item=item,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames=names,
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                    **cast("Any", more),
+                )
+        except ConditionFailed as refused:
+            return refused.item
         return None
-    return ConditionFailed({0: from_item(answer["Item"]) if answer.get("Item") else None})
 
 
-def _reasons(error: ClientError) -> list[Attributes]:
-    answer: Mapping[str, Any] = error.response
-    reasons: list[Attributes] = answer.get("CancellationReasons", [])
-    return reasons
-
-
-def _in_conflict(error: ClientError) -> bool:
-    held = {"TransactionInProgressException", "TransactionConflictException"}
-    if error.response["Error"]["Code"] in held:
-        return True
-    codes = {reason.get("Code") for reason in _reasons(error)}
-    return "TransactionConflict" in codes and "ConditionalCheckFailed" not in codes
-
-
-def _cancellation(error: ClientError) -> ConditionFailed | UnavailableError | None:
-    refused = {
-        index: from_item(reason["Item"]) if reason.get("Item") else None
-        for index, reason in enumerate(_reasons(error))
-        if reason.get("Code") == "ConditionalCheckFailed"
-    }
-    if refused:
-        return ConditionFailed(refused)
-    codes = {
-        reason["Code"] for reason in _reasons(error) if reason.get("Code") not in {None, "None"}
-    }
-    return (
-        UnavailableError(f"TransactWriteItems was cancelled: {', '.join(sorted(codes))}")
-        if codes
-        else None
-    )
+def _last(response: Any, prefix: str) -> str | None:  # noqa: ANN401 - of any query
+    """Return the ID at which a query stopped, ``None`` if it saw all rows."""
+    last = response.get("LastEvaluatedKey")
+    return str(last["sk"]["S"]).removeprefix(prefix) if last else None

@@ -1,4 +1,4 @@
-"""The outcome bus: one event per delivery that has ended, told in ``docs/outcome-events.md``."""
+"""The outcome bus: one event per delivery that has ended (``docs/outcome-events.md``)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dispatcher.adapters.aws import unavailable_if_it_fails
+from dispatcher.delivery.describe import delivery_response
 from dispatcher.errors import UnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
-    from dispatcher.delivery.rows import Delivery
+    from dispatcher.delivery.rows import MessageRow
 
 SOURCE = "integration-dispatcher"
 DETAIL_TYPE = "delivery.finished"
@@ -20,16 +21,18 @@ DETAIL_TYPE = "delivery.finished"
 
 @dataclass(frozen=True, slots=True)
 class EventBridgePublisher:
-    """Implements ``ports.Outcomes`` with EventBridge."""
+    """Implements ``ports.OutcomePublisher`` with EventBridge."""
 
     events: EventBridgeClient
     bus: str
 
-    def tell(self, ended: Delivery) -> None:
+    def publish(self, row: MessageRow, place: int) -> None:
         """Put the event on the bus."""
-        detail = json.dumps(ended.as_json(), ensure_ascii=False, separators=(",", ":"))
+        detail = json.dumps(
+            delivery_response(row, place), ensure_ascii=False, separators=(",", ":")
+        )
         with unavailable_if_it_fails():
-            answer = self.events.put_events(
+            accepted = self.events.put_events(
                 Entries=[
                     {
                         "EventBusName": self.bus,
@@ -39,7 +42,7 @@ class EventBridgePublisher:
                     }
                 ]
             )
-        [entry] = answer.get("Entries") or [{}]
+        [entry] = accepted.get("Entries") or [{}]
         if "EventId" not in entry:
             # The call succeeded, and its one entry did not.
             raise UnavailableError(f"PutEvents took no event: {entry.get('ErrorCode', 'unknown')}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_kms import KMSClient
 
-    from dispatcher.integrations.integration import Config
+    from dispatcher.strict_json import JsonObject
 
 LARGEST_CHUNK = 4096
 """Bytes that KMS encrypts in one call."""
@@ -50,8 +50,8 @@ class KmsVault:
         self._lock = threading.Lock()
         self._open: dict[tuple[str, str, tuple[bytes, ...]], str] = {}
 
-    def seal(self, user_id: str, integration_type: str, secrets: Config) -> tuple[bytes, ...]:
-        """Encrypt a JSON-shaped mapping, in chunks of what KMS takes."""
+    def seal(self, user_id: str, integration_type: str, secrets: JsonObject) -> tuple[bytes, ...]:
+        """Encrypt a JSON object, in chunks of what KMS accepts."""
         document = json.dumps(secrets, separators=(",", ":")).encode()
         with unavailable_if_it_fails():
             return tuple(
@@ -63,7 +63,7 @@ class KmsVault:
                 for start in range(0, len(document), LARGEST_CHUNK)
             )
 
-    def open(self, user_id: str, integration_type: str, sealed: tuple[bytes, ...]) -> Config:
+    def open(self, user_id: str, integration_type: str, sealed: tuple[bytes, ...]) -> JsonObject:
         """Decrypt what ``seal`` made."""
         name = (user_id, integration_type, sealed)
         text = self._open.get(name)
@@ -83,7 +83,7 @@ class KmsVault:
                     self._open.pop(next(iter(self._open)))
                 self._open[name] = text
         try:
-            document: Config = json.loads(text)
+            document: JsonObject = json.loads(text)
         except ValueError as error:
             raise SealedError("the sealed secrets of an override are damaged") from error
         return document

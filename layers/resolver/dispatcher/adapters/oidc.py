@@ -6,19 +6,18 @@ import base64
 import http.client
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jwt
 
 from dispatcher.adapters.system import ThreadWatchdog
 from dispatcher.errors import UnauthenticatedError, UnavailableError
 from dispatcher.strict_json import MalformedJsonError, read_json
-from dispatcher.ttl_cache import TtlCache
+from dispatcher.ttl_cache import TtlValue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from dispatcher.access.ports import Clock
+    from dispatcher.access.ports import Claims, Clock
+    from dispatcher.strict_json import JsonObject
 
 ALGORITHMS = {"RSA": "RS256", "EC": "ES256"}
 """By type of key. Anything else (``none``, a shared secret) is no proof."""
@@ -46,17 +45,17 @@ class OidcTokens:
         self._audience = audience
         self._jwks_uri = jwks_uri
         self._watchdog = ThreadWatchdog()
-        self._keys = TtlCache(self._fetched, clock.now)
+        self._keys = TtlValue(self._fetch, clock.now)
 
-    def claims(self, token: str) -> Mapping[str, Any]:
+    def claims(self, token: str) -> Claims:
         """Return what a token of ours says."""
         named = _named_key(token)
         # An issuer may have put a key into use since we looked.
-        key = self._keys.get().get(named) or self._keys.get(anew=True).get(named)
+        key = self._keys.get().get(named) or self._keys.get(latest=True).get(named)
         if key is None:
             raise UnauthenticatedError("signed with an unknown key")
         try:
-            claims: dict[str, Any] = jwt.decode(
+            claims: Claims = jwt.decode(
                 token,
                 key,
                 # The key's own: which one that is, was settled when it was published.
@@ -71,7 +70,7 @@ class OidcTokens:
             raise UnauthenticatedError(f"refused: {type(error).__name__}") from None
         return claims
 
-    def _fetched(self) -> Keys:
+    def _fetch(self) -> Keys:
         text = self._watchdog.within(FETCH_WITHIN, lambda: _download(self._jwks_uri))
         if text is None:
             raise UnavailableError("the issuer's keys did not come in time")
@@ -82,7 +81,7 @@ class OidcTokens:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Lets an answer that leads elsewhere be an error."""
+    """Makes an error of a redirect."""
 
     def redirect_request(self, *_: object, **__: object) -> None:
         """Follow nowhere."""
@@ -97,9 +96,9 @@ def _download(uri: str) -> str:
         if len(data) > LARGEST_KEY_SET:
             raise UnavailableError("the issuer's keys are too many")
         return data.decode()
-    except urllib.error.HTTPError as answer:
-        answer.close()
-        raise UnavailableError(f"the issuer's keys: HTTP {answer.code}") from None
+    except urllib.error.HTTPError as response:
+        response.close()
+        raise UnavailableError(f"the issuer's keys: HTTP {response.code}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UnavailableError(f"the issuer's keys: {type(error).__name__}") from None
 
@@ -126,14 +125,14 @@ def _usable_keys(text: str) -> Keys:
         raise UnavailableError("the issuer's keys are not JSON") from None
     listed = published.get("keys") if isinstance(published, dict) else None
     keys: Keys = {}
-    for one in listed if isinstance(listed, list) else ():
-        key = _key(one) if isinstance(one, dict) else None
+    for entry in listed if isinstance(listed, list) else ():
+        key = _key(entry) if isinstance(entry, dict) else None
         if key is not None:
-            keys[one["kid"], str(key.algorithm_name)] = key
+            keys[entry["kid"], str(key.algorithm_name)] = key
     return keys
 
 
-def _key(published: Mapping[str, Any]) -> jwt.PyJWK | None:
+def _key(published: JsonObject) -> jwt.PyJWK | None:
     kind = published.get("kty")
     algorithm = ALGORITHMS.get(kind) if isinstance(kind, str) else None
     if (

@@ -2,20 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from contextlib import suppress
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 
 from dispatcher.adapters.aws import unavailable_if_it_fails
-from dispatcher.adapters.dynamodb import Expressions, from_item, refusal
-from dispatcher.configuration.resolution import Override, UserOverrides
-from dispatcher.integrations import catalogue
+from dispatcher.configuration.rows import UserOverrides
+from dispatcher.errors import ConditionFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from dispatcher.delivery.rows import Item
+    from dispatcher.configuration.rows import Override
+
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+Attributes = dict[str, Any]
+"""Parameters or attributes of a low-level call."""
+
+Row = dict[str, Any]
+"""A row of overrides as plain Python values."""
+
+
+class Expressions:
+    """Collects names and values: no reserved word or caller's text stands in an expression."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._values: dict[str, Any] = {}
+
+    def name(self, attribute: str) -> str:
+        """Return the placeholder of an attribute."""
+        return self._names.setdefault(attribute, f"#n{len(self._names)}")
+
+    def value(self, value: object) -> str:
+        """Return the placeholder of a value."""
+        placeholder = f":v{len(self._values)}"
+        self._values[placeholder] = _serialize(_storable(value))
+        return placeholder
+
+    def assign(self, attribute: str, value: object) -> str:
+        """Return ``attribute = value``, for a SET or a condition."""
+        return f"{self.name(attribute)} = {self.value(value)}"
+
+    def parameters(self) -> Attributes:
+        """Return what a call needs beside its expressions."""
+        parameters: Attributes = {}
+        if self._names:
+            names = {placeholder: name for name, placeholder in self._names.items()}
+            parameters["ExpressionAttributeNames"] = names
+        if self._values:
+            parameters["ExpressionAttributeValues"] = self._values
+        return parameters
 
 
 class OverrideTable:
@@ -34,10 +77,10 @@ class OverrideTable:
     def get(self, user_id: str) -> UserOverrides:
         """Return the user's overrides with one consistent read."""
         with unavailable_if_it_fails():
-            answer = self._dynamodb.get_item(
+            response = self._dynamodb.get_item(
                 TableName=self._table, Key=_key(user_id), ConsistentRead=True
             )
-        return _overrides(from_item(answer["Item"])) if "Item" in answer else UserOverrides()
+        return user_overrides(response["Item"]) if "Item" in response else UserOverrides()
 
     def create(
         self, user_id: str, integration_type: str, override: Override, *, now: float, token: str
@@ -47,7 +90,7 @@ class OverrideTable:
         name, version = terms.name(integration_type), terms.name("version")
         self._update(
             user_id,
-            f"SET {terms.assign(integration_type, _item(override))}, "
+            f"SET {terms.assign(integration_type, override.as_item())}, "
             f"{terms.assign('last_write', token)}, "
             f"{version} = if_not_exists({version}, {terms.value(int(now * 1000))}) "
             f"+ {terms.value(1)}",
@@ -64,7 +107,7 @@ class OverrideTable:
         name = terms.name(integration_type)
         self._update(
             user_id,
-            f"SET {terms.assign(integration_type, _item(override))}, "
+            f"SET {terms.assign(integration_type, override.as_item())}, "
             f"{terms.assign('last_write', token)}, {terms.assign('version', version + 1)}",
             f"{terms.assign('version', version)} AND attribute_exists({name})",
             terms,
@@ -83,23 +126,23 @@ class OverrideTable:
             terms,
             token,
         )
-        if not _overrides(left).by_type:
+        if not UserOverrides.of(left).by_type:
             self._remove_if(user_id, left["version"])
 
     def clear(self, user_id: str) -> tuple[str, ...]:
         """Remove the whole row at once."""
         with unavailable_if_it_fails():
-            answer = self._dynamodb.delete_item(
+            response = self._dynamodb.delete_item(
                 TableName=self._table, Key=_key(user_id), ReturnValues="ALL_OLD"
             )
-        return tuple(_overrides(from_item(answer.get("Attributes", {}))).by_type)
+        return tuple(user_overrides(response.get("Attributes", {})).by_type)
 
     def _update(
         self, user_id: str, update: str, condition: str, terms: Expressions, token: str
-    ) -> Item:
-        with unavailable_if_it_fails():
-            try:
-                answer = self._dynamodb.update_item(
+    ) -> Row:
+        try:
+            with unavailable_if_it_fails():
+                response = self._dynamodb.update_item(
                     TableName=self._table,
                     Key=_key(user_id),
                     UpdateExpression=update,
@@ -108,44 +151,71 @@ class OverrideTable:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                     **terms.parameters(),
                 )
-            except ClientError as error:
-                refused = refusal(error)
-                if refused is None:
-                    raise
-                if refused.row and refused.row.get("last_write") == token:
-                    return refused.row
-                raise refused from error
-        return from_item(answer["Attributes"])
+        except ConditionFailed as refused:
+            stored = _row(refused.item or {})
+            # Our own write, whose response was lost.
+            if stored.get("last_write") == token:
+                return stored
+            raise
+        return _row(response["Attributes"])
 
     def _remove_if(self, user_id: str, version: int) -> None:
         terms = Expressions()
-        with unavailable_if_it_fails():
-            try:
-                self._dynamodb.delete_item(
-                    TableName=self._table,
-                    Key=_key(user_id),
-                    ConditionExpression=f"{terms.name('version')} = {terms.value(version)}",
-                    **terms.parameters(),
-                )
-            except ClientError as error:
-                # Somebody has created an override in the meantime: the row stays.
-                if refusal(error) is None:
-                    raise
+        # If it is refused, an override was created in the meantime, and the row stays.
+        with suppress(ConditionFailed), unavailable_if_it_fails():
+            self._dynamodb.delete_item(
+                TableName=self._table,
+                Key=_key(user_id),
+                ConditionExpression=f"{terms.name('version')} = {terms.value(version)}",
+                **terms.parameters(),
+            )
 
 
 def _key(user_id: str) -> dict[str, Any]:
     return {"user_id": {"S": user_id}}
 
 
-def _item(override: Override) -> Item:
-    item = {field.name: getattr(override, field.name) for field in fields(override)}
-    return {**item, "settings": dict(override.settings), "sealed": list(override.sealed)}
+def user_overrides(item: Mapping[str, Any]) -> UserOverrides:
+    """Read a row of the overrides table."""
+    return UserOverrides.of(_row(item))
 
 
-def _overrides(row: Item) -> UserOverrides:
-    by_type = {
-        name: Override(**{**row[name], "sealed": tuple(row[name]["sealed"])})
-        for name in catalogue()
-        if name in row
-    }
-    return UserOverrides(by_type, version=row.get("version", 0))
+def _storable(value: object) -> object:
+    """Turn Python's values into those that the serializer takes.
+
+    A float comes back as the very same float.
+    """
+    match value:
+        case bool() | int() | bytes() | None:
+            return value
+        case float():
+            return Decimal(repr(value))
+        case str():
+            # A plain str: the serializer does not know enumerations.
+            return str(value)
+        case dict():
+            return {str(name): _storable(part) for name, part in value.items()}
+        case list() | tuple():
+            return [_storable(part) for part in value]
+        case _:
+            message = f"a {type(value).__name__} cannot be stored"
+            raise TypeError(message)
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401 - any stored value
+    match value:
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case Binary():
+            return bytes(value.value)  # type: ignore[attr-defined]  # missing in the stubs
+        case dict():
+            return {name: _plain(part) for name, part in value.items()}
+        case list():
+            return [_plain(part) for part in value]
+        case _:
+            return value
+
+
+def _row(attributes: Mapping[str, Any]) -> Row:
+    """Read what DynamoDB returned as plain Python values."""
+    return {name: _plain(_deserialize(value)) for name, value in attributes.items()}

@@ -1,4 +1,4 @@
-"""Looks whether tables and queues answer, and the peers that integrations deliver by."""
+"""Probes tables and queues, and the receivers that integrations deliver by."""
 
 from __future__ import annotations
 
@@ -58,11 +58,13 @@ class LiveProbes:
         peers = {name: probe for name in integrations if (probe := self._peer(name))}
         probes = self._vital | peers
         threads = ThreadPoolExecutor(len(probes))
-        answers = {name: threads.submit(_trouble, probe) for name, probe in probes.items()}
-        wait(answers.values(), timeout=seconds)
+        troubles = {name: threads.submit(_trouble, probe) for name, probe in probes.items()}
+        wait(troubles.values(), timeout=seconds)
         threads.shutdown(wait=False, cancel_futures=True)
         late = f"no answer within {seconds:g} s"
-        return {name: one.result() if one.done() else late for name, one in answers.items()}
+        return {
+            name: trouble.result() if trouble.done() else late for name, trouble in troubles.items()
+        }
 
 
 def _trouble(probe: Probe) -> str | None:

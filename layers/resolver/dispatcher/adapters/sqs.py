@@ -1,4 +1,4 @@
-"""The queues in SQS: doorbells, tickets and parked messages."""
+"""The queues in SQS: doorbells, dead letters and parked messages."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dispatcher.adapters.aws import unavailable_if_it_fails
-from dispatcher.delivery.doorbells import Doorbell, encode
+from dispatcher.delivery.doorbells import encode
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
+    from dispatcher.delivery.doorbells import DeadLetter, Doorbell
 
 LONGEST_REASON = 500
 """Characters of a parked message's reason."""
@@ -36,17 +38,17 @@ class SqsDoorbells:
         self._sqs = sqs
         self._queues = queues
 
-    def ring(self, doorbell: Doorbell, *, delay: int = 0) -> None:
-        """Ring for a first try."""
+    def ring_first(self, doorbell: Doorbell, *, delay: int = 0) -> None:
+        """Ring for a new message."""
         self._send(self._queues.delivery, doorbell, delay)
 
-    def ring_retry(self, doorbell: Doorbell, *, delay: int = 0) -> None:
+    def ring(self, doorbell: Doorbell, *, delay: int = 0) -> None:
         """Ring on the queue of retries."""
         self._send(self._queues.retry, doorbell, delay)
 
-    def leave_ticket(self, ticket: Doorbell) -> None:
-        """Put a ticket into the dead-letter queue."""
-        self._send(self._queues.dead_letter, ticket, 0)
+    def send_dead_letter(self, dead_letter: DeadLetter) -> None:
+        """Put a dead letter into the dead-letter queue."""
+        self._send(self._queues.dead_letter, dead_letter, 0)
 
     def park(self, body: str, *, reason: str, source: str) -> None:
         """Put a message aside as it is, with reason and source queue as attributes."""
@@ -61,12 +63,12 @@ class SqsDoorbells:
                 },
             )
 
-    def _send(self, queue: str, doorbell: Doorbell, delay: int) -> None:
-        group = hashlib.sha256(doorbell.user_id.encode()).hexdigest()[:32]
+    def _send(self, queue: str, message: Doorbell | DeadLetter, delay: int) -> None:
+        group = hashlib.sha256(message.user_id.encode()).hexdigest()[:32]
         with unavailable_if_it_fails():
             self._sqs.send_message(
                 QueueUrl=queue,
-                MessageBody=encode(doorbell),
+                MessageBody=encode(message),
                 DelaySeconds=delay,
                 MessageGroupId=group,
             )

@@ -42,10 +42,10 @@ class SystemIdGenerator:
         self._lock = threading.Lock()
         self._last = 0
 
-    def delivery_id(self, now: float) -> str:
-        """Return a UUIDv7 (RFC 9562, 5.7).
+    def message_id(self, now: float) -> str:
+        """Return a UUIDv7 (RFC 9562, 5.7) whose last two digits are 00.
 
-        Milliseconds, then a counter, so that ids of one process sort as made.
+        Milliseconds, then a counter, so that the IDs of one process sort as they were made.
         """
         with self._lock:
             # 12 bits of rand_a count within (and, when full, beyond) the millisecond: method 1 of
@@ -57,13 +57,17 @@ class SystemIdGenerator:
             | 0x7 << 76
             | (tick & 0xFFF) << 64
             | 0b10 << 62
-            | secrets.randbits(62)
+            | secrets.randbits(54) << 8
         )
         return str(uuid.UUID(int=value))
 
     def token(self) -> str:
-        """Return a fresh random token."""
-        return secrets.token_hex(16)
+        """Return a fresh token."""
+        return secrets.token_hex(8)
+
+    def rev(self) -> bytes:
+        """Return the revision of one computed row."""
+        return secrets.token_bytes(8)
 
     def random(self, count: int) -> bytes:
         """Return random bytes, fit for secrets."""

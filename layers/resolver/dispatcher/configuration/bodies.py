@@ -1,63 +1,56 @@
-"""The bodies that create and change an override."""
+"""The request bodies that create and change an override."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from dispatcher.configuration.resolution import RANGES
 from dispatcher.errors import FieldError, InvalidInputError, at
-from dispatcher.integrations import catalogue
+from dispatcher.integrations import catalogue, read_type
+from dispatcher.strict_json import JsonObject  # noqa: TC001 - pydantic reads it
 from dispatcher.validation import Strict, field_errors, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dispatcher.integrations.integration import Config, Integration
+    from dispatcher.responses import OverrideSettings
 
 LARGEST_CONFIG = 16 * 1024
 """Bytes of JSON in UTF-8, written without spaces."""
 
 
-def _integration_type(value: str) -> str:
-    name = value.upper()
-    # isascii: upper() maps a few foreign letters onto ASCII ones.
-    if value.isascii() and name in catalogue():
-        return name
-    message = f"must be one of {', '.join(catalogue())}"
-    raise ValueError(message)
-
-
 IntegrationType = Annotated[
-    str, AfterValidator(_integration_type), Field(json_schema_extra={"enum": [*catalogue()]})
+    str, AfterValidator(read_type), Field(json_schema_extra={"enum": [*catalogue()]})
 ]
 
 
-_Priority = Annotated[int, Field(ge=RANGES["priority"][0], le=RANGES["priority"][1])]
-_RetryCount = Annotated[int, Field(ge=RANGES["retry_count"][0], le=RANGES["retry_count"][1])]
-_RetryDelay = Annotated[
-    int, Field(ge=RANGES["retry_delay_seconds"][0], le=RANGES["retry_delay_seconds"][1])
-]
+_PRIORITY, _RETRY_COUNT = RANGES["priority"], RANGES["retry_count"]
+_RETRY_DELAY = RANGES["retry_delay_seconds"]
+_Priority = Annotated[int, Field(ge=_PRIORITY.low, le=_PRIORITY.high)]
+_RetryCount = Annotated[int, Field(ge=_RETRY_COUNT.low, le=_RETRY_COUNT.high)]
+_RetryDelay = Annotated[int, Field(ge=_RETRY_DELAY.low, le=_RETRY_DELAY.high)]
 
 
 class ChangeBody(Strict):
-    """The settings that a PUT changes; an explicit null gives one back to the default."""
+    """The settings to change; an explicit null restores the default of a setting."""
 
     enabled: bool | None = None
-    """Whether messages go over this integration; false is an opt-out that nothing overrules."""
+    """Whether messages are delivered over the integration; false opts the user out."""
     priority: _Priority | None = None
-    """1 is delivered first."""
+    """The place in the delivery order; 1 is delivered first."""
     retry_count: _RetryCount | None = None
-    """Retries after the first try."""
+    """The number of retries after the first attempt."""
     retry_delay_seconds: _RetryDelay | None = None
-    """Seconds between the end of a try and the next one."""
-    config: dict[str, Any] | None = None
+    """The seconds between the end of an attempt and the next one."""
+    config: JsonObject | None = None
     """The integration's own settings, at most 16 KiB."""
 
-    def given(self) -> dict[str, Any]:
-        """Return what the body named, null included."""
+    def given(self) -> JsonObject:
+        """Return the fields that the body names, null included."""
         return {
             name: getattr(self, name)
             for name in type(self).model_fields
@@ -66,25 +59,26 @@ class ChangeBody(Strict):
 
 
 class OverrideBody(ChangeBody):
-    """A new override: what the user wants different from the default."""
+    """A new override; each missing setting follows the system default."""
 
     integration_type: IntegrationType
-    """The integration to set, in any case."""
+    """The integration, in any case."""
 
-    def settings(self) -> dict[str, Any]:
-        """Return the settings to store: a new override is enabled unless it says otherwise."""
+    def settings(self) -> OverrideSettings:
+        """Return the settings to store: a new override is enabled unless the body disables it."""
         given = self.given()
         del given["integration_type"]
-        return {"enabled": True, **given}
+        # The fields of this model but for the type are those of a user's settings.
+        return cast("OverrideSettings", {"enabled": True, **given})
 
 
 def override_body(body: object, environ: Mapping[str, str]) -> OverrideBody:
-    """Read the body of a new override; its config is read by ``override_config``."""
+    """Read the body of a new override, except its config (see ``override_config``)."""
     return read(OverrideBody, body, environ, nulls=False)
 
 
 def change_body(body: object, environ: Mapping[str, str]) -> ChangeBody:
-    """Read the body of a PUT, which must change something."""
+    """Read the body of a PUT, which names at least one setting."""
     change = read(ChangeBody, body, environ, nulls=True)
     if not change.given():
         raise InvalidInputError(
@@ -94,7 +88,7 @@ def change_body(body: object, environ: Mapping[str, str]) -> ChangeBody:
 
 
 def override_config(integration: Integration, config: object, environ: Mapping[str, str]) -> Config:
-    """Read an integration's own settings by its own rules."""
+    """Read an integration's own settings with its own rules."""
     # Pydantic's hook for a TypedDict, set here so that the integrations need not import pydantic.
     setattr(integration.config_type, "__pydantic_config__", Strict.model_config)  # noqa: B010 - not in its type
     if len(json.dumps(config, ensure_ascii=False, separators=(",", ":")).encode()) > LARGEST_CONFIG:
@@ -102,9 +96,9 @@ def override_config(integration: Integration, config: object, environ: Mapping[s
             FieldError("/config", f"must be at most {LARGEST_CONFIG} bytes of JSON")
         )
     try:
-        read: Config = TypeAdapter(integration.config_type).validate_python(config, context=environ)
+        adapter: TypeAdapter[Config] = TypeAdapter(integration.config_type)
+        return adapter.validate_python(config, context=environ)
     except ValidationError as error:
         raise InvalidInputError(
             *at("/config", field_errors(error, integration.config_type.__annotations__))
         ) from None
-    return read

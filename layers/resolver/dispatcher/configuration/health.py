@@ -1,23 +1,25 @@
-"""Tells whether the service can work now, and how each integration stands."""
+"""The health report: whether the service can work now, and the state of each integration."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dispatcher import VERSION
 from dispatcher.errors import BrokenSettingError
 from dispatcher.integrations import catalogue
 from dispatcher.responses import rfc3339
+from dispatcher.ttl_cache import TtlValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dispatcher.configuration.ports import Clock, Probes
     from dispatcher.configuration.resolution import SystemDefaults
+    from dispatcher.responses import HealthResponse, IntegrationHealth
 
-CACHED = 60.0
-"""Seconds that one look serves."""
+TTL = 60.0
+"""Seconds for which one report is served."""
 
 PROBE_LIMIT = 2.0
 """Seconds after which a probe counts as failed."""
@@ -25,36 +27,33 @@ PROBE_LIMIT = 2.0
 
 @dataclass(slots=True, kw_only=True)
 class Health:
-    """Probes what the service stands on.
+    """Probes the service's dependencies.
 
-    Nobody needs a permission to ask, so nothing here is a secret.
+    The route is open to every caller, so the report contains no secret.
     """
 
     system_defaults: Callable[[], SystemDefaults]
     service: str
     probes: Probes
     clock: Clock
-    _last: tuple[float, dict[str, Any]] | None = field(default=None, init=False)
+    _report: TtlValue[HealthResponse] = field(init=False)
 
-    def report(self) -> dict[str, Any]:
-        """Return the state of the service.
+    def __post_init__(self) -> None:
+        """Create the cache of the report."""
+        self._report = TtlValue(self._probed, self.clock.monotonic, ttl=TTL)
 
-        ``status`` is ``healthy``, ``degraded`` or ``unhealthy``.
-        """
-        now = self.clock.monotonic()
-        if self._last is None or now - self._last[0] > CACHED:
-            self._last = (now, self._look())
-        return {**self._last[1], "timestamp": rfc3339(self.clock.now())}
+    def report(self) -> HealthResponse:
+        """Return the state of the service."""
+        return {**self._report.get(), "timestamp": rfc3339(self.clock.now())}
 
-    def _look(self) -> dict[str, Any]:
-        about = {"service": self.service, "version": VERSION}
+    def _probed(self) -> HealthResponse:
         try:
             defaults = self.system_defaults()
         except BrokenSettingError as error:
-            return {"status": "unhealthy", **about, "integrations": {}, "detail": str(error)}
-        configured = [name for name, one in defaults.items() if one.configured]
+            return self._response("unhealthy", {}, str(error))
+        configured = [name for name, default in defaults.items() if default.configured]
         troubles = self.probes.all_within(PROBE_LIMIT, configured)
-        integrations = {
+        integrations: dict[str, IntegrationHealth] = {
             name: {
                 "configured": defaults[name].configured,
                 "enabled_by_default": defaults[name].configuration.enabled,
@@ -66,11 +65,19 @@ class Health:
         failed = sorted(name for name, trouble in troubles.items() if trouble is not None)
         vital = [name for name in failed if name not in integrations]
         status = "unhealthy" if vital else "degraded" if failed else "healthy"
+        detail = f"cannot reach {', '.join(vital or failed)}" if failed else None
+        return self._response(status, integrations, detail)
+
+    def _response(
+        self, status: str, integrations: dict[str, IntegrationHealth], detail: str | None
+    ) -> HealthResponse:
         return {
             "status": status,
-            **about,
+            "service": self.service,
+            "version": VERSION,
             "integrations": integrations,
-            "detail": f"cannot reach {', '.join(vital or failed)}" if failed else None,
+            "detail": detail,
+            "timestamp": rfc3339(self.clock.now()),
         }
 
 

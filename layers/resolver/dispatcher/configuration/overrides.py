@@ -6,9 +6,10 @@ System defaults, overrides, the effective configuration.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from dispatcher.configuration.resolution import Override, Secrets, effective, merged
+from dispatcher.configuration.resolution import effective, merged
+from dispatcher.configuration.rows import Override, Secrets
 from dispatcher.errors import (
     ConditionFailed,
     ConflictError,
@@ -25,30 +26,41 @@ if TYPE_CHECKING:
     from dispatcher.configuration.ports import Clock, IdGenerator, Overrides, Vault
     from dispatcher.configuration.resolution import SystemDefaults
     from dispatcher.integrations.integration import Config, Integration
+    from dispatcher.responses import (
+        CreatedOverrideResponse,
+        DefaultsResponse,
+        EffectiveConfigurationResponse,
+        ListOverridesResponse,
+        OverrideResponse,
+        OverrideSettings,
+        ResetResponse,
+        RotatedSecretResponse,
+    )
+    from dispatcher.strict_json import JsonObject
 
 UPDATE_TRIES = 4
-"""Times that an update is worked out, each time on what somebody else has written meanwhile."""
+"""Times that an update is computed, each time on the row that another writer left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What the API says of the system's own settings, which nobody has stored."""
+    """The system defaults, which no table stores."""
 
     system_defaults: Callable[[], SystemDefaults]
 
-    def listing(self) -> dict[str, Any]:
+    def listing(self) -> DefaultsResponse:
         """Return the defaults of all integrations in priority order."""
         defaults = self.system_defaults()
         return {
             "default_integrations": {
-                name: one.configuration.as_json() for name, one in defaults.items()
+                name: default.configuration.as_json() for name, default in defaults.items()
             }
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configurations:
-    """All that the API says and changes about configuration."""
+    """The effective configuration and the overrides of users."""
 
     environ: Mapping[str, str]
     system_defaults: Callable[[], SystemDefaults]
@@ -57,34 +69,40 @@ class Configurations:
     clock: Clock
     id_generator: IdGenerator
 
-    def effective(self, user_id: str) -> dict[str, Any]:
-        """Return what a delivery to the user would use now, and why it would use nothing else."""
+    def effective(self, user_id: str) -> EffectiveConfigurationResponse:
+        """Return the settings of a delivery to the user now, and why other types are disabled."""
         stored = self.overrides.get(user_id)
         resolved = effective(self.system_defaults(), stored)
         return {
             "user_id": user_id,
-            "user_overrides": {name: dict(one.settings) for name, one in _ordered(stored.by_type)},
-            "effective_configs": {name: one.as_json() for name, one in resolved.configs.items()},
+            "user_overrides": {
+                name: override.settings for name, override in _ordered(stored.by_type)
+            },
+            "effective_configs": {
+                name: configuration.as_json() for name, configuration in resolved.configs.items()
+            },
             "disabled_integrations": dict(resolved.disabled),
             "using_integration_defaults": not stored.by_type,
         }
 
-    def listing(self, user_id: str) -> dict[str, Any]:
+    def listing(self, user_id: str) -> ListOverridesResponse:
         """Return the user's overrides."""
         stored = self.overrides.get(user_id)
         return {
             "user_id": user_id,
-            "integrations": [_shown(name, one) for name, one in _ordered(stored.by_type)],
+            "integrations": [
+                _response(name, override) for name, override in _ordered(stored.by_type)
+            ],
         }
 
-    def override(self, user_id: str, integration_type: str) -> dict[str, Any]:
+    def override(self, user_id: str, integration_type: str) -> OverrideResponse:
         """Return one override."""
-        return _shown(integration_type, self._stored(user_id, integration_type)[0])
+        return _response(integration_type, self._stored(user_id, integration_type)[0])
 
-    def create(self, user_id: str, body: object) -> dict[str, Any]:
+    def create(self, user_id: str, body: object) -> CreatedOverrideResponse:
         """Store a new override.
 
-        The answer carries the signing secret where the service issues one, this once.
+        Where the service issues a signing secret, only this response contains it.
         """
         from dispatcher.configuration.bodies import override_body, override_config
 
@@ -98,13 +116,13 @@ class Configurations:
         if integration.secrets:
             issued = integration.secrets.issue(self.id_generator.random)
             if "config" in settings:
-                kept = integration.secrets.keep(settings["config"], {}, {})
-                settings["config"], hidden = integration.secrets.conceal(kept)
+                config = integration.secrets.keep(settings["config"], {}, {})
+                settings["config"], hidden = integration.secrets.conceal(config)
         now = self.clock.now()
         override = Override(settings, created_at=now, updated_at=now)
         self._demand_required(integration, override)
         override = replace(
-            override, sealed=self._sealed(user_id, integration, Secrets(hidden, issued))
+            override, sealed=self._seal(user_id, integration, Secrets(hidden, issued))
         )
         try:
             self.overrides.create(
@@ -116,38 +134,42 @@ class Configurations:
                 "change it with PUT, or DELETE it first"
             )
             raise ConflictError(message) from error
-        return {**_shown(integration.name, override), **issued}
+        # An override without a secret has the same shape, which mypy cannot infer.
+        response = cast("CreatedOverrideResponse", _response(integration.name, override))
+        if "signing_secret" in issued:
+            response["signing_secret"] = issued["signing_secret"]
+        return response
 
-    def update(self, user_id: str, integration_type: str, body: object) -> dict[str, Any]:
-        """Change the settings that the body names; null gives one back to the default."""
+    def update(self, user_id: str, integration_type: str, body: object) -> OverrideResponse:
+        """Change the settings that the body names; null restores the default."""
         from dispatcher.configuration.bodies import change_body, override_config
 
         change = change_body(body, self.environ).given()
         integration = catalogue()[integration_type]
         if change.get("config") is not None:
             change["config"] = override_config(integration, change["config"], self.environ)
-        new = self._replaced(
-            user_id, integration_type, lambda old: self._changed(user_id, integration, old, change)
+        new = self._replace(
+            user_id, integration_type, lambda old: self._change(user_id, integration, old, change)
         )
-        return _shown(integration_type, new)
+        return _response(integration_type, new)
 
-    def rotate(self, user_id: str, integration_type: str) -> dict[str, Any]:
-        """Give an override another signing secret, and say how long the one before it signs too."""
+    def rotate(self, user_id: str, integration_type: str) -> RotatedSecretResponse:
+        """Replace an override's signing secret; the previous one also signs for a while."""
         integration = catalogue()[integration_type]
         rules = integration.secrets
         if rules is None:
             raise NotFoundError(f"{integration_type} has no secret to rotate: only WEBHOOK signs")
         issued: Config = {}
 
-        def rotated(old: Override) -> Override:
+        def rotate(old: Override) -> Override:
             nonlocal issued
-            known = self._opened(user_id, integration, old)
+            known = self._open(user_id, integration, old)
             now = self.clock.now()
             issued = rules.rotate(known.issued, self.id_generator.random, now)
-            sealed = self._sealed(user_id, integration, Secrets(known.config, issued))
+            sealed = self._seal(user_id, integration, Secrets(known.config, issued))
             return replace(old, updated_at=now, sealed=sealed)
 
-        self._replaced(user_id, integration_type, rotated)
+        self._replace(user_id, integration_type, rotate)
         return {
             "signing_secret": issued["signing_secret"],
             "previous_valid_until": rfc3339(issued.get("previous_valid_until")),
@@ -160,16 +182,16 @@ class Configurations:
         except ConditionFailed as error:
             raise _no_override(user_id, integration_type) from error
 
-    def reset(self, user_id: str) -> dict[str, Any]:
-        """Remove all overrides; a user without any is reset already."""
+    def reset(self, user_id: str) -> ResetResponse:
+        """Remove all overrides; succeeds for a user without any."""
         removed = set(self.overrides.clear(user_id))
         in_order = [name for name in catalogue() if name in removed]
         return {"user_id": user_id, "removed": in_order, "using_integration_defaults": True}
 
-    def _replaced(
+    def _replace(
         self, user_id: str, integration_type: str, change: Callable[[Override], Override]
     ) -> Override:
-        """Write what ``change`` makes of an override, anew if others write meanwhile."""
+        """Write what ``change`` makes of an override, again if other writers intervene."""
         token = self.id_generator.token()
         for _ in range(UPDATE_TRIES):
             old, version = self._stored(user_id, integration_type)
@@ -188,22 +210,24 @@ class Configurations:
             raise _no_override(user_id, integration_type)
         return stored.by_type[integration_type], stored.version
 
-    def _changed(
-        self, user_id: str, integration: Integration, old: Override, change: Mapping[str, Any]
+    def _change(
+        self, user_id: str, integration: Integration, old: Override, change: JsonObject
     ) -> Override:
-        settings = {**old.settings, **change}
+        settings: dict[str, Any] = {**old.settings, **change}
         sealed = old.sealed
         if "config" in change and integration.secrets:
-            known = self._opened(user_id, integration, old)
-            kept = integration.secrets.keep(
+            known = self._open(user_id, integration, old)
+            config = integration.secrets.keep(
                 change["config"] or {}, old.settings.get("config", {}), known.config
             )
-            shown, hidden = integration.secrets.conceal(kept)
-            settings["config"] = None if change["config"] is None else shown
-            sealed = self._sealed(user_id, integration, Secrets(hidden, known.issued))
+            concealed, hidden = integration.secrets.conceal(config)
+            settings["config"] = None if change["config"] is None else concealed
+            sealed = self._seal(user_id, integration, Secrets(hidden, known.issued))
         readdressed = "enabled" in change or "url" in (change.get("config") or {})
+        left = {name: value for name, value in settings.items() if value is not None}
         new = Override(
-            {name: value for name, value in settings.items() if value is not None},
+            # Both parts were validated: the stored settings and the body of the request.
+            cast("OverrideSettings", left),
             created_at=old.created_at,
             updated_at=self.clock.now(),
             disabled_by_receiver=old.disabled_by_receiver and not readdressed,
@@ -223,18 +247,13 @@ class Configurations:
                 )
             )
 
-    def _opened(self, user_id: str, integration: Integration, override: Override) -> Secrets:
+    def _open(self, user_id: str, integration: Integration, override: Override) -> Secrets:
         sealed = override.sealed
         return Secrets.of(self.vault.open(user_id, integration.name, sealed) if sealed else {})
 
-    def _sealed(
-        self, user_id: str, integration: Integration, secrets: Secrets
-    ) -> tuple[bytes, ...]:
-        return (
-            self.vault.seal(user_id, integration.name, secrets.document())
-            if secrets.document()
-            else ()
-        )
+    def _seal(self, user_id: str, integration: Integration, secrets: Secrets) -> tuple[bytes, ...]:
+        document = secrets.document()
+        return self.vault.seal(user_id, integration.name, document) if document else ()
 
 
 def _no_override(user_id: str, integration_type: str) -> NotFoundError:
@@ -245,7 +264,7 @@ def _ordered(by_type: Mapping[str, Override]) -> list[tuple[str, Override]]:
     return [(name, by_type[name]) for name in catalogue() if name in by_type]
 
 
-def _shown(integration_type: str, override: Override) -> dict[str, Any]:
+def _response(integration_type: str, override: Override) -> OverrideResponse:
     return {
         "integration_type": integration_type,
         **override.settings,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from dispatcher.configuration.resolution import Override, UserOverrides
-    from dispatcher.integrations.integration import Config
+    from dispatcher.configuration.rows import Override, UserOverrides
+    from dispatcher.strict_json import JsonObject
 
 
 class Clock(Protocol):
@@ -60,10 +60,10 @@ class Overrides(Protocol):
 class Vault(Protocol):
     """Encrypts the secrets of one override, bound to its user and integration type."""
 
-    def seal(self, user_id: str, integration_type: str, secrets: Config) -> tuple[bytes, ...]:
-        """Encrypt a JSON-shaped mapping."""
+    def seal(self, user_id: str, integration_type: str, secrets: JsonObject) -> tuple[bytes, ...]:
+        """Encrypt a JSON object."""
 
-    def open(self, user_id: str, integration_type: str, sealed: tuple[bytes, ...]) -> Config:
+    def open(self, user_id: str, integration_type: str, sealed: tuple[bytes, ...]) -> JsonObject:
         """Decrypt what ``seal`` made.
 
         ``SealedError`` if the key refuses for good.

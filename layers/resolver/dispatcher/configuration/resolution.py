@@ -1,4 +1,4 @@
-"""The heart: system defaults and a user's overrides become the effective configuration.
+"""Resolution: system defaults and a user's overrides become the effective configuration.
 
 Pure: the environment is an argument, nothing is stored, nothing is looked up.
 """
@@ -6,18 +6,25 @@ Pure: the environment is an argument, nothing is stored, nothing is looked up.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from dispatcher.errors import BrokenSettingError
 from dispatcher.integrations import catalogue
+from dispatcher.ranges import Range
+from dispatcher.variables import number, switch
 
 if TYPE_CHECKING:
+    from dispatcher.configuration.rows import Override, UserOverrides
     from dispatcher.integrations.integration import Config
+    from dispatcher.responses import IntegrationSettings, OverrideSettings
 
 SETTINGS = ("enabled", "priority", "retry_count", "retry_delay_seconds", "config")
-RANGES = {"priority": (1, 100), "retry_count": (0, 20), "retry_delay_seconds": (1, 86_400)}
-"""Inclusive ranges of the whole-number settings, in the settings' own units."""
+RANGES = {
+    "priority": Range(1, 100),
+    "retry_count": Range(0, 20),
+    "retry_delay_seconds": Range(1, 86_400),
+}
+"""The ranges of the whole-number settings, in the settings' own units."""
 
 DISABLED_BY_DEFAULT = "disabled_by_default"
 NOT_CONFIGURED = "not_configured"
@@ -35,9 +42,15 @@ class Configuration:
     retry_delay_seconds: int
     config: Config
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the settings as the API shows them."""
-        return {name: getattr(self, name) for name in SETTINGS}
+    def as_json(self) -> IntegrationSettings:
+        """Return the settings as the API returns them."""
+        return {
+            "enabled": self.enabled,
+            "priority": self.priority,
+            "retry_count": self.retry_count,
+            "retry_delay_seconds": self.retry_delay_seconds,
+            "config": self.config,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,51 +60,6 @@ class Default:
     configuration: Configuration
     configured: bool
     reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """What one user set for one integration: only those of the five settings that were given.
-
-    ``sealed`` holds the secrets of ``config``, encrypted; ``config`` itself shows ``***`` in their
-    place.
-    """
-
-    settings: Mapping[str, Any]
-    created_at: float
-    updated_at: float
-    disabled_by_receiver: bool = False
-    sealed: tuple[bytes, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """What one override seals.
-
-    The hidden parts of its config, and what the service issued (a signing secret).
-    """
-
-    config: Config = field(default_factory=dict)
-    issued: Config = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Secrets:
-        """Read the document that a vault opened."""
-        return cls(document.get("config", {}), document.get("issued", {}))
-
-    def document(self) -> dict[str, Any]:
-        """Return what a vault seals: nothing where there is nothing to hide."""
-        return {
-            name: part for name, part in (("config", self.config), ("issued", self.issued)) if part
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class UserOverrides:
-    """All overrides of a user by integration type, and the version of the row that holds them."""
-
-    by_type: Mapping[str, Override] = field(default_factory=dict)
-    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +83,13 @@ def system_defaults(environ: Mapping[str, str]) -> SystemDefaults:
     defaults = {}
     for name, integration in catalogue().items():
         configured = integration.configured(environ)
-        by_operator = _switch(environ, f"INTEGRATION_DEFAULTS_{name}_ENABLED")
+        prefix = f"INTEGRATION_DEFAULTS_{name}_"
+        by_operator = switch(environ, prefix + "ENABLED")
         enabled = integration.auto_enabled and configured if by_operator is None else by_operator
         unset = by_operator is None and integration.auto_enabled
         numbers = {
-            setting: _number(
-                environ, f"INTEGRATION_DEFAULTS_{name}_{setting.upper()}", *RANGES[setting]
-            )
-            for setting in RANGES
+            setting: number(environ, prefix + setting.upper(), allowed)
+            for setting, allowed in RANGES.items()
         }
         built_in = {setting: getattr(integration, setting) for setting in RANGES}
         chosen = {
@@ -162,7 +129,7 @@ def merged(default: Default, override: Override | None) -> Configuration:
 def resolved(default: Default, override: Override | None) -> tuple[Configuration, str | None]:
     """Return the settings of one integration, and why it is not used; ``None`` if it is."""
     base = default.configuration
-    settings = override.settings if override else {}
+    settings: OverrideSettings = override.settings if override else {}
     result = Configuration(
         enabled=settings.get("enabled", base.enabled),
         priority=settings.get("priority", base.priority),
@@ -175,25 +142,3 @@ def resolved(default: Default, override: Override | None) -> tuple[Configuration
     if override and override.disabled_by_receiver:
         return result, DISABLED_BY_RECEIVER
     return result, None if result.enabled else default.reason
-
-
-def _switch(environ: Mapping[str, str], variable: str) -> bool | None:
-    value = environ.get(variable, "")
-    if value not in {"", "true", "false"}:
-        raise BrokenSettingError(
-            variable, f"is {value!r}: set it to true or false, or leave it empty"
-        )
-    return None if value == "" else value == "true"
-
-
-def _number(environ: Mapping[str, str], variable: str, low: int, high: int) -> int | None:
-    value = environ.get(variable, "")
-    if value == "":
-        return None
-    # isascii first: isdigit alone takes digits of every script. Six digits hold every range above.
-    if not (value.isascii() and value.isdigit() and len(value) <= 6 and low <= int(value) <= high):
-        raise BrokenSettingError(
-            variable,
-            f"is {value!r}: set it to a whole number from {low} to {high}, or leave it empty",
-        )
-    return int(value)

@@ -1,110 +1,109 @@
-"""The messages in the queues.
+"""The messages in the work queues: doorbells and dead letters.
 
-They carry ids, never content or secrets. The row is the truth; a message only rings.
+They carry IDs, never content or secrets: the message row is the source of truth.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
+from dispatcher.delivery.rows import place_of
 from dispatcher.identifiers import DELIVERY_ID, REQUEST_ID, USER_ID
 
-VERSION = 1
+VERSION = 2
+
 LAST_SECOND = 10**11
-"""Seconds since 1970 that no time of ours reaches."""
+"""Seconds since 1970: no time of ours reaches this."""
 
 MOST_ROUNDS = 10**9
-"""Rounds that no delivery of ours reaches."""
+"""No delivery reaches this round."""
 
 LARGEST_BODY = 4096
-"""Characters; the largest doorbell (ids of full length, every character escaped) stays below."""
+"""Characters; the largest doorbell (IDs of full length, every character escaped) is shorter."""
 
 
 @dataclass(frozen=True, slots=True)
-class RequestBell:
-    """Rings for the first tries of all deliveries of a request, in priority order."""
+class Doorbell:
+    """Makes a worker read a message row; ``due_at`` is the due time that it was rung for."""
 
     user_id: str
+    message_id: str
     request_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryBell:
-    """Rings for one delivery whose next try is due at ``due_at`` (seconds since 1970)."""
-
-    user_id: str
-    delivery_id: str
     due_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
-    """Stands in the dead-letter queue for a failed delivery; redriven, it opens round ``round``."""
+class DeadLetter:
+    """Stands for a delivery that finally failed; redriven, it opens round ``round``."""
 
     user_id: str
     delivery_id: str
     round: int
 
 
-Doorbell = RequestBell | DeliveryBell | Ticket
-KINDS = {RequestBell: "request", DeliveryBell: "delivery", Ticket: "ticket"}
+KINDS = {Doorbell: "message", DeadLetter: "redrive"}
 
 
 class UnreadableError(ValueError):
-    """A message is not one of ours; the text says why, without quoting it."""
+    """A queue message is not one of ours; the text says why, without quoting it."""
 
 
-def encode(doorbell: Doorbell) -> str:
-    """Write a doorbell as the body of a message."""
-    kind = KINDS[type(doorbell)]
-    return json.dumps({"v": VERSION, "kind": kind, **asdict(doorbell)}, separators=(",", ":"))
+def encode(message: Doorbell | DeadLetter) -> str:
+    """Write the body of a queue message."""
+    kind = KINDS[type(message)]
+    return json.dumps({"v": VERSION, "kind": kind, **asdict(message)}, separators=(",", ":"))
 
 
-def decode(body: str) -> Doorbell:
-    """Read the body of a message.
+def decode(body: str) -> Doorbell | DeadLetter:
+    """Read the body of a queue message.
 
-    Raise ``UnreadableError`` for whatever is not exactly a doorbell.
+    Raises ``UnreadableError`` for everything that is not exactly one of ours.
     """
     if len(body) > LARGEST_BODY:
         raise UnreadableError(f"longer than {LARGEST_BODY} characters")
     try:
-        message = json.loads(body)
+        fields = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise UnreadableError("not JSON") from error
-    if not isinstance(message, dict):
+    if not isinstance(fields, dict):
         raise UnreadableError("not a JSON object")
-    if type(message.get("v")) is not int or message["v"] != VERSION:
+    if type(fields.get("v")) is not int or fields["v"] != VERSION:
         raise UnreadableError("unknown version")
-    doorbell = _doorbell(message)
-    if not USER_ID.fullmatch(doorbell.user_id):
+    message = _read(fields)
+    if not USER_ID.fullmatch(message.user_id):
         raise UnreadableError("user_id out of shape")
-    return doorbell
+    return message
 
 
-def _doorbell(message: dict[str, Any]) -> Doorbell:
-    match message:
-        case {"kind": "request", "user_id": str(user), "request_id": str(request_id)}:
-            if REQUEST_ID.fullmatch(request_id):
-                return RequestBell(user, request_id)
-            raise UnreadableError("request_id out of shape")
-        # A bool is an int to Python, and so to a class pattern: hence the exact types.
-        case {"kind": "delivery", "user_id": str(user), "delivery_id": str(name), "due_at": due_at}:
-            # Infinity and NaN read as numbers, and fail the comparison.
-            if type(due_at) in {int, float} and 0 <= due_at < LAST_SECOND:
-                return DeliveryBell(user, _delivery_id(name), due_at)
-            raise UnreadableError("due_at out of range")
-        case {"kind": "ticket", "user_id": str(user), "delivery_id": str(name), "round": number}:
-            if type(number) is int and 2 <= number < MOST_ROUNDS:
-                return Ticket(user, _delivery_id(name), number)
-            raise UnreadableError("round out of range")
-        case {"kind": "request" | "delivery" | "ticket"}:
+def _read(fields: dict[str, object]) -> Doorbell | DeadLetter:
+    match fields:
+        case {
+            "kind": "message",
+            "user_id": str(user_id),
+            "message_id": str(message_id),
+            "request_id": str(request_id),
+            "due_at": int() | float() as due_at,
+        }:
+            if not DELIVERY_ID.fullmatch(message_id) or place_of(message_id) != -1:
+                raise UnreadableError("message_id out of shape")
+            if not REQUEST_ID.fullmatch(request_id):
+                raise UnreadableError("request_id out of shape")
+            # Infinity and NaN are numbers, but fail the comparison. A bool is an int to Python.
+            if isinstance(due_at, bool) or not 0 <= due_at < LAST_SECOND:
+                raise UnreadableError("due_at out of range")
+            return Doorbell(user_id, message_id, request_id, due_at)
+        case {
+            "kind": "redrive",
+            "user_id": str(user_id),
+            "delivery_id": str(delivery_id),
+            "round": int() as number,
+        }:
+            if not DELIVERY_ID.fullmatch(delivery_id) or place_of(delivery_id) == -1:
+                raise UnreadableError("delivery_id out of shape")
+            if isinstance(number, bool) or not 2 <= number < MOST_ROUNDS:
+                raise UnreadableError("round out of range")
+            return DeadLetter(user_id, delivery_id, number)
+        case {"kind": "message" | "redrive"}:
             raise UnreadableError("a field is missing or of the wrong type")
     raise UnreadableError("unknown kind")
-
-
-def _delivery_id(value: str) -> str:
-    if not DELIVERY_ID.fullmatch(value):
-        raise UnreadableError("delivery_id out of shape")
-    return value

@@ -13,6 +13,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+ATTEMPT = 10.0
+"""Seconds after which the watchdog ends an attempt."""
+
+UNKNOWN_OUTCOME = "unknown_outcome"
+"""The code of an attempt whose outcome was not recorded, or cannot be known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
@@ -46,5 +52,8 @@ class Permanent:
     detail: str
     gone: bool = False
 
+
+UNKNOWN_OUTCOME = "unknown_outcome"
+"""The code of an attempt that may have reached its receiver, where it is not repeated."""
 
 Outcome = Delivered | Retry | Permanent

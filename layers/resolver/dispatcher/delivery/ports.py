@@ -1,21 +1,22 @@
-"""What the use cases need from the world, each as small as its users allow.
+"""What delivery needs from the world, each port as small as its users allow.
 
-The real ones are in ``adapters`` and ``channels``, the fakes in ``tests``; one contract suite holds
-both to this page.
+Adapters and channels implement them; ``tests/fakes.py`` holds them in memory, and one contract
+suite runs against both.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
 
-    from dispatcher.delivery.doorbells import Doorbell
+    from dispatcher.configuration.rows import UserOverrides
+    from dispatcher.delivery.doorbells import DeadLetter, Doorbell
     from dispatcher.delivery.outcomes import Outcome
-    from dispatcher.delivery.protocol import Change, Key, Write
-    from dispatcher.delivery.rows import Delivery, Item
+    from dispatcher.delivery.rows import MessageRow, RequestRow
+    from dispatcher.events import EventName
     from dispatcher.integrations.integration import Address, Config
 
 
@@ -29,122 +30,98 @@ class Clock(Protocol):
         """Return seconds that only ever grow, for measuring how long something took."""
 
     def pause(self, seconds: float) -> None:
-        """Wait before a call is tried again."""
+        """Wait before a call is repeated."""
 
 
 class IdGenerator(Protocol):
     """Where randomness comes from."""
 
-    def delivery_id(self, now: float) -> str:
-        """Return a fresh UUIDv7: ids made later sort later."""
+    def message_id(self, now: float) -> str:
+        """Return a fresh UUIDv7 whose last two digits are 00: IDs made later sort later."""
 
     def token(self) -> str:
-        """Return a fresh random token: the owner of a claim, the author of a write."""
+        """Return a fresh token: the owner of a claim, the caller that opens a round."""
 
-    def random(self, count: int) -> bytes:
-        """Return ``count`` random bytes, fit for secrets."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some rows of a listing, and the sort key to go on after (``None``: that was all)."""
-
-    rows: tuple[Item, ...]
-    after: str | None
+    def rev(self) -> bytes:
+        """Return 8 random bytes: the revision of one computed row."""
 
 
-class Deliveries(Protocol):
-    """The table of requests, deliveries and mailboxes. Every read is consistent but for ``due``.
+class VisitRead(NamedTuple):
+    """What one consistent read gives for a doorbell."""
+
+    message: MessageRow | None
+    request: RequestRow | None
+    overrides: UserOverrides
+
+
+class MessageStore(Protocol):
+    """The message rows. Every read is consistent except ``overdue``.
 
     Any call may raise ``UnavailableError``: the effect may then have happened or not.
     """
 
-    def get(self, key: Key) -> Item | None:
+    def message(self, user_id: str, message_id: str) -> MessageRow | None:
         """Return one row."""
 
-    def apply(self, key: Key, change: Change) -> Item:
-        """Change one row if its conditions hold and return it as it is then.
+    def visit(self, user_id: str, message_id: str, request_id: str | None) -> VisitRead:
+        """Return a message row, its request and the user's overrides with one call.
 
-        Else raise ``ConditionFailed``.
+        Without ``request_id`` the request is left out.
         """
 
-    def commit(self, writes: Sequence[Write]) -> None:
-        """Do all writes or none (at most 100).
+    def create(self, row: MessageRow) -> None:
+        """Write a new row; if the row exists, nothing changes."""
 
-        ``ConditionFailed`` says whose conditions did not hold.
+    def write(self, row: MessageRow, *, on: bytes) -> MessageRow | None:
+        """Write the successor of the row whose ``rev`` is ``on``.
+
+        Returns the row as stored now: ``row`` itself, or the row that refused the write (``None``
+        if it is gone).
         """
 
-    def remove(self, key: Key) -> Item | None:
-        """Remove one row and return it; ``None`` if there is none."""
+    def overdue(self, shard: int, now: float) -> Iterator[tuple[str, str]]:
+        """Yield user and message ID of the rows of a shard whose ``sweep_at`` has come.
 
-    def listing(
-        self,
-        user_id: str,
-        prefix: str,
-        *,
-        limit: int,
-        newest_first: bool,
-        after: str | None = None,
-        equal: Mapping[str, str] | None = None,
-        without: tuple[str, ...] = (),
-        now: float,
-    ) -> Page:
-        """Return rows of one user whose sort key begins with ``prefix``, in key order.
-
-        ``equal`` filters (a page may then be short and still have more behind it), ``without``
-        names attributes that the caller does not need, and rows whose ``ttl`` lies before ``now``
-        are left out.
-        """
-
-    def skip(self, user_id: str, prefix: str, count: int) -> str | None:
-        """Return the sort key to go on after, past the ``count`` newest; ``None``: none is left."""
-
-    def due(self, shard: int, now: float) -> Iterator[Item]:
-        """Yield what the sweep index shows as due in one shard, oldest first.
-
-        It may be a little behind the rows.
+        Oldest first, a page at a time; the index may lag behind the rows.
         """
 
 
 class Doorbells(Protocol):
-    """The queues. A ring may be lost or doubled: the rows are the truth."""
+    """The queues. A ring may be lost or doubled: the rows are the source of truth."""
+
+    def ring_first(self, doorbell: Doorbell, *, delay: int = 0) -> None:
+        """Ring for a new message, after ``delay`` seconds (0-900)."""
 
     def ring(self, doorbell: Doorbell, *, delay: int = 0) -> None:
-        """Ring for a first try, after ``delay`` seconds (0-900)."""
+        """Ring on the queue of retries, so that retries never hold up new messages."""
 
-    def ring_retry(self, doorbell: Doorbell, *, delay: int = 0) -> None:
-        """Ring on the queue of retries, so that they never hold up first tries."""
-
-    def leave_ticket(self, ticket: Doorbell) -> None:
-        """Put a ticket for a fresh round into the dead-letter queue."""
+    def send_dead_letter(self, dead_letter: DeadLetter) -> None:
+        """Put a dead letter into the dead-letter queue."""
 
     def park(self, body: str, *, reason: str, source: str) -> None:
-        """Put a message that nobody can read aside for a person."""
+        """Put an unreadable queue message aside for an operator."""
 
 
-class Outcomes(Protocol):
-    """Whoever wants to hear how deliveries end."""
+class OutcomePublisher(Protocol):
+    """Publishes how deliveries end."""
 
-    def tell(self, ended: Delivery) -> None:
-        """Tell of a delivery that has ended; ``UnavailableError`` if that may have failed."""
+    def publish(self, row: MessageRow, place: int) -> None:
+        """Publish the end of a delivery; ``UnavailableError`` if that may have failed."""
 
 
 class EventLog(Protocol):
-    """The log: one wide line per thing that happened."""
+    """The log: one wide line per event."""
 
     def begin(self, context: object, **ids: object) -> None:
-        """Name an invocation in every line from here on; ``context`` is what Lambda hands over."""
+        """Name an invocation in every line from here on; ``context`` is Lambda's."""
 
-    def emit(self, event: str, **fields: object) -> None:
-        """Write one line; ``event`` is one of the names catalogued in ``docs/operations.md``."""
+    def emit(self, event: EventName, **fields: object) -> None:
+        """Write one line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What a channel is asked to deliver.
-
-    Text with its variables filled in, the config with its secrets in place.
-    """
+    """What a channel delivers: text with its variables filled in, config with its secrets."""
 
     delivery_id: str
     request_id: str
@@ -159,7 +136,7 @@ class Message:
     address: Address
     round: int
     attempt: int
-    """Counts the tries of this round from 1, those without a known outcome included."""
+    """Counts the claims of this round from 1, including those without a known outcome."""
     accepted_at: float
     attempted_at: float
 
@@ -171,7 +148,7 @@ class Channel(Protocol):
     """
 
     def deliver(self, message: Message) -> Outcome:
-        """Send the message and say what came of it."""
+        """Send the message and return the outcome."""
 
 
 class Watchdog(Protocol):

@@ -1,78 +1,71 @@
-"""Gathers what a send needs, or says what becomes of the delivery without one."""
+"""Builds the message for an attempt, or says how the delivery ends without one."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dispatcher.configuration.resolution import NOT_CONFIGURED, Secrets, resolved
+from dispatcher.configuration.resolution import NOT_CONFIGURED, resolved
+from dispatcher.configuration.rows import Secrets
 from dispatcher.delivery.outcomes import Retry
 from dispatcher.delivery.ports import Message
-from dispatcher.delivery.protocol import Ending
-from dispatcher.delivery.rows import REQUEST, Delivery, Item, Status
+from dispatcher.delivery.rows import Status
+from dispatcher.delivery.transitions import Ending
 from dispatcher.errors import SealedError
 from dispatcher.integrations import catalogue
-from dispatcher.integrations.integration import Recipient
 
 if TYPE_CHECKING:
-    from dispatcher.configuration.ports import Vault
-    from dispatcher.configuration.resolution import UserOverrides
-    from dispatcher.delivery.moving import Mover
+    from collections.abc import Callable, Mapping
+
+    from dispatcher.configuration.ports import Overrides, Vault
+    from dispatcher.configuration.resolution import SystemDefaults
+    from dispatcher.configuration.rows import UserOverrides
+    from dispatcher.delivery.ports import Clock
+    from dispatcher.delivery.rows import MessageRow, RequestRow
 
 FRESH = 10.0
-"""Seconds that one reading of a user's overrides serves."""
+"""Seconds for which one read of a user's overrides serves."""
 
 
-class Desk:
-    """What one doorbell's answer has read of its user so far."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageBuilder:
+    """Reads at each attempt what may change until then: enabled, config, address and secrets."""
 
-    def __init__(self, mover: Mover, vault: Vault, user_id: str) -> None:
-        self._mover = mover
-        self._vault = vault
-        self._user_id = user_id
-        self._read_at = 0.0
-        self._requests: dict[str, Item | None] = {}
-        self.overrides: UserOverrides | None = None
-        """The reading that was sent with last, however old."""
+    environ: Mapping[str, str]
+    system_defaults: Callable[[], SystemDefaults]
+    overrides: Overrides
+    vault: Vault
+    clock: Clock
 
-    def request(self, request_id: str) -> Item | None:
-        """Return a request's row, read once."""
-        if request_id not in self._requests:
-            self._requests[request_id] = self._mover.deliveries.get(
-                (self._user_id, REQUEST + request_id)
-            )
-        return self._requests[request_id]
+    def build(
+        self, row: MessageRow, request: RequestRow | None, overrides: FreshOverrides
+    ) -> Message | Retry | Ending:
+        """Return the message to send, the attempt's outcome, or how the delivery ends.
 
-    def prepare(self, row: Delivery) -> Message | Retry | Ending:
-        """Return the message to send, the attempt's outcome, or how the delivery ends."""
-        request = self.request(row.request_id)
-        if request is None or request["fingerprint"] != row.fingerprint:
-            return Ending(
-                status=Status.FAILED,
-                code="content_expired",
-                message="the message is no longer kept",
-            )
-        if row.expires_at is not None and self._mover.clock.now() > row.expires_at:
-            return Ending(status=Status.FAILED, code="expired", message="expires_at has passed")
-        name = row.integration_type
-        default = self._mover.system_defaults()[name]
-        integration = catalogue()[name]
-        override = self._fresh_overrides().by_type.get(name)
+        Raises ``UnavailableError`` if something cannot be read now.
+        """
+        place = row.current or 0
+        delivery = row.deliveries[place]
+        # A request of the same name that began after this one expired: other content [20].
+        if request is None or request.message_id != row.message_id:
+            return Ending(Status.FAILED, "content_expired", "the content is no longer stored")
+        if row.expires_at is not None and self.clock.now() > row.expires_at:
+            return Ending(Status.FAILED, "expired", "expires_at has passed")
+        default = self.system_defaults()[delivery.type]
+        integration = catalogue()[delivery.type]
+        override = overrides.read().by_type.get(delivery.type)
         configuration, reason = resolved(default, override)
         if reason and not row.forced:
-            return Ending(
-                status=Status.SKIPPED,
-                code=reason,
-                message=f"{name} is no longer used for this user: {reason}",
-            )
+            message = f"{delivery.type} is no longer used for this user: {reason}"
+            return Ending(Status.SKIPPED, reason, message)
         if not default.configured:
-            return Ending(
-                status=Status.FAILED,
-                code=NOT_CONFIGURED,
-                message=f"{name} is not configured on this system",
-            )
+            message = f"{delivery.type} is not configured on this system"
+            return Ending(Status.FAILED, NOT_CONFIGURED, message)
         sealed = override.sealed if override else ()
         try:
-            secrets = Secrets.of(self._vault.open(row.user_id, name, sealed) if sealed else {})
+            secrets = Secrets.of(
+                self.vault.open(row.user_id, delivery.type, sealed) if sealed else {}
+            )
         except SealedError:
             # Never sent without its secrets; a key that stays denied uses up the budget and shows
             # in the history.
@@ -80,34 +73,43 @@ class Desk:
         config = configuration.config
         if integration.secrets:
             config = integration.secrets.reveal(config, secrets.config)
-        address = integration.address(
-            config, Recipient(**request["recipient"]), row.user_id, self._mover.environ
-        )
+        address = integration.address(config, request.recipient, row.user_id, self.environ)
         if address is None:
-            hint = f"no address is known: set config.{integration.address_key}"
-            return Ending(status=Status.FAILED, code="no_address", message=hint)
+            message = f"no address is known: set config.{integration.address_key}"
+            return Ending(Status.FAILED, "no_address", message)
         return Message(
-            delivery_id=row.delivery_id,
+            delivery_id=row.delivery_id(place),
             request_id=row.request_id,
             session_id=row.session_id,
-            agent_id=request["agent_id"],
+            agent_id=request.agent_id,
             user_id=row.user_id,
-            integration_type=name,
-            subject=request["subject"],
-            content=request["content"],
+            integration_type=delivery.type,
+            subject=request.subject,
+            content=request.content,
             config=config,
             secrets=secrets.issued,
             address=address,
-            round=row.round,
-            attempt=row.tries,
+            round=delivery.round,
+            attempt=delivery.tries,
             accepted_at=row.created_at,
-            attempted_at=self._mover.clock.now(),
+            attempted_at=self.clock.now(),
         )
 
-    def _fresh_overrides(self) -> UserOverrides:
-        """Return the user's overrides, read anew once the last reading is no longer fresh."""
-        now = self._mover.clock.monotonic()
-        if self.overrides is None or now - self._read_at > FRESH:
-            self.overrides = self._mover.overrides.get(self._user_id)
-            self._read_at = now
-        return self.overrides
+
+@dataclass(slots=True)
+class FreshOverrides:
+    """A user's overrides within one visit, read again once the last read is not fresh."""
+
+    builder: MessageBuilder
+    user_id: str
+    latest: UserOverrides
+    read_at: float
+    """By the monotonic clock."""
+
+    def read(self) -> UserOverrides:
+        """Return the overrides, at most 10 s old."""
+        now = self.builder.clock.monotonic()
+        if now - self.read_at > FRESH:
+            self.latest = self.builder.overrides.get(self.user_id)
+            self.read_at = now
+        return self.latest

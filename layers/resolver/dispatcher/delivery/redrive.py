@@ -1,141 +1,144 @@
-"""Starts a delivery over, or calls it off: manual retry, redriven tickets, cancelling."""
+"""Starts a new round of a failed delivery, and cancels a pending one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dispatcher.configuration.resolution import merged
-from dispatcher.delivery import protocol
-from dispatcher.delivery.doorbells import DeliveryBell
-from dispatcher.delivery.moving import Mover, ids
-from dispatcher.delivery.protocol import Change, Write, key_of
-from dispatcher.delivery.rows import Delivery, Status, kept
-from dispatcher.errors import ConditionFailed, ConflictError, NotFoundError
+from dispatcher.delivery import perform, transitions
+from dispatcher.delivery.describe import delivery_detail
+from dispatcher.delivery.rows import (
+    Status,
+    is_live,
+    message_id_of,
+    place_of,
+)
+from dispatcher.delivery.transitions import CancelDenied, ReopenDenied, RetryPolicy, Step
+from dispatcher.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
-    from dispatcher.delivery.doorbells import Ticket
+    from collections.abc import Callable
 
-CANCEL_TRIES = 5
-"""Times that a cancel is worked out anew because a sibling moved meanwhile."""
+    from dispatcher.configuration.resolution import SystemDefaults
+    from dispatcher.configuration.rows import UserOverrides
+    from dispatcher.delivery.doorbells import DeadLetter
+    from dispatcher.delivery.perform import DeliveryContext
+    from dispatcher.delivery.rows import MessageRow
+    from dispatcher.responses import DeliveryDetailResponse, RetryResponse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rounds(Mover):
-    """Opens fresh rounds and ends pending deliveries on request."""
+class Rounds:
+    """Opens new rounds and cancels deliveries on request."""
 
-    def retry(self, user_id: str, delivery_id: str) -> dict[str, Any]:
-        """Give a failed delivery a fresh round; ``ConflictError`` unless it has failed."""
-        row = self._row(user_id, delivery_id)
-        if row.status != Status.FAILED:
-            raise ConflictError(
-                f"delivery {delivery_id} is {row.status}: only a failed one can be retried"
-            )
-        if row.error_code == "content_expired":
-            raise ConflictError(
-                f"the message of delivery {delivery_id} is no longer kept: send it again"
-            )
-        if not self._open(row):
-            raise ConflictError(
-                f"delivery {delivery_id} or a sibling has changed meanwhile: look at it again"
-            )
-        return {"delivery_id": delivery_id, "round": row.round + 1, "status": str(Status.PENDING)}
+    context: DeliveryContext
+    system_defaults: Callable[[], SystemDefaults]
 
-    def redeem(self, ticket: Ticket) -> bool:
-        """Open the round that a redriven ticket is for, once.
+    def retry(self, user_id: str, delivery_id: str) -> RetryResponse:
+        """Begin a new round of a failed delivery; ``ConflictError`` unless it has failed."""
+        row, place, overrides = self._read(user_id, delivery_id)
+        round_number = row.deliveries[place].round
+        step, row = self._reopen(row, place, round_number, overrides)
+        if isinstance(step, ReopenDenied):
+            raise ConflictError(_reopen_conflict(step, row, place))
+        return {
+            "delivery_id": delivery_id,
+            "round": round_number + 1,
+            "status": str(Status.PENDING),
+        }
 
-        ``False`` if no such round can come next.
-        """
-        item = self.deliveries.get(key_of(ticket.user_id, ticket.delivery_id))
-        if item is None:
-            return True
-        row = Delivery.of(item)
-        if ticket.round > row.round + 1:
-            return False
-        if ticket.round == row.round + 1 and row.status == Status.FAILED:
-            self._open(row)
-        return True
-
-    def cancel(self, user_id: str, delivery_id: str) -> dict[str, Any]:
-        """End a delivery that no worker has yet; ``ConflictError`` if it is too late for that."""
-        token = self.id_generator.token()
-        for _ in range(CANCEL_TRIES):
-            row = self._row(user_id, delivery_id)
-            if row.status == Status.SKIPPED and row.error_code == "cancelled":
-                return row.as_json(with_log=True)
-            if row.status != Status.PENDING:
-                raise ConflictError(
-                    f"delivery {delivery_id} is {row.status}: only a pending one can be cancelled"
-                )
-            if row.owner is not None:
-                raise ConflictError(
-                    f"delivery {delivery_id} is being sent now: it can no longer be cancelled"
-                )
-            now = self.clock.now()
-            step = protocol.cancel(row, token, now=now, ttl=self.ttl(now))
-            following = {
-                one.delivery_id: protocol.release(one, now) for one in self.waiting_after(row)[:1]
-            }
-            try:
-                self._commit(row, step, list(following.items()))
-            except ConditionFailed as refused:
-                if not protocol.is_ours(refused.row, token):
-                    continue
-            self.event_log.emit("delivery.cancelled", **ids(row))
-            for one, release in following.items():
-                due_at = release.set["due_at"]
-                delay = protocol.delay_until(due_at, now)
-                self.call(self.doorbells.ring, DeliveryBell(user_id, one, due_at), delay=delay)
-            cancelled = protocol.applied(row, step)
-            self.tell(cancelled)
-            return cancelled.as_json(with_log=True)
-        raise ConflictError(f"delivery {delivery_id} is being changed by others: try again")
-
-    def _row(self, user_id: str, delivery_id: str) -> Delivery:
-        item = self.deliveries.get(key_of(user_id, delivery_id))
-        if item is None or not kept(item, self.clock.now()):
-            raise NotFoundError(f"user {user_id} has no delivery {delivery_id}")
-        return Delivery.of(item)
-
-    def _open(self, row: Delivery) -> bool:
-        """Write the fresh round and ring for it.
-
-        ``False`` where the row or a sibling no longer allows it.
-        """
-        token = self.id_generator.token()
-        now = self.clock.now()
-        stored = self.overrides.get(row.user_id).by_type.get(row.integration_type)
-        policy = merged(self.system_defaults()[row.integration_type], stored)
-        step = protocol.new_round(
-            row,
-            token,
-            max_attempts=1 + policy.retry_count,
-            retry_delay_seconds=policy.retry_delay_seconds,
-            now=now,
-        )
-        # A sibling whose time to live is over ended before this one was tried: without success.
-        siblings = [
-            (one, protocol.WITHOUT_SUCCESS)
-            for one in row.chain
-            if one != row.delivery_id and self.deliveries.get(key_of(row.user_id, one))
-        ]
+    def redrive(self, dead_letter: DeadLetter) -> None:
+        """Begin the round that a dead letter stands for; if it does not apply, do nothing."""
         try:
-            self._commit(row, step, siblings)
-        except ConditionFailed as refused:
-            if not protocol.has_opened(refused.row, token):
-                return False
-        self.event_log.emit("round.opened", **ids(row), round=row.round + 1)
-        self.call(self.doorbells.ring, DeliveryBell(row.user_id, row.delivery_id, now))
-        return True
+            row, place, overrides = self._read(dead_letter.user_id, dead_letter.delivery_id)
+        except NotFoundError:
+            return
+        self._reopen(row, place, dead_letter.round - 1, overrides)
 
-    def _commit(self, row: Delivery, step: Change, others: list[tuple[str, Change]]) -> None:
-        key = key_of(row.user_id, row.delivery_id)
-        if others:
-            self.deliveries.commit(
-                [
-                    Write(key, step),
-                    *(Write(key_of(row.user_id, one), check) for one, check in others),
-                ]
+    def cancel(self, user_id: str, delivery_id: str) -> DeliveryDetailResponse:
+        """Cancel a pending delivery; ``ConflictError`` if it is attempted now or has ended."""
+        context = self.context
+        message = context.messages.message(user_id, message_id_of(delivery_id))
+        row, place = self._found(user_id, delivery_id, message)
+
+        def cancel(row: MessageRow) -> Step | CancelDenied:
+            now = context.clock.now()
+            return transitions.cancel(row, place, now=now, retention=context.retention)
+
+        step, row = perform.perform(context, row, cancel)
+        if isinstance(step, Step):
+            perform.ring_if_possible(context, row, step.ring_for)
+            perform.publish(context, row, place)
+        elif step is CancelDenied.CLAIMED:
+            raise ConflictError(
+                f"Delivery {delivery_id} is being attempted and can no longer be cancelled."
             )
-        else:
-            self.deliveries.apply(key, step)
+        elif step is CancelDenied.ENDED:
+            status = _status(row, place)
+            raise ConflictError(
+                f"Delivery {delivery_id} {status}; only pending deliveries can be cancelled."
+            )
+        return delivery_detail(row, place)
+
+    def _reopen(
+        self, row: MessageRow, place: int, round_number: int, overrides: UserOverrides
+    ) -> tuple[Step | ReopenDenied, MessageRow]:
+        context, token = self.context, self.context.id_generator.token()
+        name = row.deliveries[place].type
+        settings = merged(self.system_defaults()[name], overrides.by_type.get(name))
+        policy = RetryPolicy(1 + settings.retry_count, settings.retry_delay_seconds)
+
+        def reopen(row: MessageRow) -> Step | ReopenDenied:
+            return transitions.reopen(
+                row,
+                place,
+                round_number=round_number,
+                policy=policy,
+                token=token,
+                now=context.clock.now(),
+            )
+
+        step, row = perform.perform(context, row, reopen)
+        if isinstance(step, Step):
+            perform.ring_if_possible(context, row, step.ring_for)
+        return step, row
+
+    def _read(self, user_id: str, delivery_id: str) -> tuple[MessageRow, int, UserOverrides]:
+        read = self.context.messages.visit(user_id, message_id_of(delivery_id), None)
+        return *self._found(user_id, delivery_id, read.message), read.overrides
+
+    def _found(
+        self, user_id: str, delivery_id: str, row: MessageRow | None
+    ) -> tuple[MessageRow, int]:
+        place, now = place_of(delivery_id), self.context.clock.now()
+        if row is None or not is_live(row.ttl, now) or not 0 <= place < len(row.deliveries):
+            raise NotFoundError(f"User {user_id} has no delivery {delivery_id}.")
+        return row, place
+
+
+def _reopen_conflict(denied: ReopenDenied, row: MessageRow, place: int) -> str:
+    delivery_id = row.delivery_id(place)
+    match denied:
+        case ReopenDenied.CONTENT_EXPIRED:
+            return f"The content of delivery {delivery_id} is no longer stored; send it again."
+        case ReopenDenied.SIBLING:
+            return (
+                f"Delivery {delivery_id} belongs to a first_success message of which another "
+                "delivery has succeeded or is pending; it cannot be retried."
+            )
+        case ReopenDenied.EXPIRED:
+            return f"Delivery {delivery_id} is about to be deleted; send the message again."
+        case ReopenDenied.NOT_FAILED:
+            status = _status(row, place)
+            return f"Delivery {delivery_id} {status}; only failed deliveries can be retried."
+
+
+def _status(row: MessageRow, place: int) -> str:
+    status = Status(row.deliveries[place].status)
+    return {
+        Status.PENDING: "is pending",
+        Status.SUCCESS: "has succeeded",
+        Status.FAILED: "has failed",
+        Status.SKIPPED: "was skipped",
+    }[status]

@@ -1,32 +1,51 @@
-"""A delivery.
+"""The rows of the deliveries table as values: requests, messages with their deliveries, mailboxes.
 
-One message for one user over one integration, as its row holds it and as the API shows it.
+Times are seconds since 1970 with milliseconds. ``extra`` holds the keys that a later version wrote:
+they survive a round trip (``docs/row-changes.md``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
-
-from dispatcher.responses import rfc3339
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Item = dict[str, Any]
-"""A row as plain Python values.
+    from dispatcher.integrations.integration import Recipient
 
-Text, whole numbers, seconds as float, lists, mappings, bytes, booleans.
-"""
+Extra = dict[str, Any]
+"""Keys of a JSON object that this version does not know, with any JSON values."""
 
-DELIVERY = "DELIVERY#"
-REQUEST = "REQUEST#"
-MAILBOX = "MAILBOX#"
+Mode = Literal["all", "first_success"]
+
+REQUEST, MESSAGE, MAILBOX = "REQUEST#", "MESSAGE#", "MAILBOX#"
+"""What the sort keys of the three kinds of rows begin with."""
+
+SHARDS = 32
+"""Partitions of the sweep index."""
+
+
+if TYPE_CHECKING:
+    # By this name the type checker knows the fields.
+    from dataclasses import replace as replace  # noqa: PLC0414 - other modules import it from here
+else:
+
+    def replace(row: object, /, **changes: object) -> object:
+        """Return a row (a dataclass without slots) with other values in some fields.
+
+        ``dataclasses.replace`` reads and sets every field in Python: for the dozen rows of one
+        webhook that was a sixth of the worker's processor time.
+        """
+        successor = object.__new__(type(row))
+        successor.__dict__.update(row.__dict__, **changes)
+        return successor
 
 
 class Status(StrEnum):
-    """Where a delivery stands; all but ``PENDING`` are final until a new round begins."""
+    """The status of a delivery; all but ``PENDING`` are final until a new round begins."""
 
     PENDING = "pending"
     SUCCESS = "success"
@@ -34,104 +53,181 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
+class LogEntry:
+    """One attempt in a delivery's log."""
+
+    number: int
+    """Counts the claims of its round from 1."""
+    round: int
+    started_at: float
+    duration_ms: int | None
+    outcome: str
+    """``delivered``, ``retry``, ``permanent``, or ``unknown`` if no outcome was recorded."""
+    code: str | None
+    detail: str
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """A row ``DELIVERY#<delivery_id>``; ``None`` is an absent field.
+    """One message over one integration."""
 
-    Times are seconds since 1970, and milliseconds matter. Beside what the API shows: ``tries``
-    counts the claims of this round and ``unknown`` those of them that left no record; ``owner`` and
-    ``lease_until`` are there while a worker has it; ``sweep_at`` while anything is owed; ``waits``
-    while a sibling of a ``first_success`` request goes first; ``chain`` names all siblings in
-    order. ``last_owner`` is the token of who wrote the last record, ``opened_by`` of who opened
-    the round: by these a writer whose answer was lost knows its own write.
-    """
-
-    user_id: str
-    delivery_id: str
-    request_id: str
-    integration_type: str
+    type: str
+    """The integration type."""
     status: str
     priority: int
     max_attempts: int
     retry_delay_seconds: int
-    created_at: float
     due_at: float
-    fingerprint: str
-    session_id: str | None = None
     round: int = 1
-    attempts: int = 0
     tries: int = 0
+    """Claims of this round."""
     unknown: int = 0
+    """Claims of this round that left no record."""
+    attempts: int = 0
+    """Recorded outcomes of this round."""
+    opened_by: str | None = None
+    """The token of the call that opened this round."""
+    dead_letter_owed: bool = False
     first_attempt_at: float | None = None
     last_attempt_at: float | None = None
     delivered_at: float | None = None
     error_code: str | None = None
     error_message: str | None = None
-    metadata: Mapping[str, Any] | None = None
-    attempt_log: tuple[Mapping[str, Any], ...] = ()
-    expires_at: float | None = None
-    sweep_at: float | None = None
-    sweep_shard: int | None = None
-    rings: int = 0
+    metadata: Mapping[str, str | int] = field(default_factory=dict)
+    """The provider's IDs."""
+    attempt_log: tuple[LogEntry, ...] = ()
+    extra: Extra = field(default_factory=dict)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the current round has not ended."""
+        return self.status == Status.PENDING
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageRow:
+    """A row ``MESSAGE#<message_id>``: a message with all its deliveries, in delivery order.
+
+    ``rev`` changes with every write. ``owner``, ``lease_until`` and ``current`` (a place) are set
+    while a worker holds the claim; ``last_owner`` is the token of the last claim that was recorded.
+    """
+
+    user_id: str
+    message_id: str
+    rev: bytes
+    request_id: str
+    session_id: str | None
+    subject: str | None
+    mode: Mode
+    forced: bool
+    """Whether the message was made by ``/test``: it ignores ``enabled``."""
+    created_at: float
+    expires_at: float | None
+    keep_until: float
+    """The row is kept until then at least: it must outlive its request's identity."""
+    deliveries: tuple[Delivery, ...]
     owner: str | None = None
-    last_owner: str | None = None
-    opened_by: str | None = None
     lease_until: float | None = None
-    forced: bool = False
-    waits: bool = False
-    chain: tuple[str, ...] = ()
-    ticket_owed: bool = False
-    ttl: float | None = None
+    current: int | None = None
+    last_owner: str | None = None
+    rings: int = 0
+    """Rings of the sweeper since the last claim."""
+    sweep_at: float | None = None
+    ttl: int | None = None
+    extra: Extra = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, item: Mapping[str, Any]) -> Delivery:
-        """Read a row, leaving aside what a later version may have added."""
-        known = {name: item[name] for name in cls.__slots__ if name in item}
-        known["attempt_log"] = tuple(known.get("attempt_log", ()))
-        known["chain"] = tuple(known.get("chain", ()))
-        return cls(**known)
-
-    def as_item(self) -> Item:
-        """Return the row to write: only the fields that hold something."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        kept = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in values.items()
-            # "is": 0 equals False, and is a value (a counter, the first shard).
-            if value is not None and value is not False and value != ()
-        }
-        return {"sk": DELIVERY + self.delivery_id, **kept}
-
-    def as_json(self, *, with_log: bool = False) -> dict[str, Any]:
-        """Return what the API shows of it."""
-        waiting = self.status == Status.PENDING and not self.waits
-        shown: dict[str, Any] = {
-            "delivery_id": self.delivery_id,
-            "request_id": self.request_id,
-            "session_id": self.session_id,
-            "user_id": self.user_id,
-            "integration_type": self.integration_type,
-            "status": str(self.status),
-            "priority": self.priority,
-            "round": self.round,
-            "attempts": self.attempts,
-            "max_attempts": self.max_attempts,
-            "created_at": rfc3339(self.created_at),
-            "first_attempt_at": rfc3339(self.first_attempt_at),
-            "last_attempt_at": rfc3339(self.last_attempt_at),
-            "delivered_at": rfc3339(self.delivered_at),
-            "next_attempt_at": rfc3339(self.due_at) if waiting else None,
-            "error_code": self.error_code,
-            "error_message": self.error_message,
-            "metadata": dict(self.metadata or {}),
-        }
-        if with_log:
-            shown["attempt_log"] = [
-                {**entry, "started_at": rfc3339(entry["started_at"])} for entry in self.attempt_log
-            ]
-        return shown
+    def delivery_id(self, place: int) -> str:
+        """Return the ID of the delivery at a place."""
+        return delivery_id(self.message_id, place)
 
 
-def kept(item: Item | None, now: float) -> bool:
-    """Tell whether there is a row whose time to live has not passed; DynamoDB removes it later."""
-    return item is not None and bool(item.get("ttl", now) >= now)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedDelivery:
+    """What is fixed at acceptance about one delivery."""
+
+    type: str
+    priority: int
+    max_attempts: int
+    retry_delay_seconds: int
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkippedType:
+    """An integration type that gets no delivery, and the reason."""
+
+    type: str
+    reason: str
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRow:
+    """A row ``REQUEST#<request_id>``: what was accepted. It is never changed.
+
+    Until ``ttl`` it is the request's identity; ``fingerprint`` is the SHA-256 of the caller's body.
+    """
+
+    user_id: str
+    request_id: str
+    message_id: str
+    fingerprint: bytes
+    ttl: int
+    subject: str | None
+    content: str
+    agent_id: str | None
+    session_id: str | None
+    recipient: Recipient
+    mode: Mode
+    forced: bool
+    created_at: float
+    due_at: float
+    """``created_at``, or the later ``deliver_at``."""
+    expires_at: float | None
+    deliveries: tuple[PlannedDelivery, ...]
+    skipped: tuple[SkippedType, ...]
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailboxRow:
+    """A row ``MAILBOX#<TYPE>#<message_id>``: a message that waits to be read."""
+
+    user_id: str
+    integration_type: str
+    message_id: str
+    """The ID of the delivery that put it there: a delivery puts one message into a mailbox."""
+    request_id: str
+    session_id: str | None
+    agent_id: str | None
+    subject: str | None
+    content: str
+    created_at: float
+    ttl: int
+
+
+def delivery_id(message_id: str, place: int) -> str:
+    """Return the ID of the delivery at a place of a message: its last two digits are place + 1."""
+    return f"{message_id[:-2]}{place + 1:02x}"
+
+
+def place_of(identifier: str) -> int:
+    """Return a delivery's place; -1 for an ID that names a whole message."""
+    return int(identifier[-2:], 16) - 1
+
+
+def message_id_of(identifier: str) -> str:
+    """Return the ID of the message that a delivery's ID belongs to."""
+    return identifier[:-2] + "00"
+
+
+def shard_of(message_id: str) -> int:
+    """Return the partition of the sweep index that a message belongs to."""
+    return zlib.crc32(message_id.encode()) % SHARDS
+
+
+def is_live(ttl: float | None, now: float) -> bool:
+    """Tell whether a row has not expired; DynamoDB deletes expired rows only later."""
+    return ttl is None or ttl >= now

@@ -1,134 +1,89 @@
-"""Rings for whatever is owed and was not rung for.
-
-The outbox, the long delays and the repair in one loop.
-"""
+"""Rings for what is overdue: the outbox, the long delays and the repair in one loop."""
 
 from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-from dispatcher.delivery import protocol
-from dispatcher.delivery.doorbells import DeliveryBell, RequestBell
-from dispatcher.delivery.protocol import delay_until, key_of
-from dispatcher.delivery.recording import send_owed_ticket
-from dispatcher.delivery.rows import Status
-from dispatcher.errors import ConditionFailed, UnavailableError
+from dispatcher.deadline import Deadline
+from dispatcher.delivery import perform, transitions
+from dispatcher.delivery.rows import SHARDS
+from dispatcher.errors import NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from dispatcher.delivery.ports import Clock, Deliveries, Doorbells, EventLog
-    from dispatcher.delivery.rows import Item
+    from dispatcher.delivery.perform import DeliveryContext
+    from dispatcher.delivery.rows import MessageRow
 
 LONGEST_SWEEP = 45.0
 """Seconds after which a sweep leaves the rest to the next one, a minute after it began."""
 
-AT_ONCE = 100
-"""Rows of one shard that are shared out among its threads at a time."""
+COUNTS = ("rung", "dead_letters", "passed", "faults")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweeper:
-    """Looks through the sweep index once a minute."""
+    """Reads the sweep index once a minute."""
 
-    deliveries: Deliveries
-    doorbells: Doorbells
-    clock: Clock
-    event_log: EventLog
-    threads: int = 1
-    """Requests of one shard that are served side by side."""
+    context: DeliveryContext
 
     def sweep(self) -> dict[str, int]:
-        """Ring for all rows that are due, shard by shard side by side.
-
-        Return what was done, counted.
-        """
-        until = self.clock.monotonic() + LONGEST_SWEEP
-        with ThreadPoolExecutor(protocol.SHARDS) as shards:
-            counts = list(
-                shards.map(lambda shard: self._sweep_shard(shard, until), range(protocol.SHARDS))
-            )
-        result = {
-            name: sum(count[name] for count in counts)
-            for name in ("rung", "tickets", "passed", "faults")
-        }
+        """Sweep all shards side by side; return the counts of what was done."""
+        deadline = Deadline(LONGEST_SWEEP, self.context.clock.monotonic)
+        with ThreadPoolExecutor(SHARDS) as threads:
+            counts = list(threads.map(partial(self._sweep_shard, deadline=deadline), range(SHARDS)))
+        result = {name: sum(count[name] for count in counts) for name in COUNTS}
         result["oldest_due_seconds"] = max(count["oldest_due_seconds"] for count in counts)
-        self.event_log.emit("sweep.done", **result)
+        self.context.event_log.emit("sweep.finished", **result)
         return result
 
-    def _sweep_shard(self, shard: int, until: float) -> Counter[str]:
-        with ThreadPoolExecutor(self.threads) as servers:
-            return self._serve_shard(shard, until, servers.map)
-
-    def _serve_shard(self, shard: int, until: float, each: Callable[..., Any]) -> Counter[str]:
-        """Serve what is due in one shard; ``each`` maps like the built-in, or side by side."""
-        counts: Counter[str] = Counter()
-        rung: set[tuple[str, str]] = set()
-        now = self.clock.now()
+    def _sweep_shard(self, shard: int, deadline: Deadline) -> Counter[str]:
+        counts, now = Counter[str](), self.context.clock.now()
         try:
-            rows = iter(self.deliveries.due(shard, now))
-            while self.clock.monotonic() <= until and (some := list(islice(rows, AT_ONCE))):
-                late = max(_lateness(row, now) for row in some)
-                counts["oldest_due_seconds"] = max(counts["oldest_due_seconds"], late)
-                for done in each(
-                    lambda request: self._serve_all(request, rung, until), _by_request(some)
-                ):
-                    counts.update(done)
+            for user_id, message_id in self.context.messages.overdue(shard, now):
+                if deadline.is_over():
+                    break
+                self._sweep_row(user_id, message_id, counts)
         except UnavailableError:
             counts["faults"] += 1
         return counts
 
-    def _serve_all(
-        self, request: list[Item], rung: set[tuple[str, str]], until: float
-    ) -> list[str]:
-        """Serve the rows of one request one after the other: one ring does for its first tries."""
-        return [self._serve(row, rung) for row in request if self.clock.monotonic() <= until]
-
-    def _serve(self, item: Item, rung: set[tuple[str, str]]) -> str:
-        """Do what one row asks for; the index may be behind, so every write has its condition."""
-        user_id = item["user_id"]
+    def _sweep_row(self, user_id: str, message_id: str, counts: Counter[str]) -> None:
         try:
-            delivery_id = item["delivery_id"]
-            if item.get("ticket_owed") and item["status"] == Status.FAILED:
-                send_owed_ticket(
-                    self.deliveries, self.doorbells, user_id, delivery_id, item["round"]
-                )
-                return "tickets"
-            # Ring first, then stamp: a crash in between rings twice, never not at all.
-            now = self.clock.now()
-            delay = delay_until(item["due_at"], now)
-            if not protocol.rings_for_request(item):
-                self.doorbells.ring_retry(
-                    DeliveryBell(user_id, delivery_id, item["due_at"]), delay=delay
-                )
-            elif (user_id, item["request_id"]) not in rung:
-                self.doorbells.ring(RequestBell(user_id, item["request_id"]), delay=delay)
-                rung.add((user_id, item["request_id"]))
-            self.deliveries.apply(key_of(user_id, delivery_id), protocol.stamp(item, now))
-        except ConditionFailed:
-            return "passed"
+            row = self.context.messages.message(user_id, message_id)
+            # The index may lag behind: the row decides.
+            if row is None or row.sweep_at is None or row.sweep_at > self.context.clock.now():
+                counts["passed"] += 1
+            else:
+                self._serve(row, counts)
+        except NotFoundError:
+            counts["passed"] += 1
         except UnavailableError:
-            return "faults"
+            counts["faults"] += 1
         except Exception as error:  # noqa: BLE001 - one damaged row must not hold up its shard
-            self.event_log.emit("row.broken", row=item.get("sk"), error=type(error).__name__)
-            return "faults"
-        return "rung"
+            counts["faults"] += 1
+            self.context.event_log.emit(
+                "row.unreadable", user_id=user_id, message_id=message_id, error=type(error).__name__
+            )
 
-
-def _by_request(rows: Iterable[Item]) -> list[list[Item]]:
-    requests: dict[tuple[str, str], list[Item]] = {}
-    for row in rows:
-        requests.setdefault((row["user_id"], row.get("request_id", "")), []).append(row)
-    return list(requests.values())
-
-
-def _lateness(row: Item, now: float) -> int:
-    """Return for how many seconds a delivery has been due; 0 for what is not due or not pending."""
-    due_at = row.get("due_at")
-    if row.get("status") != Status.PENDING or not isinstance(due_at, int | float):
-        return 0
-    return max(0, int(now - due_at))
+    def _serve(self, row: MessageRow, counts: Counter[str]) -> None:
+        """Do what an overdue row needs, and set when to look again."""
+        context, now = self.context, self.context.clock.now()
+        if not transitions.is_claimed(row, now):
+            if owed := transitions.dead_letters_owed(row):
+                row = perform.send_dead_letters(context, row, owed)
+                counts["dead_letters"] += len(owed)
+                if row.sweep_at is None or transitions.is_claimed(row, now):
+                    return
+            due_at = transitions.sweeper_rings_for(row, now)
+            if due_at is not None:
+                late = max(0, int(now - due_at))
+                counts["oldest_due_seconds"] = max(counts["oldest_due_seconds"], late)
+                # Ring first, then stamp: a crash in between rings twice, never not at all [22].
+                perform.ring(context, row, due_at)
+                counts["rung"] += 1
+        # The same moment as above: only a row that was rung for is stamped as rung.
+        stamp = partial(transitions.stamp, read=row.rev, now=now, retention=context.retention)
+        perform.perform(context, row, stamp)

@@ -1,253 +1,236 @@
-"""Answers doorbells: claims a delivery, attempts it and has recorded what came of it.
+"""Handles queue messages: claims what is due, attempts it, and records the outcome.
 
-The order of the steps is the protocol (``docs/architecture.md``); what each step may write is in
-``protocol``. Whatever fails here on AWS's side raises ``UnavailableError``, and the queue rings
-again.
+A *visit* is the handling of one doorbell. If a call of AWS finally fails, the visit raises
+``UnavailableError`` and the queue delivers the doorbell again.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from dispatcher.delivery import protocol
-from dispatcher.delivery.doorbells import DeliveryBell, RequestBell, Ticket, UnreadableError, decode
-from dispatcher.delivery.moving import Mover, ids
-from dispatcher.delivery.outcomes import Outcome, Permanent, Retry
-from dispatcher.delivery.prepare import Desk
-from dispatcher.delivery.protocol import Ending, Refusal, key_of
-from dispatcher.delivery.recording import Record
-from dispatcher.delivery.rows import Delivery, Status
-from dispatcher.errors import ConditionFailed, UnavailableError
+from dispatcher.deadline import Deadline
+from dispatcher.delivery import perform, transitions
+from dispatcher.delivery.doorbells import DeadLetter, UnreadableError, decode
+from dispatcher.delivery.outcomes import ATTEMPT, UNKNOWN_OUTCOME, Permanent, Retry
+from dispatcher.delivery.prepare import FreshOverrides
+from dispatcher.delivery.transitions import (
+    Attempted,
+    ClaimDenied,
+    Ending,
+    GivenBack,
+    Step,
+)
+from dispatcher.errors import ConditionFailed, NotFoundError, UnavailableError
 from dispatcher.integrations import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dispatcher.configuration.ports import Vault
+    from dispatcher.delivery.doorbells import Doorbell
+    from dispatcher.delivery.outcomes import Outcome
+    from dispatcher.delivery.perform import DeliveryContext
     from dispatcher.delivery.ports import Channel, Message, Watchdog
+    from dispatcher.delivery.prepare import MessageBuilder
     from dispatcher.delivery.redrive import Rounds
+    from dispatcher.delivery.rows import MessageRow, RequestRow
+    from dispatcher.delivery.transitions import Settlement
 
-TIME_TO_CLAIM = 30.0
-"""Seconds of the invocation that must be left before a claim.
-
-To send, and to record against faults.
-"""
+LEASE_TO_SEND = 35.0
+"""Seconds of the lease that must be left directly before a send [12]."""
 
 TIME_TO_SEND = 25.0
 """Seconds of the invocation that must be left directly before a send: 10 for it, 15 for a record
 whose three tries all run into their time limits."""
 
 
-class Met(Enum):
-    """What the worker found or did at one delivery."""
-
-    DONE = "tried, ended, or nothing to do"
-    LIVE = "another worker has it"
-    EARLY = "not due yet"
-    OUT_OF_TIME = "too little of the invocation or of the lease is left"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Worker(Mover):
+class Worker:
     """Delivers what doorbells ring for."""
 
-    vault: Vault
+    context: DeliveryContext
+    builder: MessageBuilder
     channels: Callable[[str], Channel]
     rounds: Rounds
     watchdog: Watchdog
     alone: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
-    """Held while a try is repeated that left no record.
+    """Held while an attempt is repeated that left no record.
 
-    It may be what ended its process, and ends this one too. Tries whose record was lost only beside
-    it are not even claimed meanwhile, so it costs them no second one.
+    It may be what ended its process, and may end this one too. Attempts whose record was lost only
+    beside it are not even claimed meanwhile, so this crash costs them nothing.
     """
 
-    def answer(self, body: str, source: str, remaining: Callable[[], float]) -> None:
-        """Answer one message; ``remaining`` gives the seconds left of the invocation.
+    def handle(self, body: str, source: str, remaining: Callable[[], float]) -> None:
+        """Handle one queue message; ``remaining`` gives the seconds left of the invocation.
 
-        Raises ``UnavailableError`` or ``BrokenSettingError`` where the message must come back.
+        Raises ``UnavailableError`` or ``BrokenSettingError`` if the message must come back.
         """
-        # Before any claim: with a broken setting nothing can be sent, and a claim would count as a
-        # lost try.
-        self.system_defaults()
+        # Before any claim: with a broken setting nothing can be sent.
+        self.builder.system_defaults()
         try:
-            doorbell = decode(body)
+            message = decode(body)
         except UnreadableError as error:
-            self._park(body, str(error), source)
+            self.context.doorbells.park(body, reason=str(error), source=source)
+            self.context.event_log.emit("message.parked", reason=str(error), source=source)
             return
-        if not isinstance(doorbell, Ticket):
-            Visit(self, doorbell.user_id, remaining).answer(doorbell)
-        elif not self.rounds.redeem(doorbell):
-            reason = "the ticket's round lies more than one ahead of the delivery's"
-            self._park(body, reason, source)
-
-    def _park(self, body: str, reason: str, source: str) -> None:
-        self.doorbells.park(body, reason=reason, source=source)
-        self.event_log.emit("message.parked", reason=reason, source=source)
-
-
-class Visit:
-    """One doorbell being answered."""
-
-    def __init__(self, worker: Worker, user_id: str, remaining: Callable[[], float]) -> None:
-        self._worker = worker
-        self._user_id = user_id
-        self._remaining = remaining
-        self._desk = Desk(worker, worker.vault, user_id)
-
-    def answer(self, doorbell: RequestBell | DeliveryBell) -> None:
-        """Attempt what the doorbell rings for, and ring again for what cannot be done now."""
-        if isinstance(doorbell, RequestBell):
-            self._answer_request(doorbell)
-        else:
-            self._answer_delivery(doorbell)
-
-    def _answer_request(self, doorbell: RequestBell) -> None:
-        request = self._desk.request(doorbell.request_id)
-        if request is None:
+        try:
+            if isinstance(message, DeadLetter):
+                self.rounds.redrive(message)
+            else:
+                self._visit(message, remaining)
+        except NotFoundError:
+            # The row has expired: nothing is left to deliver.
             return
-        for entry in request["answer"]["deliveries"]:
-            met, row = self._attempt(entry["delivery_id"])
-            if met is Met.OUT_OF_TIME:
-                self._worker.doorbells.ring(doorbell)
+
+    def _visit(self, doorbell: Doorbell, remaining: Callable[[], float]) -> None:
+        context = self.context
+        if remaining() < perform.TIME_TO_CLAIM:
+            context.doorbells.ring(doorbell)
+            return
+        read_at = context.clock.monotonic()
+        row, request, stored = context.messages.visit(
+            doorbell.user_id, doorbell.message_id, doorbell.request_id
+        )
+        # For a doorbell that names another request than the row, the content was not read.
+        if row is None or row.request_id != doorbell.request_id:
+            return
+        overrides = FreshOverrides(self.builder, doorbell.user_id, stored, read_at)
+        is_lost = row.owner is not None and not transitions.is_claimed(row, context.clock.now())
+        with self.alone if is_lost else nullcontext():
+            if remaining() < perform.TIME_TO_CLAIM:
+                # The wait for the lock has used up the time.
+                context.doorbells.ring(doorbell)
                 return
-            if met is Met.LIVE and row and protocol.on_first_try(row):
-                # A lower priority never overtakes a first try; whoever has that one rings for its
-                # own retries.
-                return
-            if met is Met.EARLY and row and row.tries == 0 and row.round == 1:
-                now = self._worker.clock.now()
-                if protocol.within_reach(row.due_at, now):
-                    self._worker.doorbells.ring(
-                        doorbell, delay=max(1, protocol.delay_until(row.due_at, now))
-                    )
-                return
+            lease = self._lease()
+            step, row = perform.perform(context, row, self._begin)
+            if isinstance(step, Step):
+                claim = Claim(row, step.row.owner, lease, request, overrides, remaining)
+                self._attempt_all(step, claim)
+            elif step is ClaimDenied.IDLE and transitions.next_due(row) == doorbell.due_at:
+                # Early: ring again for the rest [9]. Any other early doorbell is dropped.
+                rest = transitions.sqs_delay(doorbell.due_at, context.clock.now())
+                context.doorbells.ring(doorbell, delay=max(1, rest))
 
-    def _answer_delivery(self, doorbell: DeliveryBell) -> None:
-        met, row = self._attempt(doorbell.delivery_id)
-        if met is Met.OUT_OF_TIME:
-            self._worker.doorbells.ring_retry(doorbell)
-        elif met is Met.EARLY and row and row.due_at == doorbell.due_at:
-            rest = protocol.delay_until(row.due_at, self._worker.clock.now())
-            self._worker.doorbells.ring_retry(doorbell, delay=max(1, rest))
+    def _lease(self) -> Deadline:
+        return Deadline(transitions.LEASE, self.context.clock.monotonic)
 
-    # One delivery ---------------------------------------------------------------------------------
+    def _begin(self, row: MessageRow) -> Step | ClaimDenied:
+        # A fresh token for each computation: it shows whose claim the row holds [16].
+        token, now = self.context.id_generator.token(), self.context.clock.now()
+        return transitions.begin(row, token=token, now=now, retention=self.context.retention)
 
-    def _attempt(self, delivery_id: str) -> tuple[Met, Delivery | None]:
-        if self._remaining() < TIME_TO_CLAIM:
-            return Met.OUT_OF_TIME, None
-        worker = self._worker
-        token = worker.id_generator.token()
-        # Before the call: however long its answer takes, the lease is never thought longer than it
-        # is.
-        claimed_at = worker.clock.monotonic()
-        claim = protocol.claim(token, worker.clock.now())
+    def _attempt_all(self, step: Step, claim: Claim) -> None:
+        """Attempt what is claimed until nothing is, then do what the visit owes."""
+        context = self.context
+        settlement: Settlement | None = None
+        # With the row as stored then: a new round may open before the visit is over.
+        ends = [(claim.row, place) for place in step.ended]
         try:
-            row = Delivery.of(worker.deliveries.apply(key_of(self._user_id, delivery_id), claim))
-        except ConditionFailed as refused:
-            stored = refused.row
-            refusal = protocol.why_refused(stored, token, worker.clock.now())
-            if refusal is Refusal.EARLY and stored:
-                return Met.EARLY, Delivery.of(stored)
-            if refusal is Refusal.LIVE and stored:
-                return Met.LIVE, Delivery.of(stored)
-            if refusal is Refusal.LAPSED and stored:
-                with worker.alone:
-                    return self._take_over(Delivery.of(stored))
-            if refusal is not Refusal.MINE or not stored:
-                return Met.DONE, None
-            row = Delivery.of(stored)
-        return self._serve(row, token, claimed_at), row
+            while claim.is_held and not isinstance(settlement, GivenBack):
+                settlement = self._attempt(claim)
+                token = None if isinstance(settlement, GivenBack) else context.id_generator.token()
+                lease = self._lease()
+                recorded, row = perform.record(
+                    context, claim.row, settlement, next_token=token, remaining=claim.remaining
+                )
+                if _is_gone(settlement):
+                    self._disable(claim)
+                claim = replace(claim, row=row, token=token, lease=lease)
+                if not isinstance(recorded, Step):
+                    return
+                step = recorded
+                ends += [(row, place) for place in step.ended]
+            perform.finish(context, step, claim.row)
+        finally:
+            for row, place in ends:
+                perform.publish(context, row, place)
 
-    def _take_over(self, lost: Delivery) -> tuple[Met, Delivery | None]:
-        if self._remaining() < TIME_TO_CLAIM:
-            return Met.OUT_OF_TIME, None
-        worker = self._worker
-        token = worker.id_generator.token()
-        resend = catalogue()[lost.integration_type].resend_unknown
-        if not resend or not protocol.may_try(lost.tries, lost.unknown + 1, lost.max_attempts):
-            ending = Ending(
-                status=Status.FAILED,
-                code=protocol.UNKNOWN_OUTCOME,
-                message="the last try left no record and the budget of tries is used up"
-                if resend
-                else f"the try left no record, and {lost.integration_type} is never sent twice",
-            )
-            Record(worker, lost, token, self._remaining).end_unknown(ending)
-            return Met.DONE, lost
-        claimed_at = worker.clock.monotonic()
-        take = protocol.take_over(lost, token, worker.clock.now())
+    def _attempt(self, claim: Claim) -> Settlement:
+        """Send the claimed delivery's message, unless something speaks against it."""
+        clock = self.context.clock
         try:
-            row = Delivery.of(
-                worker.deliveries.apply(key_of(self._user_id, lost.delivery_id), take)
-            )
-        except ConditionFailed as refused:
-            if not refused.row or refused.row.get("owner") != token:
-                return Met.LIVE, lost
-            row = Delivery.of(refused.row)
-        worker.event_log.emit("claim.taken_over", **ids(row), tries=row.tries, unknown=row.unknown)
-        return self._serve(row, token, claimed_at), row
-
-    def _serve(self, row: Delivery, token: str, claimed_at: float) -> Met:
-        """Send what a claimed row asks for, unless something speaks against it, and record it."""
-        clock = self._worker.clock
-        record = Record(self._worker, row, token, self._remaining)
-        try:
-            prepared = self._desk.prepare(row)
+            prepared = self.builder.build(claim.row, claim.request, claim.overrides)
         except UnavailableError:
-            # Nothing was sent, so this was no try; the message comes back, or the sweeper rings.
-            record.give_back()
-            raise
+            # Nothing was sent, so this is no attempt.
+            return GivenBack()
         if isinstance(prepared, Ending):
-            record.end(prepared)
-            return Met.DONE
-        lease = protocol.LEASE - (clock.monotonic() - claimed_at)
-        if lease < protocol.LEASE_TO_SEND or self._remaining() < TIME_TO_SEND:
-            # The doorbell ends here and is rung again whole: a lower priority never overtakes.
-            record.give_back()
-            return Met.OUT_OF_TIME
-        began, started = clock.monotonic(), clock.now()
-        outcome = (
-            prepared
-            if isinstance(prepared, Retry)
-            else self._send(replace(prepared, attempted_at=started))
-        )
-        record.attempt(
-            outcome,
-            started=started,
-            seconds=clock.monotonic() - began,
-            sent_with=self._desk.overrides,
-        )
-        return Met.DONE
+            return prepared
+        if claim.lease.remaining() < LEASE_TO_SEND or claim.remaining() < TIME_TO_SEND:
+            return GivenBack()
+        began, started_at = clock.monotonic(), clock.now()
+        if isinstance(prepared, Retry):
+            outcome: Outcome = prepared
+        else:
+            outcome = self._send(replace(prepared, attempted_at=started_at))
+        return Attempted(outcome, started_at, clock.monotonic() - began)
 
     def _send(self, message: Message) -> Outcome:
-        worker = self._worker
         try:
-            channel = worker.channels(message.integration_type)
-            outcome = worker.watchdog.within(protocol.ATTEMPT, lambda: channel.deliver(message))
-        except Exception as error:  # noqa: BLE001 - its mistake must not cost the record
-            worker.event_log.emit(
-                "channel.broke",
-                **ids(message),
-                error=type(error).__name__,
+            channel = self.channels(message.integration_type)
+            outcome = self.watchdog.within(ATTEMPT, lambda: channel.deliver(message))
+        except Exception as error:  # noqa: BLE001 - the channel's fault must not cost the record
+            name = type(error).__name__
+            self.context.event_log.emit(
+                "channel.failed",
+                user_id=message.user_id,
+                delivery_id=message.delivery_id,
+                request_id=message.request_id,
+                integration_type=message.integration_type,
+                error=name,
             )
-            return _uncertain(
-                message,
-                "internal_error",
-                f"the {message.integration_type} channel failed: {type(error).__name__}",
+            detail = f"the {message.integration_type} channel failed: {name}"
+            return _uncertain(message, "internal_error", detail)
+        return outcome or _uncertain(message, "timeout", f"no outcome within {ATTEMPT:.0f} s")
+
+    def _disable(self, claim: Claim) -> None:
+        """Disable the override whose receiver is gone (410), unless it was changed since."""
+        row, place = claim.row, claim.row.current or 0
+        name = row.deliveries[place].type
+        # The overrides that were sent with: a later read may name another receiver.
+        stored = claim.overrides.latest
+        override = stored.by_type.get(name)
+        if override is None or override.disabled_by_receiver:
+            return
+        disabled = replace(override, disabled_by_receiver=True)
+        token = self.context.id_generator.token()
+        try:
+            self.builder.overrides.replace(
+                row.user_id, name, disabled, version=stored.version, token=token
             )
-        return outcome or _uncertain(
-            message, "timeout", f"no outcome within {protocol.ATTEMPT:.0f} s"
-        )
+        except (ConditionFailed, UnavailableError):
+            # Changed meanwhile, or out of reach: the next delivery meets the same response.
+            return
+        self.context.event_log.emit("override.disabled", **perform.ids(row, place))
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim of this visit, and what its attempt needs."""
+
+    row: MessageRow
+    token: str | None
+    lease: Deadline
+    """Began before the write that made the claim, so it is never overestimated [12]."""
+    request: RequestRow | None
+    overrides: FreshOverrides
+    remaining: Callable[[], float]
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the row is claimed by this visit."""
+        return self.token is not None and self.row.owner == self.token
+
+
+def _is_gone(settlement: Settlement) -> bool:
+    outcome = settlement.outcome if isinstance(settlement, Attempted) else None
+    return isinstance(outcome, Permanent) and outcome.gone
 
 
 def _uncertain(message: Message, code: str, detail: str) -> Outcome:
-    """Say what becomes of a try that may have reached its receiver, or not."""
-    if catalogue()[message.integration_type].resend_unknown:
+    """Return the outcome of an attempt that may have reached its receiver."""
+    name = message.integration_type
+    if catalogue()[name].resend_unknown:
         return Retry(code, detail)
-    return Permanent(
-        protocol.UNKNOWN_OUTCOME, f"{detail}, and {message.integration_type} is never sent twice"
-    )
+    return Permanent(UNKNOWN_OUTCOME, f"{detail}, and {name} is never sent twice")

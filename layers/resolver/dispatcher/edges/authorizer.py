@@ -6,14 +6,17 @@ present. What the caller may do is decided by the handler, see ``access``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dispatcher import wiring
-from dispatcher.edges.log_fields import described
+from dispatcher.edges import header_values
+from dispatcher.edges.log_fields import log_fields
 from dispatcher.errors import UnauthenticatedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from dispatcher.edges import LambdaEvent
 
 
 class UnauthorizedError(Exception):
@@ -24,23 +27,22 @@ class UncheckedError(Exception):
     """API Gateway answers as its response AUTHORIZER_FAILURE says to any other error."""
 
 
-def check(event: Mapping[str, Any], context: object) -> dict[str, Any]:
+def check(event: LambdaEvent, context: object) -> Mapping[str, object]:
     """Let the request in, with what the handler needs to know about the caller; or raise."""
     event_log = wiring.event_log()
     request_id = (event.get("requestContext") or {}).get("requestId")
     event_log.begin(context, api_request_id=request_id)
     try:
         caller = wiring.authentication().caller(
-            _values(event, "authorization"), _values(event, "x-api-key")
+            header_values(event, "authorization"), header_values(event, "x-api-key")
         )
     except UnauthenticatedError as refusal:
-        event_log.emit("caller.refused", reason=str(refusal))
+        event_log.emit("caller.rejected", reason=str(refusal))
         raise UnauthorizedError("Unauthorized") from None
     except Exception as error:  # noqa: BLE001 - the edge: nothing of a library's text gets out
-        told = described(error)
-        event_log.emit("caller.unchecked", **told)
+        event_log.emit("caller.unchecked", **log_fields(error))
         raise UncheckedError("the caller could not be checked; the log says why") from None
-    event_log.emit("caller.known", caller=caller.name)
+    event_log.emit("caller.authenticated", caller=caller.name)
     return {
         "principalId": caller.name,
         "policyDocument": {
@@ -55,11 +57,6 @@ def check(event: Mapping[str, Any], context: object) -> dict[str, Any]:
         },
         "context": caller.as_context(),
     }
-
-
-def _values(event: Mapping[str, Any], name: str) -> list[str]:
-    headers = event.get("multiValueHeaders") or {}
-    return [value for one, values in headers.items() if one.lower() == name for value in values]
 
 
 def _whole_stage(method_arn: str) -> str:

@@ -1,4 +1,4 @@
-"""The queue edge: a batch of SQS records, answered side by side, and who of them must come back.
+"""The queue edge: a batch of SQS records, handled side by side, and which of them must come back.
 
 Not the batch processor of Powertools: it takes records one after the other, refuses an empty
 batch, and raises by default when all failed, which loses all of them if anybody catches it.
@@ -10,27 +10,41 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from dispatcher import wiring
-from dispatcher.edges.log_fields import described
+from dispatcher.edges.log_fields import log_fields
 from dispatcher.errors import DispatcherError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+
+    from dispatcher.edges import LambdaEvent
 
 UseCase = TypeVar("UseCase")
 
 LULL = 0.002
-"""Seconds without a new record begun after which one more thread answers.
+"""Seconds without a new record begun after which one more thread handles records.
 
 Python runs one thread at a time: ten that begin together fight for it, and that took longer than to
-answer ten records.
+handle ten records.
 """
 
 
 class NamelessRecordError(DispatcherError):
     """A record failed that has no messageId: only the whole batch can come back."""
+
+
+class FailedRecord(TypedDict):
+    """A record that comes back."""
+
+    itemIdentifier: str
+
+
+class BatchResponse(TypedDict):
+    """What Lambda reads to tell which records of a batch come back."""
+
+    batchItemFailures: list[FailedRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +57,12 @@ class Record:
 
 
 def each(
-    event: Mapping[str, Any],
+    event: LambdaEvent,
     context: object,
     build: Callable[[], UseCase],
-    answer: Callable[[UseCase, Record], None],
-) -> dict[str, list[dict[str, str]]]:
-    """Answer every record of an event and return the partial batch response.
+    handle: Callable[[UseCase, Record], None],
+) -> BatchResponse:
+    """Handle every record of an event and return the partial batch response.
 
     ``build`` runs once, before the threads: clients are not made side by side, and a broken
     setting leaves the whole batch in its queue. An ``Exception`` fails its own record alone;
@@ -60,17 +74,17 @@ def each(
     records = [_record(raw) for raw in event.get("Records") or ()]
     if not records:
         return {"batchItemFailures": []}
-    errors = _errors(records, build, answer)
+    errors = _errors(records, build, handle)
     failed = [(record, error) for record, error in zip(records, errors, strict=True) if error]
     for record, error in failed:
         event_log.emit(
             "message.returned",
             message_id=record.message_id,
             source=record.source,
-            **described(error),
+            **log_fields(error),
         )
     event_log.emit(
-        "batch.answered",
+        "batch.handled",
         source=records[0].source,
         records=len(records),
         failed=len(failed),
@@ -85,11 +99,11 @@ def each(
 def _errors(
     records: list[Record],
     build: Callable[[], UseCase],
-    answer: Callable[[UseCase, Record], None],
+    handle: Callable[[UseCase, Record], None],
 ) -> list[Exception | None]:
     try:
         use_case = build()
-    except Exception as error:  # noqa: BLE001 - the edge: it is every record's fault, and told so
+    except Exception as error:  # noqa: BLE001 - the edge: it is every record's fault
         return [error] * len(records)
     errors: list[Exception | None] = [None] * len(records)
     waiting = deque(enumerate(records))
@@ -100,7 +114,7 @@ def _errors(
                 index, record = waiting.popleft()
             except IndexError:
                 return
-            errors[index] = _tried(use_case, answer, record)
+            errors[index] = _try(use_case, handle, record)
 
     with ThreadPoolExecutor(len(records)) as pool:
         working = [pool.submit(work)]
@@ -110,22 +124,22 @@ def _errors(
             if len(waiting) == left:
                 working.append(pool.submit(work))
             left = len(waiting)
-        for one in working:
-            one.result()
+        for thread in working:
+            thread.result()
     return errors
 
 
-def _tried(
-    use_case: UseCase, answer: Callable[[UseCase, Record], None], record: Record
+def _try(
+    use_case: UseCase, handle: Callable[[UseCase, Record], None], record: Record
 ) -> Exception | None:
     try:
-        answer(use_case, record)
+        handle(use_case, record)
     except Exception as error:  # noqa: BLE001 - the edge: one record's fault stays its own
         return error
     return None
 
 
-def _record(raw: Mapping[str, Any]) -> Record:
+def _record(raw: LambdaEvent) -> Record:
     return Record(
         body=raw.get("body") or "",
         source=(raw.get("eventSourceARN") or "").rpartition(":")[2],

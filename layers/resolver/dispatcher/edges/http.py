@@ -1,7 +1,7 @@
-"""The HTTP edge: API Gateway's event becomes a ``Request``, an ``Answer`` or error its response.
+"""The HTTP edge: reads API Gateway's event as a ``Request`` and writes its ``Response``.
 
-API Gateway has routed the request already, so nothing is routed here. Which error means which
-status is known here and nowhere else; errors are told as problems (RFC 9457).
+API Gateway has already routed the request. Only this module knows the status of each error; errors
+become problem details (RFC 9457).
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import json
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 from urllib.parse import quote, unquote
 
 from dispatcher import wiring
 from dispatcher.access import policy
-from dispatcher.edges import routes
-from dispatcher.edges.log_fields import described
+from dispatcher.edges import header_values, routes
+from dispatcher.edges.log_fields import log_fields
 from dispatcher.errors import (
     BrokenSettingError,
     ConflictError,
@@ -27,21 +27,24 @@ from dispatcher.errors import (
     NotFoundError,
     RejectedError,
     UnavailableError,
+    json_pointer,
 )
-from dispatcher.identifiers import DELIVERY_ID, USER_ID
-from dispatcher.integrations import catalogue
+from dispatcher.identifiers import DELIVERY_ID, REQUEST_ID, USER_ID, USER_ID_RULE
+from dispatcher.integrations import catalogue, read_type
 from dispatcher.strict_json import MalformedJsonError, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from dispatcher.edges import LambdaEvent
     from dispatcher.messages.acceptance import Accepted
+    from dispatcher.responses import ProblemResponse
 
 LARGEST_BODY = 256 * 1024
 """Bytes of UTF-8."""
 
 RETRY_AFTER = 5
-"""Seconds after which it is worth trying again what was answered with 503."""
+"""Seconds after which a client may repeat a request that got a 503."""
 
 
 class UnreadableBodyError(RejectedError):
@@ -53,15 +56,15 @@ class BodyTooLargeError(RejectedError):
 
 
 class MethodNotAllowedError(RejectedError):
-    """The path exists, but not with this verb."""
+    """The path exists, but not with this method."""
 
     def __init__(self, allowed: Iterable[str]) -> None:
         self.allow = ", ".join(allowed)
-        super().__init__(f"This path answers {self.allow}.")
+        super().__init__(f"This path supports {self.allow}.")
 
 
 class Problem(NamedTuple):
-    """How a kind of error is told; without a ``detail``, in the error's own words."""
+    """The problem details of a class of errors; without a ``detail``, the error's text is used."""
 
     status: int
     name: str
@@ -69,7 +72,7 @@ class Problem(NamedTuple):
     detail: str | None = None
 
 
-# Looked up along the error's ancestors, so what is not named is an Exception: our own fault.
+# Looked up along the error's base classes: an unlisted error is an Exception, a fault of ours.
 PROBLEMS = {
     UnreadableBodyError: Problem(400, "unreadable-body", "The body is not JSON"),
     ForbiddenError: Problem(403, "forbidden", "Forbidden"),
@@ -77,88 +80,107 @@ PROBLEMS = {
     MethodNotAllowedError: Problem(405, "method-not-allowed", "Method not allowed"),
     ConflictError: Problem(409, "conflict", "Conflict"),
     BodyTooLargeError: Problem(413, "body-too-large", "Body too large"),
-    InvalidInputError: Problem(
-        422, "invalid-input", "Invalid input", "What must be corrected, and where, is in errors."
-    ),
+    InvalidInputError: Problem(422, "invalid-input", "Invalid input"),
     BrokenSettingError: Problem(503, "broken-setting", "Broken setting"),
     UnavailableError: Problem(
-        503, "unavailable", "Service unavailable", "A service behind this one did not answer."
+        503, "unavailable", "Service unavailable", "A dependency of the service did not respond."
     ),
     Exception: Problem(
-        500, "internal-error", "Internal error", "The fault is ours; the log names this instance."
+        500,
+        "internal-error",
+        "Internal error",
+        "The service has a fault; its log names this instance.",
     ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a handler answers.
+    """A handler's response.
 
-    A body of ``None`` is an empty one. Text goes out as it is; its type is among the headers.
+    The body is one of ``dispatcher.responses``, ``None`` for an empty body, or text that is sent
+    unchanged, with its type among the headers.
     """
 
     status: int
     body: Mapping[str, object] | str | None = None
+    """JSON, or text whose type is among the headers; ``None`` is an empty body."""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class ProxyResponse(TypedDict):
+    """A response as API Gateway's proxy integration reads it."""
+
+    statusCode: int
+    headers: Mapping[str, str]
+    body: str
+    isBase64Encoded: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a caller asked. Each part is checked as it is read, and raises what the edge answers."""
+    """A caller's request. Each part is checked when it is read; an invalid part raises an error."""
 
-    event: Mapping[str, Any]
+    event: LambdaEvent
 
     @property
     def id(self) -> str:
-        """API Gateway's own name for this request."""
+        """API Gateway's ID of this request."""
         return (self.event.get("requestContext") or {}).get("requestId") or str(uuid.uuid4())
 
     @property
     def path(self) -> str:
-        """The path behind stage and host; on a known path, its template."""
+        """The path after the stage, as it was sent; for a known path, its template."""
         resource = str(self.event["resource"])
-        return f"/{self._parameter('proxy')}" if resource == "/{proxy+}" else resource
+        return f"/{self._encoded('proxy')}" if resource == "/{proxy+}" else resource
 
     @property
     def caller(self) -> policy.Caller:
-        """Who asks, in the words of the authorizer; without one, somebody who may do nothing."""
+        """The caller whom the authorizer identified; without one, a caller without any scope."""
         context = self.event.get("requestContext") or {}
         return policy.Caller.of(context.get("authorizer") or {})
 
     @property
     def named_user(self) -> str:
-        """The user of the path, decoded, whether or not a user can be called so."""
+        """The user ID of the path, decoded and not checked."""
         return self._parameter("user_id")
 
     @property
     def user_id(self) -> str:
-        """The user of the path; ``InvalidInputError`` if no user can be called so."""
+        """The user ID of the path; ``InvalidInputError`` if it is not a valid one."""
         value = self.named_user
         if USER_ID.fullmatch(value) is None:
-            rule = "must be 1-128 letters, digits or . _ @ + | : -, the first a letter or digit"
-            raise InvalidInputError(FieldError("/user_id", rule))
+            raise InvalidInputError(FieldError("/user_id", USER_ID_RULE))
         return value
 
     @property
     def integration_type(self) -> str:
         """The integration of the path, in upper case; ``NotFoundError`` if there is none."""
-        value = self._parameter("integration_type")
-        # isascii: upper() maps a few foreign letters onto ASCII ones.
-        if not value.isascii() or value.upper() not in catalogue():
-            raise NotFoundError(f"There is no such integration. Known: {', '.join(catalogue())}.")
-        return value.upper()
+        try:
+            return read_type(self._parameter("integration_type"))
+        except ValueError:
+            known = ", ".join(catalogue())
+            raise NotFoundError(f"There is no such integration. Known: {known}.") from None
 
     @property
     def delivery_id(self) -> str:
-        """The delivery of the path; ``NotFoundError`` if none can be called so."""
+        """The delivery ID of the path; ``NotFoundError`` if it is not a valid one."""
         value = self._parameter("delivery_id")
         if DELIVERY_ID.fullmatch(value) is None:
             raise NotFoundError("There is no such delivery.")
         return value
 
     @property
+    def request_id(self) -> str:
+        """The request ID of the path; ``NotFoundError`` if it is not a valid one."""
+        value = self._parameter("request_id")
+        if REQUEST_ID.fullmatch(value) is None:
+            raise NotFoundError("There is no such request.")
+        return value
+
+    @property
     def message_id(self) -> str:
-        """The message of the path; ``NotFoundError`` if none can be called so."""
+        """The message ID of the path; ``NotFoundError`` if it is not a valid one."""
         value = self._parameter("message_id")
         if DELIVERY_ID.fullmatch(value) is None:
             raise NotFoundError("There is no such message.")
@@ -166,21 +188,19 @@ class Request:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query parameters, each given once; ``InvalidInputError`` names one given twice."""
-        # The map of single values is no help: it hides that a parameter came twice.
+        """The query parameters; ``InvalidInputError`` names each one that was sent twice."""
+        # Not the map of single values, which hides that a parameter was sent twice.
         parameters = self.event.get("multiValueQueryStringParameters") or {}
         repeated = [name for name, values in parameters.items() if len(values) > 1]
         if repeated:
             raise InvalidInputError(
-                *(FieldError(f"/{name}", "must be given once") for name in repeated)
+                *(FieldError(json_pointer(name), "must be given once") for name in repeated)
             )
         return {name: values[0] for name, values in parameters.items()}
 
     def header(self, name: str) -> str | None:
         """Return a header, its name in any case; ``InvalidInputError`` if it has two values."""
-        given = self.event.get("multiValueHeaders") or {}
-        same = [values for one, values in given.items() if one.lower() == name.lower()]
-        values = {value for many in same for value in many}
+        values = set(header_values(self.event, name))
         if len(values) > 1:
             raise InvalidInputError(FieldError("", f"the header {name} must be given once"))
         return values.pop() if values else None
@@ -190,7 +210,7 @@ class Request:
         """The JSON object of the body.
 
         Raises ``UnreadableBodyError``, ``BodyTooLargeError``, or ``InvalidInputError`` for JSON
-        that is no object. What its values may be is the use case's matter.
+        that is not an object. The use case checks the values.
         """
         try:
             value = read_json(self._text())
@@ -213,9 +233,12 @@ class Request:
             raise UnreadableBodyError("The body is not UTF-8.") from None
 
     def _parameter(self, name: str) -> str:
-        # Encoded on AWS, decoded already in the local cloud. Decoding there once more is harmless:
-        # no name that we accept holds a percent sign.
-        return unquote((self.event.get("pathParameters") or {}).get(name) or "")
+        # API Gateway passes a parameter on as it was encoded. `sam local` decodes it first, which
+        # changes only a request_id that contains a percent sign.
+        return unquote(self._encoded(name))
+
+    def _encoded(self, name: str) -> str:
+        return (self.event.get("pathParameters") or {}).get(name) or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,58 +247,64 @@ class Handler:
 
     method: str
     path: str
-    scope: str | None
+    scopes: tuple[str, ...] | None
     respond: Callable[[Request], Response]
 
-    def __call__(self, event: Mapping[str, Any], context: object) -> dict[str, Any]:
-        """Answer an event of API Gateway, whatever happens, and log one line about it."""
+    def __call__(self, event: LambdaEvent, context: object) -> ProxyResponse:
+        """Return the response to an event of API Gateway, also after an error, and log one line."""
         started = time.monotonic()
         request = Request(event)
         instance = request.id
         event_log = wiring.event_log()
         event_log.begin(context, api_request_id=instance)
-        told: dict[str, object] = {}
+        fault: dict[str, object] = {}
         try:
-            # Before anything is read: whoever may not ask learns nothing, not even by the time.
+            # Authorize before reading anything, so an unauthorized caller learns nothing, not even
+            # from timing.
             owner = request.named_user if "{user_id}" in self.path else None
-            policy.require(request.caller, self.scope, owner)
-            answer = self.respond(request)
-        except Exception as error:  # noqa: BLE001 - the edge: every error gets an answer
-            answer = _problem(error, f"urn:uuid:{instance}")
-            # Of a caller's mistake no more: a pointer may hold a name from the body.
-            told = described(error) if answer.status >= 500 else {"error": type(error).__name__}
+            policy.require(request.caller, self.scopes, owner)
+            response = self.respond(request)
+        except Exception as error:  # noqa: BLE001 - the edge: every error gets a response
+            response = _problem(error, f"urn:uuid:{instance}")
+            # For client errors log only the class: a JSON pointer may contain names from the body.
+            fault = {"error": type(error).__name__} if response.status < 500 else log_fields(error)
         event_log.emit(
-            "request.answered",
+            "request.handled",
             method=event.get("httpMethod"),
             route=self.path,
-            status=answer.status,
+            status=response.status,
             duration_ms=round((time.monotonic() - started) * 1000, 1),
             caller=request.caller.name or None,
             user_id=_loggable(request, "user_id"),
             delivery_id=_loggable(request, "delivery_id"),
-            request_id=answer.body.get("request_id") if isinstance(answer.body, dict) else None,
-            **told,
+            request_id=_loggable(request, "request_id") or _named_request(response),
+            **fault,
         )
-        return _response(answer)
+        return _proxy_response(response)
 
 
 def route(method: str, path: str) -> Callable[[Callable[[Request], Response]], Handler]:
-    """Make a function from request to answer the Lambda handler of one route."""
-    return lambda respond: Handler(method, path, routes.scope(method, path), respond)
+    """Make a function from request to response the Lambda handler of one route."""
+    return lambda respond: Handler(method, path, routes.scopes(method, path), respond)
 
 
-def accepted(taken: Accepted, deliveries: str) -> Response:
-    """Answer for a message that was taken in; ``deliveries`` leads to its history."""
-    request_id = quote(str(taken.answer["request_id"]), safe="")
-    headers = {"Location": f"{deliveries}?request_id={request_id}"}
-    if taken.replayed:
+def accepted(message: Accepted, requests: str) -> Response:
+    """Return 202 for an accepted message; ``requests`` is the relative path of the requests."""
+    headers = {"Location": f"{requests}/{_segment(message.response['request_id'])}"}
+    if message.replayed:
         headers["Idempotency-Replayed"] = "true"
-    return Response(202, taken.answer, headers)
+    return Response(202, message.response, headers)
+
+
+def _segment(name: str) -> str:
+    """Encode a name as one segment of a path."""
+    # A segment "." or ".." would be resolved away (RFC 3986, 5.2.4).
+    return "%2E" * len(name) if name in {".", ".."} else quote(name, safe="")
 
 
 def _problem(error: Exception, instance: str) -> Response:
     problem = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
-    body: dict[str, object] = {
+    body: ProblemResponse = {
         "type": f"urn:integration-dispatcher:problem:{problem.name}",
         "title": problem.title,
         "status": problem.status,
@@ -284,22 +313,27 @@ def _problem(error: Exception, instance: str) -> Response:
     }
     headers = {"Content-Type": "application/problem+json"}
     if isinstance(error, InvalidInputError):
-        body["errors"] = [field_error._asdict() for field_error in error.field_errors]
+        count = len(error.field_errors)
+        body["detail"] = f"The request has {count} invalid field{'s' * (count != 1)}; see `errors`."
+        body["errors"] = [
+            {"pointer": field_error.pointer, "detail": field_error.detail}
+            for field_error in error.field_errors
+        ]
     if isinstance(error, MethodNotAllowedError):
         headers["Allow"] = error.allow
     return Response(problem.status, body, headers)
 
 
-def _response(answer: Response) -> dict[str, Any]:
+def _proxy_response(response: Response) -> ProxyResponse:
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    if answer.body is not None:
+    if response.body is not None:
         headers["Content-Type"] = "application/json"
-    if answer.status == 503:
+    if response.status == 503:
         headers["Retry-After"] = str(RETRY_AFTER)
     return {
-        "statusCode": answer.status,
-        "headers": headers | dict(answer.headers),
-        "body": _text(answer.body),
+        "statusCode": response.status,
+        "headers": headers | dict(response.headers),
+        "body": _text(response.body),
         "isBase64Encoded": False,
     }
 
@@ -307,11 +341,17 @@ def _response(answer: Response) -> dict[str, Any]:
 def _text(body: Mapping[str, object] | str | None) -> str:
     if body is None or isinstance(body, str):
         return body or ""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # So that a shell's prompt does not continue the line.
+    return text + "\n"
+
+
+def _named_request(response: Response) -> object:
+    return response.body.get("request_id") if isinstance(response.body, dict) else None
 
 
 def _loggable(request: Request, name: str) -> str | None:
-    """Return a part of the path, unless it is not there or not what it should be."""
+    """Return a part of the path, ``None`` if it is missing or invalid."""
     try:
         value: str = getattr(request, name)
     except RejectedError:

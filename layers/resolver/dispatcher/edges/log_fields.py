@@ -13,7 +13,7 @@ from dispatcher.errors import DispatcherError
 _FRAMES = 8
 
 
-def described(error: BaseException) -> dict[str, object]:
+def log_fields(error: BaseException) -> dict[str, object]:
     """Return the fields of a log line: our own words, or else where it happened, innermost last."""
     name = type(error).__name__
     if isinstance(error, DispatcherError):

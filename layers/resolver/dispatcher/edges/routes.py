@@ -1,6 +1,6 @@
-"""The one list of routes, and the scope that each takes.
+"""The one list of routes, with the scopes that each requires.
 
-The template, the handlers, the check of callers and the answer to a wrong verb agree on it.
+The template, the handlers, the authorization and the 405 responses agree on it.
 """
 
 from __future__ import annotations
@@ -14,48 +14,49 @@ _TYPE = f"{_USER}/integrations/{{integration_type}}"
 
 
 class Route(NamedTuple):
-    """One verb on one path, and the folder of ``functions`` that answers it."""
+    """One method of one path, and the folder of ``functions`` that serves it."""
 
     method: str
     path: str
     function: str
-    scope: str | None
-    """What a caller needs; ``None``: nothing, not even a credential."""
+    scopes: tuple[str, ...] | None
+    """The scopes of which a caller needs one; ``None`` if the route needs no credential."""
 
 
 ROUTES = (
     Route("GET", "/health", "get_health", None),
     Route("GET", "/openapi.json", "get_openapi", None),
     Route("GET", "/docs", "get_docs", None),
-    Route("GET", "/api/v1/integration-defaults", "get_integration_defaults", READ),
-    Route("GET", f"{_USER}/integration-defaults", "get_effective_configuration", READ),
-    Route("POST", f"{_USER}/integration-defaults/reset", "reset_overrides", WRITE),
-    Route("GET", f"{_USER}/integrations", "list_overrides", READ),
-    Route("POST", f"{_USER}/integrations", "create_override", WRITE),
-    Route("GET", _TYPE, "get_override", READ),
-    Route("PUT", _TYPE, "update_override", WRITE),
-    Route("DELETE", _TYPE, "delete_override", WRITE),
-    Route("POST", f"{_TYPE}/test", "test_integration", SEND),
+    Route("GET", "/api/v1/integration-defaults", "get_integration_defaults", (READ,)),
+    Route("GET", f"{_USER}/integration-defaults", "get_effective_configuration", (READ,)),
+    Route("POST", f"{_USER}/integration-defaults/reset", "reset_overrides", (WRITE,)),
+    Route("GET", f"{_USER}/integrations", "list_overrides", (READ,)),
+    Route("POST", f"{_USER}/integrations", "create_override", (WRITE,)),
+    Route("GET", _TYPE, "get_override", (READ,)),
+    Route("PUT", _TYPE, "update_override", (WRITE,)),
+    Route("DELETE", _TYPE, "delete_override", (WRITE,)),
+    Route("POST", f"{_TYPE}/test", "test_integration", (SEND,)),
     # Not .../WEBHOOK/...: beside {integration_type}, API Gateway would look for GET, PUT and DELETE
     # of WEBHOOK under the literal segment alone, and find none.
-    Route("POST", f"{_TYPE}/rotate-secret", "rotate_secret", WRITE),
-    Route("POST", f"{_USER}/deliveries", "send_message", SEND),
-    Route("GET", f"{_USER}/deliveries", "list_deliveries", READ),
-    Route("GET", f"{_USER}/deliveries/{{delivery_id}}", "get_delivery", READ),
-    Route("POST", f"{_USER}/deliveries/{{delivery_id}}/retry", "retry_delivery", SEND),
-    Route("DELETE", f"{_USER}/deliveries/{{delivery_id}}", "cancel_delivery", SEND),
-    Route("GET", f"{_USER}/messages", "list_messages", READ),
-    Route("DELETE", f"{_USER}/messages/{{message_id}}", "delete_message", WRITE),
+    Route("POST", f"{_TYPE}/rotate-secret", "rotate_secret", (WRITE,)),
+    Route("POST", f"{_USER}/deliveries", "send_message", (SEND,)),
+    Route("GET", f"{_USER}/deliveries", "list_deliveries", (READ,)),
+    Route("GET", f"{_USER}/deliveries/{{delivery_id}}", "get_delivery", (READ,)),
+    Route("POST", f"{_USER}/deliveries/{{delivery_id}}/retry", "retry_delivery", (SEND,)),
+    Route("DELETE", f"{_USER}/deliveries/{{delivery_id}}", "cancel_delivery", (SEND,)),
+    Route("GET", f"{_USER}/requests/{{request_id}}", "get_request", (READ, SEND)),
+    Route("GET", f"{_USER}/messages", "list_messages", (READ,)),
+    Route("DELETE", f"{_USER}/messages/{{message_id}}", "delete_message", (WRITE,)),
 )
 
 FALLBACK = Route("ANY", "/{proxy+}", "refuse_request", None)
-"""All that no other route answers. The authorizer stands before it; beyond that it asks nothing."""
+"""All other requests. They pass the authorizer and require no scope."""
 
 
-def scope(method: str, path: str) -> str | None:
-    """Return what a route takes; a route that is not in the list is nobody's."""
-    [found] = [one for one in (*ROUTES, FALLBACK) if (one.method, one.path) == (method, path)]
-    return found.scope
+def scopes(method: str, path: str) -> tuple[str, ...] | None:
+    """Return the scopes of a route; ``ValueError`` for a route that is not in the list."""
+    [found] = [route for route in (*ROUTES, FALLBACK) if route[:2] == (method, path)]
+    return found.scopes
 
 
 def allowed(path: str) -> tuple[str, ...]:

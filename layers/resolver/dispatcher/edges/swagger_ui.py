@@ -43,7 +43,7 @@ def page() -> Page:
         f"<title>Integration dispatcher</title><style>{style}</style></head><body>"
         '<div id="api"></div>'
         '<noscript>This page needs JavaScript; <a href="openapi.json">openapi.json</a> does not.'
-        f"</noscript><script>{script}</script><script>{START}</script></body></html>"
+        f"</noscript><script>{script}</script><script>{START}</script></body></html>\n"
     )
     policy = (
         f"default-src 'none'; script-src {_hashed(script)} {_hashed(START)}; "

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from dispatcher.strict_json import JsonObject
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -12,8 +14,8 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
 
-Config = dict[str, Any]
-"""An integration's own settings, JSON-shaped: what the API calls ``config``."""
+Config = JsonObject
+"""An integration's own settings: what the API calls ``config``."""
 
 PLACEHOLDER = "***"
 """Stands for a secret wherever one is read back; sent in, it keeps the stored value."""
@@ -48,8 +50,9 @@ class Check:
     configuration never imports it.
     """
 
-    rule: Callable[[Any, Mapping[str, str]], Any]
-    schema: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    rule: Callable[[Any, Mapping[str, str]], object]
+    """``Any``: pydantic has checked that the value has the type that the rule takes."""
+    schema: Mapping[str, object] = field(default_factory=dict, hash=False)
     """As much of the rule as JSON Schema can say, for the API's document."""
 
     def __get_pydantic_core_schema__(
@@ -76,12 +79,12 @@ class SecretRules(Protocol):
     """
 
     def conceal(self, config: Config) -> tuple[Config, Config]:
-        """Split a config into what may be shown (secrets as ``***``) and the secrets."""
+        """Split a config into one that may be shown (secrets as ``***``) and the secrets."""
 
-    def reveal(self, shown: Config, secrets: Config) -> Config:
+    def reveal(self, concealed: Config, secrets: Config) -> Config:
         """Put the secrets back: the inverse of ``conceal``."""
 
-    def keep(self, new: Config, shown: Config, secrets: Config) -> Config:
+    def keep(self, new: Config, concealed: Config, secrets: Config) -> Config:
         """Replace each ``***`` of a new config by the stored value.
 
         Raises ``InvalidInputError`` with pointers such as ``/config/headers/Authorization`` where

@@ -7,37 +7,33 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from typing_extensions import TypedDict
 
 from dispatcher.integrations.integration import Address, Check, Config, Integration, Recipient
+from dispatcher.ranges import Range
+from dispatcher.variables import is_trial_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 
 CRASH = "crash"
 
 
-def between(low: int, high: int) -> Callable[[int, Mapping[str, str]], int]:
-    """Make a rule that accepts the whole numbers from ``low`` to ``high``."""
+def within(allowed: Range) -> Check:
+    """Make the check of a whole number in a range."""
 
     def rule(value: int, _environ: Mapping[str, str]) -> int:
-        if low <= value <= high:
+        if value in allowed:
             return value
-        message = f"must be a whole number from {low} to {high}"
-        raise ValueError(message)
+        raise ValueError(f"must be {allowed}")
 
-    return rule
+    return Check(rule, {"minimum": allowed.low, "maximum": allowed.high})
 
 
 def failure(value: str, environ: Mapping[str, str]) -> str:
     """Accept a way to fail; a crash takes other users' deliveries along, so only while trying."""
-    if value == CRASH and not may_crash(environ):
+    if value == CRASH and not is_trial_stage(environ):
         message = "must not be crash here: it ends the worker for everybody; only in local and dev"
         raise ValueError(message)
     return value
-
-
-def may_crash(environ: Mapping[str, str]) -> bool:
-    """Tell whether the stage is one where people try things out."""
-    return environ.get("STAGE") in {"local", "dev"}
 
 
 class TestConfig(TypedDict, total=False):
@@ -46,17 +42,17 @@ class TestConfig(TypedDict, total=False):
     How the first ``fail_attempts`` tries of a round fail (all, where it is not set).
     """
 
-    fail_attempts: Annotated[int, Check(between(0, 25), {"minimum": 0, "maximum": 25})]
+    fail_attempts: Annotated[int, within(Range(0, 25))]
     """How many tries of a round fail before one succeeds; without it, all do."""
     failure: Annotated[Literal["transient", "permanent", "crash"], Check(failure)]
     """How they fail: such that a retry may help, such that none does, or with a dying worker."""
-    latency_ms: Annotated[int, Check(between(0, 60_000), {"minimum": 0, "maximum": 60_000})]
+    latency_ms: Annotated[int, within(Range(0, 60_000))]
     """Milliseconds that every try takes."""
 
 
 def configured(environ: Mapping[str, str]) -> bool:
     """Say yes on stages where people try things out, elsewhere by parameter."""
-    return may_crash(environ) or environ.get("TEST_ENABLED") == "true"
+    return is_trial_stage(environ) or environ.get("TEST_ENABLED") == "true"
 
 
 def address(

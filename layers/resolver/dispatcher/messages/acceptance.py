@@ -1,65 +1,70 @@
-"""Accepts a message: one transaction writes request and deliveries, then the doorbell rings.
+"""Acceptance: the one way in for messages, from HTTP and from events.
 
-Once the rows are there nothing is lost, whatever happens to the doorbell. The same request again
-gets the same answer.
+The request row is the caller's identity; the message row is the commit. Whoever finds a request
+without its message completes it from the stored request, so equal requests get equal responses.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dispatcher.configuration.resolution import Effective, effective, merged
-from dispatcher.delivery.doorbells import RequestBell
-from dispatcher.delivery.moving import Mover
-from dispatcher.delivery.protocol import (
-    LEASE,
-    LONGEST_DELAY,
-    LONGEST_RETRY_AFTER,
-    Clause,
-    Put,
-    Write,
-    absent,
-    delay_until,
-    key_of,
-    shard_of,
-    watch_from,
-    within_reach,
+from dispatcher.delivery import perform
+from dispatcher.delivery.rows import (
+    PlannedDelivery,
+    RequestRow,
+    SkippedType,
+    Status,
+    delivery_id,
 )
-from dispatcher.delivery.rows import REQUEST, Delivery, Status
-from dispatcher.errors import ConditionFailed, FieldError, InvalidInputError, UnavailableError
-from dispatcher.identifiers import REQUEST_ID
+from dispatcher.delivery.transitions import LEASE, LONGEST_RETRY_AFTER, LONGEST_SQS_DELAY
+from dispatcher.errors import FieldError, InvalidInputError
+from dispatcher.identifiers import REQUEST_ID, REQUEST_ID_RULE
 from dispatcher.integrations import catalogue
 from dispatcher.messages.bodies import SendBody, check_times, send_body
+from dispatcher.messages.requests import NO_ADDRESS, skipped_integrations
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from dispatcher.configuration.resolution import Configuration
-    from dispatcher.delivery.rows import Item
+    from dispatcher.configuration.ports import Overrides
+    from dispatcher.configuration.resolution import Configuration, SystemDefaults
+    from dispatcher.delivery.perform import DeliveryContext
+    from dispatcher.messages.ports import RequestStore
+    from dispatcher.responses import SendMessageResponse
 
-NO_ADDRESS = "no_address"
+QUOTED = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
+"""A structured string (RFC 9651, 3.3.3), as drafts of the header Idempotency-Key write it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The answer to a send, and whether it repeats an earlier one."""
+    """The response to a send, and whether it repeats an earlier one."""
 
-    answer: dict[str, Any]
+    response: SendMessageResponse
     replayed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Acceptance(Mover):
-    """The one way in for messages, from HTTP and from events."""
+class Acceptance:
+    """Accepts messages."""
+
+    context: DeliveryContext
+    requests: RequestStore
+    overrides: Overrides
+    system_defaults: Callable[[], SystemDefaults]
+    environ: Mapping[str, str]
 
     def test(
         self, user_id: str, integration_type: str, idempotency_key: str | None = None
     ) -> Accepted:
-        """Take a test message over one integration, enabled or not, with the user's settings."""
+        """Accept a test message over one integration, enabled or not, with the user's settings."""
         body = {
             "subject": f"Test of {integration_type}",
-            "content": f"This is a test: somebody asked whether {integration_type} reaches you.",
+            "content": f"This is a test of whether {integration_type} reaches you.",
             "integration_types": [integration_type],
         }
         return self.accept(user_id, body, idempotency_key, forced=True)
@@ -72,102 +77,105 @@ class Acceptance(Mover):
         *,
         forced: bool = False,
     ) -> Accepted:
-        """Take a message for a user; ``idempotency_key`` is another way to give its ``request_id``.
+        """Accept a message for a user; ``idempotency_key`` is another way to give ``request_id``.
 
-        ``forced`` sends over integrations that are not enabled too.
-
-        Raises ``InvalidInputError``, also where the same ``request_id`` was used for another
-        message.
+        ``forced`` also delivers over integrations that are not enabled. Raises
+        ``InvalidInputError``, also if the ``request_id`` was used for another message.
         """
-        now = self.clock.now()
+        now, ids = self.context.clock.now(), self.context.id_generator
         send = send_body(body, self.environ)
-        request_id = _request_id(send, idempotency_key) or self.id_generator.delivery_id(now)
+        message_id = ids.message_id(now)
+        request_id = _request_id(send, idempotency_key) or message_id
         try:
             check_times(send, now)
         except InvalidInputError:
-            # Too late for a new message, not for the answer to one that came in time.
-            earlier = self.deliveries.get((user_id, REQUEST + request_id))
-            if earlier and earlier["ttl"] >= now and _alike(earlier, send):
-                return Accepted(earlier["answer"], replayed=True)
-            raise
-        rows, skipped = self._plan(user_id, request_id, send, now, forced=forced)
-        answer = {
-            "request_id": request_id,
-            "user_id": user_id,
-            "deliveries": [
-                {
-                    "delivery_id": row.delivery_id,
-                    "integration_type": row.integration_type,
-                    "priority": row.priority,
-                    "status": str(row.status),
-                }
-                for row in rows
-            ],
-            "skipped": skipped,
-        }
-        stored = self._store(user_id, request_id, send, rows, answer, now)
-        if stored is not answer:
-            return Accepted(stored, replayed=True)
-        if rows and within_reach(rows[0].due_at, now):
-            self.call(
-                self.doorbells.ring,
-                RequestBell(user_id, request_id),
-                delay=delay_until(rows[0].due_at, now),
-            )
-        self.event_log.emit(
+            # Too late for a new message, but not for a repeat of one that came in time.
+            stored = self.requests.request(user_id, request_id)
+            if stored is None or stored.ttl < now or stored.fingerprint != send.fingerprint():
+                raise
+            return self._repeated(stored)
+        request = self._plan(user_id, request_id, message_id, send, now, forced=forced)
+        stored = self.requests.put_request(request, now=now)
+        if stored.message_id != message_id:
+            if stored.fingerprint != request.fingerprint:
+                detail = f"{request_id!r} was used for another message: use a new one"
+                raise InvalidInputError(FieldError("/request_id", detail))
+            return self._repeated(stored)
+        self._admit(request)
+        return Accepted(_response(request), replayed=False)
+
+    def _repeated(self, request: RequestRow) -> Accepted:
+        """Return the stored response, after completing a request without its message [6]."""
+        if request.deliveries and not self.requests.message(request.user_id, request.message_id):
+            self._admit(request)
+        return Accepted(_response(request), replayed=True)
+
+    def _admit(self, request: RequestRow) -> None:
+        """Write the message of a stored request, if it has one: from here on it is accepted."""
+        if request.deliveries:
+            perform.admit(self.context, request)
+        self.context.event_log.emit(
             "message.accepted",
-            user_id=user_id,
-            request_id=request_id,
-            deliveries={row.delivery_id: row.integration_type for row in rows},
-            skipped={one["integration_type"]: one["reason"] for one in skipped},
+            user_id=request.user_id,
+            request_id=request.request_id,
+            deliveries={
+                delivery_id(request.message_id, place): planned.type
+                for place, planned in enumerate(request.deliveries)
+            },
+            skipped={skipped.type: skipped.reason for skipped in request.skipped},
         )
-        return Accepted(answer, replayed=False)
 
     def _plan(
-        self, user_id: str, request_id: str, send: SendBody, now: float, *, forced: bool
-    ) -> tuple[list[Delivery], list[dict[str, str]]]:
-        """Return the rows of the deliveries in order, and what is skipped and why."""
+        self,
+        user_id: str,
+        request_id: str,
+        message_id: str,
+        send: SendBody,
+        now: float,
+        *,
+        forced: bool,
+    ) -> RequestRow:
+        """Return the request to store: its deliveries in order, and what is skipped and why."""
         chosen, reasons = self._chosen(user_id, send, forced=forced)
-        due_at = max(now, send.deliver_at or now)
-        ids = [self.id_generator.delivery_id(now) for _ in chosen]
-        fingerprint = send.fingerprint()
-        one_by_one = send.mode == "first_success" and len(ids) > 1
-        rows = [
-            Delivery(
-                user_id=user_id,
-                delivery_id=delivery_id,
-                request_id=request_id,
-                session_id=send.session_id,
-                integration_type=name,
-                status=Status.PENDING,
+        planned = tuple(
+            PlannedDelivery(
+                type=name,
                 priority=configuration.priority,
                 max_attempts=1 + configuration.retry_count,
                 retry_delay_seconds=configuration.retry_delay_seconds,
-                created_at=now,
-                due_at=due_at,
-                expires_at=send.expires_at,
-                fingerprint=fingerprint,
-                sweep_shard=shard_of(user_id),
-                sweep_at=None if one_by_one and index else watch_from(due_at, now),
-                forced=forced,
-                waits=one_by_one and index > 0,
-                chain=tuple(ids) if one_by_one else (),
             )
-            for index, (delivery_id, (name, configuration)) in enumerate(
-                zip(ids, chosen.items(), strict=True)
-            )
-        ]
-        skipped = [
-            {"integration_type": name, "reason": reasons[name]} | _hint(name, reasons[name])
-            for name in catalogue()
-            if name in reasons
-        ]
-        return rows, skipped
+            for name, configuration in chosen.items()
+        )
+        due_at = max(now, send.deliver_at or now)
+        longest = _longest_round(planned, one_by_one=send.mode == "first_success")
+        return RequestRow(
+            user_id=user_id,
+            request_id=request_id,
+            message_id=message_id,
+            fingerprint=send.fingerprint(),
+            ttl=math.ceil(due_at + self.context.retention + longest),
+            subject=send.headline(),
+            content=send.text(),
+            agent_id=send.agent_id,
+            session_id=send.session_id,
+            recipient=send.addressed_to(),
+            mode=send.mode,
+            forced=forced,
+            created_at=now,
+            due_at=due_at,
+            expires_at=send.expires_at,
+            deliveries=planned,
+            skipped=tuple(
+                SkippedType(type=name, reason=reasons[name])
+                for name in catalogue()
+                if name in reasons
+            ),
+        )
 
     def _chosen(
         self, user_id: str, send: SendBody, *, forced: bool
     ) -> tuple[dict[str, Configuration], dict[str, str]]:
-        """Return what to deliver over, in order, and why not over others that were asked for."""
+        """Return what to deliver over, in order, and why not over other types that were wanted."""
         wanted = send.integration_types or list(catalogue())
         defaults, stored = self.system_defaults(), self.overrides.get(user_id)
         resolved = effective(defaults, stored)
@@ -186,90 +194,42 @@ class Acceptance(Mover):
                 reasons[name] = NO_ADDRESS
         return chosen, reasons
 
-    def _store(
-        self,
-        user_id: str,
-        request_id: str,
-        send: SendBody,
-        rows: Sequence[Delivery],
-        answer: dict[str, Any],
-        now: float,
-    ) -> dict[str, Any]:
-        """Write request and rows, or find out who did; return the answer that stands."""
-        key = (user_id, REQUEST + request_id)
-        request: Item = {
-            "user_id": user_id,
-            "sk": key[1],
-            "request_id": request_id,
-            "fingerprint": send.fingerprint(),
-            "author": self.id_generator.token(),
-            "answer": answer,
-            "created_at": now,
-            "ttl": self._keep_until(send, rows, now),
-            "subject": send.headline(),
-            "content": send.text(),
-            "agent_id": send.agent_id,
-            "recipient": send.recipient.model_dump(exclude_none=True),
-        }
-        free = (Clause("absent_or_below", "ttl", now),)
-        writes = [Write(key, Put(item=request, when=free))]
-        writes += [
-            Write(key_of(user_id, row.delivery_id), Put(item=row.as_item(), when=(absent("sk"),)))
-            for row in rows
-        ]
-        try:
-            self.deliveries.commit(writes)
-        except ConditionFailed:
-            earlier = self.deliveries.get(key)
-            if earlier is None:
-                # Refused by a row that is gone a moment later: its time to live ended in between.
-                raise UnavailableError("the request was being removed: try again") from None
-            if earlier["author"] == request["author"]:
-                # Our own write, whose answer was lost on the way.
-                return answer
-            if _alike(earlier, send):
-                replayed: dict[str, Any] = earlier["answer"]
-                return replayed
-            field_error = FieldError(
-                "/request_id", f"{request_id!r} was used for another message: take a new one"
-            )
-            raise InvalidInputError(field_error) from None
-        return answer
 
-    def _keep_until(self, send: SendBody, rows: Sequence[Delivery], now: float) -> float:
-        rounds = [
-            row.max_attempts
-            * (max(row.retry_delay_seconds, LONGEST_RETRY_AFTER) + LEASE + LONGEST_DELAY)
-            for row in rows
-        ]
-        longest = sum(rounds) if send.mode == "first_success" else max(rounds, default=0.0)
-        return self.ttl(max(now, send.deliver_at or now) + longest)
+def _response(request: RequestRow) -> SendMessageResponse:
+    return {
+        "request_id": request.request_id,
+        "user_id": request.user_id,
+        "deliveries": [
+            {
+                "delivery_id": delivery_id(request.message_id, place),
+                "integration_type": planned.type,
+                "priority": planned.priority,
+                "status": str(Status.PENDING),
+            }
+            for place, planned in enumerate(request.deliveries)
+        ],
+        "skipped": skipped_integrations(request),
+    }
 
 
-def _alike(request: Item, send: SendBody) -> bool:
-    return bool(request["fingerprint"] == send.fingerprint())
+def _longest_round(planned: Sequence[PlannedDelivery], *, one_by_one: bool) -> float:
+    """Return the seconds that the rounds of a message may last, ``Retry-After`` included [8]."""
+    rounds = [
+        delivery.max_attempts
+        * (max(delivery.retry_delay_seconds, LONGEST_RETRY_AFTER) + LEASE + LONGEST_SQS_DELAY)
+        for delivery in planned
+    ]
+    return sum(rounds) if one_by_one else max(rounds, default=0.0)
 
 
 def _request_id(send: SendBody, idempotency_key: str | None) -> str | None:
     if idempotency_key is None:
         return send.request_id
-    if not REQUEST_ID.fullmatch(idempotency_key):
-        raise InvalidInputError(
-            FieldError("", "the header Idempotency-Key must be 1-256 visible ASCII characters")
-        )
-    if send.request_id not in {None, idempotency_key}:
-        raise InvalidInputError(
-            FieldError(
-                "/request_id", "differs from the header Idempotency-Key: give one, or both alike"
-            )
-        )
-    return idempotency_key
-
-
-def _hint(name: str, reason: str) -> dict[str, str]:
-    if reason != NO_ADDRESS:
-        return {}
-    return {
-        "detail": f"no address is known: set config.{catalogue()[name].address_key} "
-        f"in the user's {name} override"
-    }
+    quoted = QUOTED.fullmatch(idempotency_key)
+    name = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else idempotency_key
+    if not REQUEST_ID.fullmatch(name):
+        raise InvalidInputError(FieldError("", f"the header Idempotency-Key {REQUEST_ID_RULE}"))
+    if send.request_id not in {None, name}:
+        rule = "differs from the header Idempotency-Key: give one of them, or both alike"
+        raise InvalidInputError(FieldError("/request_id", rule))
+    return name

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -21,11 +21,11 @@ from pydantic import (
 
 from dispatcher.configuration.bodies import IntegrationType  # noqa: TC001 - pydantic reads it
 from dispatcher.errors import FieldError, InvalidInputError
-from dispatcher.identifiers import REQUEST_ID
+from dispatcher.identifiers import REQUEST_ID, REQUEST_ID_RULE
 from dispatcher.integrations import catalogue, rules, slack
 from dispatcher.integrations.integration import Check, Recipient
 from dispatcher.integrations.rules import whole
-from dispatcher.messages.templating import render, rendered_size
+from dispatcher.messages.templating import Scalar, render, rendered_size
 from dispatcher.validation import Strict, read
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def _time(value: object) -> float:
 def _request_id(value: str) -> str:
     if REQUEST_ID.fullmatch(value):
         return value
-    message = "must be 1-256 visible ASCII characters"
-    raise ValueError(message)
+    raise ValueError(REQUEST_ID_RULE)
 
 
 def _one_line(value: str) -> str:
@@ -80,7 +79,7 @@ def _one_line(value: str) -> str:
     return value
 
 
-def _fits_a_line(subject: str, variables: Mapping[str, Any]) -> bool:
+def _fits_a_line(subject: str, variables: Mapping[str, Scalar]) -> bool:
     # The size first: it bounds what rendering may make. Four bytes hold any character.
     if rendered_size(subject, variables) > 4 * LONGEST_SUBJECT:
         return False
@@ -106,14 +105,14 @@ def _distinct(values: list[str]) -> list[str]:
 
 
 def _scalar(value: object) -> object:
-    # Before the union: it would tell four field_errors, each at the name of a Python type.
+    # Before the union: it would report four errors, each at the name of a Python type.
     if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     message = "must be text, a finite number, true or false"
     raise ValueError(message)
 
 
-def _variables(values: dict[str, Any]) -> dict[str, Any]:
+def _variables(values: dict[str, Scalar]) -> dict[str, Scalar]:
     for name in values:
         if not _VARIABLE.fullmatch(name):
             message = "names must be 1-64 letters, digits or _ and not begin with a digit"
@@ -142,19 +141,19 @@ Label = Annotated[
 
 
 class RecipientBody(Strict):
-    """Addresses for this message, used where the user's override has none."""
+    """The addresses for this message, used where the user's override has none."""
 
     # By module: inside a class pydantic takes a bare name for the field of that name.
     email: Annotated[str, Check(rules.email_address, rules.EMAIL)] | None = None
-    """For EMAIL, and for SLACK to look the user up by."""
+    """The email address for EMAIL, with which SLACK also looks the user up."""
     phone_number: Annotated[str, Check(rules.phone_number, rules.PHONE_NUMBER)] | None = None
-    """For SMS: a valid number in E.164 form."""
+    """The phone number for SMS, in E.164 form."""
     slack_user_id: Annotated[str, Check(slack.slack_user_id, whole(slack.SLACK_USER_ID))] | None = (
         None
     )
-    """For SLACK: the user's id in the workspace."""
+    """The user's Slack ID in the workspace."""
     slack_channel: Annotated[str, Check(slack.channel_id, whole(slack.CHANNEL_ID))] | None = None
-    """For SLACK: the channel to post in."""
+    """The ID of the Slack channel to post in."""
 
 
 class SendBody(Strict):
@@ -164,11 +163,11 @@ class SendBody(Strict):
     """
 
     request_id: RequestId | None = None
-    """The caller's own name for the request, which makes it safe to repeat: see Idempotency-Key."""
+    """The request's ID; a repeated request gets the same response, and nothing is sent twice."""
     session_id: Label | None = None
-    """The conversation that the message belongs to."""
+    """The ID of the conversation that the message belongs to."""
     agent_id: Label | None = None
-    """The agent that sends it."""
+    """The ID of the agent that sends the message."""
     subject: (
         Annotated[
             str,
@@ -177,7 +176,7 @@ class SendBody(Strict):
         ]
         | None
     ) = None
-    """One line above the content; variables are filled in here too."""
+    """The subject, one line; variables are filled in here too."""
     content: Annotated[
         str,
         AfterValidator(_some_text),
@@ -189,27 +188,25 @@ class SendBody(Strict):
             }
         ),
     ]
-    """The message in Markdown, at most 128 KiB; each integration renders it in its own way."""
+    """The content in Markdown, at most 128 KiB; each integration renders it."""
     template_variables: Annotated[
         dict[str, Annotated[str | int | float | bool, BeforeValidator(_scalar)]],
         Field(
             max_length=64,
             json_schema_extra={
                 "propertyNames": whole(_VARIABLE.pattern),
+                # The pattern is for text; it does not apply to the other types.
                 "additionalProperties": {
-                    "anyOf": [
-                        {"type": "string", **whole(_TEXT)},
-                        {"type": "number"},
-                        {"type": "boolean"},
-                    ]
+                    "type": ["string", "number", "boolean"],
+                    **whole(_TEXT),
                 },
             },
         ),
         AfterValidator(_variables),
     ] = Field(default_factory=dict)
-    """What `$name` and `${name}` in subject and content stand for."""
+    """The values of `$name` and `${name}` in subject and content."""
     recipient: RecipientBody = Field(default_factory=RecipientBody)
-    """Addresses for this message."""
+    """The addresses for this message."""
     integration_types: (
         Annotated[
             list[IntegrationType],
@@ -220,20 +217,25 @@ class SendBody(Strict):
         ]
         | None
     ) = None
-    """The integrations to use, as far as they are enabled; without it, all of them."""
+    """The integrations to use if they are enabled, all if the field is missing; in any case."""
     mode: Literal["all", "first_success"] = "all"
-    """Whether every integration delivers, or one after the other until one has delivered."""
+    """The mode: all integrations deliver, or one after the other until the first success."""
     deliver_at: Time | None = None
-    """When to deliver, at most 30 days ahead; a time that has passed means now."""
+    """The time of delivery, at most 30 days ahead; a time in the past means now."""
     expires_at: Time | None = None
-    """When it is no longer worth delivering; later than now and than `deliver_at`."""
+    """The time after which the message is not delivered; later than now and `deliver_at`."""
 
-    def fingerprint(self) -> str:
-        """Return the SHA-256 of all that makes two requests the same, ``request_id`` left out."""
-        canonical = json.dumps(
-            self.model_dump(exclude={"request_id"}), sort_keys=True, separators=(",", ":")
-        )
-        return hashlib.sha256(canonical.encode()).hexdigest()
+    def fingerprint(self) -> bytes:
+        """Return the SHA-256 of what makes two requests the same, without ``request_id``.
+
+        ``integration_types`` is a set: its order does not matter.
+        """
+        # Without defaults: a field that a later version adds changes no fingerprint without it.
+        fields = self.model_dump(exclude={"request_id"}, exclude_defaults=True)
+        if self.integration_types:
+            fields["integration_types"] = sorted(self.integration_types)
+        canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).digest()
 
     def text(self) -> str:
         """Return the content with its variables filled in."""
@@ -257,6 +259,10 @@ def send_body(body: object, environ: Mapping[str, str]) -> SendBody:
             FieldError(
                 "/content", f"with its variables filled in must be at most {LARGEST_CONTENT} bytes"
             )
+        )
+    elif not send.text().strip():
+        field_errors.append(
+            FieldError("/content", "must not be blank once its variables are filled in")
         )
     if send.subject is not None and not _fits_a_line(send.subject, send.template_variables):
         field_errors.append(

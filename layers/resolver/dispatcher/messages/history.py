@@ -1,107 +1,171 @@
-"""Shows what was delivered.
-
-Pages of a user's deliveries, newest first, and one delivery with its attempts.
-"""
+"""The delivery history: pages of a user's deliveries, newest first, and single deliveries."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dispatcher import paging
-from dispatcher.delivery.protocol import key_of
-from dispatcher.delivery.rows import DELIVERY, Delivery, Status, kept
+from dispatcher.delivery.describe import delivery_detail, delivery_response
+from dispatcher.delivery.rows import (
+    Status,
+    delivery_id,
+    is_live,
+    message_id_of,
+    place_of,
+)
 from dispatcher.errors import FieldError, InvalidInputError, NotFoundError
-from dispatcher.identifiers import REQUEST_ID
-from dispatcher.integrations import catalogue
+from dispatcher.identifiers import REQUEST_ID, REQUEST_ID_RULE
+from dispatcher.integrations import read_type
+from dispatcher.ranges import Range
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from dispatcher.delivery.ports import Clock, Deliveries
+    from dispatcher.delivery.ports import Clock
+    from dispatcher.delivery.rows import Delivery, MessageRow
+    from dispatcher.messages.ports import HistoryStore
+    from dispatcher.responses import (
+        DeliveryDetailResponse,
+        DeliveryResponse,
+        ListDeliveriesResponse,
+    )
 
-OFFSET: paging.Range = (0, 10_000, 0)
-"""Rows to skip: each costs what reading it does."""
+OFFSET = paging.Parameter("offset", Range(0, 10_000), 0)
+"""Deliveries to skip: each costs what reading its message costs."""
 
 PARAMETERS = ("limit", "offset", "cursor", "status", "integration_type", "request_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """Reads the delivery log of one user at a time."""
+    """Reads the deliveries of one user at a time.
 
-    deliveries: Deliveries
+    Messages come newest first, and within a message the last place first, so delivery IDs descend:
+    a cursor is the ID of the last delivery of a page.
+    """
+
+    store: HistoryStore
     clock: Clock
 
-    def page(self, user_id: str, params: Mapping[str, str]) -> dict[str, Any]:
+    def page(self, user_id: str, params: Mapping[str, str]) -> ListDeliveriesResponse:
         """Return a page, by ``cursor`` or by ``offset``; ``params`` are the query's, as text."""
-        field_errors = paging.unknown(params, PARAMETERS)
+        errors = paging.unknown(params, PARAMETERS)
         if "cursor" in params and "offset" in params:
-            field_errors.append(
-                FieldError("/offset", "cannot be combined with cursor: give one of them")
-            )
-        if field_errors:
-            raise InvalidInputError(*field_errors)
-        limit = paging.number(params, "limit", paging.LIMIT)
-        offset = paging.number(params, "offset", OFFSET, hint=": page on with cursor")
-        filters = _filters(params)
-        after = paging.sort_key(user_id, DELIVERY, params, "cursor")
-        if offset:
-            after = self.deliveries.skip(user_id, DELIVERY, offset)
-            if after is None:
-                return _answer(user_id, [], limit, offset, None)
-        page = self.deliveries.listing(
-            user_id,
-            DELIVERY,
-            limit=limit,
-            newest_first=True,
-            after=after,
-            equal=filters,
-            without=("attempt_log",),
-            now=self.clock.now(),
-        )
-        return _answer(
-            user_id, [Delivery.of(row).as_json() for row in page.rows], limit, offset, page.after
-        )
+            errors.append(FieldError("/offset", "cannot be combined with cursor: give one of them"))
+        if errors:
+            raise InvalidInputError(*errors)
+        limit = paging.number(params, paging.LIMIT)
+        offset = paging.number(params, OFFSET, hint=": page on with cursor")
+        below = paging.cursor(params, "cursor")
+        matches = _filter(params)
+        deliveries: list[DeliveryResponse] = []
+        next_cursor: str | None = None
+        if "request_id" in params:
+            found = self._of_request(user_id, params["request_id"])
+            flat = [*_flattened(found, below, matches)][offset:]
+            deliveries = flat[:limit]
+            next_cursor = deliveries[-1]["delivery_id"] if len(flat) > limit else None
+        else:
+            if offset:
+                below = self._skip(user_id, offset)
+            if not offset or below is not None:
+                filtered = bool({"status", "integration_type"} & params.keys())
+                deliveries, next_cursor = self._read(
+                    user_id, limit, below, matches, one_query=filtered
+                )
+        return {
+            "user_id": user_id,
+            "deliveries": deliveries,
+            "limit": limit,
+            "offset": offset,
+            "next_cursor": next_cursor,
+        }
 
-    def detail(self, user_id: str, delivery_id: str) -> dict[str, Any]:
+    def detail(self, user_id: str, name: str) -> DeliveryDetailResponse:
         """Return one delivery with its attempts."""
-        item = self.deliveries.get(key_of(user_id, delivery_id))
-        if item is None or not kept(item, self.clock.now()):
-            raise NotFoundError(f"user {user_id} has no delivery {delivery_id}")
-        return Delivery.of(item).as_json(with_log=True)
+        row, place = self.store.message(user_id, message_id_of(name)), place_of(name)
+        if row is None or not self._is_live(row) or not 0 <= place < len(row.deliveries):
+            raise NotFoundError(f"User {user_id} has no delivery {name}.")
+        return delivery_detail(row, place)
+
+    def _read(
+        self,
+        user_id: str,
+        limit: int,
+        below: str | None,
+        matches: Callable[[Delivery], bool],
+        *,
+        one_query: bool,
+    ) -> tuple[list[DeliveryResponse], str | None]:
+        """Return up to ``limit`` deliveries below a cursor, and the cursor of the next page.
+
+        A page of ``one_query`` may be short and still have a cursor.
+        """
+        found: list[DeliveryResponse] = []
+        newest = after = None
+        if below is not None:
+            # Nothing of the message is below its first place.
+            message_id, inclusive = message_id_of(below), place_of(below) > 0
+            newest, after = (message_id, None) if inclusive else (None, message_id)
+        while True:
+            # One more row than deliveries tells whether this is the last page.
+            rows, after = self.store.history(user_id, limit=limit + 1, newest=newest, after=after)
+            for row in filter(self._is_live, rows):
+                for delivery in _flattened(row, below, matches):
+                    if len(found) == limit:
+                        return found, found[-1]["delivery_id"]
+                    found.append(delivery)
+            if after is None or one_query:
+                return found, after
+
+    def _skip(self, user_id: str, offset: int) -> str | None:
+        """Return the ID of the delivery at an offset, counted from 1; ``None`` if all are fewer."""
+        for message in self.store.counts(user_id):
+            if not is_live(message.ttl, self.clock.now()):
+                continue
+            if offset <= message.deliveries:
+                # Within a message the last place comes first.
+                return delivery_id(message.message_id, message.deliveries - offset)
+            offset -= message.deliveries
+        return None
+
+    def _of_request(self, user_id: str, request_id: str) -> MessageRow | None:
+        request = self.store.request(user_id, request_id)
+        if request is None or not is_live(request.ttl, self.clock.now()):
+            return None
+        row = self.store.message(user_id, request.message_id)
+        return row if row and self._is_live(row) else None
+
+    def _is_live(self, row: MessageRow) -> bool:
+        return is_live(row.ttl, self.clock.now())
 
 
-def _answer(
-    user_id: str, rows: list[dict[str, Any]], limit: int, offset: int, after: str | None
-) -> dict[str, Any]:
-    return {
-        "user_id": user_id,
-        "deliveries": rows,
-        "limit": limit,
-        "offset": offset,
-        "next_cursor": None if after is None else paging.cursor(user_id, after),
-    }
+def _flattened(
+    row: MessageRow | None, below: str | None, matches: Callable[[Delivery], bool]
+) -> list[DeliveryResponse]:
+    """Return the deliveries of a message below a cursor, the last place first."""
+    if row is None:
+        return []
+    return [
+        delivery_response(row, place)
+        for place in reversed(range(len(row.deliveries)))
+        if (below is None or row.delivery_id(place) < below) and matches(row.deliveries[place])
+    ]
 
 
-def _filters(params: Mapping[str, str]) -> dict[str, str]:
-    filters = {}
-    if "status" in params:
-        if params["status"] not in list(Status):
-            raise InvalidInputError(FieldError("/status", f"must be one of {', '.join(Status)}"))
-        filters["status"] = params["status"]
-    if "integration_type" in params:
-        name = params["integration_type"].upper()
-        # isascii: upper() maps a few foreign letters onto ASCII ones.
-        if not params["integration_type"].isascii() or name not in catalogue():
-            raise InvalidInputError(
-                FieldError("/integration_type", f"must be one of {', '.join(catalogue())}")
-            )
-        filters["integration_type"] = name
-    if "request_id" in params:
-        if not REQUEST_ID.fullmatch(params["request_id"]):
-            raise InvalidInputError(
-                FieldError("/request_id", "must be 1-256 visible ASCII characters")
-            )
-        filters["request_id"] = params["request_id"]
-    return filters
+def _filter(params: Mapping[str, str]) -> Callable[[Delivery], bool]:
+    status, name = params.get("status"), params.get("integration_type")
+    integration_type: str | None = None
+    if status is not None and status not in list(Status):
+        raise InvalidInputError(FieldError("/status", f"must be one of {', '.join(Status)}"))
+    if name is not None:
+        try:
+            integration_type = read_type(name)
+        except ValueError as error:
+            raise InvalidInputError(FieldError("/integration_type", str(error))) from None
+    if "request_id" in params and not REQUEST_ID.fullmatch(params["request_id"]):
+        raise InvalidInputError(FieldError("/request_id", REQUEST_ID_RULE))
+    return lambda delivery: (
+        status in {None, delivery.status} and integration_type in {None, delivery.type}
+    )

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dispatcher.errors import FieldError, InvalidInputError
-from dispatcher.identifiers import REQUEST_ID, USER_ID
+from dispatcher.identifiers import REQUEST_ID, USER_ID, USER_ID_RULE
 from dispatcher.strict_json import MalformedJsonError, read_json
 
 if TYPE_CHECKING:
     from dispatcher.delivery.ports import Doorbells, EventLog
     from dispatcher.messages.acceptance import Acceptance
+    from dispatcher.strict_json import JsonObject
 
 SOURCE = "IntakeQueue"
 
@@ -47,7 +48,7 @@ class Intake:
             )
 
 
-def read_event(body: str, message_id: str) -> tuple[str, dict[str, Any]]:
+def read_event(body: str, message_id: str) -> tuple[str, JsonObject]:
     """Find user and send body in an EventBridge event, a CloudEvents envelope, or a bare message.
 
     The identity is the body's ``request_id``, else the CloudEvents ``source`` and ``id``, else the
@@ -69,7 +70,7 @@ def read_event(body: str, message_id: str) -> tuple[str, dict[str, Any]]:
         raise InvalidInputError(FieldError("/user_id", "is required"))
     user_id = message.pop("user_id")
     if not isinstance(user_id, str) or not USER_ID.fullmatch(user_id):
-        raise InvalidInputError(FieldError("/user_id", f"must match {USER_ID.pattern}"))
+        raise InvalidInputError(FieldError("/user_id", USER_ID_RULE))
     return user_id, {"request_id": identity, **message}
 
 
@@ -95,12 +96,12 @@ def names_in(body: str) -> dict[str, str]:
     return {name: text for name, (form, text) in found.items() if form.fullmatch(text)}
 
 
-def _text(message: dict[str, Any], name: str) -> str:
+def _text(message: JsonObject, name: str) -> str:
     value = message.get(name)
     return value if isinstance(value, str) else ""
 
 
-def _mapping(value: object, pointer: str) -> dict[str, Any]:
+def _mapping(value: object, pointer: str) -> JsonObject:
     if not isinstance(value, dict):
         raise InvalidInputError(FieldError(pointer, "must be a JSON object"))
     return dict(value)

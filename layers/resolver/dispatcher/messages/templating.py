@@ -16,9 +16,7 @@ Scalar = str | int | float | bool
 
 def render(text: str, variables: Mapping[str, Scalar]) -> str:
     """Fill in ``$name`` and ``${name}``; a name without a value stays as it stands."""
-    return Template(text).safe_substitute(
-        {name: _shown(value) for name, value in variables.items()}
-    )
+    return Template(text).safe_substitute({name: _text(value) for name, value in variables.items()})
 
 
 def rendered_size(text: str, variables: Mapping[str, Scalar]) -> int:
@@ -27,7 +25,7 @@ def rendered_size(text: str, variables: Mapping[str, Scalar]) -> int:
     A short text can name a long variable many times: 128 KiB of ``$a`` and a value of 100 KiB are 6
     GiB.
     """
-    sizes = {name: len(_shown(value).encode()) for name, value in variables.items()}
+    sizes = {name: len(_text(value).encode()) for name, value in variables.items()}
     size = len(text.encode())
     for match in Template.pattern.finditer(text):
         name = match["named"] or match["braced"]
@@ -38,7 +36,7 @@ def rendered_size(text: str, variables: Mapping[str, Scalar]) -> int:
     return size
 
 
-def _shown(value: Scalar) -> str:
+def _text(value: Scalar) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

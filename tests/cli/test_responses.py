@@ -1,12 +1,12 @@
-"""What a dispatcher answers passes, and what another service answers does not."""
+"""Responses of a dispatcher are accepted; responses of other servers are recognized."""
 
 from __future__ import annotations
 
 import pytest
 
-from dispatch_cli.answers import field_error
+from dispatch_cli.responses import field_error
 
-PAGE = ("api", "v1", "users", "ada", "messages")
+MAILBOX = ("api", "v1", "users", "ada", "messages")
 MESSAGE = {
     "message_id": "m-1",
     "agent_id": None,
@@ -17,7 +17,7 @@ MESSAGE = {
 
 
 @pytest.mark.parametrize(
-    ("answer", "where"),
+    ("response", "pointer"),
     [
         ({"messages": [MESSAGE], "next_cursor": None, "new": 1}, None),
         ([], ""),
@@ -28,19 +28,19 @@ MESSAGE = {
         ({"messages": [{**MESSAGE, "content": None}], "next_cursor": None}, "/messages/0/content"),
     ],
 )
-def test_an_answer_has_what_is_read_of_it(answer, where):
-    """The first place where it has not is named; what is more than that is welcome."""
-    assert field_error("GET", PAGE, answer) == where
+def test_the_first_member_with_another_shape_is_named(response, pointer):
+    """The first member that is missing or has another type is named; additional ones are fine."""
+    assert field_error("GET", MAILBOX, response) == pointer
 
 
-def test_any_integration_may_be_answered():
-    """Which there are, the service knows."""
+def test_a_response_may_name_any_integration():
+    """An integration that this program does not know is accepted; its reason must be text."""
     path = ("api", "v1", "users", "ada", "integration-defaults")
-    answer = {
+    response = {
         "user_id": "ada",
         "user_overrides": {},
         "effective_configs": {},
         "disabled_integrations": {"FAX": "new", "TOOL": 5},
     }
 
-    assert field_error("GET", path, answer) == "/disabled_integrations/TOOL"
+    assert field_error("GET", path, response) == "/disabled_integrations/TOOL"

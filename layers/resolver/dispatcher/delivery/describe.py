@@ -1,0 +1,58 @@
+"""What the API and the outcome bus show of a delivery."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dispatcher.delivery.transitions import State, state_of
+from dispatcher.responses import rfc3339
+
+if TYPE_CHECKING:
+    from dispatcher.delivery.rows import MessageRow
+    from dispatcher.responses import DeliveryDetailResponse, DeliveryResponse
+
+
+def delivery_response(row: MessageRow, place: int) -> DeliveryResponse:
+    """Return what the API shows of a delivery."""
+    delivery = row.deliveries[place]
+    is_scheduled = state_of(row, place) in {State.PENDING, State.CLAIMED}
+    return {
+        "delivery_id": row.delivery_id(place),
+        "request_id": row.request_id,
+        "session_id": row.session_id,
+        "subject": row.subject,
+        "user_id": row.user_id,
+        "integration_type": delivery.type,
+        "status": str(delivery.status),
+        "priority": delivery.priority,
+        "round": delivery.round,
+        "attempts": delivery.attempts,
+        "max_attempts": delivery.max_attempts,
+        "created_at": rfc3339(row.created_at),
+        "first_attempt_at": rfc3339(delivery.first_attempt_at),
+        "last_attempt_at": rfc3339(delivery.last_attempt_at),
+        "delivered_at": rfc3339(delivery.delivered_at),
+        "next_attempt_at": rfc3339(delivery.due_at if is_scheduled else None),
+        "error_code": delivery.error_code,
+        "error_message": delivery.error_message,
+        "metadata": dict(delivery.metadata),
+    }
+
+
+def delivery_detail(row: MessageRow, place: int) -> DeliveryDetailResponse:
+    """Return what the API shows of a delivery, with its attempts."""
+    return {
+        **delivery_response(row, place),
+        "attempt_log": [
+            {
+                "number": entry.number,
+                "round": entry.round,
+                "started_at": rfc3339(entry.started_at),
+                "duration_ms": entry.duration_ms,
+                "outcome": entry.outcome,
+                "code": entry.code,
+                "detail": entry.detail,
+            }
+            for entry in row.deliveries[place].attempt_log
+        ],
+    }

@@ -1,0 +1,264 @@
+"""The one loop that changes message rows.
+
+Read, compute the successor, write it on ``rev``; a refused write is recognized as this call's own,
+or the successor is computed again; then ring, send dead letters and publish. No other module writes
+a message row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from dispatcher.delivery import transitions
+from dispatcher.delivery.doorbells import Doorbell
+from dispatcher.delivery.rows import replace
+from dispatcher.delivery.transitions import Attempted, SettleDenied, Step
+from dispatcher.errors import NotFoundError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dispatcher.delivery.doorbells import DeadLetter
+    from dispatcher.delivery.ports import (
+        Clock,
+        Doorbells,
+        EventLog,
+        IdGenerator,
+        MessageStore,
+        OutcomePublisher,
+    )
+    from dispatcher.delivery.rows import MessageRow, RequestRow
+    from dispatcher.delivery.transitions import Settlement
+
+Denied = TypeVar("Denied")
+
+MOST_REFUSALS = 10
+"""Refused writes in a row after which a call counts as failed."""
+
+TIME_TO_CLAIM = 30.0
+"""Seconds of the invocation that must be left before a claim: to send and record under faults."""
+
+TIME_TO_WRITE = 2.0
+"""Seconds of the invocation below which a failed record is not repeated."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+"""Seconds between two writes of a record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryContext:
+    """What every change of a message row needs."""
+
+    messages: MessageStore
+    doorbells: Doorbells
+    clock: Clock
+    id_generator: IdGenerator
+    event_log: EventLog
+    retention: float
+    """Seconds that ended messages are kept."""
+    publisher: OutcomePublisher | None = None
+    """``None`` if the operator named no outcome bus."""
+
+
+def admit(context: DeliveryContext, request: RequestRow) -> None:
+    """Write the message of a stored request, which accepts it, and ring for it.
+
+    If the message exists, nothing is written, but the ring is repeated.
+    """
+    now = context.clock.now()
+    step = transitions.accept(request, now=now)
+    context.messages.create(replace(step.row, rev=context.id_generator.rev()))
+    ring_if_possible(context, step.row, step.ring_for, first=True)
+
+
+def perform(
+    context: DeliveryContext, row: MessageRow, transition: Callable[[MessageRow], Step | Denied]
+) -> tuple[Step | Denied, MessageRow]:
+    """Write what a transition makes of a row, computed again on the stored row when refused.
+
+    Returns the step, or why the transition does not apply, with the row as last seen. Raises
+    ``NotFoundError`` if the row is gone, ``UnavailableError`` after ten refusals.
+    """
+    for _ in range(MOST_REFUSALS):
+        step = transition(row)
+        if not isinstance(step, Step):
+            return step, row
+        written = replace(step.row, rev=context.id_generator.rev())
+        stored = context.messages.write(written, on=row.rev)
+        if stored is None:
+            raise NotFoundError(f"The message {row.message_id} is no longer stored.")
+        if _took_effect(row, written, stored):
+            for event in step.events:
+                context.event_log.emit(event.name, **ids(stored, event.place), **event.fields)
+            return step, stored
+        row = stored
+    raise UnavailableError(f"the message row was changed by others {MOST_REFUSALS} times in a row")
+
+
+def record(
+    context: DeliveryContext,
+    row: MessageRow,
+    settlement: Settlement,
+    *,
+    next_token: str | None,
+    remaining: Callable[[], float],
+) -> tuple[Step | SettleDenied, MessageRow]:
+    """Record how the claim on a row ended, repeating failed writes while there is time.
+
+    ``next_token`` is the owner of the next claim, which is made if there is time for it.
+    """
+    token = row.owner or ""
+
+    def settle(row: MessageRow) -> Step | SettleDenied:
+        return transitions.settle(
+            row,
+            token,
+            settlement,
+            now=context.clock.now(),
+            retention=context.retention,
+            next_token=next_token if remaining() >= TIME_TO_CLAIM else None,
+        )
+
+    for pause in _growing_pauses():
+        try:
+            step, stored = perform(context, row, settle)
+        except UnavailableError:
+            if remaining() < TIME_TO_WRITE + pause:
+                _emit_lost(context, row, settlement)
+                raise
+            context.clock.pause(pause)
+            continue
+        if step is SettleDenied.LOST:
+            _emit_lost(context, row, settlement)
+        return step, stored
+    raise AssertionError("the pauses never end")  # pragma: no cover - for the type checker
+
+
+def finish(context: DeliveryContext, step: Step, row: MessageRow) -> None:
+    """Do what a visit owes at its end: dead letters, then a ring for what is due next [11].
+
+    Raises ``UnavailableError`` if the ring for a delivery that is due already fails: it was given
+    back, or the visit is out of time. The sweeper repairs any other ring.
+    """
+    try:
+        row = send_dead_letters(context, row, step.dead_letters)
+    except UnavailableError:
+        context.event_log.emit(
+            "dead_letter.delayed", user_id=row.user_id, request_id=row.request_id
+        )
+        raise
+    due_at, now = transitions.next_due(row), context.clock.now()
+    if due_at is None or row.owner is not None or not transitions.fits_sqs_delay(due_at, now):
+        return
+    if due_at <= now:
+        ring(context, row, due_at)
+    else:
+        ring_if_possible(context, row, due_at)
+
+
+def send_dead_letters(
+    context: DeliveryContext, row: MessageRow, owed: tuple[DeadLetter, ...]
+) -> MessageRow:
+    """Send dead letters, then clear the debt; return the row as stored.
+
+    A dead letter may be sent twice, but never lost: the debt is cleared after it was sent.
+    """
+    for dead_letter in owed:
+        context.doorbells.send_dead_letter(dead_letter)
+
+    def clear(row: MessageRow) -> Step | transitions.Unchanged:
+        now = context.clock.now()
+        return transitions.dead_letters_sent(row, owed, now=now, retention=context.retention)
+
+    return perform(context, row, clear)[1] if owed else row
+
+
+def ring(context: DeliveryContext, row: MessageRow, due_at: float) -> None:
+    """Ring for a due time, as late as SQS allows; ``UnavailableError`` if that may have failed."""
+    context.doorbells.ring(_doorbell(row, due_at), delay=_delay(context, due_at))
+
+
+def ring_if_possible(
+    context: DeliveryContext, row: MessageRow, due_at: float | None, *, first: bool = False
+) -> None:
+    """Ring for what is stored already: if the ring fails, the sweeper repairs it."""
+    if due_at is None:
+        return
+    try:
+        if first:
+            context.doorbells.ring_first(_doorbell(row, due_at), delay=_delay(context, due_at))
+        else:
+            ring(context, row, due_at)
+    except UnavailableError:
+        context.event_log.emit("doorbell.lost", user_id=row.user_id, request_id=row.request_id)
+
+
+def publish(context: DeliveryContext, row: MessageRow, place: int) -> None:
+    """Publish the end of a delivery, if the operator named a bus: a hint, which may be lost."""
+    if context.publisher is None:
+        return
+    try:
+        context.publisher.publish(row, place)
+    except UnavailableError as error:
+        context.event_log.emit("outcome.unpublished", **ids(row, place), reason=str(error))
+
+
+def ids(row: MessageRow, place: int) -> dict[str, str]:
+    """Return what every line of the log about a delivery names."""
+    return {
+        "user_id": row.user_id,
+        "delivery_id": row.delivery_id(place),
+        "request_id": row.request_id,
+        "integration_type": row.deliveries[place].type,
+    }
+
+
+def _took_effect(before: MessageRow, written: MessageRow, stored: MessageRow) -> bool:
+    """Tell whether a refused write was written: only its response was lost.
+
+    ``stored`` shows it by ``rev``, or if others have written since, by a token that this write
+    alone can have left: of its claim, of the claim that it settled [16], of the round that it
+    opened [17].
+    """
+    if stored.rev == written.rev:
+        return True
+    if written.owner not in {None, before.owner} and stored.owner == written.owner:
+        return True
+    if written.last_owner != before.last_owner and stored.last_owner == written.last_owner:
+        return True
+    return any(
+        new.opened_by != old.opened_by and now.opened_by == new.opened_by
+        for old, new, now in zip(
+            before.deliveries, written.deliveries, stored.deliveries, strict=True
+        )
+    )
+
+
+def _doorbell(row: MessageRow, due_at: float) -> Doorbell:
+    return Doorbell(row.user_id, row.message_id, row.request_id, due_at)
+
+
+def _delay(context: DeliveryContext, due_at: float) -> int:
+    return transitions.sqs_delay(due_at, context.clock.now())
+
+
+def _emit_lost(context: DeliveryContext, row: MessageRow, settlement: Settlement) -> None:
+    """Write the line of an attempt whose outcome is dropped: a duplicate is possible."""
+    if isinstance(settlement, Attempted):
+        outcome = settlement.outcome
+        context.event_log.emit(
+            "record.lost",
+            **ids(row, row.current or 0),
+            outcome=type(outcome).__name__.lower(),
+            code=outcome.code,
+            detail=outcome.detail,
+        )
+
+
+def _growing_pauses() -> Iterator[float]:
+    """Yield seconds to wait between two writes: the SDK does not back off from many errors."""
+    pause = FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(2 * pause, LONGEST_PAUSE)

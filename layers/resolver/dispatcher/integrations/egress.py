@@ -1,0 +1,170 @@
+"""The egress policy: which URLs users may name, and how a URL is read.
+
+A URL that a user chose becomes a request that our servers make, so the same functions check it when
+it is written and again when it is used. ``parse`` is the only reader of URLs: the sender connects
+to what it returned and never parses the text again (parsers that disagree about a host are how such
+checks are bypassed).
+
+Where operators opened address ranges (``WEBHOOK_ALLOWED_CIDRS``), any well-formed name is writable
+at any port, ``localhost`` and names of one label included: a name tells nothing about its
+addresses, and the sender refuses it unless all of them are public or in those ranges. Without such
+ranges the strict policy holds to the letter.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import TYPE_CHECKING, NamedTuple
+
+from dispatcher.errors import BrokenSettingError
+from dispatcher.variables import switch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LONGEST_URL = 2048
+HIGHEST_PORT = 65_535
+
+PORTS = {"https": (443, 8443), "http": (80, 8080)}
+"""Outside of what operators opened; the first is the default."""
+
+PRIVATE_NAMES = frozenset({
+    "localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "corp", "private",
+    "arpa", "test", "invalid", "onion", "svc", "cluster",
+})  # fmt: skip
+
+# Each star below repeats one character or escape at a time: a group that could match the same text
+# in two ways would let a URL that does not fit take time without end.
+_CHARACTER = r"[a-z0-9._~!$&'()*+,;=:@/-]|%[0-9a-f]{2}"
+_URL = re.compile(
+    r"(?P<scheme>https?)://"
+    r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<host>[a-z0-9.-]+))"
+    r"(?::(?P<port>[1-9][0-9]{0,4}))?"
+    rf"(?P<path>/(?:{_CHARACTER})*)?"
+    rf"(?P<query>\?(?:{_CHARACTER}|\?)*)?",
+    re.IGNORECASE,
+)
+_OTHER_SCHEME = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*://", re.ASCII | re.IGNORECASE)
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+URL_SCHEMA = {"format": "uri", "pattern": "^https?://", "maxLength": LONGEST_URL}
+"""As much of ``check_url`` as JSON Schema can say, for the API's document."""
+
+
+class Url(NamedTuple):
+    """A URL, read once: what was checked is what is connected to."""
+
+    text: str
+    scheme: str
+    host: str
+    """Lower case; an IPv6 address without its brackets."""
+    port: int
+    target: str
+    """Path and query as they were written: what the request line names."""
+    address: IPv4Address | IPv6Address | None
+    """The address that the host is, if it is not a name."""
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Who receives: URLs of one origin differ only in what they ask of the same receiver."""
+        return self.scheme, self.host, self.port
+
+
+@dataclass(frozen=True, slots=True)
+class EgressPolicy:
+    """What operators, never users, opened beyond https to the public internet."""
+
+    allowed: tuple[IPv4Network | IPv6Network, ...] = ()
+    http: bool = False
+    """Whether plain http is allowed."""
+
+    def allows(self, address: IPv4Address | IPv6Address) -> bool:
+        """Tell whether an address is in a range that was opened."""
+        return any(address in network for network in self.allowed)
+
+
+def egress_policy(environ: Mapping[str, str]) -> EgressPolicy:
+    """Read ``WEBHOOK_ALLOWED_CIDRS`` and ``WEBHOOK_ALLOW_HTTP``."""
+    ranges = environ.get("WEBHOOK_ALLOWED_CIDRS", "").strip()
+    try:
+        allowed = tuple(ip_network(cidr.strip()) for cidr in ranges.split(",")) if ranges else ()
+    except ValueError as error:
+        detail = f"cannot be used: {error}; write 10.0.0.0/8,fd00::/8, say, or leave it empty"
+        raise BrokenSettingError("WEBHOOK_ALLOWED_CIDRS", detail) from error
+    return EgressPolicy(allowed, http=switch(environ, "WEBHOOK_ALLOW_HTTP") is True)
+
+
+def parse(text: str) -> Url:
+    """Take a URL apart by a strict grammar; ``ValueError`` says what to write instead."""
+    # ASCII first: where case is ignored, U+017F is an "s" and U+212A a "k".
+    found = _URL.fullmatch(text) if text.isascii() and len(text) <= LONGEST_URL else None
+    if found is None:
+        if _OTHER_SCHEME.match(text):
+            raise ValueError("must begin with https://")
+        raise ValueError(
+            f"must be a URL such as https://hooks.example.com/path of at most {LONGEST_URL} ASCII "
+            "characters, without user name, fragment, space or backslash, and with '%' only as %XX "
+            "(a host name in other letters begins with xn--)"
+        )
+    scheme = found["scheme"].lower()
+    port = int(found["port"] or PORTS[scheme][0])
+    if port > HIGHEST_PORT:
+        raise ValueError(f"names port {port}: the highest is {HIGHEST_PORT}")
+    target = (found["path"] or "/") + (found["query"] or "")
+    if found["ipv6"]:
+        address = _ipv6(found["ipv6"])
+        return Url(text, scheme, str(address), port, target, address)
+    host = found["host"].lower()
+    return Url(text, scheme, host, port, target, _ipv4(host))
+
+
+def permitted(text: str, policy: EgressPolicy) -> Url:
+    """Parse a URL and hold it to the policy; what its name stands for is the sender's matter."""
+    url = parse(text)
+    if url.scheme == "http" and not policy.http:
+        raise ValueError("must begin with https://, because this system sends no plain http")
+    if url.address is not None:
+        if not policy.allows(url.address):
+            if url.address.is_global:
+                raise ValueError(f"names the address {url.host}: write the receiver's host name")
+            # A host name would not help: what it stands for is refused when it is sent to.
+            raise ValueError(
+                f"names the address {url.host}, which is not public: "
+                "an operator can open its network with WebhookAllowedCidrs"
+            )
+        return url
+    labels = url.host.split(".")
+    well_formed = len(url.host) <= 253 and all(map(_LABEL.fullmatch, labels))
+    if not well_formed or _NUMBER.fullmatch(labels[-1]):
+        raise ValueError(f"names {url.host}, which is no host name such as hooks.example.com")
+    if policy.allowed:
+        return url
+    if len(labels) == 1 or labels[-1] in PRIVATE_NAMES:
+        raise ValueError(f"names {url.host}: write a host name of the public internet")
+    if url.port not in PORTS[url.scheme]:
+        ports = " or ".join(map(str, PORTS[url.scheme]))
+        raise ValueError(f"names port {url.port}: a receiver of {url.scheme} listens on {ports}")
+    return url
+
+
+def check_url(value: str, environ: Mapping[str, str]) -> str:
+    """Accept a URL that the environment's policy permits, as it is written: a ``Check`` rule."""
+    permitted(value, egress_policy(environ))
+    return value
+
+
+def _ipv4(host: str) -> IPv4Address | None:
+    try:
+        return IPv4Address(host)
+    except ValueError:
+        return None
+
+
+def _ipv6(text: str) -> IPv6Address:
+    try:
+        return IPv6Address(text)
+    except ValueError:
+        raise ValueError("has brackets around something that is no IPv6 address") from None

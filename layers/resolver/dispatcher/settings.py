@@ -1,0 +1,177 @@
+"""The settings of a function: the only module of the layers that reads ``os.environ``.
+
+Each setting is checked when it is read, because each function has only the variables that it needs.
+All raise ``BrokenSettingError``, which names the variable, its value and the fix.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from dispatcher.errors import BrokenSettingError
+from dispatcher.ranges import Range
+from dispatcher.variables import is_trial_stage, required, switch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DAY = 86_400.0
+
+RETENTION_DAYS = Range(1, 3650)
+
+_LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d+/")
+
+
+@dataclass(frozen=True, slots=True)
+class Oidc:
+    """The issuer of bearer tokens."""
+
+    issuer: str
+    audience: str
+    jwks_uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSettings:
+    """The credentials that callers may present; at least one kind is configured."""
+
+    user_claim: str
+    """The claim of a token that holds the user ID."""
+    oidc: Oidc | None
+    api_keys_secret: str | None
+    """The name of the secret that holds the API keys' fingerprints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment of a function, typed."""
+
+    environ: Mapping[str, str]
+    """All variables: integrations and channels read their own."""
+
+    @property
+    def auth(self) -> AuthSettings | None:
+        """The credentials that callers need; ``None`` if no authentication is required."""
+        mode = required(self.environ, "AUTH_MODE")
+        if mode == "none":
+            # CloudFormation rejects it for prod too, but it is one setting away from open to all.
+            if not is_trial_stage(self.environ):
+                raise BrokenSettingError(
+                    "AUTH_MODE",
+                    "is 'none', which is allowed in the stages local and dev only: "
+                    "set it to required",
+                )
+            return None
+        if mode != "required":
+            raise BrokenSettingError("AUTH_MODE", f"is {mode!r}: set it to required or none")
+        oidc, api_keys_secret = self._oidc(), self._optional("API_KEYS_SECRET")
+        if oidc is None and api_keys_secret is None:
+            raise BrokenSettingError(
+                "AUTH_MODE", "is 'required': set OIDC_ISSUER or API_KEYS_SECRET too"
+            )
+        return AuthSettings(required(self.environ, "USER_CLAIM"), oidc, api_keys_secret)
+
+    @property
+    def overrides_table(self) -> str:
+        """The name of the table of overrides."""
+        return required(self.environ, "OVERRIDES_TABLE")
+
+    @property
+    def deliveries_table(self) -> str:
+        """The name of the table of requests, messages and mailboxes."""
+        return required(self.environ, "DELIVERIES_TABLE")
+
+    @property
+    def delivery_queue_url(self) -> str:
+        """The queue of new messages."""
+        return required(self.environ, "DELIVERY_QUEUE_URL")
+
+    @property
+    def retry_queue_url(self) -> str:
+        """The queue of retries."""
+        return required(self.environ, "RETRY_QUEUE_URL")
+
+    @property
+    def dead_letter_queue_url(self) -> str:
+        """The queue of dead letters."""
+        return required(self.environ, "DEAD_LETTER_QUEUE_URL")
+
+    @property
+    def parked_queue_url(self) -> str:
+        """The queue of unreadable messages."""
+        return required(self.environ, "PARKED_QUEUE_URL")
+
+    @property
+    def intake_queue_url(self) -> str:
+        """The queue of events."""
+        return required(self.environ, "INTAKE_QUEUE_URL")
+
+    @property
+    def key_arn(self) -> str:
+        """The KMS key of the overrides' secrets."""
+        return required(self.environ, "KEY_ARN")
+
+    @property
+    def retention_seconds(self) -> float:
+        """The seconds for which ended deliveries and their requests are kept."""
+        value = required(self.environ, "RETENTION_DAYS")
+        if (days := RETENTION_DAYS.read(value)) is None:
+            low, high = RETENTION_DAYS.low, RETENTION_DAYS.high
+            raise BrokenSettingError(
+                "RETENTION_DAYS",
+                f"is {value!r}: set it to a whole number of days from {low} to {high}",
+            )
+        return days * DAY
+
+    @property
+    def docs_are_public(self) -> bool:
+        """Whether the API description may be read without authentication."""
+        required(self.environ, "PUBLIC_DOCS")
+        return switch(self.environ, "PUBLIC_DOCS") is True
+
+    @property
+    def outcome_bus(self) -> str | None:
+        """The event bus for the outcomes of deliveries, if the operator named one."""
+        return self._optional("OUTCOME_BUS_NAME")
+
+    @property
+    def service(self) -> str:
+        """The name of the service, for ``/health``."""
+        return self.environ.get("POWERTOOLS_SERVICE_NAME", "integration-dispatcher")
+
+    @property
+    def stack(self) -> str:
+        """The name of the stack, a dimension of every metric."""
+        return self.environ.get("STACK_NAME", "unknown")
+
+    @property
+    def log_level(self) -> str:
+        """The name of the least level that is logged."""
+        return self.environ.get("POWERTOOLS_LOG_LEVEL", "INFO")
+
+    def _optional(self, variable: str) -> str | None:
+        return self.environ.get(variable) or None
+
+    def _oidc(self) -> Oidc | None:
+        issuer = self._optional("OIDC_ISSUER")
+        if issuer is None:
+            return None
+        uri = required(self.environ, "OIDC_JWKS_URI")
+        # The tests' own issuer listens on this machine, where no one can intercept plain http.
+        is_local = self.environ.get("STAGE") == "local" and _LOOPBACK.match(uri)
+        if not (uri.startswith("https://") or is_local):
+            raise BrokenSettingError(
+                "OIDC_JWKS_URI", f"is {uri!r}: set it to a URL that begins with https://"
+            )
+        return Oidc(issuer, required(self.environ, "OIDC_AUDIENCE"), uri)
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings; the environment is read on the first call."""
+    # A copy: os.environ decodes a value on every read, and a resolution reads dozens.
+    return Settings(dict(os.environ))

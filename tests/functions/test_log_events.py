@@ -1,0 +1,67 @@
+"""Who writes which log event: ``Service`` holds every line of the other tests to the table, too."""
+
+from __future__ import annotations
+
+import boto3
+
+from dispatcher.events import EVENTS
+from tests.functions.service import sample
+from tests.log_events import writers
+
+SHARED = {
+    (event, function)
+    for event in EVENTS
+    if event != "request.handled" and len(writers(event)) > 1
+    for function in writers(event)
+}
+"""Event and function, for the events of several functions; every route writes the one left out."""
+
+
+def send(service, body):
+    """Send a message; return the IDs of its deliveries."""
+    _, sent = service.ask("send_message", {"content": "x", **body})
+    return [delivery["delivery_id"] for delivery in sent["deliveries"]]
+
+
+def fail_and_redrive(service):
+    """Let a delivery fail, and again in the round that its dead letter opens; return its ID."""
+    failing = {"integration_type": "TEST", "retry_count": 0, "config": {"fail_attempts": 1}}
+    service.ask("create_override", failing)
+    [failed] = send(service, {})
+    service.deliver()
+    service.deliver(*service.messages("DeadLetterQueue"))
+    service.deliver(*service.messages("RetryQueue"))
+    service.ask("update_override", {"retry_count": 1}, integration_type="TEST")
+    return failed
+
+
+def test_an_event_is_written_by_each_of_the_functions_that_share_it(service, monkeypatch):
+    """Each function of a shared event writes it, once its queues, bus or table are gone."""
+    # The functions may use this bus, but it does not exist.
+    monkeypatch.setenv("OUTCOME_BUS_NAME", "event-bus/OutcomeBusName")
+    failed = fail_and_redrive(service)
+    service.ask("create_override", {"integration_type": "CLI", "enabled": True})
+    first, _ = send(service, {"integration_types": ["TEST", "CLI"], "mode": "first_success"})
+    # The first is to be retried, so the second becomes due when it is cancelled.
+    service.deliver()
+    send(service, {})
+    doorbells = service.messages("DeliveryQueue")
+
+    for queue in ("DeliveryQueue", "RetryQueue"):
+        boto3.client("sqs").delete_queue(QueueUrl=queue_url(queue))
+    service.ask("retry_delivery", delivery_id=failed)
+    service.ask("cancel_delivery", delivery_id=first)
+    service.ask("test_integration")
+    send(service, {})
+    service.deliver(*doorbells)
+    service.invoke("accept_events", sample("accept_events"))
+    boto3.client("dynamodb").delete_table(TableName="DeliveriesTable")
+    service.deliver(*doorbells)
+    service.invoke("accept_events", sample("accept_events"))
+
+    assert {pair for pair in service.written if pair in SHARED} == SHARED
+
+
+def queue_url(queue):
+    """Return the address of a queue."""
+    return boto3.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"]

@@ -1,0 +1,364 @@
+"""The real use cases over tables and queues in memory, where every call of a port is a stop.
+
+``Rig`` starts actors and does what AWS does around them: batches, visibility, dead-letter queue,
+index lag, expiry. Its drivers are the state machine and the scenario player.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from dispatcher.deadline import Deadline
+from dispatcher.delivery.doorbells import encode
+from dispatcher.delivery.rows import MessageRow, RequestRow, Status, shard_of
+from dispatcher.delivery.sweeper import LONGEST_SWEEP
+from tests.audit import Audit, Call
+from tests.steps import Actor, ActorLock, CrashError, Gate, SkewedClock, acting
+from tests.world import HOOK, USER, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from dispatcher.delivery.outcomes import Outcome
+    from dispatcher.delivery.ports import Message
+    from dispatcher.delivery.rows import Delivery
+
+INVOCATION = 120.0
+VISIBILITY = 720.0
+RECEIVES = 10
+"""Times that a queue message is received before it goes to the dead-letter queue."""
+
+TABLE_CALLS = ("message", "visit", "create", "write", "overdue", "request", "put_request")
+QUEUE_CALLS = ("ring_first", "ring", "send_dead_letter")
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "TEST": {},
+    "WEBHOOK": HOOK,
+    "SMS": {"phone_number": "+14155552671"},
+    "CLI": {},
+    "TOOL": {},
+    "EMAIL": {},
+    "SLACK": {},
+}
+ENVIRON = {
+    "SMS_ENABLED": "true",
+    "TOOL_BUS_NAME": "tools",
+    "EMAIL_SENDER": "dispatcher@example.com",
+    "SLACK_BOT_TOKEN_SECRET": "slack",
+}
+
+
+@dataclass(eq=False)
+class Sent:
+    """A message in a queue."""
+
+    body: str
+    visible_at: float
+    received: int = 0
+
+
+@dataclass(eq=False)
+class Batch:
+    """What one invocation of the worker handles: an actor for each message."""
+
+    messages: list[Sent]
+    actors: list[Actor] = field(default_factory=list)
+    crashed: bool = False
+
+
+class Receiver:
+    """Receives the messages of one integration; ``decide`` gives the outcome and its seconds."""
+
+    def __init__(self, audit: Audit, decide: Callable[[Message], tuple[Outcome, float]]) -> None:
+        self._audit = audit
+        self._decide = decide
+
+    def deliver(self, message):
+        """Be reached, let some time pass, return an outcome."""
+        checked_at = self._audit.clock.seconds
+        fate = acting().stop("before send")
+        outcome, seconds = self._decide(message)
+        claim = self._audit.sent(message, checked_at)
+        acting().wait(seconds)
+        if fate == "slow":
+            acting().stop("in the send")
+        self._audit.came_to(claim, outcome)
+        if fate == "crash after":
+            raise CrashError("after send")
+        return outcome
+
+
+class Watchdog:
+    """Gives up what took too long, once it is over."""
+
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+
+    def within(self, seconds, work):
+        """Return what ``work`` returns, unless more than ``seconds`` have passed."""
+        until = self._audit.clock.seconds + seconds
+        outcome = work()
+        if self._audit.clock.seconds > until:
+            self._audit.timed_out(acting())
+            return None
+        return outcome
+
+
+class Rig:
+    """The service with its queues.
+
+    ``decide`` is asked for the outcome of each send; ``lag`` for the seconds by which the sweep
+    index is behind.
+    """
+
+    def __init__(
+        self,
+        decide: Callable[[Message], tuple[Outcome, float]],
+        *,
+        quiet: bool = False,
+        retention: float = 90 * 86_400.0,
+        lag: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self.world = World(**ENVIRON)
+        self.clock = SkewedClock()
+        self.audit = Audit(self.clock, self.world.table, quiet=quiet)
+        self.messages: list[Sent] = []
+        self.dead_letters: list[str] = []
+        self.actors: list[Actor] = []
+        self._lag = lag
+        self._calls: dict[Actor, Call] = {}
+        self._batches: dict[Actor, Batch] = {}
+        self._indexed: dict[str, tuple[float, float | None]] = {}
+        table = Gate(self.world.table, *TABLE_CALLS, seen=self._table)
+        doorbells = Gate(self.world.doorbells, *QUEUE_CALLS, seen=self._queue)
+        overrides = Gate(self.world.overrides, "get", "replace")
+        context = replace(
+            self.world.context,
+            messages=table,
+            doorbells=doorbells,
+            clock=self.clock,
+            retention=retention,
+        )
+        self._defaults = self.world.system_defaults()
+        more = {"context": context, "system_defaults": lambda: self._defaults}
+        self._acceptance = replace(
+            self.world.acceptance, requests=table, overrides=overrides, **more
+        )
+        self._rounds = replace(self.world.rounds, **more)
+        self._sweeper = replace(self.world.sweeper, context=context)
+        self._worker = replace(
+            self.world.worker,
+            context=context,
+            builder=replace(
+                self.world.builder,
+                overrides=overrides,
+                clock=self.clock,
+                system_defaults=lambda: self._defaults,
+            ),
+            channels=lambda _: Receiver(self.audit, decide),
+            rounds=self._rounds,
+            watchdog=Watchdog(self.audit),
+        )
+
+    # Work -----------------------------------------------------------------------------------------
+
+    def send(self, body: Mapping[str, Any], skew: float) -> Actor:
+        """Begin a send; the body names its ``request_id``."""
+        call = Call("send", str(body["request_id"]), body)
+        return self._start(call, lambda: self._acceptance.accept(USER, body), skew)
+
+    def retry(self, delivery_id: str, skew: float) -> Actor:
+        """Begin to ask for a new round."""
+        work = partial(self._rounds.retry, USER, delivery_id)
+        return self._start(Call("retry", delivery_id), work, skew)
+
+    def cancel(self, delivery_id: str, skew: float) -> Actor:
+        """Begin to cancel a delivery."""
+        work = partial(self._rounds.cancel, USER, delivery_id)
+        return self._start(Call("cancel", delivery_id), work, skew)
+
+    def sweep(self, skew: float) -> list[Actor]:
+        """Begin a sweep: an actor for each shard that holds a message."""
+        deadline = Deadline(LONGEST_SWEEP, self.clock.monotonic)
+        shards = sorted({shard_of(row.message_id) for row in self.world.table.messages()})
+        return [
+            self._start(
+                Call("sweep", str(shard)),
+                partial(self._sweeper._sweep_shard, shard, deadline),
+                skew,
+            )
+            for shard in shards
+        ]
+
+    def receive(
+        self, messages: Sequence[Sent], skew: float, seconds: float = INVOCATION
+    ) -> list[Actor]:
+        """Begin an invocation of the worker with a batch of messages."""
+        until = self.clock.seconds + seconds
+        batch = Batch(list(messages))
+        worker = replace(self._worker)
+        # Frozen, but this is the one lock that an actor may stand still in.
+        object.__setattr__(worker, "alone", ActorLock())
+        for message in messages:
+            message.visible_at = self.clock.seconds + VISIBILITY
+            message.received += 1
+            work = partial(
+                worker.handle, message.body, "DeliveryQueue", lambda: until - self.clock.seconds
+            )
+            actor = self._start(Call("worker", message.body), work, skew, until)
+            batch.actors.append(actor)
+            self._batches[actor] = batch
+        return batch.actors
+
+    def _start(
+        self, call: Call, work: Callable[[], Any], skew: float, until: float = math.inf
+    ) -> Actor:
+        name = f"{call.kind} {call.target}"
+        actor = Actor(name, work, self.clock, skew=skew, until=until)
+        self._calls[actor] = call
+        self.actors.append(actor)
+        return actor
+
+    def end(self, actor: Actor) -> None:
+        """Do what follows the end of an actor: the whole batch ends with its process."""
+        if actor not in self._calls:
+            return
+        self.actors.remove(actor)
+        if actor.error:
+            self.audit.excuse(actor, "aws")
+        self.audit.ended.append((actor, self._calls.pop(actor)))
+        batch = self._batches.pop(actor, None)
+        if batch is None:
+            return
+        if actor.crashed:
+            batch.crashed = True
+            for mate in batch.actors:
+                if not mate.done:
+                    mate.go_on("crash")
+                    self.end(mate)
+        elif not batch.crashed and all(mate.done for mate in batch.actors):
+            # Only now Lambda reports which messages came to an end.
+            for message, mate in zip(batch.messages, batch.actors, strict=True):
+                if not mate.error and message in self.messages:
+                    self.messages.remove(message)
+
+    # What AWS does --------------------------------------------------------------------------------
+
+    def collect(self) -> list[Sent]:
+        """Move what was rung into the queues, and return it; give up what came too often."""
+        rung = []
+        for queue, doorbell, delay in self.world.doorbells.taken():
+            if queue == "dead_letter":
+                self.dead_letters.append(encode(doorbell))
+            else:
+                rung.append(Sent(encode(doorbell), self.clock.seconds + delay))
+        self.messages += rung
+        for message in [one for one in self.messages if one.received >= RECEIVES]:
+            if message.visible_at <= self.clock.seconds:
+                self.messages.remove(message)
+                self.dead_letters.append(message.body)
+        return rung
+
+    def visible(self) -> list[Sent]:
+        """Return the messages that a worker may receive now."""
+        return [one for one in self.messages if one.visible_at <= self.clock.seconds]
+
+    def redrive(self, body: str) -> Sent:
+        """Move a message of the dead-letter queue to the queue of deliveries."""
+        message = Sent(body, self.clock.seconds)
+        self.messages.append(message)
+        return message
+
+    def purge(self) -> None:
+        """Lose everything that is in the queues."""
+        self.messages.clear()
+        self.audit.purged = True
+
+    def expired(self) -> list[MessageRow | RequestRow]:
+        """Return the rows that DynamoDB may remove now, on any clock."""
+        return [
+            row
+            for row in self.world.table.rows.values()
+            if isinstance(row, MessageRow | RequestRow)
+            and row.ttl is not None
+            and row.ttl < self.clock.seconds
+        ]
+
+    def remove(self, row: MessageRow | RequestRow) -> None:
+        """Remove an expired row, as DynamoDB does at some time."""
+        if isinstance(row, MessageRow):
+            self.audit.removed(row)
+        rows = self.world.table.rows
+        for key in [key for key, stored in rows.items() if stored is row]:
+            del rows[key]
+
+    def override(self, name: str, *, enabled: bool | None, **policy: int) -> None:
+        """Store an override as a user does, or delete it (``enabled`` is ``None``)."""
+        if enabled is None:
+            if name in self.world.overrides.get(USER).by_type:
+                self.world.overrides.delete(USER, name, token="a user")
+        else:
+            self.world.override(name, enabled=enabled, config=CONFIGS[name], **policy)
+        by_default = self._defaults[name].configuration.enabled
+        if by_default if enabled is None else enabled:
+            self.audit.off_since.pop(name, None)
+        else:
+            self.audit.off_since.setdefault(name, self.clock.seconds)
+
+    # What is stored -------------------------------------------------------------------------------
+
+    def standing(self, status: Status) -> list[str]:
+        """Return the IDs of all deliveries of a status."""
+        return [did for did, one in self.deliveries() if one.status == status]
+
+    def deliveries(self) -> list[tuple[str, Delivery]]:
+        """Return all deliveries with their IDs."""
+        return [
+            (row.delivery_id(place), delivery)
+            for row in self.world.table.messages()
+            for place, delivery in enumerate(row.deliveries)
+        ]
+
+    def swept(self) -> list[MessageRow]:
+        """Return the rows in the sweep index."""
+        return [row for row in self.world.table.messages() if row.sweep_at is not None]
+
+    def requests(self) -> list[RequestRow]:
+        """Return the request rows."""
+        return [row for row in self.world.table.rows.values() if isinstance(row, RequestRow)]
+
+    def changed_within(self, seconds: float) -> bool:
+        """Tell whether a message row was written just now: the index may be behind."""
+        return any(self.clock.seconds - at < seconds for at, _ in self._indexed.values())
+
+    # Behind the gates -----------------------------------------------------------------------------
+
+    def _table(self, name: str, call: Callable[[], Any], args: tuple[Any, ...]) -> Any:
+        if name == "overdue":
+            # Read when it is asked for, not when its first row is looked at.
+            return iter(self._overdue(*args))
+        known = len(self.audit.moves)
+        result = self.audit.call(name, call, args)
+        for move in self.audit.moves[known:]:
+            before = move.before.sweep_at if move.before else None
+            self._indexed[move.after.message_id] = (move.at, before)
+        return result
+
+    def _overdue(self, shard: int, now: float) -> list[tuple[str, str]]:
+        """Return what the index shows while it lags behind the rows."""
+        found = []
+        for row in self.world.table.messages():
+            written_at, before = self._indexed.get(row.message_id, (-math.inf, None))
+            is_behind = self.clock.seconds - written_at < self._lag()
+            at = before if is_behind else row.sweep_at
+            if at is not None and at <= now and shard_of(row.message_id) == shard:
+                found.append((at, row.user_id, row.message_id))
+        return [(user_id, message_id) for _, user_id, message_id in sorted(found)]
+
+    def _queue(self, name: str, call: Callable[[], Any], args: tuple[Any, ...]) -> Any:
+        if name == "ring" and self._calls[acting()].kind == "sweep":
+            self.audit.sweeps[args[0].message_id] += 1
+        return self.audit.call(name, call, args)

@@ -1,0 +1,69 @@
+"""The state diagram in docs/architecture.md, which the code writes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from dispatcher.delivery.transitions import TABLE
+from tools import state_diagram
+
+EDGE = re.compile(r"^  (\S+) --> (\w+): ([^:;\n]+)$", re.MULTILINE)
+
+
+def test_the_committed_diagram_is_what_the_table_says():
+    """`python -m tools.state_diagram` writes the diagram; this test compares it."""
+    assert state_diagram.main(["--check"]) == 0
+
+
+def test_the_diagram_has_every_change_of_the_table_once():
+    """Changes between the same two states share an edge, whose label names each reason once."""
+    drawn = {
+        (None if before == "[*]" else before, after): label.split("<br/>")
+        for before, after, label in EDGE.findall(state_diagram.diagram())
+    }
+    reasons: dict = {}
+    for changes in TABLE.values():
+        for change, label in changes.items():
+            reasons.setdefault(change, set()).add(label)
+
+    assert {change: sorted(labels) for change, labels in drawn.items()} == {
+        change: sorted(labels) for change, labels in reasons.items()
+    }
+
+
+def test_the_diagram_is_mermaid():
+    """Every line is the header or an edge, and no label has a character that ends it."""
+    first, header, *edges, last = state_diagram.diagram().splitlines()
+
+    assert (first, header, last) == ("```mermaid", "stateDiagram-v2", "```")
+    assert all(EDGE.fullmatch(edge) for edge in edges)
+
+
+def test_an_outdated_diagram_is_rejected_until_it_is_written(monkeypatch, tmp_path, capsys):
+    """The check names the command that writes the diagram, which changes nothing else."""
+    current = state_diagram.PAGE.read_text()
+    copy = tmp_path / "architecture.md"
+    copy.write_text(current.replace("  failed --> pending:", "  failed --> success:"))
+    monkeypatch.setattr(state_diagram, "PAGE", copy)
+
+    before = state_diagram.main(["--check"])
+    error = capsys.readouterr().err
+    state_diagram.main([])
+    after = state_diagram.main(["--check"])
+
+    assert (before, after) == (1, 0)
+    assert error == (
+        "docs/architecture.md differs from transitions.TABLE: python -m tools.state_diagram\n"
+    )
+    assert copy.read_text() == current
+
+
+@pytest.mark.parametrize("comment", [state_diagram.BEGIN, state_diagram.END])
+def test_a_page_without_its_comments_is_an_error(comment):
+    """A page without one of the two comments is an error."""
+    page = state_diagram.PAGE.read_text().replace(comment, "")
+
+    with pytest.raises(ValueError, match="no comments that begin and end"):
+        state_diagram.with_diagram(page)

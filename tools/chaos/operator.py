@@ -1,0 +1,69 @@
+"""An operator during the run, who redrives some dead letters and retries some failed deliveries."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from dispatcher.delivery.doorbells import DeadLetter
+    from tools.chaos.ledger import Ledger
+    from tools.chaos.seeded_random import SeededRandom
+    from tools.chaos.stores import Stores
+    from tools.chaos.traffic import Caller
+
+PAUSE = 3.0
+"""Seconds between two reads of the dead-letter queue."""
+
+REDRIVEN = (0.0, 0.35)
+RETRIED = (0.25, 0.6)
+"""From which random number to which a dead letter is redriven, and its delivery retried."""
+
+FIRST_NEW_ROUND = 2
+
+
+class Operator:
+    """Works in a thread while its ``with`` block lasts; each delivery gets one new round."""
+
+    def __init__(
+        self, stores: Stores, caller: Caller, ledger: Ledger, seeded_random: SeededRandom
+    ) -> None:
+        self._stores = stores
+        self._caller = caller
+        self._ledger = ledger
+        self._seeded_random = seeded_random
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._retried: set[DeadLetter] = set()
+        self.redriven: set[DeadLetter] = set()
+        """Dead letters that were moved to the delivery queue."""
+
+    def __enter__(self) -> Self:
+        """Begin to work."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Finish the current call, then stop."""
+        self._is_over.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._is_over.wait(PAUSE):
+            for letter in self._stores.dead_letters():
+                if self._is_chosen(letter, RETRIED) and letter not in self._retried:
+                    self._retried.add(letter)
+                    self._caller.retry(letter.user_id, letter.delivery_id)
+            self._stores.redrive(self._move)
+
+    def _move(self, letter: DeadLetter) -> bool:
+        """Tell whether to redrive a dead letter; a second copy of it stays."""
+        if letter in self.redriven or not self._is_chosen(letter, REDRIVEN):
+            return False
+        self.redriven.add(letter)
+        return True
+
+    def _is_chosen(self, letter: DeadLetter, share: tuple[float, float]) -> bool:
+        name = self._ledger.name(letter.delivery_id)
+        roll = self._seeded_random.roll("operator", name)
+        return letter.round == FIRST_NEW_ROUND and share[0] <= roll < share[1]
