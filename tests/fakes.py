@@ -102,7 +102,7 @@ class MemoryTable:
         rows = tuple(self.rows[user_id, sk] for sk in keys[:limit])
         return HistoryPage(rows, rows[-1].message_id if len(keys) > limit else None)
 
-    def counts(self, user_id):
+    def counts(self, user_id, *, limit):
         rows = [row for row in self.messages() if row.user_id == user_id]
         for row in sorted(rows, key=lambda row: row.message_id, reverse=True):
             yield MessageCount(row.message_id, len(row.deliveries), row.ttl)

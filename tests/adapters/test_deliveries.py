@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 
 from channels.mailbox import TTL
 from channels.mailbox import Mailbox as MailboxChannel
-from dispatcher.adapters import dynamodb as adapter
 from dispatcher.adapters.dynamodb import DeliveryTable
 from dispatcher.adapters.items import message_item, request_item
 from dispatcher.adapters.overrides import OverrideTable
@@ -485,11 +484,11 @@ def test_history_pages_follow_one_another(five, limit):
 
 def test_counts_are_those_of_all_messages(five):
     """Newest first, with the ``ttl`` that tells an expired row."""
-    assert [*five.counts("ada")] == [
+    assert [*five.counts("ada", limit=9)] == [
         MessageCount(message_id(number), number, int(NOW) - 1 if number == 3 else None)
         for number in (5, 4, 3, 2, 1)
     ]
-    assert [*five.counts("eve")] == []
+    assert [*five.counts("eve", limit=9)] == []
 
 
 # Mailboxes ----------------------------------------------------------------------------------------
@@ -598,12 +597,26 @@ def test_a_page_continues_where_a_query_ended_at_1_mb(real, asked):
     assert len(asked) > 1
 
 
-def test_counting_continues_where_a_query_ended(five, monkeypatch):
-    """A query counts at most 1,000 rows."""
-    expected = [*five.counts("ada")]
-    monkeypatch.setattr(adapter, "COUNTED_AT_ONCE", 2)
+def test_counting_continues_where_a_query_ended(five):
+    """A query counts at most so many rows as are asked for."""
+    assert [*five.counts("ada", limit=2)] == [*five.counts("ada", limit=9)]
 
-    assert [*five.counts("ada")] == expected
+
+def test_a_page_at_an_offset_reads_no_row_behind_it(real, dynamodb):
+    """It reads the rows that it skips, its own and one more: each is paid for."""
+    for number in range(1, 12):
+        real.create(message_row(number))
+    read = []
+    dynamodb.meta.events.register(
+        "after-call.dynamodb.Query", lambda parsed, **_: read.append(parsed["ScannedCount"])
+    )
+
+    page = History(store=real, clock=FakeClock(NOW)).page("ada", {"offset": "3", "limit": "2"})
+
+    assert [one["delivery_id"] for one in page["deliveries"]] == [
+        message_row(number).delivery_id(0) for number in (8, 7)
+    ]
+    assert read == [3, 2 + 1]
 
 
 @pytest.mark.parametrize(("subject", "kind"), [("x", "S"), ("x" * 998, "B")])
@@ -640,7 +653,7 @@ def test_rows_are_read_consistently(real, asked):
     real.request("ada", "r-1")
     real.visit("ada", message_id(1), "r-1")
     real.history("ada", limit=1, newest=None, after=None)
-    [*real.counts("ada")]
+    [*real.counts("ada", limit=1)]
     real.mailbox("ada", "CLI", limit=1, after=None, now=NOW)
     [*real.overdue(1, NOW)]
 
@@ -771,7 +784,7 @@ def test_all_pages_of_the_index_are_read(stubbed):
         ("update_item", lambda table: table.write(ROW, on=REV)),
         ("query", lambda table: [*table.overdue(1, NOW)]),
         ("query", lambda table: table.history("ada", limit=1, newest=None, after=None)),
-        ("query", lambda table: [*table.counts("ada")]),
+        ("query", lambda table: [*table.counts("ada", limit=1)]),
         ("query", lambda table: table.mailbox("ada", "CLI", limit=1, after=None, now=NOW)),
         ("delete_item", lambda table: table.remove_from_mailbox("ada", "CLI", message_id(1))),
     ],

@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 BATCH_READS = 4
 """Times that keys are requested that DynamoDB left unprocessed."""
 
-COUNTED_AT_ONCE = 1000
-"""Rows of one query that counts; a query reads 1 MB at most."""
-
 
 class DeliveryTable:
     """Implements the stores of ``delivery`` and ``messages``."""
@@ -170,14 +167,14 @@ class DeliveryTable:
         rows = tuple(message_row(item) for item in response["Items"])
         return HistoryPage(rows, _last(response, MESSAGE))
 
-    def counts(self, user_id: str) -> Iterator[MessageCount]:
+    def counts(self, user_id: str, *, limit: int) -> Iterator[MessageCount]:
         """Read the attribute ``n`` of message rows; the read units are those of the whole rows."""
         query = self._messages(user_id, None, None)
         query["ProjectionExpression"] = "#sk, #n, #ttl"
         query["ExpressionAttributeNames"] |= {"#n": "n", "#ttl": "ttl"}
         while True:
             with unavailable_if_it_fails():
-                response = self._dynamodb.query(Limit=COUNTED_AT_ONCE, **query)
+                response = self._dynamodb.query(Limit=limit, **query)
             for item in response["Items"]:
                 ttl = int(item["ttl"]["N"]) if "ttl" in item else None
                 message_id = item["sk"]["S"].removeprefix(MESSAGE)

@@ -55,8 +55,8 @@ class HistoryStore(RequestStore, Protocol):
         ``newest`` is the newest message ID to include, ``after`` the last one of an earlier page.
         """
 
-    def counts(self, user_id: str) -> Iterator[MessageCount]:
-        """Yield the number of deliveries of each message."""
+    def counts(self, user_id: str, *, limit: int) -> Iterator[MessageCount]:
+        """Yield the number of deliveries of each message, from queries of up to ``limit`` rows."""
 
 
 class MailboxPage(NamedTuple):
