@@ -89,7 +89,7 @@ test: check faults ## Check everything, then run every test
 .PHONY: fuzz
 fuzz: setup ## Search for a broken promise of delivery, for about 40 minutes (SCENARIOS=20000 SEED=1)
 	@$(python) -m tests.player --scenarios $${SCENARIOS:-20000} $${SEED:+--seed "$$SEED"}
-	@$(bin)/pytest tests/unit/delivery/test_promises.py --hypothesis-profile=long
+	@$(bin)/pytest tests/unit/delivery/test_promises.py --hypothesis-profile=long --timeout=0
 
 .PHONY: mutants
 mutants: setup ## Check that the unit tests catch 38 of 40 changed operators and constants

@@ -57,6 +57,9 @@ TIME_LEFT = 20.0
 STALL = 5.0
 """Seconds for which a worker may stand still during a claim without the name of a stall."""
 
+SDK_TIME = 15.0
+"""Seconds that the SDK may take for one call, with all its tries."""
+
 LATE = 45.0
 """Seconds that a first delivery may be late without a fault: queues, visits, skewed clocks."""
 
@@ -323,6 +326,9 @@ class Audit:
                 (after.lease_until or 0.0) - LEASE - actor.skew,
                 actor.stood,
             )
+            if now - claim.at > SDK_TIME:
+                # The worker stalled before it wrote the claim, whose lease had begun.
+                claim.excuse = "stall"
             self.claims.append(claim)
             self.by_actor[actor].append(claim)
             self.claims_of[claim.key].append(claim)
