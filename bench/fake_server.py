@@ -15,7 +15,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-from bench.rows import HOOKED, message_of, overrides_item, request_of
+from bench.rows import HOOKED, REQUEST_ID, message_of, overrides_item, request_of
 from dispatcher.adapters.items import message_item, request_item
 
 if TYPE_CHECKING:
@@ -68,27 +68,31 @@ def respond(  # noqa: C901, PLR0911 - one response for each call
 
 def batch(wanted: dict[str, Any], address: str, status: str) -> dict[str, list[Item]]:
     """Return the rows that one read asks for; a message beside its request is pending."""
-    kinds = [key["sk"]["S"].partition("#")[0] for key in wanted["deliveries"]["Keys"]]
-    if "REQUEST" in kinds:
-        status = "pending"
+    request_id = REQUEST_ID
+    for key in wanted["deliveries"]["Keys"]:
+        kind, _, name = key["sk"]["S"].partition("#")
+        if kind == "REQUEST":
+            request_id, status = name, "pending"
     return {
-        table: [item_at(table, key, address, status) for key in keys["Keys"]]
+        table: [item_at(table, key, address, status, request_id) for key in keys["Keys"]]
         for table, keys in wanted.items()
     }
 
 
-def item_at(table: str, key: dict[str, Any], address: str, status: str) -> Item:
-    """Return the item at a key: every key has one."""
+def item_at(
+    table: str, key: dict[str, Any], address: str, status: str, request_id: str = REQUEST_ID
+) -> Item:
+    """Return the item at a key: every key has one. A message belongs to ``request_id``."""
     user_id = key["user_id"]["S"]
     if table == "overrides":
         return overrides_item(user_id, f"{address}/hook/{user_id.removeprefix(HOOKED)}")
     kind, _, name = key["sk"]["S"].partition("#")
     if kind == "MESSAGE":
-        return message_item(message_of(user_id, name, status))
+        return message_item(message_of(user_id, name, status, request_id))
     if kind == "REQUEST":
         return request_item(request_of(user_id, name))
     # A mailbox row, which only DeleteItem asks for.
-    texts = {"request_id": "order-4711-shipped", "content": "text"}
+    texts = {"request_id": REQUEST_ID, "content": "text"}
     numbers = {"created_at": "1795382736.183", "ttl": "9999999999"}
     return {
         **key,

@@ -30,6 +30,7 @@ HOOKED = "hooked-"
 """Users whose name begins so get their messages by WEBHOOK, all others by CLI. The rest of the name
 is how many milliseconds the receiver takes."""
 
+REQUEST_ID = "order-4711-shipped"
 MESSAGE_ID = "019aae2c-8f00-7000-8a5b-3c1d2e4f5a00"
 CREATED_AT = 1_795_382_736.183
 REV = bytes.fromhex("8f3a61c95e07d24b")
@@ -98,7 +99,7 @@ def request(
     order = ORDER[:deliveries]
     return RequestRow(
         user_id=user_id,
-        request_id="order-4711-shipped",
+        request_id=REQUEST_ID,
         message_id=MESSAGE_ID,
         fingerprint=FINGERPRINT,
         ttl=int(CREATED_AT) + 94 * DAY,
@@ -140,9 +141,11 @@ def request_of(user_id: str, request_id: str) -> RequestRow:
     )
 
 
-def message_of(user_id: str, message_id: str, status: str = "pending") -> MessageRow:
+def message_of(
+    user_id: str, message_id: str, status: str = "pending", request_id: str = REQUEST_ID
+) -> MessageRow:
     """Return the message of ``request_of``, its one delivery in a state."""
-    request = request_of(user_id, "order-4711-shipped")
+    request = request_of(user_id, request_id)
     row = transitions.accept(request, now=CREATED_AT).row
     delivery = replace(row.deliveries[0], status=Status(status))
     return replace(row, message_id=message_id_of(message_id), rev=REV, deliveries=(delivery,))

@@ -1,8 +1,9 @@
-"""What `make bench` measures can be measured: each process runs to its end, once."""
+"""Every process that `make bench` measures runs to its end and does what it is measured for."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -22,8 +23,8 @@ def address():
         yield address
 
 
-def test_every_function_answers_its_sample(address):
-    """A start that ends with a refusal is none that may be measured."""
+def test_every_function_handles_its_sample(address):
+    """A cold start is only measured if its first request succeeds."""
     measured = [
         name
         for name, parts in artifacts.functions().items()
@@ -35,24 +36,41 @@ def test_every_function_answers_its_sample(address):
         assert timed(cold.start_of(name, address)).cpu > 0, name
 
 
-def test_warm_requests_and_batches_are_timed(address):
-    """By processor and wall time, each beside what it is compared with."""
+def test_the_worker_attempts_a_delivery_and_opens_a_round_in_its_first_batch(address):
+    """A doorbell that is dropped would be a cheaper cold start."""
+    command, environment = cold.start_of("deliver_messages", address)
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+
+    events = [json.loads(line).get("message") for line in done.stdout.splitlines()]
+    assert sorted(filter(None, events)) == ["batch.handled", "delivery.attempted", "round.opened"]
+
+
+def test_warm_requests_are_timed_beside_bare_reads(address):
+    """Both are timed in the same process, by processor and by wall time."""
     sample = str(ROOT / "events" / "get_effective_configuration.json")
     path = artifacts.search_path("get_effective_configuration")
     warm = json.loads(
         last_line((artifacts.isolated(path, "warm", sample), artifacts.settings(address)))
     )
-    path = artifacts.search_path("deliver_messages")
-    batch = artifacts.isolated(path, "batch", f"{HOOKED}1", "2")
-    batches = json.loads(last_line((batch, artifacts.settings(address))))
 
     assert {name: len(costs) for name, costs in warm.items()} == {"get": 2, "bare": 2}
+
+
+def test_batches_wait_for_their_receivers(address):
+    """A batch whose doorbells are dropped would be faster than its receivers."""
+    path = artifacts.search_path("deliver_messages")
+    command = artifacts.isolated(path, "batch", f"{HOOKED}50", "2")
+
+    batches = json.loads(last_line((command, artifacts.settings(address))))
+
     assert {name: len(costs) for name, costs in batches.items()} == {"one": 2, "ten": 2}
+    assert min(wall for costs in batches.values() for _, wall in costs) >= 0.05
 
 
 @pytest.mark.parametrize("script", ["worker", "session"])
 def test_webhooks_are_timed(address, script, tmp_path):
-    """All of them delivered, or the script fails."""
+    """The script fails unless all webhooks are delivered."""
     content = tmp_path / "content.json"
     content.write_text(json.dumps({"subject": SUBJECT, "content": CONTENT}))
     command = [sys.executable, str(ROOT / "bench" / "inside" / f"{script}.py")]
