@@ -42,6 +42,10 @@ setup: ## Create .venv and .local/ from the locks (every command does)
 faults: ## Create .local/faults, which makes AWS faulty for chaos and test
 	@"$(PYTHON)" -m tools.bootstrap faults
 
+.PHONY: clients
+clients: ## Create .local/clients, with which test generates API clients
+	@"$(PYTHON)" -m tools.bootstrap clients
+
 .PHONY: build
 build: setup ## Build functions and layers with sam into .aws-sam/build
 	@$(python) -m tools.build
@@ -83,7 +87,7 @@ sam-local: setup ## Invoke every function by `sam local`, in containers (FUNCTIO
 	@$(python) -m tools.sam_local
 
 .PHONY: test
-test: check faults ## Check everything, then run every test
+test: check faults clients ## Check everything, then run every test
 	@$(bin)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov
 
 .PHONY: fuzz

@@ -86,5 +86,14 @@ def breaches(function: str, status: int, headers: Mapping[str, str], body: str) 
 @cache
 def _validator(schema: str) -> Draft202012Validator:
     # References in the schema start at the document's root.
-    whole = {**json.loads(schema), "components": DOCUMENT["components"]}
+    whole = {**json.loads(schema), "components": {"schemas": _closed()}}
     return Draft202012Validator(whole, format_checker=FormatChecker())
+
+
+@cache
+def _closed() -> dict[str, Any]:
+    """Return the schemas, closed: to clients responses are open, but ours have no other fields."""
+    return {
+        name: {"additionalProperties": False, **schema} if "properties" in schema else schema
+        for name, schema in DOCUMENT["components"]["schemas"].items()
+    }

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OLDEST, NEWEST = (3, 11), (3, 14)
+NODE_FILES = ("package.json", "package-lock.json")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Environment:
     name: str
     folder: Path
     editable: tuple[Path, ...] = ()
+    node_packages: Path | None = None
+    """A folder with package.json and package-lock.json, for an environment that has npm."""
 
     @property
     def lock(self) -> Path:
@@ -56,6 +59,8 @@ class Environment:
         """Describe what the environment would be made from now."""
         ingredients = [self.lock.read_bytes(), str(sys.version_info[:2]).encode()]
         ingredients += [packaging(project).encode() for project in self.editable]
+        if self.node_packages:
+            ingredients += [(self.node_packages / name).read_bytes() for name in NODE_FILES]
         return hashlib.sha256(b"\0".join(ingredients)).hexdigest()
 
     def is_current(self) -> bool:
@@ -82,10 +87,12 @@ ENVIRONMENTS = (
 )
 
 #: Made only on request: by `make lock`, `make audit`, `make screenshots` and `make bench`, and by
-#: `make chaos` and `make test`.
+#: `make chaos` and `make test`. In `clients`, npm is a Python package too, so a machine needs no
+#: node of its own.
 EXTRAS = (
     Environment("lock", LOCAL / "lock"),
     Environment("faults", LOCAL / "faults"),
+    Environment("clients", LOCAL / "clients", node_packages=ROOT / "requirements" / "clients"),
     Environment("audit", LOCAL / "audit"),
     Environment("bench", LOCAL / "bench"),
     Environment("browser", LOCAL / "browser"),
@@ -160,6 +167,14 @@ def make(environment: Environment) -> None:
         offline = ["--no-index", "--no-deps", "--no-build-isolation"]
         editable = [word for folder in environment.editable for word in ("--editable", str(folder))]
         run(environment, [*pip, "install", *offline, *editable])
+    if environment.node_packages:
+        folder = environment.folder / "node"
+        folder.mkdir()
+        for name in NODE_FILES:
+            shutil.copy(environment.node_packages / name, folder)
+        # `ci` installs what the lock names and checks each hash; a package runs nothing meanwhile.
+        ci = ["ci", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund"]
+        run(environment, [str(environment.folder / "bin" / "npm"), *ci])
     environment.stamp.write_text(environment.recipe())
     say(f"{environment.name}: ready after {time.monotonic() - began:.0f} s")
 

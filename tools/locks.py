@@ -1,7 +1,7 @@
 """Write every lock file anew from the requirements beside it: `make lock`.
 
-A lock holds versions and hashes, and no address: each user's own pip settings say where packages
-come from. One lock serves every Python and platform that we support.
+A lock holds versions and hashes, and no address: each user's own settings of pip and npm say where
+packages come from. One lock serves every Python and platform that we support.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from tools.paths import LOCAL, ROOT
 
 DEV_LOCK = "requirements/dev.lock"
 BENCH_LOCK = "requirements/bench.lock"
+NODE_PACKAGES = ROOT / "requirements" / "clients"
 
 #: What ships; the lock of each lies beside its requirements.
 SHIPPED = ("layers/resolver", "layers/channels", "functions/authorize_request")
@@ -26,6 +27,7 @@ SOURCES = {
     "requirements/audit.lock": ["requirements/audit.txt"],
     "requirements/fuzz.lock": ["requirements/fuzz.txt"],
     "requirements/browser.lock": ["requirements/browser.txt"],
+    "requirements/clients.lock": ["requirements/clients.txt"],
     DEV_LOCK: [
         "requirements/dev.txt",
         "cli/pyproject.toml",
@@ -57,7 +59,12 @@ def main(options: list[str]) -> int:
         code = subprocess.run(command, cwd=ROOT, check=False).returncode
         if code:
             return code
-    return 0
+    print("lock: requirements/clients/package-lock.json", flush=True)
+    command = [
+        *(str(LOCAL / "lock" / "bin" / "npm"), "update" if options else "install"),
+        *("--package-lock-only", "--omit-lockfile-registry-resolved", "--no-audit", "--no-fund"),
+    ]
+    return subprocess.run(command, cwd=NODE_PACKAGES, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from tests.documents import rows
 from tools.api_document import __main__ as command
 from tools.api_document.document import document
 from tools.api_document.operations import OPERATIONS
+from tools.api_document.schemas import REQUESTS
 
 SCHEMAS = DOCUMENT["components"]["schemas"]
 FUNCTIONS = [route.function for route in ROUTES]
@@ -235,6 +236,77 @@ def test_no_schema_is_a_choice_of_schemas():
     """A generated client has one class for each object; null is the only alternative of a field."""
     assert [name for name, one in SCHEMAS.items() if {"anyOf", "oneOf", "allOf"} & set(one)] == []
     assert {json.dumps(choice[1:]) for choice in choices(SCHEMAS)} == {'[{"type": "null"}]'}
+
+
+def parts(value):
+    """Yield every object of the document, however deep it is."""
+    if isinstance(value, dict):
+        yield value
+    for part in value.values() if isinstance(value, dict) else value:
+        if isinstance(part, dict | list):
+            yield from parts(part)
+
+
+def schemas_in_use():
+    """Yield every schema of the document, those of parameters and fields too."""
+    for one in parts(DOCUMENT):
+        if isinstance(one.get("schema"), dict):
+            yield one["schema"]
+    for one in parts(SCHEMAS):
+        yield one
+        yield from (field for field in one.get("properties", {}).values())
+
+
+def test_no_schema_has_a_default():
+    """Generated clients would send it with every request, or require the field because of it."""
+    assert [one for one in schemas_in_use() if "default" in one] == []
+
+
+def test_no_schema_uses_keywords_that_generators_disagree_about():
+    """Null is a type, as in OpenAPI 3.1, and no schema is put together from others."""
+    keywords = {"nullable", "discriminator", "allOf", "oneOf", "not", "if", "patternProperties"}
+    kinds = [one["type"] for one in schemas_in_use() if isinstance(one.get("type"), list)]
+    scalars = SCHEMAS["SendMessageRequest"]["properties"]["template_variables"]
+
+    assert [one for one in schemas_in_use() if keywords & set(one)] == []
+    assert [kind for kind in kinds if len(kind) != 2 or kind[1] != "null"] == [
+        scalars["additionalProperties"]["type"]
+    ]
+
+
+def test_operations_and_schemas_have_names_that_every_language_accepts():
+    """Generators make modules, methods and classes of them: no two may become the same."""
+    operations = [one["operationId"] for one in parts(DOCUMENT["paths"]) if "operationId" in one]
+
+    assert len(operations) == len(ROUTES)
+    for names, form in ((operations, r"[a-z]+(_[a-z]+)*"), (SCHEMAS, r"([A-Z][a-z]+)+")):
+        assert [name for name in names if not re.fullmatch(form, name)] == []
+        assert len({name.replace("_", "").lower() for name in names}) == len(names)
+
+
+def test_bodies_are_closed_where_they_are_sent_and_open_where_they_are_read():
+    """The service rejects unknown fields; a client has to accept the fields of a later edition."""
+    sent = set(REQUESTS.values()) | {one.config_type.__name__ for one in catalogue().values()}
+    closed = {name for name, one in SCHEMAS.items() if one.get("additionalProperties") is False}
+
+    assert closed == sent
+
+
+def test_times_and_uuids_have_their_format():
+    """Generated clients read them as times and UUIDs, in whichever body they are."""
+    fields = [
+        (name, field)
+        for schema in SCHEMAS.values()
+        for name, field in schema.get("properties", {}).items()
+    ]
+    times = {name for name, field in fields if field.get("format") == "date-time"}
+    uuids = {name for name, field in fields if field.get("format") == "uuid"}
+
+    assert times == {name for name, _ in fields if re.search("_(at|until)$|^timestamp$", name)}
+    assert uuids == {"delivery_id", "message_id"}
+    for name, field in fields:
+        assert name not in times or field["format"] == "date-time", name
+        assert name not in uuids or field["format"] == "uuid", name
 
 
 @pytest.mark.parametrize(

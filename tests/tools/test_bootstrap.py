@@ -52,6 +52,19 @@ def test_a_changed_package_makes_it_anew(environment, tmp_path):
     assert (before, editable.is_current()) == (True, False)
 
 
+def test_a_changed_lock_of_npm_makes_it_anew(environment, tmp_path):
+    """An environment with packages of npm is also made from their lock."""
+    for name in ("package.json", "package-lock.json"):
+        (tmp_path / name).write_text("{}")
+    with_npm = replace(environment, node_packages=tmp_path)
+    with_npm.stamp.write_text(with_npm.recipe())
+
+    before = with_npm.is_current()
+    (tmp_path / "package-lock.json").write_text('{"packages": {}}')
+
+    assert (before, with_npm.is_current()) == (True, False)
+
+
 def test_an_installation_that_broke_off_is_not_taken_for_done(environment):
     """The stamp comes last."""
     environment.stamp.unlink()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
-from tools.locks import DEV_LOCK, SOURCES
+from tools.locks import DEV_LOCK, NODE_PACKAGES, SOURCES
 from tools.paths import ROOT
 
 PIN = re.compile(r"^([a-zA-Z0-9._-]+)(?:\[.*\])?==([^\s;]+)", re.MULTILINE)
@@ -51,3 +52,14 @@ def test_layers_do_not_disagree():
 
     names = [name for name, _ in together]
     assert len(names) == len(set(names))
+
+
+def test_the_lock_of_npm_is_hashed_and_names_no_address():
+    """It holds the versions of package.json, and each user's settings of npm say where they are."""
+    wanted = json.loads((NODE_PACKAGES / "package.json").read_text())["dependencies"]
+    lock = json.loads((NODE_PACKAGES / "package-lock.json").read_text())["packages"]
+    packages = {name.partition("node_modules/")[2]: one for name, one in lock.items() if name}
+
+    assert {name: packages[name]["version"] for name in wanted} == wanted
+    assert all(one["integrity"].startswith("sha512-") for one in packages.values())
+    assert not [name for name, one in packages.items() if "resolved" in one]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from dispatcher import paging
+from dispatcher import VERSION, paging
 from dispatcher.delivery.rows import Status
 from dispatcher.identifiers import DELIVERY_ID as DELIVERY_ID_PATTERN
 from dispatcher.identifiers import REQUEST_ID as REQUEST_ID_PATTERN
@@ -84,9 +84,13 @@ def _number(description: str, parameter: paging.Parameter) -> Parameter:
         "type": "integer",
         "minimum": parameter.range.low,
         "maximum": parameter.range.high,
-        "default": parameter.default,
     }
-    return Parameter(name=parameter.name, description=description, schema=schema)
+    return Parameter(
+        name=parameter.name,
+        # In words: a generated client would send a "default" of the schema with every request.
+        description=f"{description} Default: {parameter.default}.",
+        schema=schema,
+    )
 
 
 _LIMIT = _number("The largest number of items on a page.", paging.LIMIT)
@@ -189,7 +193,7 @@ _REQUEST = {
 _HEALTH = {
     "status": "healthy",
     "service": "integration-dispatcher",
-    "version": "1.0.0",
+    "version": VERSION,
     "integrations": {
         "TEST": {
             "configured": True,
@@ -569,12 +573,8 @@ OPERATIONS: dict[str, Operation] = {
         parameters=(
             Parameter(
                 name="integration_type",
-                description="The mailbox, in any case.",
-                schema={
-                    "type": "string",
-                    "enum": [*mailbox.TYPES],
-                    "default": mailbox.TYPES[0],
-                },
+                description=f"The mailbox, in any case. Default: {mailbox.TYPES[0]}.",
+                schema={"type": "string", "enum": [*mailbox.TYPES]},
             ),
             Parameter(
                 name="after", description="The `next_cursor` of the previous page.", schema=_CURSOR

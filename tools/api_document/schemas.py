@@ -52,7 +52,7 @@ PATTERNS: Mapping[str, str] = {
 
 
 class _Schemas(GenerateJsonSchema):
-    """Schemas without titles and without defaults of null, which do not help readers."""
+    """Schemas without titles, which do not help readers, and without defaults."""
 
     nulls = True
 
@@ -69,11 +69,8 @@ class _Schemas(GenerateJsonSchema):
         return {"anyOf": [inner, {"type": "null"}]}
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> Json:
-        """Leave out a default of null, which means that the field is missing."""
-        generated = super().default_schema(schema)
-        return {
-            name: value for name, value in generated.items() if (name, value) != ("default", None)
-        }
+        """Leave out the default: generated clients send it, or require the field because of it."""
+        return self.generate_inner(schema["schema"])
 
 
 class _SchemasWithoutNulls(_Schemas):
@@ -92,7 +89,7 @@ def schemas() -> Json:
     generated |= _generated(_Schemas, [ChangeBody, *configs, *bodies])
     for shape in (*REQUESTS, *configs, *bodies):
         _describe(generated[shape.__name__], shape)
-    for shape in (*configs, *bodies):
+    for shape in configs:
         # The service closes the type of a config when it first reads one: last in either case.
         generated[shape.__name__].pop("additionalProperties", None)
         generated[shape.__name__]["additionalProperties"] = False

@@ -219,7 +219,7 @@ class SendBody(Strict):
     ) = None
     """The integrations to use if they are enabled, all if the field is missing; in any case."""
     mode: Literal["all", "first_success"] = "all"
-    """The mode: all integrations deliver, or one after the other until the first success."""
+    """The mode: all integrations deliver (default), or one after the other until one succeeds."""
     deliver_at: Time | None = None
     """The time of delivery, at most 30 days ahead; a time in the past means now."""
     expires_at: Time | None = None
