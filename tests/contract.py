@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,19 @@ UNTOLD = {
     "date", "server", "transfer-encoding", "via", "x-amz-apigw-id", "x-amz-request-id",
     "x-amzn-errortype", "x-amzn-requestid", "x-content-type-options",
 }  # fmt: skip
+
+
+#: Words of Python, pydantic, email-validator, ipaddress and the operating system.
+LIBRARY_TEXT = re.compile(
+    r"Value error|\bshould (be|have|match|contain)\b|validation|pydantic|Errno|Traceback"
+    r"|\b[A-Z]\w*(Error|Exception)\b|<class|'(str|int|float|bool|list|dict|NoneType)'|\bNone\b"
+    r"|Expecting|Extra data|delimiter|codec|surrogates not|@-sign|does not appear|host bits"
+)
+
+
+def details(problem: Mapping[str, Any]) -> list[str]:
+    """Return the sentences of a problem."""
+    return [problem["detail"], *(error["detail"] for error in problem.get("errors", []))]
 
 
 def operation(function: str) -> dict[str, Any]:
@@ -80,6 +94,8 @@ def breaches(function: str, status: int, headers: Mapping[str, str], body: str) 
         yield f"{function} does not tell of {kind} with {status}"
         return
     value = json.loads(body) if "json" in kind else body
+    if kind == "application/problem+json":
+        yield from filter(LIBRARY_TEXT.search, details(value))
     yield from field_errors(told["content"][kind]["schema"], value)
 
 

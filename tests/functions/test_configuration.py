@@ -190,7 +190,7 @@ def test_an_override_that_is_not_there_is_not_found(service, function):
 
     assert status == 404
     assert body["type"] == "urn:integration-dispatcher:problem:not-found"
-    assert body["detail"] == "user john.doe has no EMAIL override: create one with POST"
+    assert body["detail"] == "User john.doe has no EMAIL override; create one with POST."
 
 
 def test_a_deleted_override_is_gone(service):

@@ -19,18 +19,18 @@ INSTANCE = "urn:uuid:5f0c1d2e-3a4b-4c5d-8e6f-1a2b3c4d5e60"
 HEADERS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 
 DETAILS = {
-    "unreadable-body": "The body is not valid JSON: line 1, column 1: Expecting value.",
+    "unreadable-body": "The body is not valid JSON: see line 1, column 1.",
     "forbidden": "Access to another user requires the scope dispatch:admin.",
-    "not-found": "user john.doe has no EMAIL override: create one with POST",
-    "conflict": "user john.doe has an override of EMAIL already: change it with PUT, or DELETE it "
-    "first",
+    "not-found": "User john.doe has no EMAIL override; create one with POST.",
+    "conflict": "User john.doe already has an override of EMAIL; change it with PUT, or DELETE it "
+    "first.",
     "body-too-large": f"A body has at most {http.LARGEST_BODY} bytes.",
     "invalid-input": "The request has 1 invalid field; see `errors`.",
     "broken-setting": "RETENTION_DAYS is '0': set it to a whole number of days from 1 to 3650",
 }
 """Example details of the problems whose detail depends on the case."""
 
-INVALID_FIELDS = [{"pointer": "/retry_count", "detail": "must be less than or equal to 20"}]
+INVALID_FIELDS = [{"pointer": "/retry_count", "detail": "must be a whole number from 0 to 20"}]
 
 
 def responses() -> dict[int, tuple[str, Json]]:

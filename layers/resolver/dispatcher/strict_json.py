@@ -31,7 +31,7 @@ def read_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
     except RecursionError as error:
         raise MalformedJsonError(_TOO_DEEP) from error
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}: {error.msg}" if text else "it is empty"
+        where = f"see line {error.lineno}, column {error.colno}" if text else "it is empty"
         raise MalformedJsonError(f"is not valid JSON: {where}") from error
     except ValueError as error:
         raise MalformedJsonError("holds a number of more digits than can be kept") from error

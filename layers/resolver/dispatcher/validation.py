@@ -5,7 +5,6 @@ Imports pydantic: only functions that take a body import this module.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,19 +15,30 @@ from dispatcher.identifiers import UNSTORABLE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pydantic_core import ErrorDetails
+
 MOST_FIELD_ERRORS = 20
 """Field errors that one response lists: enough to work with, no flood from a nonsense body."""
 
 LONGEST_NAME = 64
 """Characters of a field's name that a pointer shows."""
 
-PLAIN = {
-    "must be a valid boolean": "must be true or false",
-    "must be a valid integer": "must be a whole number",
-    "must be a valid list": "must be a list",
-    "must be a valid string": "must be text",
+SENTENCES = {
+    "bool_type": "must be true or false",
+    "dict_type": "must be a JSON object",
+    "int_type": "must be a whole number",
+    "list_type": "must be a list",
+    "literal_error": "must be {expected}",
+    "missing": "is required",
+    "model_type": "must be a JSON object",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must not be empty",
+    "string_type": "must be text",
+    "too_long": "must have at most {max_length} items",
+    "too_short": "must not be empty",
+    "value_error": "{error}",
 }
-"""Pydantic's words for a type, in those of JSON."""
+"""A sentence for each kind of pydantic's errors; ``value_error`` is one of our own rules."""
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -59,12 +69,9 @@ def read(model: type[Body], body: object, environ: Mapping[str, str], *, nulls: 
 
 def field_errors(error: ValidationError, known: Mapping[str, object]) -> list[FieldError]:
     """Write pydantic's errors in our own words; ``known`` are the fields of the model."""
-    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    errors = error.errors(include_url=False, include_input=False)
     return [
-        FieldError(
-            _pointer(found["loc"]),
-            _sentence(found["type"], found["msg"], _known(known, found["loc"])),
-        )
+        FieldError(_pointer(found["loc"]), _sentence(found, _known(known, found["loc"])))
         for found in errors[:MOST_FIELD_ERRORS]
     ]
 
@@ -77,16 +84,12 @@ def _known(fields: Mapping[str, object], path: Sequence[str | int]) -> Mapping[s
     return known
 
 
-def _sentence(kind: str, message: str, known: Mapping[str, object]) -> str:
-    if kind == "extra_forbidden":
+def _sentence(found: ErrorDetails, known: Mapping[str, object]) -> str:
+    if found["type"] == "extra_forbidden":
         return f"is not a known field; the known ones are {', '.join(known)}"
-    if kind in {"model_type", "dict_type"}:
-        return "must be a JSON object"
-    if kind == "missing":
-        return "is required"
-    # Pydantic begins its own sentences with "Input should", "String should" and the like.
-    rule = re.sub(r"^\w+ should ", "must ", message.removeprefix("Value error, "))
-    return PLAIN.get(rule, rule)
+    # Never pydantic's own text: it names Python types and changes with its version.
+    sentence = SENTENCES.get(found["type"], "is not valid")
+    return sentence.format(**found.get("ctx", {}))
 
 
 def _pointer(path: Sequence[str | int]) -> str:

@@ -151,7 +151,7 @@ def test_an_override_that_is_not_there_is_not_found(world, call, others):
     with pytest.raises(NotFoundError) as caught:
         getattr(world.configurations, call)(USER, "SMS")
 
-    assert str(caught.value) == f"user {USER} has no SMS override: create one with POST"
+    assert str(caught.value) == f"User {USER} has no SMS override; create one with POST."
 
 
 # Creating -----------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ def test_a_second_override_of_a_type_is_a_conflict(world):
         create(world, "SMS", priority=4)
 
     assert str(caught.value) == (
-        f"user {USER} has an override of SMS already: change it with PUT, or DELETE it first"
+        f"User {USER} already has an override of SMS; change it with PUT, or DELETE it first."
     )
     assert override(world, "SMS") == before
 
@@ -508,7 +508,7 @@ def test_a_change_that_finds_no_quiet_moment_is_a_conflict(world):
         contended(world, 4).update(USER, "SMS", {"retry_count": 9})
 
     assert str(caught.value) == (
-        f"the overrides of user {USER} are being changed by others: try again"
+        f"Other requests are changing the overrides of user {USER}; try again."
     )
     assert "retry_count" not in override(world, "SMS").settings
 

@@ -50,7 +50,7 @@ def test_one_plain_address_is_stored(value, stored):
 )
 def test_what_is_not_one_plain_address_is_refused(value):
     """No list, no display name, no literal, no header trick."""
-    with pytest.raises(ValueError, match=r"^must be one e-mail address such as jane@example\.com"):
+    with pytest.raises(ValueError, match=r"^must be one email address such as jane@example\.com"):
         email_address(value, {})
 
 

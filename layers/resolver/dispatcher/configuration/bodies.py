@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from dispatcher.configuration.resolution import RANGES
 from dispatcher.errors import FieldError, InvalidInputError, at
 from dispatcher.integrations import catalogue, read_type
+from dispatcher.integrations.rules import within
 from dispatcher.strict_json import JsonObject  # noqa: TC001 - pydantic reads it
 from dispatcher.validation import Strict, field_errors, read
 
@@ -28,11 +29,9 @@ IntegrationType = Annotated[
 ]
 
 
-_PRIORITY, _RETRY_COUNT = RANGES["priority"], RANGES["retry_count"]
-_RETRY_DELAY = RANGES["retry_delay_seconds"]
-_Priority = Annotated[int, Field(ge=_PRIORITY.low, le=_PRIORITY.high)]
-_RetryCount = Annotated[int, Field(ge=_RETRY_COUNT.low, le=_RETRY_COUNT.high)]
-_RetryDelay = Annotated[int, Field(ge=_RETRY_DELAY.low, le=_RETRY_DELAY.high)]
+_Priority = Annotated[int, within(RANGES["priority"])]
+_RetryCount = Annotated[int, within(RANGES["retry_count"])]
+_RetryDelay = Annotated[int, within(RANGES["retry_delay_seconds"])]
 
 
 class ChangeBody(Strict):

@@ -130,8 +130,8 @@ class Configurations:
             )
         except ConditionFailed as error:
             message = (
-                f"user {user_id} has an override of {integration.name} already: "
-                "change it with PUT, or DELETE it first"
+                f"User {user_id} already has an override of {integration.name}; "
+                "change it with PUT, or DELETE it first."
             )
             raise ConflictError(message) from error
         # An override without a secret has the same shape, which mypy cannot infer.
@@ -158,7 +158,7 @@ class Configurations:
         integration = catalogue()[integration_type]
         rules = integration.secrets
         if rules is None:
-            raise NotFoundError(f"{integration_type} has no secret to rotate: only WEBHOOK signs")
+            raise NotFoundError(f"{integration_type} has no signing secret to rotate.")
         issued: Config = {}
 
         def rotate(old: Override) -> Override:
@@ -201,7 +201,7 @@ class Configurations:
             except ConditionFailed:
                 continue
             return new
-        message = f"the overrides of user {user_id} are being changed by others: try again"
+        message = f"Other requests are changing the overrides of user {user_id}; try again."
         raise ConflictError(message)
 
     def _stored(self, user_id: str, integration_type: str) -> tuple[Override, int]:
@@ -257,7 +257,9 @@ class Configurations:
 
 
 def _no_override(user_id: str, integration_type: str) -> NotFoundError:
-    return NotFoundError(f"user {user_id} has no {integration_type} override: create one with POST")
+    return NotFoundError(
+        f"User {user_id} has no {integration_type} override; create one with POST."
+    )
 
 
 def _ordered(by_type: Mapping[str, Override]) -> list[tuple[str, Override]]:

@@ -89,12 +89,19 @@ class EgressPolicy:
 def egress_policy(environ: Mapping[str, str]) -> EgressPolicy:
     """Read ``WEBHOOK_ALLOWED_CIDRS`` and ``WEBHOOK_ALLOW_HTTP``."""
     ranges = environ.get("WEBHOOK_ALLOWED_CIDRS", "").strip()
-    try:
-        allowed = tuple(ip_network(cidr.strip()) for cidr in ranges.split(",")) if ranges else ()
-    except ValueError as error:
-        detail = f"cannot be used: {error}; write 10.0.0.0/8,fd00::/8, say, or leave it empty"
-        raise BrokenSettingError("WEBHOOK_ALLOWED_CIDRS", detail) from error
+    allowed = tuple(_network(cidr.strip()) for cidr in ranges.split(",")) if ranges else ()
     return EgressPolicy(allowed, http=switch(environ, "WEBHOOK_ALLOW_HTTP") is True)
+
+
+def _network(cidr: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(cidr)
+    except ValueError:
+        detail = (
+            f"holds {cidr!r}, which is not a network: set it to networks such as "
+            "10.0.0.0/8,fd00::/8, with zeros after the prefix, or leave it empty"
+        )
+        raise BrokenSettingError("WEBHOOK_ALLOWED_CIDRS", detail) from None
 
 
 def parse(text: str) -> Url:

@@ -8,8 +8,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from dispatcher.integrations.integration import Check
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from dispatcher.ranges import Range
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
@@ -28,6 +32,17 @@ PHONE_NUMBER = {"format": "phone-number", "pattern": f"^{E164.pattern}$"}
 def whole(pattern: str) -> dict[str, str]:
     """Say in JSON Schema that a pattern matches the whole text."""
     return {"pattern": f"^{pattern}$"}
+
+
+def within(allowed: Range) -> Check:
+    """Make the check of a whole number in a range."""
+
+    def rule(value: int, _environ: Mapping[str, str]) -> int:
+        if value in allowed:
+            return value
+        raise ValueError(f"must be {allowed}")
+
+    return Check(rule, {"minimum": allowed.low, "maximum": allowed.high})
 
 
 # What email-validator accepts as it stands: to load it takes as long as to answer two requests.
@@ -53,9 +68,12 @@ def email_address(value: str, _environ: Mapping[str, str]) -> str:
             test_environment=True,
             strict=True,
         ).normalized
-    except EmailNotValidError as error:
-        message = f"must be one e-mail address such as jane@example.com: {error}"
-        raise ValueError(message) from error
+    except EmailNotValidError:
+        message = (
+            "must be one email address such as jane@example.com, "
+            "without a display name, quotes or an IP address"
+        )
+        raise ValueError(message) from None
 
 
 def _is_common(value: str) -> bool:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 CHANNEL_ID = r"[CGD][A-Z0-9]{6,20}"
 SLACK_USER_ID = r"[UW][A-Z0-9]{6,20}"
 
-channel_id = matching(CHANNEL_ID, "a Slack channel id such as C024BE91L")
-slack_user_id = matching(SLACK_USER_ID, "a Slack user id such as U024BE7LH")
+channel_id = matching(CHANNEL_ID, "a Slack channel ID such as C024BE91L")
+slack_user_id = matching(SLACK_USER_ID, "a Slack user ID such as U024BE7LH")
 
 
 TOKEN_SECRET = "SLACK_BOT_TOKEN_SECRET"  # pragma: allowlist secret  # noqa: S105 - a variable's name

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from typing_extensions import TypedDict
 
 from dispatcher.integrations.integration import Address, Check, Config, Integration, Recipient
+from dispatcher.integrations.rules import within
 from dispatcher.ranges import Range
 from dispatcher.variables import is_trial_stage
 
@@ -15,17 +16,6 @@ if TYPE_CHECKING:
 
 
 CRASH = "crash"
-
-
-def within(allowed: Range) -> Check:
-    """Make the check of a whole number in a range."""
-
-    def rule(value: int, _environ: Mapping[str, str]) -> int:
-        if value in allowed:
-            return value
-        raise ValueError(f"must be {allowed}")
-
-    return Check(rule, {"minimum": allowed.low, "maximum": allowed.high})
 
 
 def failure(value: str, environ: Mapping[str, str]) -> str:
