@@ -1,4 +1,4 @@
-"""Holds answers to ``docs/openapi.json``, so that the document cannot say what is not true."""
+"""Compares responses with ``docs/openapi.json``: status, headers, body, and texts of errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The ports in memory: what the contract suite proves to behave as the real ones do."""
+"""The ports in memory.
+
+The stores (``MemoryTable`` and ``MemoryOverrides``) pass the same contract suites as those in
+DynamoDB: ``tests/adapters/test_deliveries.py`` and ``test_overrides.py``.
+"""
 
 # ruff: noqa: D102, D105, ARG002 - what each method does is told in ports.py
 

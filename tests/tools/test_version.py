@@ -11,12 +11,25 @@ from tools.paths import ROOT
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_the_newest_release_of_the_changelog_is_this_version():
-    """What comes next is collected above it."""
-    heads = re.findall(r"^## (.+)$", CHANGELOG, re.MULTILINE)
+def parts(version):
+    """Return the numbers of a version."""
+    return [int(number) for number in version.split(".")]
 
-    assert heads[0] == "[Unreleased]"
-    assert re.fullmatch(rf"\[{re.escape(VERSION)}\] - \d{{4}}-\d\d-\d\d", heads[1])
+
+def test_the_changelog_names_this_version_as_the_next_one():
+    """The sections below it are of older versions, newest first."""
+    heads = re.findall(r"^## \[(.+?)\]", CHANGELOG, re.MULTILINE)
+
+    assert f"## [Unreleased]\n\nThe next version is {VERSION}.\n" in CHANGELOG
+    assert heads[0] == "Unreleased"
+    assert [VERSION, *heads[1:]] == sorted({VERSION, *heads[1:]}, key=parts, reverse=True)
+
+
+def test_a_version_of_the_changelog_has_each_kind_of_change_once():
+    """A reader finds all that was fixed in one place."""
+    for section in re.split(r"^## ", CHANGELOG, flags=re.MULTILINE)[1:]:
+        kinds = re.findall(r"^### (.+)$", section, re.MULTILINE)
+        assert len(kinds) == len(set(kinds)), section.partition("\n")[0]
 
 
 def test_the_command_line_is_released_with_the_service():

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 DESCRIPTION = """
 Delivers a message to a user over every integration that is enabled for this user. Most users rely
 on system-wide defaults; any user can override individual settings. Failed deliveries are retried,
-and every attempt is logged.
+and a delivery keeps a log of its last 25 attempts.
 
-* Unknown fields and parameters are rejected; a JSON pointer names each invalid value.
+* Unknown fields of a body and unknown parameters of a listing are rejected. A JSON pointer names
+  each invalid value, up to 20.
 * Errors are `application/problem+json` (RFC 9457). The log names each error by its `instance`.
 * Times are RFC 3339 in UTC with milliseconds.
 * `Location` and links are relative references, so they hold behind any prefix.

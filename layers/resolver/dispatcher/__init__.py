@@ -4,4 +4,4 @@ Imports point one way: ``edges`` -> ``wiring`` -> ``adapters`` -> ``messages`` -
 ``configuration`` and ``access`` -> ``integrations`` -> the small modules.
 """
 
-VERSION = "1.0.0"
+VERSION = "0.2.0"

@@ -1,7 +1,7 @@
 """What delivery needs from the world, each port as small as its users allow.
 
-Adapters and channels implement them; ``tests/fakes.py`` holds them in memory, and one contract
-suite runs against both.
+Adapters and channels implement them, and ``tests/fakes.py`` in memory. For the stores, one contract
+suite runs against both (``tests/adapters/test_deliveries.py``).
 """
 
 from __future__ import annotations
