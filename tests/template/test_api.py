@@ -16,7 +16,7 @@ RESPONSES = API["GatewayResponses"]
 
 @pytest.mark.parametrize("kind", RESPONSES)
 def test_api_gateway_tells_problems_as_we_do(kind):
-    """All five members, the status said twice the same, and the instance that the log names."""
+    """All five members, a newline at the end, and the instance that the log names."""
     response = RESPONSES[kind]
 
     [text] = response["ResponseTemplates"].values()
@@ -26,6 +26,7 @@ def test_api_gateway_tells_problems_as_we_do(kind):
     assert problem["type"].startswith("urn:integration-dispatcher:problem:")
     assert str(problem["status"]) == response["StatusCode"]
     assert problem["instance"] == "urn:uuid:$context.requestId"
+    assert text.endswith("}\n")
     assert headers["Content-Type"] == "'application/problem+json'"
     assert headers["Cache-Control"] == "'no-store'"
     assert ("Retry-After" in headers) == (problem["status"] in {429, 503})

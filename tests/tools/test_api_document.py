@@ -223,6 +223,55 @@ def test_requests_and_responses_have_the_names_that_clients_get():
     assert accepted["schema"]["$ref"].endswith("/SendMessageResponse")
 
 
+DELIVERY = (
+    "delivery_id request_id session_id subject user_id integration_type status priority attempts "
+    "max_attempts created_at first_attempt_at last_attempt_at delivered_at next_attempt_at "
+    "error_code error_message metadata"
+)
+SETTINGS = "enabled priority retry_count retry_delay_seconds config"
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("HealthResponse", "status service version timestamp integrations"),
+        ("IntegrationHealth", "configured enabled_by_default healthy detail"),
+        ("DefaultsResponse", "default_integrations"),
+        ("IntegrationSettings", SETTINGS),
+        (
+            "EffectiveConfigurationResponse",
+            (
+                "user_id user_overrides effective_configs disabled_integrations "
+                "using_integration_defaults"
+            ),
+        ),
+        ("ResetResponse", "user_id removed using_integration_defaults"),
+        ("ListOverridesResponse", "user_id integrations"),
+        ("OverrideResponse", "integration_type created_at updated_at"),
+        ("RotatedSecretResponse", "signing_secret previous_valid_until"),
+        ("SendMessageResponse", "request_id user_id deliveries skipped"),
+        ("AcceptedDelivery", "delivery_id integration_type priority status"),
+        ("SkippedIntegration", "integration_type reason"),
+        ("ListDeliveriesResponse", "user_id deliveries limit offset next_cursor"),
+        ("DeliveryResponse", DELIVERY),
+        ("DeliveryDetailResponse", f"{DELIVERY} attempt_log"),
+        ("RetryResponse", "delivery_id round status"),
+        (
+            "RequestResponse",
+            (
+                "request_id user_id session_id agent_id subject created_at deliver_at expires_at "
+                "mode deliveries skipped"
+            ),
+        ),
+        ("ProblemResponse", "type title status detail instance"),
+        ("InvalidField", "pointer detail"),
+    ],
+)
+def test_the_named_fields_of_a_response_are_always_present(name, fields):
+    """These are the fields of the contract; a client may rely on each, null if unknown."""
+    assert set(fields.split()) <= set(SCHEMAS[name]["required"])
+
+
 def choices(value):
     """Yield every choice of schemas, however deep it is."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

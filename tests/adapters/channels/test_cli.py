@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from channels.cli import channel
-from channels.mailbox import TTL
 from dispatcher.delivery.outcomes import Delivered, Permanent
 from dispatcher.integrations.integration import Address
 from tests.adapters.channels.aws_peer import ON_AWS, AwsBench, peer_of
@@ -64,7 +63,7 @@ def test_a_message_is_an_item_without_what_steers_a_terminal(dynamodb):
         "subject": {"S": "Rain"},
         "content": {"S": "Take\nan [31mumbrella"},
         "created_at": {"N": "1800000000.125"},
-        "ttl": {"N": str(1_800_000_000 + TTL)},
+        "ttl": {"N": str(1_800_000_000 + 30 * 86_400)},
     }
 
 
