@@ -51,17 +51,23 @@ class Email:
 
     def deliver(self, message: Message) -> Outcome:
         """Send the mail once and say what came of it."""
+        return self.render(message)()
+
+    def render(self, message: Message) -> Callable[[], Outcome]:
+        """Write the mail; return what sends it once."""
         recipient = mailbox(message.address.value)
         if recipient is None:
-            return Permanent("invalid_address", "the address is not one plain e-mail address")
+            return lambda: Permanent(
+                "invalid_address", "the address is not one plain e-mail address"
+            )
         try:
             sender = _sender(self.environ)
             transport = self.transport(sender)
         except BrokenSettingError as error:
-            return Retry("broken_setting", str(error))
-        return transport.send(
-            compose(message, sender, recipient, self.environ.get("PREFERENCES_URL", ""))
-        )
+            broken = Retry("broken_setting", str(error))
+            return lambda: broken
+        mail = compose(message, sender, recipient, self.environ.get("PREFERENCES_URL", ""))
+        return lambda: transport.send(mail)
 
 
 def mailbox(address: str) -> str | None:

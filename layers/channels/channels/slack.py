@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from slack_sdk.errors import SlackApiError
 
-from channels import mrkdwn
+from channels import rich_text
 from channels.aws_errors import AwsError
 from channels.credentials import CredentialError, Credentials
 from channels.directory import NOT_FOUND, Directory
@@ -28,9 +28,10 @@ from dispatcher.integrations.rules import email_of
 from dispatcher.integrations.slack import TOKEN_SECRET, channel_id, slack_user_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from channels import ClientFactory
+    from channels.rich_text import Part
     from dispatcher.delivery.ports import Channel, Message
 
 ATTEMPT_SECONDS = 9.0
@@ -46,10 +47,10 @@ ROOMS = (40_000, 9_000)
 """Characters of a whole message. Slack documents the first and, without saying where its limit is,
 refuses some messages from about 11,000 on: such a message goes out once more, shortened."""
 
-LONGEST_AGENT = 1300
-"""Characters of the agent's line, escaped."""
+ROOM_AROUND = 1800
+"""Characters of a room that are kept for mention, subject and agent."""
 
-FALLBACK = 3000
+LONGEST_TEXT = 3000
 """Characters of the text beside the blocks, which notifications show."""
 
 TOO_LONG = frozenset({"msg_too_long", "msg_blocks_too_long"})
@@ -102,6 +103,14 @@ class Slack:
 
     def deliver(self, message: Message) -> Outcome:
         """Post the message once and say what came of it."""
+        return self.render(message)()
+
+    def render(self, message: Message) -> Callable[[], Outcome]:
+        """Render the message; return what posts it once."""
+        content = rich_text.parts(message.content)
+        return lambda: self._send(message, content)
+
+    def _send(self, message: Message, content: Sequence[Part]) -> Outcome:
         secret = self.environ.get(TOKEN_SECRET, "")
         deadline = Deadline(self.seconds, time.monotonic)
         try:
@@ -109,7 +118,7 @@ class Slack:
             reserve = min(TIME_TO_POST, self.seconds / 2)
             web = SlackWeb(token, self.environ.get("SLACK_API_URL", ""), deadline, reserve=reserve)
             try:
-                return _Post(self, web, message, deadline).deliver()
+                return _Post(self, web, message, content, deadline).deliver()
             except SlackApiError as error:
                 if _code(error) in TOKEN_REFUSED and self.credentials.has_changed(secret, token):
                     return Retry("token_renewed", "Slack refused a token that was just replaced")
@@ -131,6 +140,7 @@ class _Post:
     slack: Slack
     web: SlackWeb
     message: Message
+    content: Sequence[Part]
     deadline: Deadline
 
     def deliver(self) -> Outcome:
@@ -147,7 +157,7 @@ class _Post:
         threads = self.slack.threads() if threaded else None
         thread = threads.first(self.message, channel) if threads else None
         try:
-            posted = self._post(channel, f"<@{user}>" if user and mentioned else "", thread)
+            posted = self._post(channel, user if mentioned else None, thread)
         except SlackApiError as error:
             if _code(error) == "channel_not_found" and user:
                 self.slack.directory.forget(self.web, user)
@@ -173,15 +183,14 @@ class _Post:
         email = email or email_of(self.message.user_id, self.slack.environ)
         return self.slack.directory.user(self.web, email) if email else None
 
-    def _post(self, channel: str, mention: str, thread: str | None) -> Mapping[str, Any]:
-        content = mrkdwn.sections(mrkdwn.render(self.message.content))
+    def _post(self, channel: str, mentioned: str | None, thread: str | None) -> Mapping[str, Any]:
         for room in ROOMS:
-            blocks = list(_blocks(self.message, mention, content, room))
             try:
                 response = self.web.chat_postMessage(
                     channel=channel,
-                    blocks=blocks,
-                    text=_fallback(blocks),
+                    blocks=_blocks(self.message, mentioned, self.content, room),
+                    text=_text(self.message, mentioned, self.content),
+                    mrkdwn=False,
                     thread_ts=thread,
                     parse="none",
                     unfurl_links=False,
@@ -217,33 +226,33 @@ def _fault(error: BaseException, seconds: float) -> Retry:
 
 
 def _blocks(
-    message: Message, mention: str, content: Sequence[str], room: int
-) -> Iterator[dict[str, Any]]:
-    """Lay the message out: mention and bold subject, the content, who it is from."""
-    subject = mrkdwn.escape(message.subject or "")
-    headers = [f"*{piece}*" for piece in mrkdwn.pieces(subject, mrkdwn.SECTION - 100)]
-    headers[:1] = [" ".join(filter(None, [mention, *headers[:1]]))] if mention or headers else []
-    agent = message.agent_id if message.config.get("include_agent_info", True) else None
-    fitting = mrkdwn.shortened(
-        content,
-        room - sum(map(mrkdwn.size, headers)) - LONGEST_AGENT,
-        MOST_BLOCKS - len(headers) - 1,
-    )
-    for text in (*headers, *fitting):
-        yield {"type": "section", "text": _text(text)}
-    if agent:
-        yield {"type": "context", "elements": [_text(f"from {mrkdwn.escape(agent)}")]}
+    message: Message, mentioned: str | None, content: Sequence[Part], room: int
+) -> list[dict[str, Any]]:
+    """Lay the message out: mention and bold subject, the content, the agent."""
+    head: list[dict[str, Any]] = [{"type": "user", "user_id": mentioned}] if mentioned else []
+    if subject := message.subject:
+        subject = f" {subject}" if mentioned else subject
+        head.append({"type": "text", "text": subject, "style": {"bold": True}})
+    section = {"type": "rich_text_section", "elements": head}
+    blocks = [{"type": "rich_text", "elements": [section]}] if head else []
+    blocks += rich_text.blocks(content, room - ROOM_AROUND, MOST_BLOCKS - 2)
+    if agent := _agent(message):
+        named = {"type": "plain_text", "text": f"from {agent}", "emoji": False}
+        blocks.append({"type": "context", "elements": [named]})
+    return blocks
 
 
-def _text(text: str) -> dict[str, Any]:
-    # Verbatim: without it Slack itself makes mentions and channels of plain words.
-    return {"type": "mrkdwn", "text": text, "verbatim": True}
+def _agent(message: Message) -> str | None:
+    return message.agent_id if message.config.get("include_agent_info", True) else None
 
 
-def _fallback(blocks: list[dict[str, Any]]) -> str:
-    whole = "\n".join(block["text"]["text"] for block in blocks if block["type"] == "section")
-    first, *more = mrkdwn.pieces(whole, FALLBACK - 2)
-    return f"{first} …" if more else first
+def _text(message: Message, mentioned: str | None, content: Sequence[Part]) -> str:
+    """Return the beginning of the message for notifications, escaped as Slack asks for."""
+    mention = f"<@{mentioned}> " if mentioned else ""
+    words = "\n".join(filter(None, [message.subject, *(part.text for part in content)]))
+    _, end = next(rich_text.cuts(words, LONGEST_TEXT), (0, 0))
+    shown = words[:end] + (" …" if words[end:].strip() else "")
+    return mention + shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def outcome(error: SlackApiError, now: float) -> Outcome:

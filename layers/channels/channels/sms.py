@@ -6,12 +6,12 @@ the delivery ends there.
 
 from __future__ import annotations
 
-import unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from channels.aws_errors import AwsError, Failure, failure, named
+from channels.characters import character_ends
 from channels.plain import plain
 from dispatcher.delivery.outcomes import (
     UNKNOWN_OUTCOME,
@@ -23,7 +23,7 @@ from dispatcher.delivery.outcomes import (
 from dispatcher.integrations.sms import reachable_number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef
@@ -40,9 +40,6 @@ _SEPTET = frozenset(
     "ÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _TWO_SEPTETS = frozenset("\f^{}\\[~]|€")
-_JOINER = "\u200d"
-_MODIFIERS = range(0x1F3FB, 0x1F400)
-"""The skin tones of emoji."""
 
 
 class Alphabet(NamedTuple):
@@ -126,27 +123,18 @@ def fitted(text: str) -> str:
     if seen == text and parts(text) <= MOST_PARTS:
         return text
     mark = alphabet(seen).mark
-    lengths = range(len(seen) + 1)
-    end = bisect_right(lengths, MOST_PARTS, key=lambda length: parts(seen[:length] + mark)) - 1
-    while end and _continues(seen, end):
-        end -= 1
-    return seen[:end].rstrip() + mark
+    lengths: Sequence[int] = [0, *character_ends(seen)]
+    if parts(seen[: lengths[1]] + mark) > MOST_PARTS:
+        # One character with accents without end.
+        lengths = range(len(seen) + 1)
+    fitting = bisect_right(lengths, MOST_PARTS, key=lambda length: parts(seen[:length] + mark))
+    return seen[: lengths[fitting - 1]].rstrip() + mark
 
 
 def _size(character: str, used: Alphabet) -> int:
     if used is GSM_7:
         return 2 if character in _TWO_SEPTETS else 1
     return 2 if ord(character) > 0xFFFF else 1
-
-
-def _continues(text: str, at: int) -> bool:
-    """Tell whether what stands there belongs to the character before it."""
-    after = text[at : at + 1]
-    return bool(after) and (
-        unicodedata.category(after).startswith("M")
-        or ord(after) in _MODIFIERS
-        or _JOINER in (after, text[at - 1])
-    )
 
 
 def _failed(error: Exception) -> Outcome:

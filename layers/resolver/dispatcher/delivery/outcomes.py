@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 ATTEMPT = 10.0
 """Seconds after which the watchdog ends an attempt."""
 
-UNKNOWN_OUTCOME = "unknown_outcome"
-"""The code of an attempt whose outcome was not recorded, or cannot be known."""
+RENDERING = 10.0
+"""Seconds after which a rendering is given up; it comes before the attempt and sends nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ suite runs against both (``tests/adapters/test_deliveries.py``).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from dispatcher.delivery.rows import MessageRow, RequestRow
     from dispatcher.events import EventName
     from dispatcher.integrations.integration import Address, Config
+
+
+Result = TypeVar("Result")
 
 
 class Clock(Protocol):
@@ -151,8 +154,19 @@ class Channel(Protocol):
         """Send the message and return the outcome."""
 
 
-class Watchdog(Protocol):
-    """Bounds the wall-clock time of an attempt."""
+@runtime_checkable
+class Renderer(Protocol):
+    """A channel whose messages take the processor some time to write.
 
-    def within(self, seconds: float, work: Callable[[], Outcome]) -> Outcome | None:
+    The worker calls ``render`` before the attempt's clock starts, for one message at a time.
+    """
+
+    def render(self, message: Message) -> Callable[[], Outcome]:
+        """Render the message and send nothing; return what sends it once, as ``deliver`` does."""
+
+
+class Watchdog(Protocol):
+    """Bounds the wall-clock time of an attempt, or of a rendering."""
+
+    def within(self, seconds: float, work: Callable[[], Result]) -> Result | None:
         """Return what ``work`` returns, or ``None`` once ``seconds`` have passed."""

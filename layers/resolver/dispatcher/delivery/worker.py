@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from dispatcher.deadline import Deadline
 from dispatcher.delivery import perform, transitions
 from dispatcher.delivery.doorbells import DeadLetter, UnreadableError, decode
-from dispatcher.delivery.outcomes import ATTEMPT, UNKNOWN_OUTCOME, Permanent, Retry
+from dispatcher.delivery.outcomes import ATTEMPT, RENDERING, UNKNOWN_OUTCOME, Permanent, Retry
+from dispatcher.delivery.ports import Renderer
 from dispatcher.delivery.prepare import FreshOverrides
 from dispatcher.delivery.transitions import (
     Attempted,
@@ -61,6 +63,9 @@ class Worker:
     It may be what ended its process, and may end this one too. Attempts whose record was lost only
     beside it are not even claimed meanwhile, so this crash costs them nothing.
     """
+    rendering: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
+    """Held while a message is rendered: side by side, renderings would only delay each other, and
+    the attempts beside them."""
 
     def handle(self, body: str, source: str, remaining: Callable[[], float]) -> None:
         """Handle one queue message; ``remaining`` gives the seconds left of the invocation.
@@ -157,32 +162,60 @@ class Worker:
             return GivenBack()
         if isinstance(prepared, Ending):
             return prepared
+        attempt = self._render(prepared)
         if claim.lease.remaining() < LEASE_TO_SEND or claim.remaining() < TIME_TO_SEND:
             return GivenBack()
         began, started_at = clock.monotonic(), clock.now()
-        if isinstance(prepared, Retry):
-            outcome: Outcome = prepared
-        else:
-            outcome = self._send(replace(prepared, attempted_at=started_at))
+        outcome = attempt()
         return Attempted(outcome, started_at, clock.monotonic() - began)
 
-    def _send(self, message: Message) -> Outcome:
+    def _render(self, prepared: Message | Retry) -> Callable[[], Outcome]:
+        """Render a message before its attempt's clock starts; return the attempt."""
+        if isinstance(prepared, Retry):
+            return lambda: prepared
+        message = replace(prepared, attempted_at=self.context.clock.now())
         try:
             channel = self.channels(message.integration_type)
-            outcome = self.watchdog.within(ATTEMPT, lambda: channel.deliver(message))
+            if not isinstance(channel, Renderer):
+                return partial(self._send, message, partial(channel.deliver, message))
+            work = partial(self._render_alone, channel, message)
+            send = self.watchdog.within(RENDERING, work)
         except Exception as error:  # noqa: BLE001 - the channel's fault must not cost the record
-            name = type(error).__name__
-            self.context.event_log.emit(
-                "channel.failed",
-                user_id=message.user_id,
-                delivery_id=message.delivery_id,
-                request_id=message.request_id,
-                integration_type=message.integration_type,
-                error=name,
-            )
-            detail = f"the {message.integration_type} channel failed: {name}"
-            return _uncertain(message, "internal_error", detail)
+            failed = self._failed(message, error)
+            return lambda: failed
+        if send is None:
+            late = f"the message was not rendered within {RENDERING:.0f} s; nothing was sent"
+            return lambda: Retry("rendering_timeout", late)
+        return partial(self._send, message, send)
+
+    def _render_alone(self, channel: Renderer, message: Message) -> Callable[[], Outcome] | None:
+        # No longer than the visit waits: a rendering whose visit has gone on is not started.
+        if not self.rendering.acquire(timeout=RENDERING):
+            return None
+        try:
+            return channel.render(message)
+        finally:
+            self.rendering.release()
+
+    def _send(self, message: Message, send: Callable[[], Outcome]) -> Outcome:
+        try:
+            outcome = self.watchdog.within(ATTEMPT, send)
+        except Exception as error:  # noqa: BLE001 - the channel's fault must not cost the record
+            return self._failed(message, error)
         return outcome or _uncertain(message, "timeout", f"no outcome within {ATTEMPT:.0f} s")
+
+    def _failed(self, message: Message, error: Exception) -> Outcome:
+        name = type(error).__name__
+        self.context.event_log.emit(
+            "channel.failed",
+            user_id=message.user_id,
+            delivery_id=message.delivery_id,
+            request_id=message.request_id,
+            integration_type=message.integration_type,
+            error=name,
+        )
+        detail = f"the {message.integration_type} channel failed: {name}"
+        return _uncertain(message, "internal_error", detail)
 
     def _disable(self, claim: Claim) -> None:
         """Disable the override whose receiver is gone (410), unless it was changed since."""
