@@ -272,7 +272,7 @@ def show(context: DemoContext, received: Received) -> None:
     context.narrator.rows(
         ("integration", "what arrived"),
         [
-            (f"SLACK\nto {post.channel}", "\n".join(post.markup)),
+            (f"SLACK\nto {post.channel}", post.shown),
             (
                 f"EMAIL\n{mail.recipients[0]}",
                 f"Subject: {mail.read['Subject']}\n{mail.text}\n\n{body_of(mail.html or '')}",
@@ -320,15 +320,15 @@ def check(context: DemoContext, received: Received, secret: str) -> None:
     link = "https://reports.company.com/weekly"
     post, mail, request = received.post, received.mail, received.request
     narrator.check(
-        "SLACK: blocks of Slack's own markup in the person's direct messages, & escaped",
-        came=(post.channel, post.markup),
+        "SLACK: blocks of Slack's rich text in the person's direct messages",
+        came=(post.channel, post.blocks),
         expected=(
             DIRECT_MESSAGE,
             [
-                f"<@{SLACK_USER}> *{SUBJECT}*",
+                f"@{SLACK_USER} {SUBJECT}",
                 (
-                    "Hello John, the *weekly report* of R&amp;D is ready:\n\n"
-                    f"• 42 tickets closed\n• report <{link}|{context.user_id}>"
+                    "Hello John, the weekly report of R&D is ready:\n"
+                    f"• 42 tickets closed\n• report {context.user_id}"
                 ),
                 f"from {AGENT}",
             ],

@@ -6,7 +6,6 @@ keeps what was posted. ``script`` puts other answers in front: errors, pages, si
 
 from __future__ import annotations
 
-import html
 import itertools
 import json
 import re
@@ -20,18 +19,24 @@ from urllib.parse import parse_qsl
 from tools.loopback import LoopbackServer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 TOKEN = "xoxb-local-workspace"  # noqa: S105 - opens nothing
 
-LONGEST_SECTION = 3000
+LONGEST_BLOCK = 3000
+LONGEST_URL = 3000
 LONGEST_TEXT = 40_000
 MOST_BLOCKS = 50
 LONGEST_BLOCKS = 13_200
-"""Characters of all blocks together: undocumented, and measured by people who ran into it."""
+"""Characters of all blocks as JSON: undocumented, and measured by people who ran into it."""
+DEEPEST_LIST = 8
+
+STYLES = {"bold", "italic", "strike", "code"}
+INLINE = {"text", "link", "user"}
+"""The elements of rich text that the dispatcher sends."""
 
 _MENTION = re.compile(r"<[@!#][^>]*>")
-_LINK = re.compile(r"<([^|>]*)(?:\|([^>]*))?>")
+_URL = re.compile(r"(https?://[^/?#\s]+\S*|mailto:\S+@\S+)")
 
 
 @dataclass(frozen=True)
@@ -65,25 +70,101 @@ class Post:
     request: Mapping[str, Any]
 
     @property
-    def markup(self) -> list[str]:
-        """Return the mrkdwn of each block."""
-        return [
-            element["text"]
-            for block in self.request["blocks"]
-            for element in [block.get("text"), *block.get("elements", ())]
-            if element
-        ]
+    def blocks(self) -> list[str]:
+        """Return what a person reads in each block; bold and the like are not shown."""
+        return ["\n".join(_read(block)) for block in self.request["blocks"]]
 
     @property
     def shown(self) -> str:
-        """Return what a person reads, its formatting left as it is."""
-        text = "\n".join(self.markup)
-        return html.unescape(_LINK.sub(lambda link: link[2] or link[1], text))
+        """Return what a person reads."""
+        return "\n".join(self.blocks)
 
     @property
     def mentions(self) -> list[str]:
         """Return whom the message calls, in its blocks and its notification."""
-        return _MENTION.findall("\n".join([*self.markup, self.request["text"]]))
+        called = [
+            f"<@{element['user_id']}>"
+            for block in self.request["blocks"]
+            for element in _inline(block)
+            if element["type"] == "user"
+        ]
+        return called + _MENTION.findall(self.request["text"])
+
+
+def _read(block: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of a block as Slack's own client lays them out."""
+    for part in block["elements"]:
+        border = "│ " if part.get("border") or part["type"] == "rich_text_quote" else ""
+        match part["type"]:
+            case "plain_text":
+                yield part["text"]
+            case "rich_text_list":
+                for number, item in enumerate(part["elements"], part.get("offset", 0) + 1):
+                    mark = _number(number, part["indent"]) if part["style"] == "ordered" else "•"
+                    yield f"{border}{'    ' * part['indent']}{mark} {_words(item)}"
+            case _:
+                yield "\n".join(border + line for line in _words(part).split("\n"))
+
+
+def _number(number: int, indent: int) -> str:
+    # The client counts in letters within lists; Roman numerals are not needed here.
+    return f"{number}." if not indent else f"{chr(ord('a') + (number - 1) % 26)}."
+
+
+def _words(part: Mapping[str, Any]) -> str:
+    return "".join(
+        f"@{element['user_id']}" if element["type"] == "user" else element["text"]
+        for element in part["elements"]
+    )
+
+
+def _inline(block: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for part in block["elements"]:
+        if part["type"] == "rich_text_list":
+            yield from _inline(part)
+        else:
+            yield from part.get("elements", ())
+
+
+def is_sound(block: Mapping[str, Any]) -> bool:
+    """Tell whether a block has the form that Slack documents."""
+    if block["type"] == "context":
+        texts = [element["text"] for element in block["elements"]]
+        return all(element["type"] == "plain_text" for element in block["elements"]) and all(texts)
+    if block["type"] != "rich_text" or not block["elements"]:
+        return False
+    length = sum(len(element.get("text", "")) for element in _inline(block))
+    return length <= LONGEST_BLOCK and all(map(_is_sound_part, block["elements"]))
+
+
+def _is_sound_part(part: Mapping[str, Any]) -> bool:
+    inner = part["elements"]
+    match part["type"]:
+        case "rich_text_list":
+            return (
+                bool(inner)
+                and part["style"] in {"bullet", "ordered"}
+                and 0 <= part["indent"] <= DEEPEST_LIST
+                and part.get("offset", 0) >= 0
+                and all(item["type"] == "rich_text_section" for item in inner)
+                and all(map(_is_sound_part, inner))
+            )
+        case "rich_text_preformatted":
+            allowed = INLINE - {"user"}
+        case "rich_text_section" | "rich_text_quote":
+            allowed = INLINE
+        case _:
+            return False
+    return bool(inner) and all(
+        element["type"] in allowed
+        and element.get("text") != ""
+        and set(element.get("style", ())) <= STYLES
+        and (
+            element["type"] != "link"
+            or (len(element["url"]) <= LONGEST_URL and _URL.fullmatch(element["url"]))
+        )
+        for element in inner
+    )
 
 
 class FakeSlackServer:
@@ -165,12 +246,10 @@ class FakeSlackServer:
             return "channel_not_found"
         if thread and thread not in {post.ts for post in self.posts}:
             return "thread_not_found"
-        texts = Post("", "", request).markup
-        if not all(0 < len(text) <= LONGEST_SECTION for text in texts):
+        blocks = request["blocks"]
+        if len(blocks) > MOST_BLOCKS or not all(map(is_sound, blocks)):
             return "invalid_blocks"
-        if len(request["blocks"]) > MOST_BLOCKS:
-            return "invalid_blocks"
-        if sum(map(len, texts)) > LONGEST_BLOCKS:
+        if len(json.dumps(blocks, ensure_ascii=False)) > LONGEST_BLOCKS:
             return "msg_blocks_too_long"
         return "msg_too_long" if len(request["text"]) > LONGEST_TEXT else None
 

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 LONGEST_BLOCK = 3000
 """Characters in one block: the limit of a section's text; Slack documents none for rich text."""
 
-DEEPEST_LIST = 8
-"""Slack's greatest indent."""
-
 LONGEST_LINK = 2000
 """Characters of a link's target; a longer one is shown as text, which can be cut."""
 
@@ -68,6 +65,7 @@ class Part:
     """``section``, ``list``, ``quote`` or ``preformatted``."""
     border: bool = False
     indent: int = 0
+    """Slack allows 8; the reader finds no list that deep."""
     number: int | None = None
     """``None`` in a bullet list."""
 
@@ -247,7 +245,7 @@ def _item(item: SyntaxTreeNode, *, quotes: int, lists: int) -> Iterator[Part]:
         runs=_merged(runs),
         kind="list",
         border=border,
-        indent=min(lists, DEEPEST_LIST),
+        indent=lists,
         number=number,
     )
     yield from inner

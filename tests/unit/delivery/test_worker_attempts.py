@@ -365,6 +365,111 @@ def test_the_watchdog_passes_on_what_comes_in_time(world, outcome, code):
     assert world.delivery(only).error_code == code
 
 
+# Rendering ----------------------------------------------------------------------------------------
+
+
+class RenderingChannel:
+    """Renders as a function says, then delivers."""
+
+    def __init__(self, rendering):
+        self.rendering = rendering
+        self.sends = 0
+
+    def render(self, message):
+        """Do what the test says."""
+        self.rendering(message)
+        return self.send
+
+    def send(self):
+        """Count the send."""
+        self.sends += 1
+        return Delivered()
+
+
+def test_rendering_is_no_part_of_the_attempt(world):
+    """The attempt's clock starts once the message is rendered."""
+    (only,) = send(world)
+    channel = RenderingChannel(lambda _: world.clock.advance(9))
+    world.worker = replace(world.worker, channels=lambda _: channel)
+    accepted = world.clock.now()
+
+    visit(world, only)
+
+    (entry,) = world.delivery(only).attempt_log
+    assert (channel.sends, entry.started_at - accepted >= 9, entry.duration_ms) == (1, True, 0)
+
+
+def test_a_rendering_without_end_is_given_up(world):
+    """After 10 s the attempt is a retry with a code of its own, and nothing is sent."""
+    (only,) = send(world)
+    released = threading.Event()
+    channel = RenderingChannel(lambda _: released.wait(10))
+    world.worker = replace(world.worker, channels=lambda _: channel, watchdog=ShortWatchdog())
+
+    visit(world, only)
+    released.set()
+
+    delivery = world.delivery(only)
+    assert (delivery.status, delivery.error_code, channel.sends) == (
+        "pending",
+        "rendering_timeout",
+        0,
+    )
+
+
+def test_messages_are_rendered_one_at_a_time(world):
+    """While one message is rendered, no other rendering of the process starts."""
+    first, second = send(world)[0], send(world, request_id="r-2")[0]
+    began, released, running = threading.Event(), threading.Event(), []
+
+    def rendering(message):
+        running.append(message.delivery_id)
+        began.set()
+        assert released.wait(10)
+
+    channel = RenderingChannel(rendering)
+    world.worker = replace(world.worker, channels=lambda _: channel, watchdog=ThreadWatchdog())
+    visits = [threading.Thread(target=visit, args=(world, one)) for one in (first, second)]
+    visits[0].start()
+    assert began.wait(10)
+    visits[1].start()
+    while not world.row(second).owner:
+        visits[1].join(0.01)
+    before = list(running)
+    released.set()
+    for one in visits:
+        one.join()
+
+    assert (before, running, channel.sends) == ([first], [first, second], 2)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("xoxb-1"), KeyError("x")])
+def test_a_rendering_that_fails_is_a_failed_attempt(world, error):
+    """It costs its own delivery an attempt, and is logged by its name alone."""
+    (only,) = send(world)
+
+    def rendering(_):
+        raise error
+
+    world.worker = replace(world.worker, channels=lambda _: RenderingChannel(rendering))
+
+    visit(world, only)
+
+    assert world.delivery(only).error_message == f"the TEST channel failed: {type(error).__name__}"
+    assert "xoxb" not in repr((world.event_log.lines, world.table.rows))
+
+
+def test_a_rendering_that_uses_up_the_lease_sends_nothing(world):
+    """The claim is given back: the rest of the lease is checked directly before the send."""
+    (only,) = send(world)
+    channel = RenderingChannel(lambda _: world.clock.advance(26))
+    world.worker = replace(world.worker, channels=lambda _: channel)
+
+    visit(world, only)
+
+    assert (channel.sends, world.delivery(only).tries) == (0, 0)
+
+
 # Secrets ------------------------------------------------------------------------------------------
 
 
