@@ -5,6 +5,7 @@ Styles are data beside the text: no text needs escaping, can mention anybody or 
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -24,9 +25,9 @@ LONGEST_BLOCK = 3000
 LONGEST_LINK = 2000
 """Characters of a link's target; a longer one is shown as text, which can be cut."""
 
-LINK_COST, RUN_COST, PART_COST = 20, 70, 100
-"""Characters that Slack may count for what surrounds a text, beside the text: it counts more than
-the texts of a message and does not document how."""
+PART_COST = 100
+"""Characters that Slack may count for what surrounds the runs of a part: it counts more than the
+texts of a message and does not document how, so we count the JSON."""
 
 _MARK_ROOM = 200
 """Characters to say how much is missing."""
@@ -58,7 +59,7 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A paragraph, an item of a list, a quote's paragraph, or code."""
+    """Paragraphs, an item of a list, the paragraphs of a quote, or code."""
 
     runs: tuple[Run, ...]
     kind: str = "section"
@@ -77,8 +78,8 @@ class Part:
     @property
     def cost(self) -> int:
         """Return the characters that Slack may count."""
-        runs = (RUN_COST + size(run.text) + size(run.url) for run in self.runs)
-        return PART_COST + sum(runs)
+        elements = [run.element() for run in self.runs]
+        return PART_COST + size(json.dumps(elements, ensure_ascii=False))
 
     def pieces(self, limit: int) -> Iterator[Part]:
         """Cut a part that is longer than ``limit``; only its first piece is an item of a list."""
@@ -135,8 +136,18 @@ def _sliced(runs: Iterable[Run], start: int, end: int) -> Iterator[Run]:
 def parts(markdown: str) -> list[Part]:
     """Read Markdown as the parts that Slack can show, in order."""
     nodes = SyntaxTreeNode(tokens(markdown)).children
-    found = [part for node in nodes for part in _parts(node, quotes=0, lists=0)]
-    return [part for part in found if part.text.strip()]
+    found = (part for node in nodes for part in _parts(node, quotes=0, lists=0))
+    return list(_joined(part for part in found if part.text.strip()))
+
+
+def _joined(found: Iterable[Part]) -> Iterator[Part]:
+    """Join paragraphs that follow each other, with an empty line between them."""
+    for kind, same in groupby(found, lambda part: part.kind):
+        if kind in {"section", "quote"}:
+            runs = [run for part in same for run in (Run("\n\n"), *part.runs)]
+            yield Part(runs=_merged(runs[1:]), kind=kind, border=kind == "quote")
+        else:
+            yield from same
 
 
 def blocks(found: Sequence[Part], room: int, most: int) -> list[dict[str, Any]]:
@@ -178,8 +189,7 @@ def _elements(block: Iterable[Part]) -> list[dict[str, Any]]:
     for part in block:
         runs = [run.element() for run in part.runs]
         if before and _continues(before, part):
-            inner = elements[-1]["elements"]
-            inner += [_section(runs)] if part.kind == "list" else [Run("\n\n").element(), *runs]
+            elements[-1]["elements"].append(_section(runs))
         else:
             elements.append(_element(part, runs))
         before = part
@@ -188,8 +198,7 @@ def _elements(block: Iterable[Part]) -> list[dict[str, Any]]:
 
 def _continues(before: Part, part: Part) -> bool:
     number = before.number and before.number + 1
-    same = replace(before, runs=part.runs, number=number) == part
-    return same and part.kind != "preformatted"
+    return part.kind == "list" and replace(before, runs=part.runs, number=number) == part
 
 
 def _element(part: Part, runs: list[dict[str, Any]]) -> dict[str, Any]:

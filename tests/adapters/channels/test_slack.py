@@ -134,9 +134,10 @@ class TestSlack(ChannelContract):
         assert (post.request["parse"], "link_names" in post.request) == ("none", False)
 
 
-def sections(post):
-    """Return the texts of a post's sections, without the agent's line."""
-    return [one["text"]["text"] for one in post.request["blocks"] if one["type"] == "section"]
+def rich_text(*elements):
+    """Return a block of one paragraph."""
+    section = {"type": "rich_text_section", "elements": list(elements)}
+    return {"type": "rich_text", "elements": [section]}
 
 
 def test_a_post_is_whole(bench):
@@ -147,7 +148,8 @@ def test_a_post_is_whole(bench):
     assert outcome == Delivered({"channel": DM, "ts": post.ts})
     assert post.request == {
         "channel": DM,
-        "text": "*Rain*\nTake *an* umbrella",
+        "text": "Rain\nTake an umbrella",
+        "mrkdwn": False,
         "parse": "none",
         "unfurl_links": False,
         "unfurl_media": False,
@@ -156,17 +158,15 @@ def test_a_post_is_whole(bench):
             "event_payload": {"delivery_id": DELIVERY},
         },
         "blocks": [
-            {
-                "type": "section",
-                "text": {"type": "mrkdwn", "text": "*Rain*", "verbatim": True},
-            },
-            {
-                "type": "section",
-                "text": {"type": "mrkdwn", "text": "Take *an* umbrella", "verbatim": True},
-            },
+            rich_text({"type": "text", "text": "Rain", "style": {"bold": True}}),
+            rich_text(
+                {"type": "text", "text": "Take "},
+                {"type": "text", "text": "an", "style": {"bold": True}},
+                {"type": "text", "text": " umbrella"},
+            ),
             {
                 "type": "context",
-                "elements": [{"type": "mrkdwn", "text": "from weather", "verbatim": True}],
+                "elements": [{"type": "plain_text", "text": "from weather", "emoji": False}],
             },
         ],
     }
@@ -267,14 +267,16 @@ def test_mentions_are_ours_alone(bench, address, config, user_id, mentions):
 
     (post,) = bench.peer.posts
     assert post.mentions == mentions
-    assert post.markup[0] == ("" if not mentions else f"<@{ADA}> ") + "*Rain*"
+    assert post.blocks[0] == ("" if not mentions else f"@{ADA} ") + "Rain"
 
 
 def test_a_mention_needs_no_subject(bench):
     """It then stands in front alone."""
     bench.deliver(config={"mention_user": True}, subject=None)
 
-    assert sections(bench.peer.posts[0]) == [f"<@{ADA}>", "Take an umbrella"]
+    (post,) = bench.peer.posts
+    assert post.blocks == [f"@{ADA}", "Take an umbrella", "from weather"]
+    assert post.request["text"] == f"<@{ADA}> Take an umbrella"
 
 
 def test_a_session_is_one_thread(threaded, dynamodb):
@@ -355,11 +357,11 @@ def test_a_thread_that_cannot_be_written_costs_no_delivery(threaded, dynamodb):
 
 @pytest.mark.parametrize("content", ["word " * 1800, "x" * 9000, "line\n\n" * 1500, "&" * 2000])
 def test_long_content_is_split_and_whole(bench, content):
-    """Sections take 3,000 characters; nothing is missing, and no entity is cut."""
+    """A block takes 3,000 characters, and nothing is missing."""
     bench.deliver(content=content)
 
     (post,) = bench.peer.posts
-    assert max(map(len, sections(post))) <= 3000
+    assert max(map(len, post.blocks)) <= 3000
     assert "".join(post.shown.split()).count(content[0]) >= content.count(content[0])
     assert "characters more" not in post.shown
 
@@ -370,8 +372,37 @@ def test_what_slack_does_not_take_is_counted(bench):
 
     (post,) = bench.peer.posts
     assert bench.peer.calls.count("chat.postMessage") == 2
-    assert re.fullmatch(r"… \([0-9]+ characters more\)", post.markup[-2])
-    assert sum(map(len, post.markup)) > 7000
+    assert re.fullmatch(r"… \([0-9]+ characters more\)", post.blocks[-2])
+    assert sum(map(len, post.blocks)) > 6500
+
+
+@pytest.mark.parametrize(
+    "content", ["**a** *b* " * 2000, "- a\n" * 3000, "[a](https://example.com/) b\n\n" * 900]
+)
+def test_formatting_counts_as_text_does(bench, content):
+    """Slack counts what surrounds a text, too: a shortened message is accepted."""
+    assert isinstance(bench.deliver(content=content), Delivered)
+
+
+def test_the_notification_is_short_and_escaped(bench):
+    """It begins as the message does, without marks, and calls nobody."""
+    bench.deliver(subject=None, content="**a** <!here> & " + "🇩🇪" * 2000)
+
+    (post,) = bench.peer.posts
+    text = post.request["text"]
+    assert text.startswith("a &lt;!here&gt; &amp; 🇩🇪")
+    assert text.endswith("🇩🇪 …")
+    assert len(text) < 3100
+
+
+def test_rendering_sends_nothing(bench):
+    """What is rendered before the attempt is posted by the attempt alone."""
+    send = bench.channel.render(bench.message())
+    before = list(bench.peer.calls)
+
+    outcome = send()
+
+    assert (before, type(outcome), len(bench.peer.posts)) == ([], Delivered, 1)
 
 
 def test_a_message_that_stays_too_long_is_refused(bench):

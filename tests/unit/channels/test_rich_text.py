@@ -179,7 +179,7 @@ def test_a_style_goes_on_in_the_next_block(text, style):
         for run in (part["elements"][0] if part["type"] == "rich_text_list" else part)["elements"]
     ]
     assert len(found) == 2
-    words = {run["text"].split(" ")[0]: run.get("style") for run in runs if run["text"].strip()}
+    words = {run["text"].split()[0]: run.get("style") for run in runs if run["text"].strip()}
     assert words == {"word": style, "plain": None}
 
 

@@ -66,13 +66,22 @@ def test_a_text_is_cut_at_ten_parts_with_a_mark(text, expected):
     assert fitted(text) == expected
 
 
-@pytest.mark.parametrize("whole", [FAMILY, "👍🏽", "e\u0301\u0302", "❤\ufe0f"])
+@pytest.mark.parametrize(
+    "whole", [FAMILY, "👍🏽", "e\u0301\u0302", "❤\ufe0f", "🇩🇪", "क्षि", "\u1112\u1161\u11ab"]
+)
 @pytest.mark.parametrize("start", range(660, 670))
 def test_no_character_is_cut_in_two(whole, start):
-    """A joined, toned or accented character goes whole or not at all."""
+    """A joined, toned or accented character or a flag goes whole or not at all (UAX 29)."""
     cut = fitted("ê" * start + whole * 3)
 
     rest = cut.removeprefix("ê" * start).removesuffix("…")
     assert cut.endswith("…") or cut == "ê" * start + whole * 3
     assert rest in [whole * count for count in range(4)]
     assert parts(cut) <= 10
+
+
+def test_accents_without_end_are_cut():
+    """A character that is longer than ten parts is cut; it is not dropped."""
+    cut = fitted("e" + "\u0301" * 2000)
+
+    assert (len(cut), parts(cut)) == (670, 10)
