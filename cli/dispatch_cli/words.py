@@ -63,6 +63,10 @@ REASONS = {
 
 CODES = {
     "timeout": Words("the receiver did not respond within 10 s", CHECK_RECEIVER),
+    "rendering_timeout": Words(
+        "the message was not rendered within 10 s, and nothing was sent",
+        "If this happens often, an operator gives the worker more memory.",
+    ),
     "dns_failed": Words("the receiver's name could not be resolved", CORRECT_ADDRESS),
     "connection_failed": Words("no connection to the receiver", CHECK_RECEIVER),
     "connection_lost": Words("the receiver closed the connection", CHECK_RECEIVER),
