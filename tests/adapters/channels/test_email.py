@@ -17,6 +17,7 @@ from moto.ses.models import ses_backends
 from channels.email import Email, Smtp, channel, mailbox, probe
 from channels.smtp import SmtpServer
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
+from dispatcher.delivery.ports import Renderer
 from dispatcher.errors import UnavailableError
 from dispatcher.integrations.integration import Address
 from tests.adapters.channels.contract import (
@@ -242,6 +243,17 @@ def test_a_mail_is_whole(bench):
     assert mail.text == "Nimm **einen** Schirm, Ünal\n\nfrom weather"
     assert "<p>Nimm <strong>einen</strong> Schirm, Ünal</p>" in mail.html
     assert ">from weather</p>" in mail.html
+
+
+def test_rendering_sends_nothing(bench):
+    """The mail is written before the attempt, and sent by the attempt alone."""
+    assert isinstance(bench.channel, Renderer)
+    send = bench.channel.render(bench.message())
+    before = list(bench.peer.mails)
+
+    outcome = send()
+
+    assert (before, type(outcome), len(bench.peer.mails)) == ([], Delivered, 1)
 
 
 def test_text_alone_where_wanted(bench):
