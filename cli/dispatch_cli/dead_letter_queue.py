@@ -19,6 +19,7 @@ from dispatch_cli.failures import (
     RejectedFailure,
     UnreachableFailure,
     UsageFailure,
+    cause,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ MOVE_SECONDS = 120
 
 POLL_SECONDS = 2.0
 """Pause between two looks at the progress of a move task."""
+
+WRITTEN_BY = "To write .local/stack.json: make up"
 
 DENIED = {"AccessDenied", "AccessDeniedException", "InvalidClientTokenId", "ExpiredToken"}
 UNKNOWN_ACTION = {"InvalidAction", "UnknownOperationException", "UnsupportedOperation"}
@@ -142,10 +145,14 @@ def queues_of_stack(environ: Mapping[str, str], stack: str) -> Queues:
 def queues_of_file(environ: Mapping[str, str], file: Path) -> Queues:
     """Return the queues of a local stack, from the file that ``make up`` writes."""
     try:
-        outputs = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        advice = "`make up` writes .local/stack.json."
-        raise UsageFailure(f"--stack-file: {file} cannot be read: {error}", advice) from error
+        outputs = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(outputs, dict):
+            raise UsageFailure(f"--stack-file: {file} holds no JSON object.", WRITTEN_BY)
+    except json.JSONDecodeError as error:
+        raise UsageFailure(f"--stack-file: {file} is not JSON.", WRITTEN_BY) from error
+    except (OSError, UnicodeError) as error:
+        text = f"--stack-file: {file} cannot be read: {cause(error)}."
+        raise UsageFailure(text, WRITTEN_BY) from error
     local: dict[str, Any] = {
         # The credentials of the local cloud's administrator.
         "aws_access_key_id": "test",

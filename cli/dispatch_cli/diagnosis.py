@@ -32,50 +32,58 @@ def findings(
     deliveries: Sequence[Mapping[str, Any]],
     health: Mapping[str, Any],
     now: datetime,
-    request_id: str | None = None,
+    requests: Sequence[Mapping[str, Any]] = (),
 ) -> list[Finding]:
     """Return the reasons why messages do not reach the user, faults first.
 
-    With ``request_id``, ``deliveries`` are only those of this request.
+    ``requests`` are those to explain in addition to ``deliveries``: the one that was asked for, or
+    recent ones of which the history knows nothing.
     """
     found = [
         *_service(health),
+        *_skipped(requests, now),
         *_deliveries(user, deliveries, now),
         *_no_integration(user, configuration),
         *_not_configured(configuration, health),
         *_disabled(user, configuration, health),
     ]
-    if not deliveries and request_id is not None:
+    if not deliveries and not requests:
         found.append(
             Finding(
                 "fault",
-                f"{user} has no deliveries of request {request_id}.",
-                "To see whether every integration was skipped: "
-                f"{words.request_command(user, request_id)}",
-            )
-        )
-    elif not deliveries:
-        found.append(
-            Finding(
-                "fault",
-                f"No message was sent to {user} recently.",
+                f"The history has no deliveries to {user}.",
                 "Check that the sender uses this user ID.\n"
-                f"To send one: dispatch send {quote(user)} 'Hello' --wait",
+                "A message whose integrations were all skipped is not in the history.\n"
+                f"To see why it was skipped: {words.doctor_command(user, 'REQUEST_ID')}\n"
+                f"To send a message: dispatch send {quote(user)} Hello --wait",
             )
         )
-    if not any(finding.kind == "fault" for finding in found):
-        delivered = [each["delivered_at"] for each in deliveries if each["status"] == "success"]
+    delivered = [each["delivered_at"] for each in deliveries if each["status"] == "success"]
+    if delivered and not any(finding.kind == "fault" for finding in found):
         # Deliveries are ordered by their creation: a retried one can arrive after newer ones.
-        latest = f", the last one {age(max(delivered, key=parse), now)}" if delivered else ""
+        latest = age(max(delivered, key=parse), now)
         found.append(
             Finding(
                 "fine",
-                f"Messages to {user} are delivered{latest}.",
+                f"Messages to {user} are delivered, the last one {latest}.",
                 "Check the receiving end: a spam folder, a muted channel.\n"
-                f"To read the mailbox: dispatch inbox {quote(user)}",
+                f"To read the mailbox: dispatch inbox {quote(user)}\n"
+                f"To find out about one message: {words.doctor_command(user, 'REQUEST_ID')}",
             ),
         )
     return sorted(found, key=lambda finding: ("fine", "fault", "choice").index(finding.kind))
+
+
+def _skipped(requests: Sequence[Mapping[str, Any]], now: datetime) -> Iterator[Finding]:
+    for request in requests:
+        if not request["deliveries"]:
+            title = f' "{request["subject"]}"' if request["subject"] else ""
+            yield Finding(
+                "fault",
+                f"The message{title} of request {request['request_id']}, sent "
+                f"{age(request['created_at'], now)}, was not delivered: every integration was "
+                "skipped, for the reasons below.",
+            )
 
 
 def _service(health: Mapping[str, Any]) -> Iterator[Finding]:

@@ -4,13 +4,14 @@ Failure
 ├── UsageFailure            2: the command or its settings must be changed
 ├── RejectedFailure         1: the service rejected the request, or the user did not confirm it
 ├── NotAuthorizedFailure    4: the caller is not authorized
-└── UnreachableFailure      3: no usable response; a later attempt may succeed
+├── UnreachableFailure      3: no usable response; a later attempt may succeed
+└── TimeoutFailure          5: --timeout has passed; deliveries are still pending
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,16 @@ class Exit(IntEnum):
     USAGE = 2
     UNREACHABLE = 3
     NOT_AUTHORIZED = 4
+    TIMEOUT = 5
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+class FieldError(NamedTuple):
+    """A rejected value of a request: its JSON pointer, and the rule that it breaks."""
+
+    pointer: str
+    detail: str
 
 
 class Failure(Exception):  # noqa: N818 - its text is a sentence for the user
@@ -50,17 +61,31 @@ class UsageFailure(Failure):
 
 
 class RejectedFailure(Failure):
-    """The request was rejected; ``status`` is the HTTP status, 0 without one."""
+    """The request was rejected; ``status`` is the HTTP status, 0 without one.
 
-    def __init__(self, *arguments: Any, status: int = 0, **options: Any) -> None:
+    ``field_errors`` are shown with the names of the command's options.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        status: int = 0,
+        field_errors: Sequence[FieldError] = (),
+        **options: Any,
+    ) -> None:
         super().__init__(*arguments, **options)
         self.status = status
+        self.field_errors = field_errors
 
 
 class NotAuthorizedFailure(Failure):
-    """The caller is not authorized."""
+    """The caller is not authorized; with ``lacks_scope`` the credential itself is valid."""
 
     exit = Exit.NOT_AUTHORIZED
+
+    def __init__(self, *arguments: Any, lacks_scope: bool = False, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.lacks_scope = lacks_scope
 
 
 class UnreachableFailure(Failure):
@@ -82,3 +107,25 @@ class UnreachableFailure(Failure):
         super().__init__(*arguments, **options)
         self.retry_after = retry_after
         self.may_have_arrived = may_have_arrived
+
+
+class TimeoutFailure(Failure):
+    """The time that the user wanted to wait has passed; deliveries are still pending."""
+
+    exit = Exit.TIMEOUT
+
+
+def cause(error: Exception) -> str:
+    """Return why a file cannot be read or written, in words: ``no such file``."""
+    match error:
+        case FileNotFoundError():
+            return "no such file or folder"
+        case IsADirectoryError():
+            return "it is a folder"
+        case NotADirectoryError():
+            return "a part of its path is not a folder"
+        case UnicodeError():
+            return "it is not UTF-8 text"
+        case OSError(strerror=str(text)):
+            return text[:1].lower() + text[1:]
+    return str(error)

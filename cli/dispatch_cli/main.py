@@ -1,5 +1,7 @@
 """The program: global options, commands and exit codes."""
 
+import os
+import sys
 from datetime import UTC
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -8,34 +10,59 @@ import typer
 from typer.core import TyperGroup
 
 from dispatch_cli.commands import configuration, dead_letters, deliveries, messages, service
-from dispatch_cli.failures import Failure
+from dispatch_cli.commands.options import App, in_words
+from dispatch_cli.failures import Exit, Failure, RejectedFailure
 from dispatch_cli.run import Run
+from dispatch_cli.screen import PROGRAM, make_encodable
 
 EPILOG = (
     "The service's address is DISPATCH_URL, the credential DISPATCH_TOKEN or DISPATCH_API_KEY; "
     "a profile can hold both. Exit codes: 0 done, 1 rejected or not delivered, 2 wrong usage, "
-    "3 no usable response, 4 not authorized."
+    "3 no usable response, 4 not authorized, 5 still pending after --timeout."
 )
 
 
 class Commands(TyperGroup):
     """Turns every failure into a message and an exit code."""
 
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Parse the command line, whose help may hold characters that the terminal lacks."""
+        make_encodable()
+        return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
-        ctx.obj = ctx.obj or Run()
+        run = ctx.obj = ctx.obj or Run()
         try:
-            return super().invoke(ctx)
-        except Failure as failure:
-            if ctx.obj.as_json and failure.response is not None:
-                ctx.obj.screen.json(failure.response)
-            ctx.obj.screen.failure(failure)
-            raise typer.Exit(failure.exit) from failure
+            try:
+                return super().invoke(ctx)
+            except Failure as failure:
+                _show(run, failure)
+                raise typer.Exit(failure.exit) from failure
+        except BrokenPipeError as error:
+            # The reader has gone, such as head. Nothing more is written, not even at the exit.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            raise typer.Exit(Exit.BROKEN_PIPE) from error
 
 
-app = typer.Typer(
+def _show(run: Run, failure: Failure) -> None:
+    """Show a failure; field errors have the names of the command's options."""
+    if isinstance(failure, RejectedFailure) and failure.field_errors:
+        texts = [in_words(run.command, error) for error in failure.field_errors]
+        details = texts if len(texts) > 1 else []
+        text = f"{len(texts)} values are invalid." if details else texts[0]
+        shown: Failure = RejectedFailure(text, failure.advice, details=[*failure.details, *details])
+    else:
+        shown = failure
+    if run.as_json and failure.response is not None:
+        run.screen.json(failure.response)
+    run.screen.failure(shown)
+
+
+app = App(
     cls=Commands,
-    name="dispatch",
+    name=PROGRAM,
     no_args_is_help=True,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -59,6 +86,9 @@ def dispatch(
     profile: Annotated[
         str | None, typer.Option(help="Profile to use; overrides the environment.")
     ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="The service's address; overrides the environment.")
+    ] = None,
     utc: Annotated[
         bool, typer.Option("--utc", help="Show times in UTC instead of local time.")
     ] = False,
@@ -70,6 +100,6 @@ def dispatch(
 ) -> None:
     """Send messages, follow their deliveries, and find out why one did not arrive."""
     run: Run = ctx.obj
-    run.profile = profile
+    run.profile, run.url = profile, url
     run.zone = UTC if utc else None
     run.may_ask = not no_input

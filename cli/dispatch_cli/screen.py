@@ -3,30 +3,29 @@
 Text from elsewhere (messages, errors, names) is data: it is never interpreted as markup, and its
 control characters are escaped, so that no message can move the cursor, set the window's title, or
 overwrite other output.
+
+On a terminal, text is wrapped at its width and columns are aligned. Elsewhere nothing is wrapped
+or padded: a row is one line whose fields are separated by tabs, for ``grep`` and ``cut``.
 """
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
+import os
 import re
 import sys
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.console import Console
-from rich.measure import Measurement
-from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from rich.console import ConsoleOptions
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from dispatch_cli.failures import Failure
     from dispatch_cli.words import Words
@@ -34,45 +33,127 @@ if TYPE_CHECKING:
 STYLES = {"success": "green", "failed": "red", "pending": "yellow", "skipped": "bright_black"}
 """The color of each status."""
 
+PROGRAM = "dispatch"
+
+USUAL_WIDTH = 80
+"""Columns of a terminal that does not tell its width, and of a picture."""
+
 GAP = 2
-"""Spaces between the columns of a listing."""
+"""Spaces between two columns, and before a field below its row."""
+
+NAME_WIDTH = 16
+"""Width of the names in a list of fields."""
 
 LEAST_ROOM = 12
 """The least width of a column that has the room left by the others."""
 
+ENOUGH_ROOM = 24
+"""The width at which wrapped text is readable."""
+
 SIGNS = ("=", ",", "/?&", "@", ".-_:")
 """Where a long word is broken: after the last sign of the first kind that it contains."""
-
-_WORD = re.compile(r"\S+")
 
 JOINERS = "\u200c\u200d"
 """Invisible characters that some scripts and composed emoji need."""
 
+_ASCII = {"•": "*", "✗": "x", "✓": "+", "…": "...", "·": "-"}
+"""What replaces this program's own signs on a terminal whose encoding lacks them."""
+
+_ENCODABLE = "dispatch_cli.encodable"
+
+
+def _encodable(error: UnicodeError) -> tuple[str, int]:
+    """Replace a sign by its ASCII form, and escape any other character, as a codec asks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(_ASCII.get(character) or escaped(character) for character in text), error.end
+
+
+codecs.register_error(_ENCODABLE, _encodable)
+
+
+def make_encodable() -> None:
+    """Let standard output and error replace characters that their encoding lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ENCODABLE)
+
+
+class _Console(Console):
+    """A console that leaves a closed pipe to the program."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error again; Rich would end the program with exit code 1."""
+        raise  # noqa: PLE0704 - Rich calls it while it handles the error
+
 
 class Screen:
-    """Standard output and standard error: terminals, files or pipes."""
+    """Standard output and standard error: terminals, files or pipes.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                # A character that the terminal's encoding lacks is escaped; it would raise.
-                stream.reconfigure(errors="backslashreplace")
+    ``program`` begins the printed commands: ``dispatch`` with the options that name the service.
+    """
+
+    def __init__(self, environ: Mapping[str, str], program: str = PROGRAM) -> None:
         # No markup, no emoji codes, no coloring of what looks like a number.
         plain_text: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
-        self.out = Console(file=sys.stdout, _environ=environ, **plain_text)
-        self.notes = Console(file=sys.stderr, _environ=environ, **plain_text)
+        self.out: Console = _Console(file=sys.stdout, _environ=environ, **plain_text)
+        self.notes: Console = _Console(file=sys.stderr, _environ=environ, **plain_text)
+        self._environ = environ
+        self._program = program
+
+    def picture(self) -> Screen:
+        """Return a screen of the usual width that records what is printed on it."""
+        drawing = Screen({"TTY_COMPATIBLE": "1", "COLUMNS": f"{USUAL_WIDTH}"}, self._program)
+        drawing.out = Console(
+            file=io.StringIO(),
+            record=True,
+            width=USUAL_WIDTH,
+            force_terminal=True,
+            color_system="truecolor",
+            markup=False,
+            emoji=False,
+            highlight=False,
+        )
+        return drawing
+
+    @property
+    def width(self) -> int | None:
+        """The width of standard output; ``None`` if it is not a terminal."""
+        return self._width(self.out)
+
+    def _width(self, console: Console) -> int | None:
+        """Return a terminal's width: ``COLUMNS``, else what the system says."""
+        # FORCE_COLOR is a wish for colors; it does not make a terminal of a pipe.
+        if not (console.file.isatty() or self._environ.get("TTY_COMPATIBLE") == "1"):
+            return None
+        columns = self._environ.get("COLUMNS", "")
+        if columns.isdecimal() and int(columns):
+            return int(columns)
+        try:
+            return os.get_terminal_size(console.file.fileno()).columns or USUAL_WIDTH
+        except (OSError, ValueError):
+            return USUAL_WIDTH
 
     def say(self, text: object = "", style: str = "", indent: int = 0) -> None:
         """Print text, which may have several lines."""
-        lines = plain(text, lines=True).split("\n")
-        self.out.print(*(Text(" " * indent + line, style) for line in lines), sep="\n")
+        self._print(self.out, text, style, indent)
+
+    def field(self, name: str, value: object) -> None:
+        """Print a named value."""
+        if self.width is None:
+            self._line(self.out, Text(f"{plain(name)}\t{plain(value)}"))
+        else:
+            # In one piece, so that an ID can be copied.
+            self._line(self.out, Text(f"{' ' * GAP}{name:<{NAME_WIDTH}} {plain(value)}"))
 
     def bullet(self, mark: str, style: str, text: str, advice: str) -> None:
         """Print an item of a list and, below it, the next step."""
-        table = Table.grid(padding=(0, 1))
-        table.add_row(Text(mark, style), Cell(plain(text), "bold"))
-        self.out.print(table)
-        _advise(self.out, advice, indent=2)
+        first, *rest = wrapped(plain(text), self._room(self.out, GAP), break_words=True)
+        self._line(self.out, Text.assemble((mark, style), " ", (first, "bold")))
+        for line in rest:
+            self._line(self.out, Text(f"{' ' * GAP}{line}", "bold"))
+        self._advise(self.out, advice, indent=GAP)
 
     def points(self, words_by_name: Iterable[tuple[str, Words]]) -> None:
         """Print a list of names, each with its meaning and the next step."""
@@ -81,11 +162,11 @@ class Screen:
 
     def advise(self, advice: str) -> None:
         """Print the next step as part of the output."""
-        _advise(self.out, advice)
+        self._advise(self.out, advice)
 
     def note(self, text: str) -> None:
         """Print a hint to standard error."""
-        _advise(self.notes, text, style="bright_black")
+        self._advise(self.notes, text, style="bright_black")
 
     def json(self, response: object, *, line: bool = False) -> None:
         """Print a response as JSON, with ``line`` on a single line."""
@@ -97,13 +178,19 @@ class Screen:
     def table(self, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print rows below their column names; numbers are right-aligned."""
         rows = list(rows)
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-        for index, name in enumerate(names):
-            is_number = bool(rows) and all(isinstance(row[index], int) for row in rows)
-            table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+        columns = list(zip(names, zip(*rows, strict=True), strict=True)) if rows else []
+        widths: dict[str, int | None] = {
+            name: max(cell_len(plain(text)) for text in (name, *column)) for name, column in columns
+        }
+        *_, last = names
+        least = min(widths[last] or 0, ENOUGH_ROOM) if rows else 0
+        numbers = {
+            name for name, column in columns if all(isinstance(value, int) for value in column)
+        }
+        table = Table(self, widths | {last: None}, numbers=numbers, least=least, is_cut=False)
+        table.head()
         for row in rows:
-            table.add_row(*map(cell, row))
-        self.out.print(table)
+            table.row(row)
 
     def progress(self) -> Progress:
         """Return a progress bar, which is only visible on a terminal."""
@@ -118,84 +205,153 @@ class Screen:
 
     def failure(self, failure: Failure) -> None:
         """Print an error, its details and the next step to standard error."""
-        self.notes.print(Text.assemble(("error: ", "bold red"), plain(failure, lines=True)))
-        table = Table.grid(padding=(0, 1))
+        first, *rest = self._wrapped(self.notes, f"error: {plain(failure, lines=True)}")
+        label, _, text = first.partition(" ")
+        self._line(self.notes, Text.assemble((label, "bold red"), " ", text))
+        for line in rest:
+            self._line(self.notes, Text(line))
         for detail in failure.details:
-            table.add_row("", Cell(plain(detail)))
-        if failure.details:
-            self.notes.print(table)
-        _advise(self.notes, failure.advice)
+            self._print(self.notes, plain(detail), indent=GAP)
+        self._advise(self.notes, failure.advice)
+
+    def _advise(self, console: Console, advice: str, *, indent: int = 0, style: str = "") -> None:
+        """Print the next step; a line with a command is not wrapped, so that it can be copied."""
+        for line in filter(None, advice.split("\n")):
+            purpose, is_command, arguments = plain(line).partition(f": {PROGRAM} ")
+            if is_command:
+                text = f"{' ' * indent}{purpose}: {self._program} {arguments}"
+                self._line(console, Text(text, style))
+            else:
+                self._print(console, line, style, indent)
+
+    def _print(self, console: Console, text: object, style: str = "", indent: int = 0) -> None:
+        for line in self._wrapped(console, plain(text, lines=True), indent):
+            self._line(console, Text(f"{' ' * indent}{line}" if line else "", style))
+
+    def _wrapped(self, console: Console, text: str, indent: int = 0) -> list[str]:
+        room = self._room(console, indent)
+        return [part for line in text.split("\n") for part in wrapped(line, room)]
+
+    def _room(self, console: Console, indent: int) -> int | None:
+        width = self._width(console)
+        return None if width is None else max(1, width - indent)
+
+    def _line(self, console: Console, text: Text) -> None:
+        console.print(text, soft_wrap=True)
 
 
-def _advise(console: Console, advice: str, *, indent: int = 0, style: str = "") -> None:
-    """Print the next step; a line with a command is not wrapped, so that it can be copied."""
-    for line in filter(None, advice.split("\n")):
-        text = Text(plain(line), style)
-        if "dispatch " in line:
-            console.print(Text(" " * indent) + text, soft_wrap=True)
-        else:
-            console.print(Padding(text, (0, 0, 0, indent), expand=False))
-
-
-class Listing:
+class Table:
     """Rows in columns, printed as they come.
 
-    A column with a width is never broken, even if the terminal is too narrow. A column without a
-    width has the room that is left, and its text is cut with an ellipsis.
+    A column with a width is never broken. A column without one, which must be the last, has the
+    room that is left: its text is wrapped, or cut with an ellipsis. If the terminal is too narrow,
+    the last columns are printed on lines of their own below the first ones.
+
+    ``detail`` names a text that is printed below its row; where there is no terminal, it is one
+    more column.
     """
 
-    def __init__(self, screen: Screen, columns: Mapping[str, int | None]) -> None:
+    def __init__(
+        self,
+        screen: Screen,
+        columns: Mapping[str, int | None],
+        *,
+        numbers: Collection[str] = (),
+        least: int = LEAST_ROOM,
+        is_cut: bool = True,
+        detail: str = "",
+    ) -> None:
         self._screen = screen
         self._columns = columns
-        fixed = sum(GAP + width for width in columns.values() if width is not None)
-        self._room = max(LEAST_ROOM, screen.out.width - fixed)
+        self._numbers = numbers
+        self._is_cut = is_cut
+        self._detail = detail
+        self._width = screen.width
+        widths = [least if width is None else width for width in columns.values()]
+        self._beside = len(widths)
+        while self._beside > 1 and sum(widths[: self._beside]) + GAP * (self._beside - 1) > (
+            self._width or sys.maxsize
+        ):
+            self._beside -= 1
 
     def head(self) -> None:
         """Print the column names."""
-        self._line([Text(name, "bold") for name in self._columns])
+        if self._width is None:
+            self._fields([*self._columns, *filter(None, [self._detail])])
+        else:
+            self._row([(name, "bold") for name in self._columns])
 
     def row(self, cells: Sequence[object], detail: str = "") -> None:
-        """Print a row and, below it, a detail that fits no column."""
-        self._line([self._cell(*cell) for cell in zip(cells, self._columns.values(), strict=True)])
-        if detail:
-            table = Table.grid(padding=(0, GAP))
-            table.add_row(" " * (next(iter(self._columns.values())) or 0), Cell(plain(detail)))
-            self._screen.out.print(table)
+        """Print a row and its detail."""
+        texts = list(map(plain, cells))
+        if self._width is None:
+            self._fields([*texts, *([plain(detail)] if self._detail else [])])
+            return
+        self._row([(text, STYLES.get(text, "")) for text in texts])
+        first = next(iter(self._columns.values())) or 0
+        indent = first + GAP if self._beside == len(self._columns) else GAP
+        for line in wrapped(plain(detail), self._width - indent, break_words=True):
+            if line:
+                self._print(Text(f"{' ' * indent}{line}"))
 
-    def _cell(self, value: object, width: int | None) -> Text:
-        text = Text(plain(value))
-        if width is None:
-            text.truncate(self._room, overflow="ellipsis")
+    def _fields(self, texts: Sequence[str]) -> None:
+        self._print(Text("\t".join(texts)))
+
+    def _row(self, cells: Sequence[tuple[str, str]]) -> None:
+        """Print cells, each a text and its style, side by side as far as they fit."""
+        line, left, below = Text(), 0, list[Text]()
+        columns = zip(cells, self._columns.items(), strict=True)
+        for place, ((text, style), (name, width)) in enumerate(columns):
+            if place >= self._beside:
+                below += self._filled(text, style, GAP)
+                continue
+            if width is None:
+                first, *rest = self._filled(text, style, left)
+                line += first[left:]
+                below += rest
+                continue
+            gap = " " * max(0, width - cell_len(text))
+            parts = (gap, (text, style)) if name in self._numbers else ((text, style), gap)
+            line = Text.assemble(line, *parts, " " * GAP)
+            left += width + GAP
+        for part in (line, *below):
+            part.rstrip()
+            if part or part is line:
+                self._print(part)
+
+    def _filled(self, text: str, style: str, left: int) -> list[Text]:
+        """Return a text in the room between ``left`` and the terminal's edge, one item a line."""
+        room = max(1, (self._width or 0) - left)
+        if self._is_cut and cell_len(text) > room:
+            lines = [set_cell_size(text, room - 1).rstrip() + "…"]
         else:
-            text.stylize(STYLES.get(text.plain, ""))
-        return text
+            lines = wrapped(text, room, break_words=True)
+        return [Text(" " * left) + Text(line, style) for line in lines]
 
-    def _line(self, cells: Sequence[Text]) -> None:
-        line = Text()
-        for cell, width in zip(cells, self._columns.values(), strict=True):
-            line += cell
-            line.pad_right(GAP + max(0, (width or self._room) - cell.cell_len))
-        line.rstrip()
-        self._screen.out.print(line, soft_wrap=True)
+    def _print(self, text: Text) -> None:
+        self._screen.out.print(text, soft_wrap=True)
 
 
-class Cell:
-    """Text of a table, whose long words are broken at the signs in ``SIGNS``."""
+def wrapped(text: str, width: int | None, *, break_words: bool = False) -> list[str]:
+    """Break a line between words; without a width it stays whole.
 
-    def __init__(self, text: str, style: str = "") -> None:
-        self._text = Text(text, style, overflow="fold")
-
-    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """Return the width of the text."""
-        return Measurement.get(console, options, self._text)
-
-    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        """Break the text for the available width."""
-        broken = self._text.copy()
-        broken.plain = _WORD.sub(
-            lambda match: "\n".join(pieces(match[0], options.max_width)), self._text.plain
-        )
-        yield broken
+    A word that is longer than a line stays whole, too, unless ``break_words``.
+    """
+    if width is None or cell_len(text) <= width:
+        return [text]
+    lines = [""]
+    for match in re.finditer(r"(\s*)(\S+)", text):
+        gap, word = match.groups()
+        if lines[-1] and cell_len(lines[-1] + gap + word) > width:
+            parts = list(pieces(word, width)) if break_words else [word]
+            if cell_len(lines[-1] + gap + parts[0]) <= width and len(parts) > 1:
+                lines[-1] += gap + parts.pop(0)
+            lines += parts
+        else:
+            parts = list(pieces(gap + word, width)) if break_words else [gap + word]
+            lines[-1] += parts[0]
+            lines += parts[1:]
+    return lines
 
 
 def pieces(word: str, width: int) -> Iterator[str]:
@@ -207,12 +363,6 @@ def pieces(word: str, width: int) -> Iterator[str]:
         yield word[:cut]
         word = word[cut:]
     yield word
-
-
-def cell(value: object) -> Cell:
-    """Return the cell of a value; a status has its color."""
-    text = plain(value)
-    return Cell(text, STYLES.get(text, ""))
 
 
 def plain(value: object, *, lines: bool = False) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import ssl
+from shlex import quote as quote_word
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -12,6 +14,7 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 from dispatch_cli import responses
 from dispatch_cli.failures import (
     Failure,
+    FieldError,
     NotAuthorizedFailure,
     RejectedFailure,
     UnreachableFailure,
@@ -32,6 +35,11 @@ CONNECTION_REFUSED = "connection refused"
 NO_SUCH_PATH = "There is no such path."
 """The service's ``detail`` for a path without a route."""
 
+NAMES = {"token": "token", "api_key": "API key"}
+"""The kinds of credential in words."""
+
+_SCOPE = re.compile(r"dispatch:[a-z]+")
+
 MAX_FIELD_ERRORS = 20
 """Field errors that are shown per response."""
 
@@ -50,7 +58,7 @@ class Service:
     def get(self, *path: str, **query: object) -> Any:
         """Send a GET request without the query parameters that are ``None``."""
         parameters = {name: value for name, value in query.items() if value is not None}
-        return self._request("GET", path, query=parameters)
+        return self._request("GET", path, query=parameters)[0]
 
     def health(self) -> Any:
         """Return the health report; an empty one if the service does not return it."""
@@ -61,15 +69,20 @@ class Service:
 
     def post(self, *path: str, body: object = None) -> Any:
         """Send a POST request."""
-        return self._request("POST", path, body=body)
+        return self._request("POST", path, body=body)[0]
+
+    def send(self, *path: str, body: object) -> tuple[Any, bool]:
+        """Send a POST request with an identity; return also whether it had been sent before."""
+        document, headers = self._request("POST", path, body=body)
+        return document, headers.get("Idempotency-Replayed") == "true"
 
     def put(self, *path: str, body: object) -> Any:
         """Send a PUT request."""
-        return self._request("PUT", path, body=body)
+        return self._request("PUT", path, body=body)[0]
 
     def delete(self, *path: str) -> Any:
         """Send a DELETE request; return ``None`` if the response has no body."""
-        return self._request("DELETE", path)
+        return self._request("DELETE", path)[0]
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers.update(self.settings.headers)
@@ -82,7 +95,7 @@ class Service:
         *,
         query: Mapping[str, Any] | None = None,
         body: object = None,
-    ) -> Any:
+    ) -> tuple[Any, Mapping[str, str]]:
         try:
             response = self._session.request(
                 method,
@@ -94,10 +107,10 @@ class Service:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            cause, may_have_arrived = _cause(error)
-            refused_here = cause == CONNECTION_REFUSED and self.settings.is_loopback
+            reason, may_have_arrived = _reason(error)
+            refused_here = reason == CONNECTION_REFUSED and self.settings.is_loopback
             raise UnreachableFailure(
-                f"No response from {self.settings.url}: {cause}.",
+                f"No response from {self.settings.url}: {reason}.",
                 self._address_advice(may_start=refused_here),
                 may_have_arrived=may_have_arrived,
             ) from error
@@ -105,9 +118,9 @@ class Service:
         field_error = responses.field_error(method, path, document)
         if response.ok and not response.is_redirect:
             self._require_dispatcher(response, document, field_error)
-            return document
+            return document, response.headers
         if path == HEALTH and field_error is None:
-            return document  # 503 with a complete report
+            return document, response.headers  # 503 with a complete report
         raise self._failure(response, document)
 
     def _require_dispatcher(
@@ -139,8 +152,10 @@ class Service:
             target = response.headers.get("Location", "another address")
             advice = f"Redirects are not followed.\n{self._address_advice()}"
             return UnreachableFailure(f"{self.settings.url} redirects to {target}.", advice)
-        if status in {401, 403}:
-            return NotAuthorizedFailure(text, self._credential_advice(), response=document)
+        if status == requests.codes.unauthorized:
+            return self._unauthenticated(text, document)
+        if status == requests.codes.forbidden:
+            return self._forbidden(text, document)
         kind = response.headers.get("Content-Type", "")
         if kind.startswith("text/html") and status in {400, 404, 405, 501}:
             # Other statuses can come from a proxy in front of a dispatcher.
@@ -165,7 +180,7 @@ class Service:
         return RejectedFailure(
             text,
             self._address_advice() if is_wrong_address else "",
-            details=_field_errors(problem),
+            field_errors=_field_errors(problem),
             response=document,
             status=status,
         )
@@ -177,16 +192,61 @@ class Service:
             return advice + (start if may_start else "")
         return (
             f"No address is configured, so the default is used: {self.settings.url}.{start}\n"
-            "To use another one: export DISPATCH_URL=https://…, or dispatch login URL"
+            "To use another one: dispatch login URL"
         )
 
-    def _credential_advice(self) -> str:
-        if self.settings.credential is None:
-            return "Set DISPATCH_TOKEN or DISPATCH_API_KEY, or store one: dispatch login URL"
-        return (
-            "The credential is invalid or expired, or does not cover this user: "
-            "check its expiry and its user."
+    def _unauthenticated(self, text: str, document: Any) -> Failure:
+        settings = self.settings
+        if settings.credential is None:
+            return NotAuthorizedFailure(
+                f"{text}\nNo credential is configured, and this service requires one.",
+                f"To store a token: {self._login()}\n"
+                f"To store an API key: {self._login(is_key=True)}",
+                response=document,
+            )
+        kind, _ = settings.credential
+        name = NAMES[kind]
+        return NotAuthorizedFailure(
+            f"The {name} is invalid or expired ({requests.codes.unauthorized}).",
+            f"It comes from {settings.credential_origin}.\n"
+            f"To store a valid one: {self._login(is_key=kind == 'api_key')}",
+            response=document,
         )
+
+    def _forbidden(self, text: str, document: Any) -> Failure:
+        """Tell a credential that lacks a scope or a user from a request that was not let through.
+
+        The service checks scopes after the credential, so this credential is valid.
+        """
+        detail = str(document.get("detail", "")) if isinstance(document, dict) else ""
+        scopes = " or ".join(_SCOPE.findall(detail))
+        if not scopes:
+            return NotAuthorizedFailure(
+                text,
+                "The service, or a firewall before it, refuses this caller.",
+                response=document,
+            )
+        kind = NAMES[self.settings.credential[0]] if self.settings.credential else "credential"
+        if "user" in detail:
+            return NotAuthorizedFailure(
+                f"The {kind} is valid, but belongs to another user: access to this one requires "
+                f"the scope {scopes} (403).",
+                f"Use a credential of this user, or one with the scope {scopes}.",
+                response=document,
+                lacks_scope=True,
+            )
+        return NotAuthorizedFailure(
+            f"The {kind} is valid, but lacks the scope {scopes} (403).",
+            f"Ask an operator for a credential with the scope {scopes}.",
+            response=document,
+            lacks_scope=True,
+        )
+
+    def _login(self, *, is_key: bool = False) -> str:
+        settings = self.settings
+        profile = f" --profile {quote_word(settings.profile)}" if settings.profile else ""
+        key = " --api-key" if is_key else ""
+        return f"dispatch login {quote_word(settings.url)}{profile}{key}"
 
 
 def _encoded(segments: tuple[str, ...]) -> str:
@@ -204,40 +264,52 @@ def _json(response: requests.Response) -> Any:
         return None
 
 
-def _field_errors(problem: Mapping[str, Any]) -> list[str]:
+def _field_errors(problem: Mapping[str, Any]) -> list[FieldError]:
     errors = problem.get("errors")
-    field_errors = (
+    found = (
         [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
     )
     return [
-        f"{error.get('pointer') or 'body'}: {error.get('detail', '')}"
-        for error in field_errors[:MAX_FIELD_ERRORS]
+        FieldError(
+            str(error.get("pointer") or ""),
+            str(error.get("detail") or "is invalid").removeprefix("Value error, "),
+        )
+        for error in found[:MAX_FIELD_ERRORS]
     ]
 
 
-def _cause(error: requests.RequestException) -> tuple[str, bool]:
+def _reason(error: requests.RequestException) -> tuple[str, bool]:
     """Return why there is no response, and whether the request may have arrived."""
-    causes_by_kind = {
+    errors = list(_causes(error))
+    for inner in errors:
+        match inner:
+            case ssl.SSLCertVerificationError(verify_message=str(text)):
+                return f"its TLS certificate is not trusted ({text.rstrip('.')})", False
+            case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "HTTP_REQUEST" | "UNKNOWN_PROTOCOL"):
+                return "there is no TLS at this port; is it an http address?", False
+            case ConnectionRefusedError():
+                return CONNECTION_REFUSED, False
+    reasons_by_kind = {
         requests.exceptions.ConnectTimeout: ("the connection timed out", False),
         requests.exceptions.ProxyError: ("the proxy cannot reach it", False),
         NameResolutionError: ("the host name cannot be resolved", False),
-        NewConnectionError: (CONNECTION_REFUSED, False),
-        ssl.SSLCertVerificationError: ("the TLS certificate cannot be verified", False),
+        NewConnectionError: ("the host cannot be reached", False),
         requests.exceptions.SSLError: ("the TLS connection failed", True),
         requests.exceptions.ReadTimeout: ("the response timed out", True),
         requests.exceptions.ConnectionError: ("the connection was lost", True),
         requests.exceptions.ChunkedEncodingError: ("the connection was lost", True),
+        requests.exceptions.ContentDecodingError: ("the response is damaged", True),
+        requests.exceptions.InvalidURL: ("the address is invalid", False),
     }
-    errors = list(_causes(error))
-    for kind, cause in causes_by_kind.items():
+    for kind, reason in reasons_by_kind.items():
         if any(isinstance(inner, kind) for inner in errors):
-            return cause
+            return reason
     return str(error), False
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and the errors inside: requests wraps urllib3's, which wrap the system's."""
     yield error
-    for inner in (getattr(error, "reason", None), *error.args):
+    for inner in (getattr(error, "reason", None), error.__cause__, *error.args):
         if isinstance(inner, BaseException):
             yield from _causes(inner)

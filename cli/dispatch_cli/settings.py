@@ -10,21 +10,26 @@ import os
 import re
 import stat
 import tomllib
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import tomlkit
 
-from dispatch_cli.failures import UsageFailure
+from dispatch_cli.failures import UsageFailure, cause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_URL = "http://localhost:8080"
 DEFAULT_PROFILE = "default"
+
+VARIABLES = {"token": "DISPATCH_TOKEN", "api_key": "DISPATCH_API_KEY"}
+"""The environment variable of each kind of credential."""
 
 HEADERS = {"token": "Authorization", "api_key": "x-api-key"}
 """The header of each kind of credential."""
@@ -45,6 +50,10 @@ class Settings:
     credential: tuple[str, str] | None = None
     """Its kind (see ``HEADERS``) and its text."""
     stack: str | None = None
+    profile: str | None = field(default=None, compare=False)
+    """The profile that was named; ``None`` for the default one or the environment."""
+    credential_origin: str = field(default="", compare=False)
+    """The source of the credential for messages."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -60,29 +69,41 @@ class Settings:
         return is_loopback(self.url)
 
 
-def resolve(environ: Mapping[str, str], profile: str | None) -> Settings:
-    """Return the settings of the named profile, else the environment's, else ``default``'s."""
+def resolve(environ: Mapping[str, str], profile: str | None, url: str | None = None) -> Settings:
+    """Return the settings of the named profile, else the environment's, else ``default``'s.
+
+    ``url`` is the option ``--url``, which replaces ``DISPATCH_URL``.
+    """
+    if profile and url:
+        raise UsageFailure("--url and --profile are both given.", "Give only one of them.")
     name = profile or environ.get("DISPATCH_PROFILE")
-    if not profile and environ.get("DISPATCH_URL"):
-        url, origin, values = environ["DISPATCH_URL"], "DISPATCH_URL", {}
+    address = url or environ.get("DISPATCH_URL")
+    values: dict[str, str] = {}
+    if not profile and address:
+        origin = "--url" if url else "DISPATCH_URL"
+        name = None
     else:
         values = read_profile(environ, name)
-        url = values.get("url", DEFAULT_URL)
+        address = values.get("url", DEFAULT_URL)
         origin = f"profile {name or DEFAULT_PROFILE}" if "url" in values else ""
     credentials = {kind: values[kind] for kind in HEADERS if kind in values}
+    credential_origin = f"profile {name or DEFAULT_PROFILE}"
     if not profile:
-        variables = {"token": "DISPATCH_TOKEN", "api_key": "DISPATCH_API_KEY"}
         from_environment = {
-            kind: environ[variable] for kind, variable in variables.items() if environ.get(variable)
+            kind: environ[variable] for kind, variable in VARIABLES.items() if environ.get(variable)
         }
-        credentials = from_environment or credentials
+        if from_environment:
+            credentials = from_environment
+            credential_origin = VARIABLES[next(iter(from_environment))]
     if len(credentials) > 1:
         raise UsageFailure("Both a token and an API key are set.", "Set only one of them.")
     settings = Settings(
-        url=checked_url(url, origin),
+        url=checked_url(address, origin),
         origin=origin,
         credential=next(iter(credentials.items()), None),
         stack=values.get("stack"),
+        profile=name,
+        credential_origin=credential_origin,
     )
     require_safe(settings)
     return settings
@@ -138,30 +159,39 @@ def is_loopback(url: str) -> bool:
 
 
 def config_file(environ: Mapping[str, str]) -> Path:
-    """Return the path of the profiles, according to the XDG Base Directory Specification."""
-    home = environ.get("XDG_CONFIG_HOME", "")
+    """Return the path of the profiles."""
+    return folder(environ, "XDG_CONFIG_HOME", ".config") / "config.toml"
+
+
+def folder(environ: Mapping[str, str], variable: str, default: str) -> Path:
+    """Return this program's folder below a base of the XDG Base Directory Specification."""
+    base = environ.get(variable, "")
     # The specification asks to ignore a relative path.
-    base = Path(home) if home.startswith("/") else Path(environ.get("HOME", "~")) / ".config"
-    return base.expanduser() / "dispatch" / "config.toml"
+    if base.startswith("/"):
+        return Path(base) / "dispatch"
+    home = environ.get("HOME")
+    try:
+        return (Path(home) if home else Path.home()) / default / "dispatch"
+    except RuntimeError as error:
+        advice = f"Set HOME or {variable}."
+        raise UsageFailure("This user has no home directory.", advice) from error
 
 
 def read_profile(environ: Mapping[str, str], name: str | None) -> dict[str, str]:
     """Return a profile, the default one without a name; only the default one may be missing."""
-    file = config_file(environ)
     try:
-        text = file.read_text()
-        document: dict[str, Any] = tomllib.loads(text)
-    except FileNotFoundError:
-        document = {}
-    except (OSError, ValueError) as error:
-        advice = "Correct the file, or move it away."
-        raise UsageFailure(f"{file} cannot be read: {error}", advice) from error
+        file = config_file(environ)
+    except UsageFailure:
+        if name is None:
+            return {}
+        raise
+    document = _document(file)
     profiles = document.get("profiles", {})
     if not isinstance(profiles, dict):
         raise UsageFailure(f"In {file}, profiles is not a table.", "Write [profiles.NAME].")
     if name is not None and name not in profiles:
         known = ", ".join(profiles) or "none"
-        advice = f"Profiles: {known}\nTo create it: dispatch login URL --profile {name}"
+        advice = f"Profiles: {known}.\nTo create it: dispatch login URL --profile {quote(name)}"
         raise UsageFailure(f"There is no profile {name} in {file}.", advice)
     profile = profiles.get(name or DEFAULT_PROFILE, {})
     if not isinstance(profile, dict):
@@ -173,25 +203,48 @@ def read_profile(environ: Mapping[str, str], name: str | None) -> dict[str, str]
     if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077 and profile.keys() & HEADERS:
         raise UsageFailure(
             f"Other users can read {file}, and it holds a secret.",
-            f"To restrict it: chmod 600 {file}",
+            f"To restrict it: chmod 600 {quote(str(file))}",
         )
     return profile
+
+
+def _document(file: Path) -> dict[str, Any]:
+    advice = "Correct the file, or move it away."
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise UsageFailure(f"{file} is not valid TOML: {error}.", advice) from error
+    except (OSError, UnicodeError) as error:
+        raise UsageFailure(f"{file} cannot be read: {cause(error)}.", advice) from error
 
 
 def write_profile(environ: Mapping[str, str], name: str, profile: Mapping[str, str]) -> Path:
     """Write a profile, readable only by this user; other profiles and comments are preserved."""
     file = config_file(environ)
-    document = tomlkit.parse(file.read_text()) if file.exists() else tomlkit.document()
+    document = (
+        tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
+    )
     profiles = document.setdefault("profiles", tomlkit.table(is_super_table=True))
     profiles[name] = dict(profile)
-    replacement = file.with_suffix(".new")
+    try:
+        write_private(file, tomlkit.dumps(document))
+    except OSError as error:
+        advice = "To store profiles in another folder, set XDG_CONFIG_HOME."
+        raise UsageFailure(f"{file} cannot be written: {cause(error)}.", advice) from error
+    return file
+
+
+def write_private(file: Path, text: str) -> None:
+    """Replace a file by one that only this user can read; raise ``OSError``."""
+    replacement = file.with_suffix(f".{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        replacement.unlink(missing_ok=True)
         descriptor = os.open(replacement, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(tomlkit.dumps(document))
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
         replacement.replace(file)
-    except OSError as error:
-        raise UsageFailure(f"{file} cannot be written: {error}") from error
-    return file
+    finally:
+        with suppress(OSError):
+            replacement.unlink(missing_ok=True)

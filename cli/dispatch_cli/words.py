@@ -10,15 +10,18 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ADDRESSES = {
-    "WEBHOOK": "--url https://…",
-    "EMAIL": "--config email_address=…",
-    "SMS": "--config phone_number=…",
-    "SLACK": "--config channel_id=…",
+    "WEBHOOK": "--url URL",
+    "EMAIL": "--config email_address=ADDRESS",
+    "SMS": "--config phone_number=NUMBER",
+    "SLACK": "--config slack_user_id=ID",
 }
-"""The option of ``dispatch override set`` that sets the address of a type."""
+"""The option of ``dispatch override set`` that sets the address of a type.
+
+A word in capitals is for the user to replace; as it stands, the service rejects it.
+"""
 
 
 class Words(NamedTuple):
@@ -28,21 +31,40 @@ class Words(NamedTuple):
     advice: str = ""
 
     def about(self, user: str, integration_type: str) -> Words:
-        """Fill the placeholders; the user is quoted for a shell."""
+        """Fill the placeholders; the user is quoted for a shell.
+
+        Advice about the receiver is for whoever chose it: the user of a webhook, else an operator.
+        """
+        advice = self.advice
+        if integration_type != "WEBHOOK" and advice in {CHECK_RECEIVER, CORRECT_HOST, CORRECT_URL}:
+            advice = CHECK_PROVIDER
+        elif advice == CORRECT_ADDRESS and integration_type not in ADDRESSES:
+            advice = SHOW_OVERRIDES
         values = {
             "USER": quote(user),
             "TYPE": integration_type,
-            "ADDRESS": ADDRESSES.get(integration_type, "--config KEY=VALUE"),
+            "ADDRESS": ADDRESSES.get(integration_type, "--enable"),
         }
-        return Words(*(_PLACEHOLDER.sub(lambda match: values[match[0]], text) for text in self))
+        return Words(
+            *(
+                _PLACEHOLDER.sub(lambda match: values[match[0]], text)
+                for text in (self.meaning, advice)
+            )
+        )
 
 
 _PLACEHOLDER = re.compile(r"\b(USER|TYPE|ADDRESS)\b")
 
 SET_UP = "An operator can configure it: docs/integrations.md"
-CHECK_RECEIVER = "Check that the receiver is up and its address is correct; then retry."
 SET_ADDRESS = "dispatch override set USER TYPE ADDRESS"
 CORRECT_ADDRESS = f"To correct the address: {SET_ADDRESS}"
+CORRECT_HOST = f"To correct the host of the address: {SET_ADDRESS}"
+CORRECT_URL = f"To correct the address before a retry: {SET_ADDRESS}"
+CHECK_RECEIVER = "Check that the receiver is up and its address is correct; then retry."
+CHECK_PROVIDER = "An operator can check the provider and its settings: docs/integrations.md"
+SHOW_OVERRIDES = "To see the override: dispatch override list USER"
+SHORTEN = "Send less content."
+RENEWED = "The next attempt uses the new one."
 REPORT = "Please report it, with the delivery's ID."
 
 REASONS = {
@@ -55,7 +77,7 @@ REASONS = {
     ),
     "disabled_by_receiver": Words(
         "disabled because the webhook returned 410 (gone)",
-        "Once it is back: dispatch override set USER TYPE --enable",
+        "To enable it once it is back: dispatch override set USER TYPE --enable",
     ),
     "no_address": Words("the user has no address for it", f"To set one: {SET_ADDRESS}"),
 }
@@ -65,34 +87,42 @@ CODES = {
     "timeout": Words("the receiver did not respond within 10 s", CHECK_RECEIVER),
     "rendering_timeout": Words(
         "the message was not rendered within 10 s, and nothing was sent",
-        "If this happens often, an operator gives the worker more memory.",
+        "If this happens often, an operator can give the worker more memory.",
     ),
-    "dns_failed": Words("the receiver's name could not be resolved", CORRECT_ADDRESS),
+    "dns_failed": Words("the receiver's name could not be resolved", CORRECT_HOST),
     "connection_failed": Words("no connection to the receiver", CHECK_RECEIVER),
     "connection_lost": Words("the receiver closed the connection", CHECK_RECEIVER),
-    "unavailable": Words("an AWS service was not available", "Often the cause is throttling."),
-    "entry_failed": Words("EventBridge responded, but rejected the event"),
+    "unavailable": Words(
+        "an AWS service was not available",
+        "Throttling is the usual cause; an operator can check the account's limits.",
+    ),
+    "entry_failed": Words(
+        "EventBridge responded, but rejected the event",
+        "An operator can check the event bus: docs/integrations.md",
+    ),
     "tls_failed": Words(
         "the receiver's certificate is invalid, or its TLS is older than 1.2",
         "The receiver's operator has to renew it; then retry.",
     ),
-    "invalid_answer": Words("the receiver's response is not HTTP", CORRECT_ADDRESS),
+    "invalid_answer": Words("the receiver's response makes no sense", CORRECT_HOST),
     "credentials_unavailable": Words(
         "a secret that a parameter names could not be read",
-        "An operator checks that the secret exists.",
+        "An operator can check that the secret exists: docs/integrations.md",
     ),
-    "token_renewed": Words("the secret was replaced a moment before"),
-    "password_renewed": Words("the secret was replaced a moment before"),
+    "token_renewed": Words("the secret was replaced a moment before", RENEWED),
+    "password_renewed": Words("the secret was replaced a moment before", RENEWED),
     "broken_setting": Words(
         "a parameter of the service is invalid", "To see which one: dispatch health"
     ),
-    "thread_unavailable": Words("the start of the session's thread could not be read"),
+    "thread_unavailable": Words(
+        "the start of the session's thread could not be read", "The next attempt reads it again."
+    ),
     "thread_gone": Words(
         "the session's thread was deleted in Slack", "The next attempt starts a new thread."
     ),
     "secret_unavailable": Words(
         "the override's secrets could not be decrypted",
-        "An operator checks that the key is enabled and that the worker may use it.",
+        "An operator can check that the KMS key is enabled and that the worker may use it.",
     ),
     "internal_error": Words("a bug in the service", REPORT),
     "rehearsed_failure": Words(
@@ -100,7 +130,7 @@ CODES = {
     ),
     "blocked_address": Words(
         "the receiver's address is not public",
-        "Use a public one; operators can open networks (WebhookAllowedCidrs).",
+        f"Operators can open networks (WebhookAllowedCidrs).\n{CORRECT_ADDRESS}",
     ),
     "invalid_config": Words("the stored config is no longer valid", CORRECT_ADDRESS),
     "no_signing_secret": Words(
@@ -110,17 +140,18 @@ CODES = {
     "invalid_address": Words("the address cannot receive deliveries", CORRECT_ADDRESS),
     "number_refused": Words(
         "premium-rate number, or a country that operators did not allow",
-        "Use another number; operators can allow countries (SmsAllowedCountries).",
+        f"Operators can allow countries (SmsAllowedCountries).\n{CORRECT_ADDRESS}",
     ),
-    "refused": Words("AWS rejected it permanently", "The error message holds the reason."),
-    "too_large": Words("the event is too large for EventBridge", "Send less content."),
+    "refused": Words(
+        "AWS rejected it permanently", "The delivery's error message holds the reason."
+    ),
+    "too_large": Words("the event is too large for EventBridge", SHORTEN),
     "tls_required": Words(
-        "the mail server offers no TLS or no login", "An operator configures another server."
+        "the mail server offers no TLS or no login",
+        "An operator can configure another server: docs/integrations.md",
     ),
     "no_address": REASONS["no_address"],
-    "not_configured": Words(
-        "the user's override enables it, but it is not configured on this system", SET_UP
-    ),
+    "not_configured": REASONS["not_configured"],
     "expired": Words("its expires_at has passed", "Send the message again if it is still needed."),
     "content_expired": Words("the message's content is no longer stored", "Send it again."),
     "unknown_outcome": Words(
@@ -134,16 +165,37 @@ CODES = {
 }
 """The values of ``error_code`` except ``http_NNN``."""
 
+SET_HEADER = "To set other credentials: dispatch override set USER TYPE --header 'NAME: VALUE'"
+
 STATUSES = {
-    400: "the receiver rejected the request as invalid",
-    401: "the receiver requires other credentials",
-    403: "the receiver requires other credentials",
-    404: "the receiver does not know the address",
-    408: "the receiver timed out",
-    410: "the receiver is gone permanently",
-    413: "the message is too large for the receiver",
-    429: "the receiver is throttling",
+    400: Words("the receiver rejected the request as invalid", CHECK_RECEIVER),
+    401: Words("the receiver requires other credentials", SET_HEADER),
+    403: Words("the receiver requires other credentials", SET_HEADER),
+    404: Words("the receiver does not know the address", CORRECT_URL),
+    405: Words(
+        "the receiver does not accept the method",
+        "To change it: dispatch override set USER TYPE --method PUT",
+    ),
+    408: Words("the receiver timed out", CHECK_RECEIVER),
+    410: Words("the receiver is gone permanently", CORRECT_URL),
+    413: Words("the message is too large for the receiver", SHORTEN),
+    429: Words("the receiver is throttling", "Send fewer messages, or retry later."),
 }
+
+INVITE = "Invite the app into the channel."
+RENEW_TOKEN = "An operator has to store a valid bot token: docs/integrations.md"  # noqa: S105 - advice
+SLACK = {
+    "users_not_found": Words("no member of the workspace has this email address", CORRECT_ADDRESS),
+    "user_not_found": Words("the workspace has no such member", CORRECT_ADDRESS),
+    "channel_not_found": Words("no such channel, or a private one without the app", INVITE),
+    "not_in_channel": Words("the app is not in the channel", INVITE),
+    "is_archived": Words("the channel is archived", CORRECT_ADDRESS),
+    "missing_scope": Words("the Slack app lacks a scope", CHECK_PROVIDER),
+    "invalid_auth": Words("the Slack token is invalid", RENEW_TOKEN),
+    "token_revoked": Words("the Slack token was revoked", RENEW_TOKEN),
+    "account_inactive": Words("the app was removed from the workspace", RENEW_TOKEN),
+}
+"""Slack's own error codes, as docs/integrations.md explains them."""
 
 
 def reason(name: str) -> Words:
@@ -160,9 +212,12 @@ def skipped(name: str, integration_type: str, health: Mapping[str, Any]) -> Word
 
 
 def _most_relevant(name: str, integration_type: str, health: Mapping[str, Any]) -> Words:
-    """Return ``not_configured`` for a type that is both disabled by default and not configured."""
+    """Return ``not_configured`` for a type that is not configured, unless a user disabled it.
+
+    The user cannot enable it, and an address would not help.
+    """
     configured = health.get("integrations", {}).get(integration_type, {}).get("configured")
-    is_hidden = name == "disabled_by_default" and configured is False
+    is_hidden = name in {"disabled_by_default", "no_address"} and configured is False
     return reason("not_configured" if is_hidden else name)
 
 
@@ -180,27 +235,36 @@ def disabled(configuration: Mapping[str, Any], health: Mapping[str, Any]) -> dic
 
 
 def grouped(user: str, words_by_type: Mapping[str, Words]) -> list[tuple[str, Words]]:
-    """Return each distinct words with the types that share them, as ``SMS, TOOL``."""
+    """Return each distinct words with the types that share them, as ``SMS, TOOL``.
+
+    A command that names a type is returned once for each of them.
+    """
     groups: dict[Words, list[str]] = {}
     for integration_type, words in words_by_type.items():
         groups.setdefault(words, []).append(integration_type)
-    return [
-        (", ".join(types), words.about(user, types[0] if len(types) == 1 else "TYPE"))
-        for words, types in groups.items()
-    ]
+    return [(", ".join(types), _shared(user, types, words)) for words, types in groups.items()]
+
+
+def _shared(user: str, types: Sequence[str], words: Words) -> Words:
+    filled = [words.about(user, name) for name in types]
+    advice = dict.fromkeys(line for each in filled for line in each.advice.split("\n"))
+    return Words(filled[0].meaning, "\n".join(advice))
 
 
 def code(name: str) -> Words:
     """Return an error code in words; the name of a newer service's code means itself."""
-    if name.startswith("http_") and name[5:].isdecimal():
-        status = int(name[5:])
+    kind, _, digits = name.partition("_")
+    if kind == "http" and digits.isdecimal():
+        status = int(digits)
         if status >= 500:
             return Words(f"the receiver has a server error (HTTP {status})", CHECK_RECEIVER)
-        meaning = STATUSES.get(status, "the receiver rejected it")
-        return Words(
-            f"{meaning} (HTTP {status})", f"To correct the address before a retry: {SET_ADDRESS}"
-        )
-    return CODES.get(name, Words(name))
+        words = STATUSES.get(status, Words("the receiver rejected it", CORRECT_URL))
+        return words._replace(meaning=f"{words.meaning} (HTTP {status})")
+    if kind == "smtp" and digits.isdecimal():
+        is_final = int(digits) >= 500
+        meaning = "the mail server rejected the email" if is_final else "the mail server is busy"
+        return Words(f"{meaning} (SMTP {digits})", CORRECT_ADDRESS if is_final else CHECK_PROVIDER)
+    return CODES.get(name) or SLACK.get(name) or Words(name)
 
 
 def request_command(user: str, request_id: str) -> str:
@@ -208,3 +272,10 @@ def request_command(user: str, request_id: str) -> str:
     # An ID that begins with a hyphen would be read as an option.
     end_of_options = "-- " if request_id.startswith("-") else ""
     return f"dispatch request {end_of_options}{quote(user)} {quote(request_id)}"
+
+
+def doctor_command(user: str, request_id: str) -> str:
+    """Return the command that diagnoses a request, quoted for a shell."""
+    # An ID that begins with a hyphen would be read as another option.
+    equals = "=" if request_id.startswith("-") else " "
+    return f"dispatch doctor {quote(user)} --request{equals}{quote(request_id)}"

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
@@ -12,15 +12,19 @@ import typer
 
 from dispatch_cli import words
 from dispatch_cli.commands.options import (
+    App,
     Format,
+    Json,
     Output,
     Sure,
     Type,
     User,
+    in_words,
     named_values,
+    repeated,
     run_of,
 )
-from dispatch_cli.failures import RejectedFailure, UsageFailure
+from dispatch_cli.failures import RejectedFailure, UsageFailure, cause
 from dispatch_cli.run import Run
 from dispatch_cli.screen import Screen
 from dispatch_cli.times import span
@@ -28,13 +32,13 @@ from dispatch_cli.times import span
 PANEL = "Configuration"
 FIELDS = ("enabled", "priority", "retry_count", "retry_delay_seconds")
 
-app = typer.Typer()
-override = typer.Typer(no_args_is_help=True, help="Manage a user's overrides.")
+app = App()
+override = App(no_args_is_help=True, help="Manage a user's overrides.")
 app.add_typer(override, name="override", rich_help_panel=PANEL)
 
 
 @app.command(rich_help_panel=PANEL)
-def defaults(ctx: typer.Context, output: Output = Format.TABLE) -> None:
+def defaults(ctx: typer.Context, *, output: Output = Format.TABLE, as_json: Json = False) -> None:
     """Show the system defaults, which apply to users without overrides.
 
     Example: dispatch defaults
@@ -45,7 +49,9 @@ def defaults(ctx: typer.Context, output: Output = Format.TABLE) -> None:
 
 
 @app.command(rich_help_panel=PANEL)
-def config(ctx: typer.Context, user: User, output: Output = Format.TABLE) -> None:
+def config(
+    ctx: typer.Context, user: User, *, output: Output = Format.TABLE, as_json: Json = False
+) -> None:
     """Show a user's effective configuration, and why other integrations are not used.
 
     Example: dispatch config ada
@@ -56,7 +62,9 @@ def config(ctx: typer.Context, user: User, output: Output = Format.TABLE) -> Non
 
 
 @override.command("list")
-def list_overrides(ctx: typer.Context, user: User, output: Output = Format.TABLE) -> None:
+def list_overrides(
+    ctx: typer.Context, user: User, *, output: Output = Format.TABLE, as_json: Json = False
+) -> None:
     """Show a user's overrides.
 
     Example: dispatch override list ada
@@ -102,6 +110,7 @@ def set_override(
         ),
     ] = None,
     output: Output = Format.TABLE,
+    as_json: Json = False,
 ) -> None:
     """Create or change a user's override; other fields stay as they are.
 
@@ -112,7 +121,9 @@ def set_override(
     fields = {name: value for name, value in zip(FIELDS, values, strict=True) if value is not None}
     config = _config(url, method, header or [], settings or [])
     if not fields and not config:
-        raise UsageFailure("No field is given.", "Give at least one option, such as --enable.")
+        raise UsageFailure(
+            "No option is given.", f"For example: {repeated(ctx, {'--enable': None})}"
+        )
     response = _write(run, user, integration_type, fields, config)
     run.show(response, lambda override: show_override(run.screen, override))
 
@@ -130,7 +141,9 @@ def unset_override(
             show_default=False,
         ),
     ] = None,
+    *,
     output: Output = Format.TABLE,
+    as_json: Json = False,
 ) -> None:
     """Restore the defaults of an override's fields, or delete the override.
 
@@ -166,13 +179,14 @@ def reset_overrides(
     *,
     yes: Sure = False,
     output: Output = Format.TABLE,
+    as_json: Json = False,
 ) -> None:
     """Delete all overrides of a user; the delivery history stays.
 
     Example: dispatch override reset ada --yes
     """
     run = run_of(ctx)
-    run.confirm(f"Delete all overrides of {user}?", sure=yes)
+    run.confirm(f"Delete all overrides of {user}?", repeated(ctx, {"--yes": None}), sure=yes)
     response = run.service.post("api", "v1", "users", user, "integration-defaults", "reset")
     removed = ", ".join(response["removed"])
     text = f"Deleted: {removed}" if removed else f"{user} had no overrides."
@@ -180,7 +194,9 @@ def reset_overrides(
 
 
 @override.command("rotate-secret")
-def rotate_secret(ctx: typer.Context, user: User, output: Output = Format.TABLE) -> None:
+def rotate_secret(
+    ctx: typer.Context, user: User, *, output: Output = Format.TABLE, as_json: Json = False
+) -> None:
     """Replace the signing secret of a user's webhook.
 
     Example: dispatch override rotate-secret ada
@@ -205,9 +221,9 @@ def _explained_if_missing(user: str, integration_type: str) -> Iterator[None]:
     try:
         yield
     except RejectedFailure as failure:
-        if failure.status == 404 and "create one with POST" in str(failure):
+        if failure.status == 404 and " override" in str(failure):
             name = integration_type.upper()
-            address = words.ADDRESSES.get(name, "--enable")
+            address = words.ADDRESSES[name] if name == "WEBHOOK" else "--enable"
             raise RejectedFailure(
                 f"{user} has no override for {name}.",
                 f"To create one: dispatch override set {quote(user)} {name} {address}",
@@ -248,31 +264,37 @@ def _write(
         try:
             return run.service.put(*path, integration_type, body=body)
         except RejectedFailure as failure:
-            _explain_headers(failure, f"{quote(user)} {integration_type}", tuple(preserved))
-            raise
+            override = f"{quote(user)} {quote(integration_type)}"
+            raise _explained_headers(run, failure, override, body["config"], preserved) from failure
     return run.service.put(*path, integration_type, body=body)
 
 
-def _explain_headers(failure: RejectedFailure, override: str, preserved: Sequence[str]) -> None:
+def _explained_headers(
+    run: Run,
+    failure: RejectedFailure,
+    override: str,
+    config: Mapping[str, Any],
+    preserved: Collection[str],
+) -> RejectedFailure:
     """Explain a rejected ``***`` of a stored header, which the user of this program never wrote."""
-    pointers = {name: f"/config/headers/{name.replace('~', '~0')}: " for name in preserved}
+    pointers = {f"/config/headers/{name.replace('~', '~0')}": name for name in preserved}
     rejected = [
-        name
-        for name, pointer in pointers.items()
-        if any(detail.startswith(pointer) for detail in failure.details)
+        pointers[error.pointer] for error in failure.field_errors if error.pointer in pointers
     ]
     if not rejected:
-        return
+        return failure
     is_single = len(rejected) == 1
     headers = f"header {rejected[0]} is" if is_single else f"headers {', '.join(rejected)} are"
-    options = " ".join(f"--header '{name}: …'" for name in rejected)
-    failure.details = [
+    options = " ".join(f"--header {quote(f'{name}: VALUE')}" for name in config["headers"])
+    others = [error for error in failure.field_errors if error.pointer not in pointers]
+    return RejectedFailure(
         f"The address belongs to another receiver, so the secret {headers} not sent there.",
-        *(detail for detail in failure.details if not detail.startswith(tuple(pointers.values()))),
-    ]
-    failure.advice = (
-        f"To send it there, give it again: {options}\n"
-        f"To remove it first: dispatch override unset {override} headers"
+        "To send the values there: "
+        f"dispatch override set {override} --url {quote(str(config.get('url')))} {options}\n"
+        f"To remove the stored ones first: dispatch override unset {override} headers",
+        details=[in_words(run.command, error) for error in others],
+        response=failure.response,
+        status=failure.status,
     )
 
 
@@ -317,9 +339,9 @@ def _headers(texts: list[str]) -> dict[str, str]:
 
 def _lines_of(file: Path) -> list[str]:
     try:
-        return file.read_text().splitlines()
+        return file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as error:
-        raise UsageFailure(f"--header: {file} cannot be read: {error}") from error
+        raise UsageFailure(f"--header: {file} cannot be read: {cause(error)}.") from error
 
 
 def show_settings(screen: Screen, by_type: Mapping[str, Mapping[str, Any]]) -> None:

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from dispatch_cli import dead_letter_queue, words
-from dispatch_cli.commands.options import Format, Output, Sure, run_of
+from dispatch_cli.commands.options import App, Format, Json, Output, Sure, repeated, run_of
 from dispatch_cli.dead_letter_queue import DeadLetter, Doorbell, QueueMessage, Queues
 from dispatch_cli.failures import RejectedFailure, UsageFailure
 from dispatch_cli.run import Run
-from dispatch_cli.screen import Listing
+from dispatch_cli.screen import Table
 from dispatch_cli.times import age
 
-app = typer.Typer(
+app = App(
     no_args_is_help=True,
     help="List, redrive or purge dead letters, the queue messages for deliveries that finally "
     "failed. Calls SQS with your AWS credentials.",
@@ -60,6 +60,7 @@ def list_dead_letters(
     delivery_queue_url: DeliveryQueueUrl = None,
     limit: Limit = 100,
     output: Output = Format.TABLE,
+    as_json: Json = False,
 ) -> None:
     """Show the dead letters and the status of their deliveries.
 
@@ -68,14 +69,15 @@ def list_dead_letters(
     Example: dispatch dead-letters list --stack-file .local/stack.json
     """
     run = run_of(ctx)
-    queues = _queues(run, stack, stack_file, dead_letter_queue_url, delivery_queue_url)
+    queues = _queues(ctx, stack, stack_file, dead_letter_queue_url, delivery_queue_url)
     rows = _described(run, dead_letter_queue.peek(queues, limit))
     run.show(
         {"dead_letters": rows}, lambda response: show_dead_letters(run, response["dead_letters"])
     )
     total = dead_letter_queue.count(queues)
     if not run.as_json and total > len(rows):
-        run.screen.note(f"{len(rows)} of about {total} dead letters. To see all: --limit {total}")
+        run.screen.note(f"{len(rows)} of about {total} dead letters are shown.")
+        run.screen.note(f"To see all: {repeated(ctx, {'--limit': str(total)})}")
 
 
 @app.command()
@@ -88,6 +90,7 @@ def redrive(
     delivery_queue_url: DeliveryQueueUrl = None,
     dry_run: DryRun = False,
     output: Output = Format.TABLE,
+    as_json: Json = False,
 ) -> None:
     """Start a new round for all dead letters; safe to repeat.
 
@@ -96,7 +99,7 @@ def redrive(
     Example: dispatch dead-letters redrive --stack-file .local/stack.json --dry-run
     """
     run = run_of(ctx)
-    queues = _queues(run, stack, stack_file, dead_letter_queue_url, delivery_queue_url)
+    queues = _queues(ctx, stack, stack_file, dead_letter_queue_url, delivery_queue_url)
     total = dead_letter_queue.count(queues)
     if dry_run:
         _show_number(run, "would_redrive", total, f"Would redrive about {total} dead letters.")
@@ -126,13 +129,14 @@ def purge(
     dry_run: DryRun = False,
     yes: Sure = False,
     output: Output = Format.TABLE,
+    as_json: Json = False,
 ) -> None:
     """Delete all dead letters; the deliveries stay failed in the history.
 
     Example: dispatch dead-letters purge --stack-file .local/stack.json --yes
     """
     run = run_of(ctx)
-    queues = _queues(run, stack, stack_file, dead_letter_queue_url, delivery_queue_url)
+    queues = _queues(ctx, stack, stack_file, dead_letter_queue_url, delivery_queue_url)
     total = dead_letter_queue.count(queues)
     if dry_run:
         _show_number(run, "would_purge", total, f"Would delete about {total} dead letters.")
@@ -140,7 +144,8 @@ def purge(
     if total == 0:
         _show_number(run, "purged", 0, "The dead-letter queue is empty.")
         return
-    run.confirm(f"Delete about {total} dead letters?", sure=yes)
+    question = f"Delete about {total} dead letters?"
+    run.confirm(question, repeated(ctx, {"--yes": None}), sure=yes)
     dead_letter_queue.purge(queues)
     text = f"Deleted: about {total} dead letters. SQS takes up to a minute."
     _show_number(run, "purged", total, text)
@@ -152,8 +157,9 @@ def show_dead_letters(run: Run, rows: Sequence[Mapping[str, Any]]) -> None:
         run.screen.say("The dead-letter queue is empty.")
         return
     # A complete ID fits into 80 columns; the other fields are printed below.
-    listing = Listing(run.screen, {"SENT": 10, "TYPE": 7, "REDRIVE": 9, "DELIVERY": 36})
-    listing.head()
+    columns = {"SENT": 10, "TYPE": 7, "REDRIVE": 9, "DELIVERY": 36}
+    table = Table(run.screen, columns, detail="DETAIL")
+    table.head()
     effects = [row["redrive"].partition(": ")[0] for row in rows]
     for row, effect in zip(rows, effects, strict=True):
         cells = (
@@ -162,7 +168,7 @@ def show_dead_letters(run: Run, rows: Sequence[Mapping[str, Any]]) -> None:
             effect,
             row["delivery_id"] or "-",
         )
-        listing.row(cells, _detail(row))
+        table.row(cells, _detail(row))
     for effect, meaning in EFFECTS.items():
         if effect in effects:
             run.screen.note(f"{effect}: {meaning}")
@@ -183,12 +189,13 @@ def _detail(row: Mapping[str, Any]) -> str:
 
 
 def _queues(
-    run: Run,
+    ctx: typer.Context,
     stack: str | None,
     stack_file: Path | None,
     dead_letter_queue_url: str | None,
     delivery_queue_url: str | None,
 ) -> Queues:
+    run = run_of(ctx)
     if dead_letter_queue_url and delivery_queue_url:
         return dead_letter_queue.queues_of_urls(
             run.environ, dead_letter_queue_url, delivery_queue_url
@@ -198,10 +205,10 @@ def _queues(
     if stack or run.settings.stack:
         return dead_letter_queue.queues_of_stack(run.environ, str(stack or run.settings.stack))
     raise UsageFailure(
-        "No queues given.",
-        "Name the stack with --stack, DISPATCH_STACK or in the profile.\n"
-        "After `make up`: --stack-file .local/stack.json\n"
-        "Or give both queues: --dead-letter-queue-url and --delivery-queue-url",
+        "No queues are given.",
+        "Name the stack with --stack, DISPATCH_STACK or in the profile, or give both queues with "
+        "--dead-letter-queue-url and --delivery-queue-url.\n"
+        f"After make up: {repeated(ctx, {'--stack-file': '.local/stack.json'})}",
     )
 
 

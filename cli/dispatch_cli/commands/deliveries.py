@@ -1,16 +1,26 @@
 """Delivery history, requests, retry and cancellation."""
 
 from collections.abc import Mapping
-from shlex import join, quote
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
 
 from dispatch_cli import words
-from dispatch_cli.commands.options import TYPES, Delivery, Format, Output, User, run_of
+from dispatch_cli.commands.options import (
+    TYPES,
+    App,
+    Delivery,
+    Format,
+    Json,
+    Output,
+    User,
+    repeated,
+    run_of,
+)
 from dispatch_cli.failures import RejectedFailure
 from dispatch_cli.run import Run
-from dispatch_cli.screen import Listing
+from dispatch_cli.screen import Screen, Table
 from dispatch_cli.times import age, clock, moment, parse
 
 PANEL = "Deliveries"
@@ -18,7 +28,7 @@ ENDED = ("success", "failed", "skipped")
 PAGE = 200
 """Deliveries that a follower reads at a time."""
 
-app = typer.Typer()
+app = App()
 
 
 @app.command(rich_help_panel=PANEL)
@@ -51,6 +61,7 @@ def history(
         bool, typer.Option("--follow", "-f", help="Continue with changes, until Ctrl-C.")
     ] = False,
     output: Output = Format.TABLE,
+    as_json: Json = False,
 ) -> None:
     """Show the deliveries to a user.
 
@@ -67,17 +78,8 @@ def history(
         response = run.service.get(*path, limit=limit, cursor=cursor, **filters)
         run.show(response, lambda response: show_history(run, response))
         if response["next_cursor"] and not run.as_json:
-            options = {
-                "--limit": limit,
-                "--status": status,
-                "--type": integration_type,
-                "--request-id": request_id,
-                "--cursor": response["next_cursor"],
-            }
-            given = [str(word) for option in options.items() if option[1] for word in option]
-            run.screen.note(
-                f"To see older deliveries: {join(('dispatch', 'history', user, *given))}"
-            )
+            command = repeated(ctx, {"--cursor": response["next_cursor"]})
+            run.screen.note(f"To see older deliveries: {command}")
         return
     follow_history(run, path, limit, filters)
 
@@ -87,7 +89,7 @@ def follow_history(
 ) -> None:
     """Show the newest deliveries, then every change."""
     known: dict[str, tuple[Any, ...]] = {}
-    table = DeliveryTable(run, subject=True, time_of_day=True)
+    table = DeliveryTable(run, run.screen, subject=True, time_of_day=True)
     if not run.as_json:
         table.head()
     at_most = limit
@@ -120,28 +122,47 @@ def request(
             show_default=False,
         ),
     ],
+    *,
     output: Output = Format.TABLE,
+    as_json: Json = False,
 ) -> None:
     """Show a request, its deliveries, and why other integrations were skipped.
 
     Example: dispatch request ada order-42
     """
     run = run_of(ctx)
+    response = request_of(run, user, request_id)
+
+    def table(request: Mapping[str, Any]) -> None:
+        show_request(run, run.screen, request, run.service.health())
+        if any(delivery["status"] == "failed" for delivery in request["deliveries"]):
+            command = words.doctor_command(user, request_id)
+            run.screen.note(f"To find out why a delivery failed: {command}")
+
+    run.show(response, table)
+
+
+def request_of(run: Run, user: str, request_id: str) -> Any:
+    """Return a request; an unknown one is explained."""
     try:
-        response = run.service.get("api", "v1", "users", user, "requests", request_id)
+        return run.service.get("api", "v1", "users", user, "requests", request_id)
     except RejectedFailure as failure:
         if failure.status == 404 and not failure.advice:
             failure.advice = (
-                "The ID belongs to another user, or the request's retention period is over.\n"
-                f"To see the IDs of recent requests: dispatch history {quote(user)} --output json"
+                "The ID is misspelled, belongs to another user, or is no longer stored.\n"
+                f"To see the IDs of recent requests: dispatch history {quote(user)} --json"
             )
         raise
-    run.show(response, lambda response: show_request(run, response))
 
 
 @app.command(rich_help_panel=PANEL)
 def retry(
-    ctx: typer.Context, user: User, delivery_id: Delivery, output: Output = Format.TABLE
+    ctx: typer.Context,
+    user: User,
+    delivery_id: Delivery,
+    *,
+    output: Output = Format.TABLE,
+    as_json: Json = False,
 ) -> None:
     """Start a new round of attempts for a failed delivery.
 
@@ -156,7 +177,12 @@ def retry(
 
 @app.command(rich_help_panel=PANEL)
 def cancel(
-    ctx: typer.Context, user: User, delivery_id: Delivery, output: Output = Format.TABLE
+    ctx: typer.Context,
+    user: User,
+    delivery_id: Delivery,
+    *,
+    output: Output = Format.TABLE,
+    as_json: Json = False,
 ) -> None:
     """Cancel a pending delivery, unless an attempt is in progress.
 
@@ -170,70 +196,71 @@ def cancel(
 class DeliveryTable:
     """Deliveries in columns; ``subject`` is omitted if all of them belong to one request."""
 
-    def __init__(self, run: Run, *, subject: bool, time_of_day: bool = False) -> None:
+    def __init__(
+        self, run: Run, screen: Screen, *, subject: bool, time_of_day: bool = False
+    ) -> None:
         self._run = run
         self._has_subject = subject
         self._has_time_of_day = time_of_day
         when = {"TIME": 8} if time_of_day else {"WHEN": 10}
         # A complete ID fits into 80 columns, and so does the beginning of a subject.
-        fixed = {**when, "TYPE": 7, "STATUS": 7, "DELIVERY": 36}
-        self._listing = Listing(run.screen, {**fixed, **({"SUBJECT": None} if subject else {})})
+        columns = {**when, "TYPE": 7, "STATUS": 7, "DELIVERY": 36}
+        last = {"SUBJECT": None} if subject else {}
+        self._table = Table(screen, {**columns, **last}, detail="DETAIL")
 
     def head(self) -> None:
         """Show the column names."""
-        self._listing.head()
+        self._table.head()
 
     def row(self, delivery: Mapping[str, Any]) -> None:
         """Show a delivery and, below it, its problem."""
         time = delivery["last_attempt_at"] or delivery["created_at"]
         when = clock(time, self._run.zone) if self._has_time_of_day else age(time, self._run.now())
         subject = (delivery["subject"] or "-",) if self._has_subject else ()
-        self._listing.row((when, *_cells(delivery), *subject), problem(self._run, delivery))
+        self._table.row((when, *_cells(delivery), *subject), problem(self._run, delivery))
 
     def accepted_row(self, delivery: Mapping[str, Any]) -> None:
         """Show a delivery of a request that was accepted now."""
-        self._listing.row(("now", *_cells(delivery)))
+        self._table.row(("now", *_cells(delivery)))
 
 
 def _cells(delivery: Mapping[str, Any]) -> tuple[str, str, str]:
     return delivery["integration_type"], delivery["status"], delivery["delivery_id"]
 
 
-def show_request(run: Run, request: Mapping[str, Any]) -> None:
+def show_request(
+    run: Run, screen: Screen, request: Mapping[str, Any], health: Mapping[str, Any]
+) -> None:
     """Show a request, its deliveries and the skipped integrations."""
     user, request_id = request["user_id"], request["request_id"]
-    run.screen.say(f"Request {request_id} to {user}", "bold")
+    screen.say(f"Request {request_id} to {user}", "bold")
     for name in ("session_id", "agent_id", "subject", "mode"):
-        show_field(run, name, request[name])
+        show_field(screen, name, request[name])
     for name in ("created_at", "deliver_at", "expires_at"):
-        show_time(run, name, request[name])
-    table = DeliveryTable(run, subject=False)
+        show_time(run, screen, name, request[name])
+    table = DeliveryTable(run, screen, subject=False)
     if request["deliveries"]:
-        run.screen.say()
+        screen.say()
         table.head()
     for delivery in request["deliveries"]:
         table.row(delivery)
-    show_skipped(run, request)
-    if any(delivery["status"] == "failed" for delivery in request["deliveries"]):
-        command = f"dispatch doctor {quote(user)} --request-id {quote(request_id)}"
-        run.screen.note(f"To find out why a delivery failed: {command}")
+    show_skipped(screen, request, health)
 
 
-def show_skipped(run: Run, request: Mapping[str, Any]) -> None:
+def show_skipped(screen: Screen, request: Mapping[str, Any], health: Mapping[str, Any]) -> None:
     """Show the integrations that a request skipped, and what to do to use them."""
     if not request["deliveries"]:
-        run.screen.say()
-        run.screen.say("No deliveries: every integration was skipped.", "bold")
+        screen.say()
+        screen.say("No deliveries: every integration was skipped.", "bold")
     if not request["skipped"]:
         return
-    run.screen.say()
-    run.screen.say("Skipped", "bold")
-    health = run.service.health()
+    screen.say()
+    screen.say("Skipped", "bold")
     words_by_type = {
         skip["integration_type"]: words.skipped(skip["reason"], skip["integration_type"], health)
         for skip in request["skipped"]
     }
-    run.screen.points(words.grouped(request["user_id"], words_by_type))
+    screen.points(words.grouped(request["user_id"], words_by_type))
 
 
 def show_history(run: Run, response: Mapping[str, Any]) -> None:
@@ -242,7 +269,7 @@ def show_history(run: Run, response: Mapping[str, Any]) -> None:
     if not response["deliveries"]:
         run.screen.advise(f"No deliveries.\nTo find out why: dispatch doctor {quote(user)}")
         return
-    table = DeliveryTable(run, subject=True)
+    table = DeliveryTable(run, run.screen, subject=True)
     table.head()
     for delivery in response["deliveries"]:
         table.row(delivery)
@@ -267,13 +294,13 @@ def show_delivery(run: Run, delivery: Mapping[str, Any]) -> None:
     screen, user = run.screen, delivery["user_id"]
     screen.say(f"{delivery['integration_type']} to {user}: {delivery['status']}", "bold")
     for name in ("delivery_id", "request_id", "session_id", "subject", "priority", "round"):
-        show_field(run, name, delivery[name])
+        show_field(screen, name, delivery[name])
     times = ("created_at", "first_attempt_at", "last_attempt_at", "delivered_at", "next_attempt_at")
     for name in times:
-        show_time(run, name, delivery[name])
-    show_field(run, "attempts", f"{delivery['attempts']} of {delivery['max_attempts']}")
+        show_time(run, screen, name, delivery[name])
+    show_field(screen, "attempts", f"{delivery['attempts']} of {delivery['max_attempts']}")
     for name, value in delivery["metadata"].items():
-        show_field(run, name, value)
+        show_field(screen, name, value)
     if delivery["error_code"]:
         cause = words.code(delivery["error_code"]).about(user, delivery["integration_type"])
         screen.say()
@@ -288,7 +315,7 @@ def show_delivery(run: Run, delivery: Mapping[str, Any]) -> None:
                 attempt["round"],
                 attempt["number"],
                 clock(attempt["started_at"], run.zone),
-                "-" if attempt["duration_ms"] is None else f"{attempt['duration_ms']:>6} ms",
+                "-" if attempt["duration_ms"] is None else f"{attempt['duration_ms']} ms",
                 attempt["outcome"],
                 attempt["code"] or "-",
             )
@@ -300,17 +327,17 @@ def show_delivery(run: Run, delivery: Mapping[str, Any]) -> None:
         screen.note(f"To start a new round: {command}")
 
 
-def show_time(run: Run, name: str, time: str | None) -> None:
+def show_time(run: Run, screen: Screen, name: str, time: str | None) -> None:
     """Show a time of the API, unless it is missing, with its distance from now."""
     if time is not None:
-        show_field(run, name, f"{moment(time, run.zone)} ({age(time, run.now())})")
+        show_field(screen, name, f"{moment(time, run.zone)} ({age(time, run.now())})")
 
 
-def show_field(run: Run, name: str, value: object) -> None:
+def show_field(screen: Screen, name: str, value: object) -> None:
     """Show a field of the API, unless it is missing, with its name in words."""
     if value is None:
         return
-    run.screen.say(f"{name.replace('_', ' ').replace(' id', ' ID'):<16} {value}", indent=2)
+    screen.field(name.replace("_", " ").replace(" id", " ID"), value)
 
 
 def _state(delivery: Mapping[str, Any]) -> tuple[Any, ...]:

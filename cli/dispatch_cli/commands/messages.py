@@ -13,22 +13,33 @@ from dispatch_cli import words
 from dispatch_cli.commands.deliveries import ENDED, DeliveryTable, show_skipped
 from dispatch_cli.commands.options import (
     TYPES,
+    App,
     Format,
+    Json,
     Output,
     Type,
     User,
     named_values,
+    repeated,
     run_of,
 )
-from dispatch_cli.failures import Exit, RejectedFailure, UnreachableFailure, UsageFailure
+from dispatch_cli.failures import (
+    Exit,
+    RejectedFailure,
+    TimeoutFailure,
+    UnreachableFailure,
+    UsageFailure,
+    cause,
+)
 from dispatch_cli.run import FIRST_PAUSE, LONGEST_PAUSE, Run
-from dispatch_cli.times import moment
+from dispatch_cli.sent import remember
+from dispatch_cli.times import age, moment
 
 PANEL = "Messages"
 PAGE = 200
 """Mailbox items that one request returns."""
 
-app = typer.Typer()
+app = App()
 
 
 class Mode(StrEnum):
@@ -42,6 +53,14 @@ Wait = Annotated[
     bool,
     typer.Option(
         "--wait", help="Wait until all deliveries have ended (exit code 1 if none succeeded)."
+    ),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        min=0,
+        help="With --wait: stop waiting after this time (exit code 5 if deliveries are pending).",
     ),
 ]
 
@@ -103,13 +122,16 @@ def send(
         str | None, typer.Option(help="Slack channel ID, if none is set.")
     ] = None,
     wait: Wait = False,
+    timeout: Timeout = None,
     output: Output = Format.TABLE,
+    as_json: Json = False,
 ) -> None:
     """Send a message to a user.
 
     Example: dispatch send ada 'Your laptop is **ready**.' --subject Laptop --wait
     """
     run = run_of(ctx)
+    _require_wait(timeout, wait=wait)
     text, values = _content(content, file), named_values(variables or [], "--var")
     unused = sorted(values.keys() - _variables_of(f"{subject or ''}\n{text}"))
     for name in unused:
@@ -122,9 +144,10 @@ def send(
         "slack_user_id": slack_user_id,
         "slack_channel": slack_channel,
     }
+    # Generated here, so that the request can be repeated if its response is lost.
+    request_id = request_id or f"cli-{run.new_id()}"
     body = {
-        # Generated here, so that the request can be repeated if its response is lost.
-        "request_id": request_id or f"cli-{run.new_id()}",
+        "request_id": request_id,
         "session_id": session_id,
         "agent_id": agent_id,
         "subject": subject,
@@ -137,17 +160,21 @@ def send(
         "expires_at": expires_at,
     }
     path = ("api", "v1", "users", user, "deliveries")
+    repeat = repeated(ctx, {"--request-id": request_id})
+    unknown = f"The message may have been accepted.\nTo repeat the request safely: {repeat}"
     try:
-        response = run.service.post(*path, body=_without_empty(body))
+        response, was_sent = run.service.send(*path, body=_without_empty(body))
     except UnreachableFailure as failure:
         if failure.may_have_arrived:
-            failure.advice = (
-                "The message may have been accepted.\n"
-                f"To repeat the request safely, add: --request-id {body['request_id']}\n"
-                f"{failure.advice}"
-            )
+            failure.advice = f"{unknown}\n{failure.advice}"
         raise
-    finish(run, response, wait=wait)
+    except KeyboardInterrupt:
+        run.screen.note(unknown)
+        raise
+    remember(run.environ, run.settings.url, user, response["request_id"])
+    if was_sent:
+        show_replay(run, user, response["request_id"])
+    finish(run, response, wait=wait, timeout=timeout, was_sent=was_sent)
 
 
 @app.command("test", rich_help_panel=PANEL)
@@ -157,15 +184,23 @@ def send_test(
     integration_type: Type,
     *,
     wait: Wait = False,
+    timeout: Timeout = None,
     output: Output = Format.TABLE,
+    as_json: Json = False,
 ) -> None:
-    """Send a test message over one integration, even if it is disabled.
+    """Send a test message over one configured integration, even if the user disabled it.
 
     Example: dispatch test ada EMAIL --wait
     """
     run = run_of(ctx)
+    _require_wait(timeout, wait=wait)
+    name = integration_type.upper()
+    if run.service.health().get("integrations", {}).get(name, {}).get("configured") is False:
+        raise RejectedFailure(f"{name} is not configured on this system.", words.SET_UP)
     path = ("api", "v1", "users", user, "integrations", integration_type, "test")
-    finish(run, run.service.post(*path), wait=wait)
+    response = run.service.post(*path)
+    remember(run.environ, run.settings.url, user, response["request_id"])
+    finish(run, response, wait=wait, timeout=timeout)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -184,6 +219,7 @@ def inbox(
         bool, typer.Option("--follow", "-f", help="Continue with new messages, until Ctrl-C.")
     ] = False,
     output: Output = Format.TABLE,
+    as_json: Json = False,
 ) -> None:
     """Read a user's mailbox, to which the CLI integration delivers.
 
@@ -263,51 +299,98 @@ def show_message(run: Run, message: Mapping[str, Any]) -> None:
     run.screen.say()
 
 
-def finish(run: Run, response: dict[str, Any], *, wait: bool) -> None:
+def finish(
+    run: Run,
+    response: dict[str, Any],
+    *,
+    wait: bool,
+    timeout: float | None,
+    was_sent: bool = False,
+) -> None:
     """Show the accepted request and, with ``wait``, how its deliveries have ended."""
-    if wait:
-        response = {**response, "deliveries": ended(run, response)}
-    run.show(response, lambda response: show_accepted(run, response, ended=wait))
+    user, request_id = response["user_id"], response["request_id"]
+    lookup = f"To see the deliveries: {words.request_command(user, request_id)}"
+    waits = wait and bool(response["deliveries"])
+    # Before the wait, so that a user who ends it knows the ID.
+    if not run.as_json:
+        run.screen.say(f"Request {request_id}")
+    elif waits:
+        run.screen.note(f"Request {request_id}")
+    is_late = False
+    if waits:
+        try:
+            deliveries, is_late = ended(run, response, timeout)
+        except KeyboardInterrupt:
+            run.screen.note(f"No longer waiting; the deliveries continue.\n{lookup}")
+            raise
+        except UnreachableFailure as failure:
+            failure.advice += f"\n{lookup}"
+            raise
+        response = {**response, "deliveries": deliveries}
+    elif was_sent and not run.as_json:
+        # The stored response says "pending" for ever.
+        path = ("api", "v1", "users", user, "requests", request_id)
+        response = {**response, "deliveries": run.service.get(*path)["deliveries"]}
+    run.show(response, lambda response: show_accepted(run, response, has_details=wait or was_sent))
+    if is_late:
+        pending = [each for each in response["deliveries"] if each["status"] not in ENDED]
+        raise TimeoutFailure(
+            f"{len(pending)} of {len(response['deliveries'])} deliveries are still pending after "
+            f"{timeout:g} s; they continue.",
+            lookup,
+        )
     statuses = {delivery["status"] for delivery in response["deliveries"]}
     if not statuses or (wait and "success" not in statuses):
         raise typer.Exit(Exit.REJECTED)
+    if not wait and not run.as_json:
+        run.screen.note(lookup)
 
 
-def ended(run: Run, response: Mapping[str, Any]) -> list[Any]:
-    """Wait until each delivery has ended, and return them."""
+def show_replay(run: Run, user: str, request_id: str) -> None:
+    """Say that a request is not new, and when it was sent."""
+    request = run.service.get("api", "v1", "users", user, "requests", request_id)
+    sent = f"{moment(request['created_at'], run.zone)} ({age(request['created_at'], run.now())})"
+    run.screen.note(f"Request {request_id} was already sent at {sent}: nothing is sent again.")
+
+
+def ended(run: Run, response: Mapping[str, Any], timeout: float | None) -> tuple[list[Any], bool]:
+    """Wait until each delivery has ended; return them, and whether the time was not enough."""
     deliveries: dict[str, Any] = {}
-    pause = FIRST_PAUSE / 4
+    pause, start = FIRST_PAUSE / 4, run.elapsed()
     pending = [delivery["delivery_id"] for delivery in response["deliveries"]]
     while True:
         for delivery_id in pending:
             path = ("api", "v1", "users", response["user_id"], "deliveries", delivery_id)
             deliveries[delivery_id] = run.service.get(*path)
         pending = [each for each in pending if deliveries[each]["status"] not in ENDED]
-        if not pending:
-            return list(deliveries.values())
+        left = LONGEST_PAUSE if timeout is None else start + timeout - run.elapsed()
+        if not pending or left <= 0:
+            return list(deliveries.values()), bool(pending)
         with run.screen.notes.status(
             f"{len(pending)} of {len(deliveries)} deliveries are pending …"
         ):
-            run.sleep(pause)
+            run.sleep(min(pause, left))
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def show_accepted(run: Run, response: Mapping[str, Any], *, ended: bool) -> None:
+def show_accepted(run: Run, response: Mapping[str, Any], *, has_details: bool) -> None:
     """Show a request's deliveries and skipped integrations."""
-    run.screen.say(f"Request {response['request_id']}")
-    table = DeliveryTable(run, subject=False)
+    table = DeliveryTable(run, run.screen, subject=False)
     if response["deliveries"]:
         run.screen.say()
         table.head()
     for delivery in response["deliveries"]:
-        if ended:
+        if has_details:
             table.row(delivery)
         else:
             table.accepted_row(delivery)
-    show_skipped(run, response)
-    if response["deliveries"] and not ended:
-        command = words.request_command(response["user_id"], response["request_id"])
-        run.screen.note(f"To see the deliveries: {command}")
+    if response["skipped"] or not response["deliveries"]:
+        show_skipped(run.screen, response, run.service.health())
+
+
+def _require_wait(timeout: float | None, *, wait: bool) -> None:
+    if timeout is not None and not wait:
+        raise UsageFailure("--timeout has no effect without --wait.", "Add --wait.")
 
 
 def _content(content: str | None, file: Path | None) -> str:
@@ -318,10 +401,11 @@ def _content(content: str | None, file: Path | None) -> str:
         )
     try:
         if file is not None:
-            return file.read_text()
+            return file.read_text(encoding="utf-8")
         return sys.stdin.read() if content == "-" else str(content)
     except (OSError, UnicodeError) as error:
-        raise UsageFailure(f"The message cannot be read: {error}") from error
+        source = f"--file: {file}" if file is not None else "Standard input"
+        raise UsageFailure(f"{source} cannot be read: {cause(error)}.") from error
 
 
 def _variables_of(text: str) -> set[str]:

@@ -1,5 +1,6 @@
 """Service health, diagnosis of a user, and login."""
 
+import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from getpass import getpass
@@ -11,13 +12,22 @@ import typer
 
 from dispatch_cli import words
 from dispatch_cli.commands.configuration import show_settings
-from dispatch_cli.commands.deliveries import DeliveryTable
-from dispatch_cli.commands.options import Format, Output, User, run_of
-from dispatch_cli.diagnosis import Finding, findings
-from dispatch_cli.failures import Exit, UsageFailure
+from dispatch_cli.commands.deliveries import DeliveryTable, request_of, show_request
+from dispatch_cli.commands.options import App, Format, Json, Output, User, run_of
+from dispatch_cli.diagnosis import findings
+from dispatch_cli.failures import (
+    Exit,
+    Failure,
+    NotAuthorizedFailure,
+    RejectedFailure,
+    UsageFailure,
+    cause,
+)
 from dispatch_cli.picture import svg
 from dispatch_cli.run import Run
-from dispatch_cli.service import HEALTH
+from dispatch_cli.screen import Screen
+from dispatch_cli.sent import recall
+from dispatch_cli.service import HEALTH, Service
 from dispatch_cli.settings import (
     DEFAULT_PROFILE,
     Settings,
@@ -32,16 +42,19 @@ PANEL = "Service"
 DIAGNOSED = 20
 """Deliveries that a diagnosis reads."""
 
+RECALLED = 5
+"""Requests from this machine that it looks up."""
+
 LISTED = 8
 """Deliveries that it shows."""
 
 MARKS = {"fault": ("✗", "red"), "choice": ("•", "yellow"), "fine": ("✓", "green")}
 
-app = typer.Typer()
+app = App()
 
 
 @app.command(rich_help_panel=PANEL)
-def health(ctx: typer.Context, output: Output = Format.TABLE) -> None:
+def health(ctx: typer.Context, *, output: Output = Format.TABLE, as_json: Json = False) -> None:
     """Show service health (exit code 1 if unhealthy).
 
     Example: dispatch health
@@ -59,12 +72,14 @@ def doctor(
     user: User,
     *,
     request_id: Annotated[
-        str | None, typer.Option(help="Diagnose only the deliveries of this request.")
+        str | None,
+        typer.Option("--request", "--request-id", help="Explain what became of this request."),
     ] = None,
     picture: Annotated[
         Path | None, typer.Option("--svg", help="Also save the page as an SVG file.")
     ] = None,
     output: Output = Format.TABLE,
+    as_json: Json = False,
 ) -> None:
     """Explain why a user did not get a message, on one page.
 
@@ -77,13 +92,39 @@ def doctor(
         "history": run.service.get(*path, "deliveries", limit=DIAGNOSED, request_id=request_id),
         "health": run.service.get(*HEALTH),
     }
-    run.screen.out.record = picture is not None
-    run.show(responses, lambda responses: show_page(run, user, responses, request_id))
+    deliveries = responses["history"]["deliveries"]
+    responses["requests"] = (
+        [request_of(run, user, request_id)] if request_id else _skipped(run, user, deliveries)
+    )
+    run.show(responses, lambda responses: show_page(run, run.screen, user, responses))
     if picture is not None:
+        drawing = run.screen.picture()
+        show_page(run, drawing, user, responses)
         try:
-            picture.write_text(svg(run.screen.out, f"dispatch doctor {user}"))
+            picture.write_text(svg(drawing.out, f"dispatch doctor {user}"), encoding="utf-8")
         except OSError as error:
-            raise UsageFailure(f"--svg: {picture} cannot be written: {error}") from error
+            raise UsageFailure(f"--svg: {picture} cannot be written: {cause(error)}.") from error
+
+
+def _skipped(run: Run, user: str, deliveries: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return the requests from this machine that are newer than the history and have no delivery.
+
+    The history lists deliveries, so it does not know them.
+    """
+    known = {delivery["request_id"] for delivery in deliveries}
+    recalled = recall(run.environ, run.settings.url, user)
+    newer = itertools.takewhile(lambda request_id: request_id not in known, recalled)
+    requests = []
+    for request_id in itertools.islice(newer, RECALLED):
+        try:
+            request = run.service.get("api", "v1", "users", user, "requests", request_id)
+        except RejectedFailure as failure:
+            if failure.status != 404:  # 404: no longer stored
+                raise
+            continue
+        if not request["deliveries"]:
+            requests.append(request)
+    return requests
 
 
 @app.command(rich_help_panel=PANEL)
@@ -91,7 +132,10 @@ def login(
     ctx: typer.Context,
     url: Annotated[str, typer.Argument(metavar="URL", help="The service's address.")],
     *,
-    profile: Annotated[str, typer.Option(help="The profile's name.")] = DEFAULT_PROFILE,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="The profile's name.", show_default=DEFAULT_PROFILE),
+    ] = None,
     api_key: Annotated[
         bool, typer.Option("--api-key", help="The credential is an API key, not a token.")
     ] = False,
@@ -99,7 +143,8 @@ def login(
 ) -> None:
     """Store a service address and its credential in a profile.
 
-    The token or API key is read from a pipe, or asked for.
+    The token or API key is read from a pipe, or asked for. The service is called once: if it
+    rejects the credential, or does not respond, the profile stays as it was.
 
     Example: dispatch login https://abc.execute-api.eu-central-1.amazonaws.com/prod --profile prod
     """
@@ -108,20 +153,36 @@ def login(
     prompt = "API key: " if api_key else "Token: "
     is_piped = not sys.stdin.isatty()
     if not (is_piped or run.may_ask):
-        raise UsageFailure("There is no terminal to ask for the token.", "Send it through a pipe.")
+        raise UsageFailure(
+            "--no-input: the token or API key is not asked for.", "Send it through a pipe."
+        )
     secret = (sys.stdin.readline() if is_piped else getpass(prompt)).strip()
     kind = "api_key" if api_key else "token"
+    name = profile or run.profile or DEFAULT_PROFILE
     settings = Settings(
-        checked_url(url, "the argument"), "the argument", (kind, secret) if secret else None, stack
+        checked_url(url, "the argument"),
+        "the argument",
+        (kind, secret) if secret else None,
+        stack,
+        profile=None if name == DEFAULT_PROFILE else name,
+        credential_origin="standard input" if is_piped else "the prompt",
     )
     require_safe(settings)
+    try:
+        # Not health, which needs no credential.
+        Service(settings).get("api", "v1", "integration-defaults")
+    except Failure as failure:
+        if not (isinstance(failure, NotAuthorizedFailure) and failure.lacks_scope):
+            failure.advice = f"{failure.advice}\nProfile {name} was not changed.".strip()
+            raise
+        # A service key may only have the scope dispatch:send.
+        run.screen.note(str(failure))
     values = {"url": settings.url, kind: secret, "stack": stack or ""}
-    values = {name: text for name, text in values.items() if text}
-    file = write_profile(run.environ, profile, values)
-    run.screen.say(f"Profile {profile} is stored in {file}.")
-    # With --profile, because the environment may name another service; and not health, which needs
-    # no credential.
-    run.screen.advise(f"To check it: dispatch --profile {quote(profile)} defaults")
+    values = {key: text for key, text in values.items() if text}
+    file = write_profile(run.environ, name, values)
+    run.screen.say(f"The service accepts the credential. Profile {name} is stored in {file}.")
+    # With --profile, because the environment may name another service.
+    run.screen.advise(f"To use it: dispatch --profile {quote(name)} defaults")
 
 
 def show_health(run: Run, report: Mapping[str, Any]) -> None:
@@ -146,39 +207,37 @@ def show_health(run: Run, report: Mapping[str, Any]) -> None:
         run.screen.table(("INTEGRATION", "CONFIGURED", "DEFAULT", "STATE", "DETAIL"), rows)
 
 
-def show_page(run: Run, user: str, responses: Mapping[str, Any], request_id: str | None) -> None:
+def show_page(run: Run, screen: Screen, user: str, responses: Mapping[str, Any]) -> None:
     """Show the findings, then the responses that they come from."""
     configuration, deliveries = responses["configuration"], responses["history"]["deliveries"]
-    health = responses["health"]
-    found = findings(user, configuration, deliveries, health, run.now(), request_id=request_id)
-    run.screen.say(f"{user} at {run.settings.url}, {moment(run.now(), run.zone)}", "bold")
-    run.screen.say()
-    show_findings(run, found)
-    _head(run, "Effective configuration")
+    health, requests = responses["health"], responses["requests"]
+    found = findings(user, configuration, deliveries, health, run.now(), requests)
+    screen.say(f"{user} at {run.settings.url}, {moment(run.now(), run.zone)}", "bold")
+    screen.say()
+    for finding in found:
+        mark, style = MARKS[finding.kind]
+        screen.bullet(mark, style, finding.text, finding.advice)
+    for request in requests:
+        screen.say()
+        show_request(run, screen, request, health)
+    _head(screen, "Effective configuration")
     if configuration["effective_configs"]:
-        show_settings(run.screen, configuration["effective_configs"])
-    _head(run, "Not used")
-    run.screen.points(words.grouped(user, words.disabled(configuration, health)))
+        show_settings(screen, configuration["effective_configs"])
+    _head(screen, "Not used")
+    screen.points(words.grouped(user, words.disabled(configuration, health)))
     if deliveries:
-        _head(run, "Recent deliveries")
-        table = DeliveryTable(run, subject=True)
+        _head(screen, "Recent deliveries")
+        table = DeliveryTable(run, screen, subject=True)
         table.head()
         for delivery in deliveries[:LISTED]:
             table.row(delivery)
-    _head(run, "Service")
-    run.screen.say(f"{health['service']} {health['version']} is {health['status']}")
+    _head(screen, "Service")
+    screen.say(f"{health['service']} {health['version']} is {health['status']}")
     for name, integration in health["integrations"].items():
         if integration["healthy"] is False:
-            run.screen.say(f"{name}: {integration['detail']}", "red")
+            screen.say(f"{name}: {integration['detail']}", "red")
 
 
-def show_findings(run: Run, found: Sequence[Finding]) -> None:
-    """Show each finding with its next step."""
-    for finding in found:
-        mark, style = MARKS[finding.kind]
-        run.screen.bullet(mark, style, finding.text, finding.advice)
-
-
-def _head(run: Run, text: str) -> None:
-    run.screen.say()
-    run.screen.say(text, "bold underline")
+def _head(screen: Screen, text: str) -> None:
+    screen.say()
+    screen.say(text, "bold underline")
