@@ -142,10 +142,20 @@ class Screen:
     def field(self, name: str, value: object) -> None:
         """Print a named value."""
         if self.width is None:
-            self._line(self.out, Text(f"{plain(name)}\t{plain(value)}"))
-        else:
-            # In one piece, so that an ID can be copied.
-            self._line(self.out, Text(f"{' ' * GAP}{name:<{NAME_WIDTH}} {plain(value)}"))
+            self.tabbed((plain(name), plain(value)))
+            return
+        left = GAP + NAME_WIDTH + 1
+        # An ID stays in one piece, so that it can be copied.
+        first, *rest = wrapped(plain(value), self._room(self.out, left))
+        self._line(self.out, Text(f"{' ' * GAP}{name:<{NAME_WIDTH}} {first}"))
+        for line in rest:
+            self._line(self.out, Text(f"{' ' * left}{line}"))
+
+    def tabbed(self, texts: Sequence[str]) -> None:
+        """Print fields for a program that reads them."""
+        # To the file and not to the console, which would replace the tabs.
+        self.out.file.write("\t".join(text or "-" for text in texts) + "\n")
+        self.out.file.flush()
 
     def bullet(self, mark: str, style: str, text: str, advice: str) -> None:
         """Print an item of a list and, below it, the next step."""
@@ -277,7 +287,7 @@ class Table:
     def head(self) -> None:
         """Print the column names."""
         if self._width is None:
-            self._fields([*self._columns, *filter(None, [self._detail])])
+            self._screen.tabbed([*self._columns, *filter(None, [self._detail])])
         else:
             self._row([(name, "bold") for name in self._columns])
 
@@ -285,7 +295,7 @@ class Table:
         """Print a row and its detail."""
         texts = list(map(plain, cells))
         if self._width is None:
-            self._fields([*texts, *([plain(detail)] if self._detail else [])])
+            self._screen.tabbed([*texts, *([plain(detail)] if self._detail else [])])
             return
         self._row([(text, STYLES.get(text, "")) for text in texts])
         first = next(iter(self._columns.values())) or 0
@@ -293,9 +303,6 @@ class Table:
         for line in wrapped(plain(detail), self._width - indent, break_words=True):
             if line:
                 self._print(Text(f"{' ' * indent}{line}"))
-
-    def _fields(self, texts: Sequence[str]) -> None:
-        self._print(Text("\t".join(texts)))
 
     def _row(self, cells: Sequence[tuple[str, str]]) -> None:
         """Print cells, each a text and its style, side by side as far as they fit."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import requests
-from urllib3.exceptions import NameResolutionError, NewConnectionError
+from urllib3.exceptions import LocationParseError, NameResolutionError, NewConnectionError
 
 from dispatch_cli import responses
 from dispatch_cli.failures import (
@@ -106,7 +106,7 @@ class Service:
                 # A redirect could send the credential and the message to another server.
                 allow_redirects=False,
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, LocationParseError) as error:
             reason, may_have_arrived = _reason(error)
             refused_here = reason == CONNECTION_REFUSED and self.settings.is_loopback
             raise UnreachableFailure(
@@ -278,7 +278,7 @@ def _field_errors(problem: Mapping[str, Any]) -> list[FieldError]:
     ]
 
 
-def _reason(error: requests.RequestException) -> tuple[str, bool]:
+def _reason(error: Exception) -> tuple[str, bool]:
     """Return why there is no response, and whether the request may have arrived."""
     errors = list(_causes(error))
     for inner in errors:
@@ -300,6 +300,7 @@ def _reason(error: requests.RequestException) -> tuple[str, bool]:
         requests.exceptions.ChunkedEncodingError: ("the connection was lost", True),
         requests.exceptions.ContentDecodingError: ("the response is damaged", True),
         requests.exceptions.InvalidURL: ("the address is invalid", False),
+        LocationParseError: ("the address is invalid", False),
     }
     for kind, reason in reasons_by_kind.items():
         if any(isinstance(inner, kind) for inner in errors):

@@ -35,22 +35,22 @@ class Words(NamedTuple):
 
         Advice about the receiver is for whoever chose it: the user of a webhook, else an operator.
         """
-        advice = self.advice
-        if integration_type != "WEBHOOK" and advice in {CHECK_RECEIVER, CORRECT_HOST, CORRECT_URL}:
-            advice = CHECK_PROVIDER
-        elif advice == CORRECT_ADDRESS and integration_type not in ADDRESSES:
-            advice = SHOW_OVERRIDES
         values = {
             "USER": quote(user),
             "TYPE": integration_type,
             "ADDRESS": ADDRESSES.get(integration_type, "--enable"),
         }
-        return Words(
-            *(
-                _PLACEHOLDER.sub(lambda match: values[match[0]], text)
-                for text in (self.meaning, advice)
-            )
-        )
+        lines = (_addressed(line, integration_type) for line in self.advice.split("\n"))
+        texts = (self.meaning, "\n".join(lines))
+        return Words(*(_PLACEHOLDER.sub(lambda match: values[match[0]], text) for text in texts))
+
+
+def _addressed(line: str, integration_type: str) -> str:
+    if integration_type != "WEBHOOK" and line in {CHECK_RECEIVER, CORRECT_HOST, CORRECT_URL}:
+        return CHECK_PROVIDER
+    if line == CORRECT_ADDRESS and integration_type not in ADDRESSES:
+        return SHOW_OVERRIDES
+    return line
 
 
 _PLACEHOLDER = re.compile(r"\b(USER|TYPE|ADDRESS)\b")

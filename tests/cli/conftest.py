@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from dispatch_cli.main import app
 from dispatch_cli.run import Run
 from dispatcher import wiring
+from dispatcher.configuration import health
 from tests.cli.server import Gateway, behind
 from tests.functions.conftest import service, session  # noqa: F401 - fixtures
 
@@ -23,7 +24,9 @@ class Terminal:
     """Runs commands as a user types them."""
 
     def __init__(self, url, home):
+        # A terminal of 80 columns without colors; with TTY_COMPATIBLE="" it is a pipe.
         self.environ = {"DISPATCH_URL": url, "HOME": str(home), "COLUMNS": "80"}
+        self.environ |= {"TTY_COMPATIBLE": "1", "TERM": "dumb"}
         self.pauses = []
         self.meanwhile = lambda: None
         self._ids = 0
@@ -34,6 +37,7 @@ class Terminal:
             environ=self.environ | environ,
             now=lambda: datetime.now(UTC),
             sleep=self.sleep,
+            elapsed=lambda: sum(self.pauses),
             new_id=self.new_id,
         )
         return CliRunner().invoke(app, ["--utc", *arguments], input=typed, obj=run)
@@ -57,8 +61,10 @@ def clock():
 
 
 @pytest.fixture
-def gateway(service):  # noqa: F811 - a fixture is asked for by its name
+def gateway(service, monkeypatch):  # noqa: F811 - a fixture is asked for by its name
     """The service behind an HTTP server."""
+    # On a busy machine the emulated queues can take longer than the 2 s of a real probe.
+    monkeypatch.setattr(health, "PROBE_LIMIT", 60.0)
     wiring.event_log()  # bound to the standard output of now, not to a command's
     with Gateway(behind(service)) as running:
         yield running

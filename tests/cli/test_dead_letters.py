@@ -300,9 +300,9 @@ def test_a_failed_move_task_is_an_error():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "No queues given."),
+        ((), "No queues are given."),
         (("--stack-file", "/nowhere"), "cannot be read"),
-        (("--stack-file", __file__), "cannot be read"),
+        (("--stack-file", __file__), "is not JSON"),
     ],
 )
 def test_without_queues_nothing_is_purged(alone, options, message):

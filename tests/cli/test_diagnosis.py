@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import stat
 from datetime import UTC, datetime
 
 import pytest
 
 from dispatch_cli.diagnosis import findings
+from dispatch_cli.sent import REMEMBERED, recall, remember
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HEALTHY = {"status": "healthy", "integrations": {"SMS": {"configured": False}}}
@@ -43,7 +46,7 @@ SUCCESS = delivery("success")
 @pytest.mark.parametrize(
     ("deliveries", "expected"),
     [
-        ([], [("fault", "No message was sent to ada recently.")]),
+        ([], [("fault", "The history has no deliveries to ada.")]),
         ([SUCCESS], [FINE]),
         (
             [delivery("failed", error_code="http_503"), SUCCESS],
@@ -87,7 +90,6 @@ SUCCESS = delivery("success")
         (
             [delivery("skipped", error_code="cancelled")],
             [
-                ("fine", "Messages to ada are delivered."),
                 ("choice", "TEST was skipped 59 min ago: it was cancelled."),
             ],
         ),
@@ -146,7 +148,7 @@ def test_findings_of_the_health():
 def test_a_failed_delivery_has_the_command_that_retries_it():
     """There is no such command if a retry cannot succeed."""
     deliveries = [
-        delivery("failed", error_code="http_503"),
+        delivery("failed", error_code="http_503", integration_type="WEBHOOK"),
         delivery("failed", error_code="content_expired", integration_type="CLI"),
     ]
 
@@ -170,21 +172,119 @@ def test_a_missing_configuration_precedes_the_retry(code):
     assert retry == "To retry after that: dispatch retry ada d-1"
 
 
-def test_a_request_without_deliveries():
-    """The finding is about the request, not about the user's messages."""
-    (finding,) = findings("ada", ENABLED, [], HEALTHY, NOW, request_id="none")
+def test_nothing_is_claimed_about_messages_that_the_history_does_not_list():
+    """A skipped message is not in the history, so the finding names the way to look it up."""
+    (finding,) = findings("ada", ENABLED, [], HEALTHY, NOW)
 
-    assert (finding.kind, finding.text, finding.advice) == (
+    assert finding.advice.splitlines() == [
+        "Check that the sender uses this user ID.",
+        "A message whose integrations were all skipped is not in the history.",
+        "To see why it was skipped: dispatch doctor ada --request REQUEST_ID",
+        "To send a message: dispatch send ada Hello --wait",
+    ]
+
+
+def test_a_request_that_was_skipped_everywhere():
+    """The finding has the message, its time and that there was no delivery."""
+    request = {
+        "request_id": "r-1",
+        "subject": "Your laptop",
+        "created_at": "2026-11-23T11:58:00.000Z",
+        "deliveries": [],
+    }
+
+    (finding,) = findings("ada", ENABLED, [], HEALTHY, NOW, [request])
+
+    assert (finding.kind, finding.text) == (
         "fault",
-        "ada has no deliveries of request none.",
-        "To see whether every integration was skipped: dispatch request ada none",
+        (
+            'The message "Your laptop" of request r-1, sent 2 min ago, was not delivered: '
+            "every integration was skipped, for the reasons below."
+        ),
     )
 
 
-def test_doctor_diagnoses_a_single_request(dispatch):
-    """With --request-id, deliveries of other requests are ignored."""
+def send_skipped(dispatch, user="eve", **environ):
+    """Send a message that every integration skips."""
+    options = ("--subject", "Laptop", "--type", "SMS", "--type", "WEBHOOK")
+    return dispatch("send", user, "Hello", *options, **environ)
+
+
+def test_doctor_explains_the_last_message_that_was_skipped_everywhere(dispatch, clock):
+    """The message, its time and the reason of each integration are shown without an option."""
+    send_skipped(dispatch)
+    clock(minutes=3)
+
+    lines = dispatch("doctor", "eve").stdout.splitlines()
+
+    assert lines[2:5] == [
+        '✗ The message "Laptop" of request cli-1, sent 3 min ago, was not delivered:',
+        "  every integration was skipped, for the reasons below.",
+        "",
+    ]
+    assert "  created at       2026-11-23 09:30:00 UTC (3 min ago)" in lines
+    assert "• SMS: not configured on this system" in lines
+    assert "• WEBHOOK: disabled by default" in lines
+
+
+def test_doctor_explains_a_request_that_another_program_sent(dispatch):
+    """With --request, the request is looked up; its other name is --request-id."""
+    send_skipped(dispatch, XDG_STATE_HOME="/dev/null/none")
+
+    unaware = dispatch("doctor", "eve").stdout
+    told = [dispatch("doctor", "eve", name, "cli-1") for name in ("--request", "--request-id")]
+
+    assert "The history has no deliveries to eve." in unaware
+    for result in told:
+        assert "of request cli-1, sent now, was not delivered" in " ".join(result.stdout.split())
+        assert "• WEBHOOK: disabled by default" in result.stdout
+
+
+def test_doctor_explains_an_unknown_request(dispatch):
+    """An unknown request ID is an error with the way to the known ones."""
     dispatch("send", "ada", "Hello")
 
-    result = dispatch("doctor", "ada", "--request-id", "none")
+    result = dispatch("doctor", "ada", "--request", "none")
 
-    assert "ada has no deliveries of request none." in result.stdout
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "To see the IDs of recent requests: dispatch history ada --json" in result.stderr
+
+
+def test_doctor_ignores_skipped_messages_before_the_last_delivery(dispatch, service):
+    """A later message that was delivered shows that the cause is gone."""
+    send_skipped(dispatch, "ada")
+    dispatch("send", "ada", "Hello")
+    service.deliver()
+
+    assert "cli-1" not in dispatch("doctor", "ada").stdout
+    assert json.loads(dispatch("doctor", "ada", "--json").stdout)["requests"] == []
+
+
+def test_requests_of_other_users_and_services_are_not_mixed_up(tmp_path):
+    """The memory holds the newest requests per service and user, in a private file."""
+    environ = {"HOME": str(tmp_path)}
+    for number in range(REMEMBERED + 5):
+        remember(environ, "https://a", "ada", f"r-{number}")
+    remember(environ, "https://a", "grace", "g-1")
+    remember(environ, "https://b", "ada", "b-1")
+    remember(environ, "https://a", "ada", "r-50")
+
+    recalled = recall(environ, "https://a", "ada")
+
+    assert recalled[:2] == ["r-50", f"r-{REMEMBERED + 4}"]
+    assert len(recalled) == REMEMBERED - 2
+    assert recall(environ, "https://b", "ada") == ["b-1"]
+    (file,) = tmp_path.rglob("requests.json")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '[["a"]]', "[" * 100_000, "\x00"])
+def test_a_damaged_memory_is_no_error(tmp_path, text):
+    """The memory is only a help, so a damaged file counts as empty and is replaced."""
+    environ = {"XDG_STATE_HOME": str(tmp_path)}
+    (tmp_path / "dispatch").mkdir()
+    (tmp_path / "dispatch" / "requests.json").write_text(text)
+
+    assert recall(environ, "https://a", "ada") == []
+    remember(environ, "https://a", "ada", "r-1")
+    assert recall(environ, "https://a", "ada") == ["r-1"]

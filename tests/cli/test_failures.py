@@ -6,10 +6,13 @@ import json
 
 import pytest
 
-from dispatch_cli.failures import UnreachableFailure
+from dispatch_cli.failures import NotAuthorizedFailure, UnreachableFailure
 from dispatch_cli.service import Service
 from dispatch_cli.settings import Settings
-from tests.cli.server import always
+from dispatcher.access.policy import Caller, require
+from dispatcher.edges.routes import ROUTES
+from dispatcher.errors import ForbiddenError
+from tests.cli.server import Gateway, always
 
 USER = "auth0|ada"
 
@@ -35,14 +38,109 @@ def test_each_kind_of_error_response_has_its_exit_code(alone, status, code):
     assert result.stdout == ""
 
 
-def test_each_field_error_is_shown_with_its_pointer(alone):
-    """A rejected body is shown as a list of pointers and details."""
-    errors = [{"pointer": "/priority", "detail": "must be at most 100"}, {"detail": "odd"}]
-    with always(422, problem(422, errors=errors)) as gateway:
-        result = alone("config", "ada", DISPATCH_URL=gateway.url)
+SEND = ("send", "ada", "Hello")
+SET = ("override", "set", "ada", "WEBHOOK")
 
-    lines = [line.strip() for line in result.stderr.splitlines()]
-    assert lines == ["error: No (422)", "/priority: must be at most 100", "body: odd"]
+
+@pytest.mark.parametrize(
+    ("command", "pointer", "name"),
+    [
+        ((*SEND, "--email", "x"), "/recipient/email", "--email"),
+        ((*SEND, "--phone-number", "x"), "/recipient/phone_number", "--phone-number"),
+        ((*SEND, "--type", "CLI", "--type", "FAX"), "/integration_types/1", "--type FAX"),
+        (("send", "ada", "Hello $a", "--var", "a=b"), "/template_variables/a", "--var a"),
+        ((*SEND, "--deliver-at", "x"), "/deliver_at", "--deliver-at"),
+        (SEND, "/content", "CONTENT"),
+        (SEND, "/user_id", "USER"),
+        (SEND, "", "request"),
+        (SEND, "/new/field", "new.field"),
+        ((*SET, "--url", "x"), "/config/url", "--url"),
+        ((*SET, "--header", "X~Y/url: b"), "/config/headers/X~0Y~1url", "--header X~Y/url"),
+        ((*SET, "--header", "url: b"), "/config/headers/url", "--header url"),
+        ((*SET, "--config", "format=x"), "/config/format", "--config format"),
+        ((*SET, "--priority", "0"), "/priority", "--priority"),
+        (("test", "ada", "FAX"), "/integration_type", "TYPE"),
+        (("history", "ada", "--limit", "0"), "/limit", "--limit"),
+    ],
+)
+def test_a_field_error_has_the_name_of_the_option(alone, command, pointer, name):
+    """The error names the option or argument as it was typed, without library words."""
+    errors = [{"pointer": pointer, "detail": "Value error, must be different"}]
+
+    def respond(method, path, _):
+        return (200, {}, "{}") if path == "/health" else (status(method), {}, body)
+
+    def status(method):
+        # A missing override is created.
+        return 404 if method == "GET" and command[0] == "override" else 422
+
+    body = problem(422, detail="The request has 1 invalid field; see `errors`.", errors=errors)
+    with Gateway(respond) as gateway:
+        result = alone(*command, DISPATCH_URL=gateway.url)
+
+    assert (result.exit_code, result.stderr) == (1, f"error: {name}: must be different\n")
+
+
+def test_several_field_errors_are_a_list(alone):
+    """Each rejected value has a line of its own."""
+    errors = [{"pointer": "/email", "detail": "must be short"}, {"detail": "is odd"}]
+    with always(422, problem(422, errors=errors)) as gateway:
+        result = alone(*SEND, DISPATCH_URL=gateway.url)
+
+    assert result.stderr == (
+        "error: 2 values are invalid.\n  --email: must be short\n  request: is odd\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("detail", "text", "advice"),
+    [
+        (
+            "This requires the scope dispatch:write.",
+            "The API key is valid, but lacks the scope dispatch:write (403).",
+            "Ask an operator for a credential with the scope dispatch:write.",
+        ),
+        (
+            "This requires the scope dispatch:read or dispatch:send.",
+            "The API key is valid, but lacks the scope dispatch:read or dispatch:send (403).",
+            "Ask an operator for a credential with the scope dispatch:read or dispatch:send.",
+        ),
+        (
+            "Access to another user requires the scope dispatch:admin.",
+            (
+                "The API key is valid, but belongs to another user: access to this one requires "
+                "the scope dispatch:admin (403)."
+            ),
+            "Use a credential of this user, or one with the scope dispatch:admin.",
+        ),
+        (
+            "The firewall refused the request.",
+            "No (403): The firewall refused the request.",
+            "The service, or a firewall before it, refuses this caller.",
+        ),
+    ],
+)
+def test_a_403_tells_a_missing_scope_from_another_user(alone, detail, text, advice):
+    """The credential is valid, so its expiry is not suspected."""
+    with always(403, problem(403, detail=detail)) as gateway:
+        result = alone("config", "ada", DISPATCH_URL=gateway.url, DISPATCH_API_KEY="key")
+
+    assert result.exit_code == 4
+    assert " ".join(result.stderr.split()) == f"error: {text} {advice}"
+
+
+@pytest.mark.parametrize(
+    ("route", "scopes"), [(route.path, route.scopes) for route in ROUTES if route.scopes]
+)
+def test_the_scopes_of_the_service_are_recognized(route, scopes):
+    """The text that the service's policy raises is the one that this program reads."""
+    with pytest.raises(ForbiddenError) as forbidden:
+        require(Caller("key:x", "ada", frozenset()), scopes, None)
+    with (
+        always(403, problem(403, detail=str(forbidden.value))) as gateway,
+        pytest.raises(NotAuthorizedFailure, match=f"lacks the scope {' or '.join(scopes)}"),
+    ):
+        Service(Settings(gateway.url, origin="")).get("health")
 
 
 def test_with_json_an_error_response_is_on_standard_output(alone):
@@ -229,7 +327,7 @@ def test_a_refused_connection_without_configuration():
     assert failure.value.advice == (
         f"No address is configured, so the default is used: {url}.\n"
         "To start the service on this machine: make up\n"
-        "To use another one: export DISPATCH_URL=https://…, or dispatch login URL"
+        "To use another one: dispatch login URL"
     )
 
 

@@ -52,8 +52,8 @@ def test_a_request_is_shown_with_deliveries_and_skipped_integrations(alone, cloc
         "",
         "Skipped",
         "• SMS: the user has no address for it",
-        "  To set one: dispatch override set ada SMS --config phone_number=…",
-        ("To find out why a delivery failed: dispatch doctor ada --request-id order/42"),
+        "  To set one: dispatch override set ada SMS --config phone_number=NUMBER",
+        ("To find out why a delivery failed: dispatch doctor ada --request order/42"),
     ]
 
 
@@ -86,8 +86,8 @@ def test_an_unknown_request_is_explained(alone):
         "",
         (
             "error: Not found (404): ada has no request r-9.\n"
-            "The ID belongs to another user, or the request's retention period is over.\n"
-            "To see the IDs of recent requests: dispatch history ada --output json\n"
+            "The ID is misspelled, belongs to another user, or is no longer stored.\n"
+            "To see the IDs of recent requests: dispatch history ada --json\n"
         ),
     )
 
@@ -122,7 +122,7 @@ def test_an_unknown_request_is_rejected(dispatch):
 
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == (
-        "To see the IDs of recent requests: dispatch history ada --output json"
+        "To see the IDs of recent requests: dispatch history ada --json"
     )
 
 

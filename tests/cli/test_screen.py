@@ -6,16 +6,17 @@ import io
 import json
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
-from dispatch_cli.screen import Listing, Screen, harmless_json, pieces, plain
+from dispatch_cli.screen import Screen, Table, harmless_json, make_encodable, pieces, plain, wrapped
 
 NASTY = "a\x1b]0;owned\x07b\x9b2Jc\rd\u202ee\u2028f[bold]g[/]:smile:\x7f"
 
 
 def output(write, **environ):
     """Return the output of a screen on a terminal of 40 columns."""
-    screen = Screen({"COLUMNS": "40", "TERM": "xterm-256color", **environ})
+    screen = Screen({"COLUMNS": "40", "TTY_COMPATIBLE": "1", **environ})
     file = io.StringIO()
     screen.out = screen.notes = Console(
         file=file,
@@ -100,44 +101,126 @@ def test_a_long_word_is_broken_between_its_parts(word, width, lines):
     assert list(pieces(word, width)) == lines
 
 
+@pytest.mark.parametrize(
+    ("text", "width", "lines"),
+    [
+        ("one two three", None, ["one two three"]),
+        ("one two three", 8, ["one two", "three"]),
+        ("  one  two three", 10, ["  one  two", "three"]),
+        ("a=1, email_address=j@x.org", 20, ["a=1, email_address=", "j@x.org"]),
+        ("", 5, [""]),
+    ],
+)
+def test_text_is_wrapped_between_words(text, width, lines):
+    """Spaces within a line stay; without a width nothing is wrapped."""
+    assert wrapped(text, width, break_words=True) == lines
+
+
+def test_a_long_word_of_a_sentence_is_not_broken():
+    """An ID or a URL stays whole outside of tables, so that it can be copied."""
+    assert wrapped("see https://example.com/a/b now", 10) == [
+        "see",
+        "https://example.com/a/b",
+        "now",
+    ]
+
+
+def terminal(columns):
+    """Return the screen of a terminal of this width."""
+    return Screen({"COLUMNS": columns, "TTY_COMPATIBLE": "1", "TERM": "dumb"})
+
+
 def test_a_table_breaks_an_address_at_its_signs(capsys):
     """Tables and list items break long words at signs and print them completely."""
     address = "email_address=john.doe@company.com"
-    screen = Screen({"COLUMNS": "40"})
+    screen = terminal("40")
 
-    screen.table(("NAME", "CONFIG"), [("EMAIL of a user", f"a=1, {address}")])
+    screen.table(("NAME", "CONFIG"), [("EMAIL", f"a=1, {address}")])
     screen.bullet("x", "", f"It failed: {address}", "")
 
-    assert [line.strip() for line in capsys.readouterr().out.splitlines()][2:] == [
-        "EMAIL of a user   a=1, email_address=",
-        "john.doe@company.com",
+    assert capsys.readouterr().out.splitlines() == [
+        "NAME   CONFIG",
+        "EMAIL  a=1, email_address=",
+        "       john.doe@company.com",
         "x It failed:",
-        address,
+        "  email_address=john.doe@company.com",
     ]
 
 
 @pytest.mark.parametrize(
-    ("columns", "subject", "cut"),
+    ("columns", "subject", "lines"),
     [
-        ("40", "Your laptop is ready.", "Your laptop is ready."),
-        ("39", "Your laptop is ready.", "Your laptop is read…"),
-        ("40", "你好你好你好你好你好你好", "你好你好你好你好你好…"),
-        ("39", NASTY, r"a\x1b]0;owned\x07b\…"),
-        # Too narrow: the terminal breaks the line; the program does not.
-        ("20", "Your laptop is ready.", "Your laptop…"),
+        ("40", "Your laptop is ready.", ["WEBHOOK  success   Your laptop is ready."]),
+        ("38", "Your laptop is ready.", ["WEBHOOK  success   Your laptop is rea…"]),
+        ("39", "你好你好你好你好你好你好", ["WEBHOOK  success   你好你好你好你好你…"]),
+        ("38", NASTY, [r"WEBHOOK  success   a\x1b]0;owned\x07b…"]),
+        # Too narrow for the last column, which is printed below.
+        ("25", "Your laptop is ready.", ["WEBHOOK  success", "  Your laptop is ready."]),
+        ("12", "Your laptop", ["WEBHOOK", "  success", "  Your lapt…"]),
     ],
 )
-def test_short_columns_are_never_broken(capsys, columns, subject, cut):
-    """A column without a width has the room that is left, and is cut with an ellipsis."""
-    listing = Listing(Screen({"COLUMNS": columns}), {"TYPE": 7, "STATUS": 8, "SUBJECT": None})
+def test_short_columns_are_never_broken(capsys, columns, subject, lines):
+    """The last column is cut with an ellipsis; columns that do not fit are printed below."""
+    table = Table(terminal(columns), {"TYPE": 7, "STATUS": 8, "SUBJECT": None})
 
-    listing.head()
-    listing.row(("WEBHOOK", "success", subject))
+    table.head()
+    table.row(("WEBHOOK", "success", subject))
+
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[len(printed) // 2 :] == lines
+    assert max(map(cell_len, printed)) <= int(columns)
+
+
+def test_a_pipe_gets_one_line_with_tabs_per_row(capsys):
+    """Where there is no terminal, nothing is wrapped, cut or padded, whatever COLUMNS says."""
+    screen = Screen({"COLUMNS": "20", "FORCE_COLOR": "1", "TERM": "dumb"})
+    table = Table(screen, {"TYPE": 7, "SUBJECT": None}, detail="DETAIL")
+
+    table.head()
+    table.row(("CLI", "Your laptop is ready.\tNow"), "timeout: no response")
+    table.row(("TEST", "-"))
+    screen.table(("NUMBER", "NAME"), [(1, "a long name of several words")])
+    screen.field("request ID", "r-1")
+    screen.bullet("•", "", "A sentence that is longer than twenty columns.", "")
+    screen.say("Another sentence that is longer.")
 
     assert capsys.readouterr().out.splitlines() == [
-        "TYPE     STATUS    SUBJECT",
-        f"WEBHOOK  success   {cut}",
+        "TYPE\tSUBJECT\tDETAIL",
+        "CLI\tYour laptop is ready.    Now\ttimeout: no response",
+        "TEST\t-\t-",
+        "NUMBER\tNAME",
+        "1\ta long name of several words",
+        "request ID\tr-1",
+        "• A sentence that is longer than twenty columns.",
+        "Another sentence that is longer.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("environ", "options"),
+    [
+        ({"COLUMNS": "nonsense"}, 80),
+        ({"COLUMNS": "0"}, 80),
+        ({}, 80),
+        ({"COLUMNS": "123"}, 123),
+    ],
+)
+def test_the_width_is_that_of_the_terminal(environ, options):
+    """COLUMNS counts if it is a width; a terminal that does not tell its width has 80 columns."""
+    assert Screen({"TTY_COMPATIBLE": "1", **environ}).width == options
+
+
+def test_signs_have_an_ascii_form(monkeypatch):
+    """A terminal that is not UTF-8 shows marks in ASCII and escapes other characters."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", stream)
+    make_encodable()
+
+    screen = Screen({})
+    screen.bullet("•", "", "Grüße …", "")
+    stream.flush()
+
+    assert stream.buffer.getvalue() == rb"* Gr\xfc\xdfe ..." + b"\n"
 
 
 def test_a_message_in_the_mailbox_is_escaped(dispatch, service):

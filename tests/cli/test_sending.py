@@ -98,13 +98,28 @@ def test_every_option_of_send_reaches_the_service(dispatch, gateway):
     ]
 
 
-def test_a_repeated_request_is_one_message(dispatch):
-    """A repeated request with the same request ID returns the same response."""
-    first = dispatch("send", "ada", "Hello", "--request-id", "order-1", "-o", "json")
-    again = dispatch("send", "ada", "Hello", "--request-id", "order-1", "-o", "json")
+def test_a_repeated_request_is_one_message(dispatch, service, clock):
+    """A repeated request says when it was sent, and shows its deliveries as they are now."""
+    first = dispatch("send", "ada", "Hello", "--request-id", "order-1", "--json")
+    service.deliver()
+    clock(minutes=3)
+    again = dispatch("send", "ada", "Hello", "--request-id", "order-1", "--json")
+    shown = dispatch("send", "ada", "Hello", "--request-id", "order-1")
 
+    note = (
+        "Request order-1 was already sent at 2026-11-23 09:30:00 UTC (3 min ago): nothing is sent "
+        "again."
+    )
     assert first.stdout == again.stdout
+    assert " ".join(again.stderr.split()) == note
+    assert " ".join(shown.stderr.split()).startswith(note)
+    assert "TEST     success" in shown.stdout
     assert len(history(dispatch)) == 1
+
+
+def test_a_new_request_is_not_called_repeated(dispatch):
+    """Only a response that the service marks as a replay is called one."""
+    assert "already sent" not in dispatch("send", "ada", "Hello", "--request-id", "r-1").output
 
 
 @pytest.mark.parametrize("words", [(), ("Hello", "--file", "x"), ("--file", "/nowhere")])
@@ -122,7 +137,8 @@ def test_after_an_error_of_a_gateway_the_request_can_be_repeated(alone):
         result = alone("send", "ada", "Hello", DISPATCH_URL=gateway.url)
 
     assert result.exit_code == 3
-    assert "To repeat the request safely, add: --request-id cli-1\n" in result.stderr
+    repeat = "To repeat the request safely: dispatch send ada Hello --request-id cli-1\n"
+    assert repeat in result.stderr
 
 
 @contextmanager
@@ -150,7 +166,7 @@ def test_a_lost_connection_may_follow_the_acceptance(alone):
     assert result.stderr.splitlines()[:3] == [
         f"error: No response from {url}: the connection was lost.",
         "The message may have been accepted.",
-        "To repeat the request safely, add: --request-id cli-1",
+        "To repeat the request safely: dispatch send ada Hello --request-id cli-1",
     ]
 
 
@@ -164,7 +180,7 @@ def test_a_timeout_may_follow_the_acceptance(alone, monkeypatch):
     assert result.stderr.splitlines()[:3] == [
         f"error: No response from {url}: the response timed out.",
         "The message may have been accepted.",
-        "To repeat the request safely, add: --request-id cli-1",
+        "To repeat the request safely: dispatch send ada Hello --request-id cli-1",
     ]
 
 
@@ -208,6 +224,100 @@ def test_wait_ends_when_the_last_delivery_has_ended(dispatch, service):
     (delivery,) = json.loads(result.stdout)["deliveries"]
     assert (delivery["status"], delivery["attempts"]) == ("success", 1)
     assert dispatch.pauses == [0.25]
+
+
+@pytest.mark.parametrize("output", [(), ("--json",)])
+def test_the_request_id_is_printed_before_the_wait(dispatch, output):
+    """Ctrl-C during the wait leaves the ID and the command that shows the deliveries."""
+    dispatch.meanwhile = until_ctrl_c()
+
+    result = dispatch("send", "ada", "Hello", "--wait", *output)
+
+    assert result.exit_code == 130
+    assert result.output.splitlines()[0] == "Request cli-1"
+    assert result.stderr.splitlines()[-2:] == [
+        "No longer waiting; the deliveries continue.",
+        "To see the deliveries: dispatch request ada cli-1",
+    ]
+
+
+def test_ctrl_c_before_the_response_leaves_the_command_to_repeat(alone, monkeypatch):
+    """Whether the message was accepted is unknown, so the command with its ID is printed."""
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("requests.Session.request", interrupted)
+    result = alone("--url", "http://localhost:1", "send", "ada", "-", "--wait", typed="Hello")
+
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr.splitlines() == [
+        "The message may have been accepted.",
+        (
+            "To repeat the request safely: "
+            "dispatch --url http://localhost:1 send ada - --wait --request-id cli-1"
+        ),
+    ]
+
+
+def test_wait_ends_after_the_timeout(dispatch):
+    """Exit code 5 says that deliveries are pending; the JSON has their state."""
+    command = ("send", "ada", "Hello", "--wait", "--timeout", "0")
+
+    shown = dispatch(*command)
+    json_ = dispatch(*command, "--json")
+
+    assert (shown.exit_code, json_.exit_code) == (5, 5)
+    assert [each["status"] for each in json.loads(json_.stdout)["deliveries"]] == ["pending"]
+    assert shown.stderr.splitlines() == [
+        "error: 1 of 1 deliveries are still pending after 0 s; they continue.",
+        "To see the deliveries: dispatch request ada cli-1",
+    ]
+
+
+def test_the_last_pause_ends_with_the_timeout(dispatch):
+    """The wait is not longer than the timeout, and polls once more at its end."""
+    result = dispatch("test", "ada", "TEST", "--wait", "--timeout", "2")
+
+    assert result.exit_code == 5
+    assert dispatch.pauses == [0.25, 0.5, 1.0, 0.25]
+
+
+def test_a_timeout_without_wait_is_wrong_usage(alone):
+    """The option would have no effect, and nothing is sent."""
+    with always(200, "{}") as gateway:
+        results = [
+            alone(*words, "--timeout", "5", DISPATCH_URL=gateway.url)
+            for words in (("send", "ada", "Hello"), ("test", "ada", "CLI"))
+        ]
+
+    assert [result.exit_code for result in results] == [2, 2]
+    assert gateway.requests == []
+
+
+def test_an_outage_during_the_wait_leaves_the_request_id(dispatch, gateway):
+    """The error has the command that shows the deliveries later."""
+    away = lambda *_: (503, {}, "{}")  # noqa: E731 - a responder
+    dispatch.meanwhile = lambda: setattr(gateway, "respond", away)
+
+    result = dispatch("send", "ada", "Hello", "--wait")
+
+    assert (result.exit_code, result.stdout) == (3, "Request cli-1\n")
+    assert "To see the deliveries: dispatch request ada cli-1" in result.stderr
+
+
+def test_a_test_message_needs_a_configured_integration(dispatch):
+    """The error is about the system, not about the user's address; nothing is sent."""
+    result = dispatch("test", "ada", "slack")
+
+    assert (result.exit_code, result.stderr) == (
+        1,
+        (
+            "error: SLACK is not configured on this system.\n"
+            "An operator can configure it: docs/integrations.md\n"
+        ),
+    )
+    assert history(dispatch) == []
 
 
 def test_wait_fails_if_no_delivery_succeeds(dispatch, service):
@@ -379,8 +489,8 @@ def test_follow_announces_that_it_waits(dispatch):
     """On a terminal, --follow of an empty mailbox prints a hint; a pipe gets none."""
     dispatch.meanwhile = until_ctrl_c()
 
-    seen = dispatch("inbox", "ada", "--follow", FORCE_COLOR="1", NO_COLOR="1")
-    piped = dispatch("inbox", "ada", "--follow")
+    seen = dispatch("inbox", "ada", "--follow")
+    piped = dispatch("inbox", "ada", "--follow", TTY_COMPATIBLE="")
 
     assert "Waiting for messages. To stop: Ctrl-C" in seen.stderr
     assert (seen.stdout, piped.output) == ("", "")

@@ -8,7 +8,8 @@ import stat
 import pytest
 
 from dispatch_cli.failures import UsageFailure
-from dispatch_cli.settings import Settings, resolve
+from dispatch_cli.sent import recall, remember
+from dispatch_cli.settings import Settings, resolve, write_profile
 from tests.cli.server import always
 
 NO_DEFAULTS = {"default_integrations": {}}
@@ -129,7 +130,7 @@ def test_a_missing_scheme_is_completed_in_the_error(tmp_path, url, advice):
         ("[profiles]\ndefault = 1", "not a table"),
         ("[profiles.default]\nurl = 1", "url is unknown or not a string"),
         ("[profiles.default]\npassword = 'x'", "password is unknown or not a string"),
-        ("not TOML", "cannot be read"),
+        ("not TOML", "is not valid TOML"),
     ],
 )
 def test_an_invalid_profile_file_is_reported(home, text, message):
@@ -177,8 +178,17 @@ def test_a_401_names_the_next_step(alone):
         without = alone("defaults", DISPATCH_URL=gateway.url)
         wrong = alone("defaults", DISPATCH_URL=gateway.url, DISPATCH_TOKEN="old")
 
-    assert "Set DISPATCH_TOKEN or DISPATCH_API_KEY" in without.stderr
-    assert "is invalid or expired" in wrong.stderr
+    assert without.stderr == (
+        "error: Unauthorized (401)\n"
+        "No credential is configured, and this service requires one.\n"
+        f"To store a token: dispatch login {gateway.url}\n"
+        f"To store an API key: dispatch login {gateway.url} --api-key\n"
+    )
+    assert wrong.stderr == (
+        "error: The token is invalid or expired (401).\n"
+        "It comes from DISPATCH_TOKEN.\n"
+        f"To store a valid one: dispatch login {gateway.url}\n"
+    )
 
 
 def test_login_stores_a_token_in_a_private_file(alone, home):
@@ -197,9 +207,99 @@ def test_login_stores_a_token_in_a_private_file(alone, home):
     assert resolve({"HOME": str(home)}, "here") == Settings(
         gateway.url, "profile here", ("token", "t0ken"), "s"
     )
-    assert gateway.requests[0][2]["Authorization"] == "Bearer t0ken"
-    assert done.stdout.splitlines()[-1] == ("To check it: dispatch --profile here defaults")
+    assert [sent["Authorization"] for _, _, sent, _ in gateway.requests] == ["Bearer t0ken"] * 2
+    assert done.stdout.splitlines()[-1] == ("To use it: dispatch --profile here defaults")
     assert "t0ken" not in done.output
+
+
+FORBIDDEN = {"title": "Forbidden", "detail": "This requires the scope dispatch:read."}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (401, {"message": "Unauthorized"}, 4),
+        (403, {"title": "Forbidden", "detail": "The firewall refused the request."}, 4),
+        (503, {"title": "Not now"}, 3),
+        (200, {"status": "UP"}, 3),
+        (404, {"title": "Not found"}, 1),
+    ],
+)
+def test_login_with_a_bad_key_keeps_the_profile(alone, home, status, body, code):
+    """The service is called once; unless it accepts the key, nothing is stored."""
+    with always(status, json.dumps(body)) as gateway:
+        result = alone("login", gateway.url, "--api-key", "--profile", "prod", typed="bad\n")
+
+    assert result.exit_code == code
+    assert [sent["x-api-key"] for _, _, sent, _ in gateway.requests] == ["bad"]
+    assert "Profile prod was not changed." in result.stderr
+    assert "bad" not in result.output
+    assert (home / ".config/dispatch/config.toml").read_text() == PROFILES
+
+
+def test_login_with_an_unreachable_service_keeps_the_profile(alone, home):
+    """A key that could not be checked is not stored."""
+    result = alone("login", "http://127.0.0.1:1", typed="key\n")
+
+    assert result.exit_code == 3
+    assert (home / ".config/dispatch/config.toml").read_text() == PROFILES
+
+
+def test_login_accepts_a_key_with_another_scope(alone, home):
+    """A service key that may only send is valid; the missing scope is mentioned."""
+    with always(403, json.dumps(FORBIDDEN)) as gateway:
+        result = alone("login", gateway.url, "--api-key", typed="key\n")
+
+    assert result.exit_code == 0
+    assert "The API key is valid, but lacks the scope dispatch:read (403)." in result.stderr
+    assert resolve({"HOME": str(home)}, None).credential == ("api_key", "key")
+
+
+def test_login_stores_the_profile_that_the_program_was_called_with(alone, home):
+    """--profile before the command means the same as after it."""
+    with always(200, json.dumps(NO_DEFAULTS)) as gateway:
+        alone("--profile", "new", "login", gateway.url, typed="t\n")
+
+    assert resolve({"HOME": str(home)}, "new").url == gateway.url
+    assert resolve({"HOME": str(home)}, None) == DEV
+
+
+def test_a_url_on_the_command_line_replaces_the_environment(tmp_path, home):
+    """--url counts like DISPATCH_URL: no profile's credential is sent there."""
+    environ = {"HOME": str(home), "DISPATCH_URL": "https://x", "DISPATCH_TOKEN": "t"}
+
+    assert resolve(environ, None, OTHER) == Settings(OTHER, "--url", ("token", "t"))
+    assert resolve({"HOME": str(home)}, None, OTHER) == Settings(OTHER, "--url")
+    with pytest.raises(UsageFailure, match="--url and --profile are both given"):
+        resolve(environ, "prod", OTHER)
+
+
+def test_without_a_home_directory_the_default_is_used(monkeypatch):
+    """A user of a container may have none; only a named profile needs it."""
+
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pathlib.Path.home", no_home)
+
+    assert resolve({}, None).url == "http://localhost:8080"
+    with pytest.raises(UsageFailure, match="This user has no home directory"):
+        resolve({}, "prod")
+    with pytest.raises(UsageFailure, match="This user has no home directory"):
+        write_profile({}, "default", {})
+
+
+@pytest.mark.parametrize("folder", ["/dev/null", "/dev/null/x", "/proc/x"])
+def test_a_folder_that_cannot_be_written_is_explained(alone, folder):
+    """The error is in words, and the memory of sent requests is not needed."""
+    with always(200, json.dumps(NO_DEFAULTS)) as gateway:
+        result = alone("login", gateway.url, typed="key\n", XDG_CONFIG_HOME=folder)
+
+    assert result.exit_code == 2
+    assert f"{folder}/dispatch/config.toml cannot be written: " in " ".join(result.stderr.split())
+    assert "Errno" not in result.stderr
+    remember({"XDG_STATE_HOME": folder}, "https://a", "ada", "r-1")
+    assert recall({"XDG_STATE_HOME": folder}, "https://a", "ada") == []
 
 
 def test_login_does_not_overwrite_an_unreadable_file(alone, home):

@@ -47,7 +47,7 @@ def test_every_http_status_has_words():
 
 
 def test_integrations_with_the_same_reason_are_grouped():
-    """A group has TYPE in its command; a single integration has its name."""
+    """A group has one command for each of its integrations."""
     default, new = words.reason("disabled_by_default"), words.reason("new")
     command = "To enable it: dispatch override set ada"
 
@@ -55,7 +55,7 @@ def test_integrations_with_the_same_reason_are_grouped():
     single = words.grouped("ada", {"SMS": default})
 
     assert grouped == [
-        ("SMS, TOOL", (default.meaning, f"{command} TYPE --enable")),
+        ("SMS, TOOL", (default.meaning, f"{command} SMS --enable\n{command} TOOL --enable")),
         ("EMAIL", ("new", "")),
     ]
     assert single == [("SMS", (default.meaning, f"{command} SMS --enable"))]
@@ -80,7 +80,7 @@ def test_a_webhook_without_a_url_is_enabled_with_one(reason):
     )
 
     meaning = words.reason(reason).meaning
-    assert without_url == [("WEBHOOK", meaning, f"{command} --url https://…")]
+    assert without_url == [("WEBHOOK", meaning, f"{command} --url URL")]
     assert with_url == [("WEBHOOK", meaning, command)]
 
 
@@ -107,7 +107,7 @@ def test_a_skipped_integration_has_the_words_of_the_configuration(configured, me
 
 @pytest.mark.parametrize(
     ("integration_type", "address"),
-    [("WEBHOOK", "--url https://…"), ("EMAIL", "--config email_address=…")],
+    [("WEBHOOK", "--url URL"), ("EMAIL", "--config email_address=ADDRESS")],
 )
 def test_the_address_is_corrected_by_a_complete_command(integration_type, address):
     """The command has the option that sets the address of this type."""

@@ -60,17 +60,19 @@ def repeated(ctx: typer.Context, options: Mapping[str, str | None]) -> str:
 
     An option whose value is ``None`` is a flag.
     """
-    words = [word for name, value in options.items() for word in (name, value) if word is not None]
     arguments: list[str] = []
+    words: list[str] = []
     for parameter in ctx.command.params:
         value = ctx.params.get(str(parameter.name))
         if parameter.param_type_name == "argument":
             arguments += _texts(value)
-        elif parameter.opts[0] not in options and value not in {None, parameter.default}:
+        elif parameter.opts[0] not in options and value != parameter.default:
             words += _option(parameter, value)
+    words += [word for name, value in options.items() for word in (name, value) if word is not None]
     # An argument that begins with a hyphen would be read as an option; a single one is no option.
-    needs_end = any(text.startswith("-") and text != "-" for text in arguments)
-    return join([PROGRAM, *_path(ctx), *words, *(["--"] if needs_end else []), *arguments])
+    if any(text.startswith("-") and text != "-" for text in arguments):
+        return join([PROGRAM, *_path(ctx), *words, "--", *arguments])
+    return join([PROGRAM, *_path(ctx), *arguments, *words])
 
 
 def _path(ctx: Any) -> list[str]:
@@ -94,7 +96,12 @@ def _texts(value: Any) -> list[str]:
 CONTAINERS = {"recipient", "config"}
 """The objects of a body whose members are options of their own."""
 
-ALIASES = {"config": "settings", "headers": "header", "template_variables": "variables"}
+ALIASES = {
+    "config": "settings",
+    "headers": "header",
+    "template_variables": "variables",
+    "user_id": "user",
+}
 """The parameters of commands that hold a member of a body under another name."""
 
 
@@ -104,7 +111,7 @@ def in_words(ctx: typer.Context, field_error: FieldError) -> str:
         step.replace("~1", "/").replace("~0", "~") for step in field_error.pointer.split("/")[1:]
     ]
     name = _name(ctx, steps)
-    return f"{name}: {field_error.detail}" if name else field_error.detail
+    return f"{name or 'request'}: {field_error.detail}"
 
 
 def _name(ctx: Any, steps: list[str]) -> str:
