@@ -12,8 +12,6 @@ PYTHON ?= $(shell for each in $(made_with) python3 python3.13 python3.12 python3
 	"$$each" -c '$(supported)' 2>/dev/null && echo "$$each" && break; done)
 
 # Settings that the tools read from the environment.
-PORT ?= 8080
-CLOUD_PORT ?= 4566
 export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN GREP ALL FUNCTION SAM NAME SCOPES FOR
 export ENV YES CHAOS_SEED CHAOS_DELIVERIES CASES SCENARIOS SEED CREDENTIALS
 
@@ -25,7 +23,7 @@ help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \
 	  | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 	@echo
-	@echo '  PORT=8080 CLOUD_PORT=4566   where the service and the local cloud answer'
+	@echo '  PORT=8080 CLOUD_PORT=4566   ports of the service and the local cloud, for make up and demo'
 	@echo '  CLOUD_HOME=.local           folder of data and logs: another one is a second service'
 	@echo '  PARAMETERS="Key=Value …"    template parameters for make up'
 	@echo '  CHAOS_SEED=7 CHAOS_DELIVERIES=500  what make chaos sends'
@@ -83,7 +81,7 @@ deploy: setup ## Build, and deploy to AWS: ENV=dev or ENV=prod (YES=1 asks nothi
 	@$(python) -m tools.deploy
 
 .PHONY: sam-local
-sam-local: setup ## Invoke every function by `sam local`, in containers (FUNCTION=name: one)
+sam-local: setup ## Invoke every function with sam local; needs Docker or Finch (FUNCTION=name: one)
 	@$(python) -m tools.sam_local
 
 .PHONY: test

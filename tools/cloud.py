@@ -79,21 +79,27 @@ def clean() -> None:
 
 
 def chosen_cloud() -> LocalCloud:
-    """Return the cloud with the ports that the person wants."""
-    api_port, cloud_port = number("PORT", 8080), number("CLOUD_PORT", 4566)
+    """Return the cloud of ``CLOUD_HOME`` at the ports that are given, else at its last ones."""
+    last = LocalCloud.last_of(home())
+    api_port, cloud_port = number("PORT", last.api_port), number("CLOUD_PORT", last.cloud_port)
     if api_port == cloud_port:
         raise ToolFailure(f"PORT and CLOUD_PORT are both {api_port}: choose two different ports")
-    return LocalCloud(home(), api_port, cloud_port)
+    return LocalCloud(last.home, api_port, cloud_port)
 
 
 def running_cloud() -> LocalCloud:
-    """Return the cloud with the ports that it runs on; those wanted, where it does not."""
-    wanted = chosen_cloud()
-    return LocalCloud(
-        wanted.home,
-        int(wanted.proxy.started_with().get("PORT", wanted.api_port)),
-        int(wanted.cloud.started_with().get("GATEWAY_PORT", wanted.cloud_port)),
-    )
+    """Return the cloud of ``CLOUD_HOME`` at its last ports; refuse other ones."""
+    last, chosen = LocalCloud.last_of(home()), chosen_cloud()
+    for variable, port, wanted in (
+        ("PORT", last.api_port, chosen.api_port),
+        ("CLOUD_PORT", last.cloud_port, chosen.cloud_port),
+    ):
+        if port != wanted:
+            raise ToolFailure(
+                f"{variable}={wanted}: the service in {short(last.home)} has {variable}={port}. "
+                f"Leave {variable} out; for another service, give its CLOUD_HOME."
+            )
+    return last
 
 
 def home() -> Path:

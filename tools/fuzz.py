@@ -20,7 +20,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.paths import LOCAL, ROOT
+from tools.paths import LOCAL, ROOT, service_url
 
 PROGRAM = LOCAL / "fuzz" / "bin" / "schemathesis"
 CONFIG = ROOT / "tools" / "schemathesis.toml"
@@ -106,7 +106,7 @@ def main() -> int:
     """Run it as the environment says."""
     named = os.environ.get("CREDENTIALS", "")
     verdict = fuzz(
-        os.environ.get("URL") or f"http://localhost:{os.environ.get('PORT', '8080')}",
+        service_url(os.environ),
         home=LOCAL / "logs",
         cases=int(os.environ.get("CASES") or 5000),
         seed=int(os.environ.get("SEED") or 1),

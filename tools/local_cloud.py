@@ -32,7 +32,7 @@ from botocore.exceptions import ClientError
 from tools import after_deploy, parameters
 from tools.build import architecture, build, runtime
 from tools.failure import ToolFailure
-from tools.paths import BUILT_TEMPLATE, CADDY, CLOUD_PYTHON, ROOT, SAM, TEMPLATE
+from tools.paths import BUILT_TEMPLATE, CADDY, CLOUD_PYTHON, ROOT, SAM, TEMPLATE, ports_file
 from tools.processes import LOOPBACK, Background, require_free
 
 if TYPE_CHECKING:
@@ -75,6 +75,24 @@ class LocalCloud:
     cloud_port: int = 4566
     functions_endpoint: str = ""
     """Where the functions find AWS if it is not the cloud itself: a proxy before it, say."""
+
+    @classmethod
+    def last_of(cls, home: Path) -> LocalCloud:
+        """Return the cloud in a folder at the ports of its last start; else at the usual ones."""
+        cloud = cls(home)
+        try:
+            ports = json.loads(ports_file(home).read_text())
+        except FileNotFoundError:
+            ports = {}
+        return cls(
+            home,
+            int(cloud.proxy.started_with().get("PORT", ports.get("PORT", cls.api_port))),
+            int(
+                cloud.cloud.started_with().get(
+                    "GATEWAY_PORT", ports.get("CLOUD_PORT", cls.cloud_port)
+                )
+            ),
+        )
 
     @property
     def api_url(self) -> str:
@@ -119,6 +137,8 @@ class LocalCloud:
             require_free(self.api_port, "PORT")
         if self.cloud.started_with().get("GATEWAY_PORT") != str(self.cloud_port):
             require_free(self.cloud_port, "CLOUD_PORT")
+        ports = {"PORT": self.api_port, "CLOUD_PORT": self.cloud_port}
+        ports_file(self.home).write_text(json.dumps(ports) + "\n")
         if self.cloud.runs(CLOUD, variables):
             return
         if self.cloud.process() is None and self.cloud.record.exists():
@@ -167,6 +187,7 @@ class LocalCloud:
         """Throw all data away; the logs stay."""
         self.stop()
         shutil.rmtree(self.home / "state", ignore_errors=True)
+        ports_file(self.home).unlink(missing_ok=True)
 
     def stack_status(self) -> str:
         """Return CloudFormation's word on the stack."""

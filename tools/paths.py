@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,3 +22,17 @@ SAM = LOCAL / "sam" / "bin" / "sam"
 CADDY = LOCAL / "cloud" / "bin" / "caddy"
 CLOUD_PYTHON = LOCAL / "cloud" / "bin" / "python"
 MICROBURST = LOCAL / "faults" / "bin" / "microburst"
+
+
+def ports_file(home: Path) -> Path:
+    """Return the file with the ports of a local cloud's last start: ``PORT``, ``CLOUD_PORT``."""
+    return home / "ports.json"
+
+
+def service_url(environ: Mapping[str, str]) -> str:
+    """Return ``URL``, else the address of the service on this machine, as ``make up`` chose it."""
+    if environ.get("URL"):
+        return environ["URL"]
+    file = ports_file(Path(environ.get("CLOUD_HOME") or LOCAL))
+    last = json.loads(file.read_text()) if file.exists() else {}
+    return f"http://localhost:{environ.get('PORT') or last.get('PORT', 8080)}"

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import boto3
 
 FUNCTION = "AWS::Serverless::Function"
+SAM_CLIENTS = "samcli.local.docker.container_client_factory"
 DERIVED = LOCAL / "sam-local" / "template.json"
 """Where samconfig.toml says that the template is."""
 
@@ -54,6 +55,7 @@ def main() -> int:
 
 def everything_answers(wanted: list[str]) -> bool:
     """Invoke functions by name, or all of them; tell whether each gave an answer."""
+    require_engine()
     known = sorted(folders().values())
     unknown = [name for name in wanted if name not in known]
     if unknown:
@@ -67,6 +69,24 @@ def everything_answers(wanted: list[str]) -> bool:
     if all(answers):
         print("Now, too: sam local invoke NAME -e events/NAME.json   and   sam local start-api")
     return all(answers)
+
+
+def require_engine() -> None:
+    """Raise ``ToolFailure`` unless SAM finds a container engine, in SAM's own way."""
+    code = f"from {SAM_CLIENTS} import ContainerClientFactory as f; f.create_client()"
+    tried = subprocess.run(
+        [str(SAM.with_name("python")), "-c", code],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    if tried.returncode:
+        host = os.environ.get("DOCKER_HOST")
+        where = f"DOCKER_HOST={host} does not respond" if host else "none responds"
+        raise ToolFailure(
+            f"make sam-local needs a container engine, such as Docker or Finch: {where}. "
+            "Start one, or name it: make sam-local DOCKER_HOST=unix:///var/run/docker.sock"
+        )
 
 
 def containers_door(cloud: LocalCloud) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import expect, sync_playwright
 
-from tools.paths import ROOT
+from tools.paths import ROOT, service_url
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -55,7 +55,7 @@ COUNT = """async () => {
 
 def main() -> int:
     """Look, and tell what was wrong."""
-    url = os.environ.get("URL") or f"http://localhost:{os.environ.get('PORT', '8080')}"
+    url = service_url(os.environ)
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         print("There is no Chromium here (on Debian: apt-get install chromium).", file=sys.stderr)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
 
+from tools.cloud import chosen_cloud, running_cloud
 from tools.failure import ToolFailure
 from tools.local_cloud import LocalCloud, complaint
+from tools.paths import ports_file, service_url
 from tools.processes import free_port
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -50,3 +53,55 @@ def test_what_sam_complains_of_is_shown_alone():
 
     assert refused == error
     assert failed == f"{way}CREATE_FAILED  AWS::SQS::Queue\n{error}"
+
+
+def test_the_ports_of_the_last_start_are_used_by_every_command(tmp_path, monkeypatch):
+    """What `make up` was given holds for later commands, also after `make down`."""
+    monkeypatch.setenv("CLOUD_HOME", str(tmp_path))
+    for variable in ("PORT", "CLOUD_PORT", "URL"):
+        monkeypatch.delenv(variable, raising=False)
+    usual = chosen_cloud()
+    ports_file(tmp_path).write_text('{"PORT": 8390, "CLOUD_PORT": 4690}')
+
+    assert (usual.api_port, usual.cloud_port) == (8080, 4566)
+    for cloud in (chosen_cloud(), running_cloud()):
+        assert (cloud.home, cloud.api_port, cloud.cloud_port) == (tmp_path, 8390, 4690)
+    assert service_url(os.environ) == "http://localhost:8390"
+
+
+def test_only_a_start_accepts_other_ports(tmp_path, monkeypatch):
+    """`make down`, `status` and `logs` would look at a service that does not exist."""
+    monkeypatch.setenv("CLOUD_HOME", str(tmp_path))
+    monkeypatch.setenv("PORT", "8390")
+    monkeypatch.setenv("CLOUD_PORT", "4691")
+    ports_file(tmp_path).write_text('{"PORT": 8390, "CLOUD_PORT": 4690}')
+
+    assert chosen_cloud().cloud_port == 4691
+    with pytest.raises(ToolFailure) as failure:
+        running_cloud()
+    assert str(failure.value) == (
+        f"CLOUD_PORT=4691: the service in {tmp_path} has CLOUD_PORT=4690. "
+        "Leave CLOUD_PORT out; for another service, give its CLOUD_HOME."
+    )
+
+
+def test_the_ports_of_a_running_service_come_first(cloud):
+    """The processes know their ports, whatever an edited or missing file says."""
+    cloud.proxy.start(SLEEP, {"PORT": "8390"})
+
+    last = LocalCloud.last_of(cloud.home)
+
+    assert (last.api_port, last.cloud_port) == (8390, 4566)
+
+
+def test_a_start_stores_its_ports_and_clean_forgets_them(cloud, monkeypatch):
+    """They are stored once the ports are known to be free, before anything is started."""
+    monkeypatch.setattr("tools.local_cloud.CLOUD", [sys.executable, "-c", "raise SystemExit"])
+
+    with pytest.raises(ToolFailure):
+        cloud.start()
+    last = LocalCloud.last_of(cloud.home)
+    cloud.forget()
+
+    assert (last.api_port, last.cloud_port) == (cloud.api_port, cloud.cloud_port)
+    assert not ports_file(cloud.home).exists()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 import yaml
 
 from tests.declared import template
+from tools.failure import ToolFailure
+from tools.loopback import LoopbackServer
 from tools.paths import BUILD, ROOT
-from tools.sam_local import derived, folders, is_answer
+from tools.sam_local import derived, everything_answers, folders, is_answer, require_engine
 
 PARAMETERS = {"Stage": "local", "Runtime": "python3.12"}
 
@@ -91,3 +94,44 @@ def test_a_named_verb_has_no_rival(settled):
     assert ("/health", "GET") in methods
     assert ("/{proxy+}", "DELETE") in methods
     assert "ANY" not in {method for _, method in methods}
+
+
+def test_a_missing_container_engine_is_the_first_thing_that_is_said(monkeypatch):
+    """Nothing is deployed here, and the function is unknown, but the engine comes first."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+
+    with pytest.raises(ToolFailure) as failure:
+        everything_answers(["no_such_function"])
+
+    assert str(failure.value) == (
+        "make sam-local needs a container engine, such as Docker or Finch: "
+        "DOCKER_HOST=unix:///nowhere.sock does not respond. Start one, or name it: "
+        "make sam-local DOCKER_HOST=unix:///var/run/docker.sock"
+    )
+
+
+class Engine(BaseHTTPRequestHandler):
+    """Responds as Docker's API does to a client that looks whether it is there."""
+
+    def do_GET(self):
+        """Return the version, or a ping's response."""
+        body = b'{"ApiVersion": "1.47"}' if self.path.endswith("/version") else b"OK"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Log nothing."""
+
+
+def test_a_container_engine_that_responds_is_found(monkeypatch):
+    """SAM's own way to find the engine is used, so DOCKER_HOST counts."""
+    server = LoopbackServer(Engine)
+    server.start()
+    monkeypatch.setenv("DOCKER_HOST", server.origin.replace("http:", "tcp:"))
+
+    try:
+        require_engine()
+    finally:
+        server.stop()
