@@ -10,8 +10,8 @@ import typer
 from typer.core import TyperGroup
 
 from dispatch_cli.commands import configuration, dead_letters, deliveries, messages, service
-from dispatch_cli.commands.options import App, in_words
-from dispatch_cli.failures import Exit, Failure, RejectedFailure
+from dispatch_cli.commands.options import App, in_words, path_of
+from dispatch_cli.failures import Exit, Failure, RejectedFailure, UsageFailure
 from dispatch_cli.run import Run
 from dispatch_cli.screen import PROGRAM, make_encodable
 
@@ -28,7 +28,13 @@ class Commands(TyperGroup):
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Parse the command line, whose help may hold characters that the terminal lacks."""
         make_encodable()
-        return super().make_context(*arguments, **options)
+        try:
+            return super().make_context(*arguments, **options)
+        except typer.TyperException as error:
+            run = options.get("obj") or Run()
+            failure = _usage_failure(error)
+            run.screen.failure(failure)
+            raise typer.Exit(failure.exit) from error
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -39,11 +45,38 @@ class Commands(TyperGroup):
             except Failure as failure:
                 _show(run, failure)
                 raise typer.Exit(failure.exit) from failure
+            except typer.TyperException as error:
+                run.screen.failure(wrong_usage := _usage_failure(error))
+                raise typer.Exit(wrong_usage.exit) from error
         except BrokenPipeError as error:
             # The reader has gone, such as head. Nothing more is written, not even at the exit.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, sys.stdout.fileno())
             raise typer.Exit(Exit.BROKEN_PIPE) from error
+
+
+def _usage_failure(error: typer.TyperException) -> UsageFailure:
+    """Return an error of the parser in our own words."""
+    text = error.format_message().rstrip(".")
+    if not text:
+        raise error  # the help was asked for, and is printed
+    parameter = getattr(error, "param", None)
+    if parameter is not None:
+        is_argument = parameter.param_type_name == "argument"
+        name = parameter.metavar if is_argument else parameter.opts[0]
+        text = f"{name}: {_rule(error.message) if error.message else 'a value is required'}"
+    context = getattr(error, "ctx", None)
+    path = " ".join([PROGRAM, *path_of(context)]) if context else PROGRAM
+    return UsageFailure(
+        text if text.endswith("?") else f"{text}.", f"To see the options: {path} --help"
+    )
+
+
+def _rule(message: str) -> str:
+    """Return a rule that a library states, in our own words."""
+    rule, _, _ = message.removeprefix("Value error, ").rstrip(".").partition(", unable to parse")
+    rule = rule.replace("Input should be", "must be").replace("valid integer", "whole number")
+    return rule.replace("valid number", "number")
 
 
 def _show(run: Run, failure: Failure) -> None:

@@ -229,7 +229,9 @@ class Screen:
         for line in filter(None, advice.split("\n")):
             purpose, is_command, arguments = plain(line).partition(f": {PROGRAM} ")
             if is_command:
-                text = f"{' ' * indent}{purpose}: {self._program} {arguments}"
+                # A login names its service itself.
+                program = PROGRAM if arguments.startswith("login ") else self._program
+                text = f"{' ' * indent}{purpose}: {program} {arguments}"
                 self._line(console, Text(text, style))
             else:
                 self._print(console, line, style, indent)

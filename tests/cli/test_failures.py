@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -342,6 +343,35 @@ def test_a_redirect_is_not_followed(alone):
     assert result.exit_code == 3
     assert f"redirects to {elsewhere.url}" in result.stderr
     assert elsewhere.requests == []
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "command"),
+    [
+        (("send",), "USER: a value is required.", "send"),
+        (("send", "ada", "x", "--mode", "y"), "'y' is not one of 'all', 'first_success'.", "send"),
+        (("send", "ada", "x", "--timeout", "soon"), "--timeout: must be a number.", "send"),
+        (("history", "ada", "--limit", "x"), "--limit: must be a whole number.", "history"),
+        (
+            ("dead-letters", "list", "--limit", "0"),
+            "--limit: must be greater than or equal to 1.",
+            "dead-letters list",
+        ),
+        (("override", "set", "ada", "CLI", "--nope"), "No such option: --nope.", "override set"),
+        (("histry",), "No such command 'histry'. Did you mean 'history'?", ""),
+        (("--nope",), "No such option: --nope (Possible options: --no-input).", ""),
+        (("send", "ada", "x", "y"), "Got unexpected extra argument(s) (y).", "send"),
+    ],
+)
+def test_wrong_usage_is_explained_in_words(alone, words, text, command):
+    """The error has the form of all others, without library text, and names the help."""
+    result = alone(*words)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert text in " ".join(result.stderr.split())
+    assert not re.search("Value error|Input should|unable to parse", result.stderr)
+    program = " ".join(filter(None, ("dispatch", command, "--help")))
+    assert result.stderr.splitlines()[-1] == f"To see the options: {program}"
 
 
 @pytest.mark.parametrize("user", ["", ".", ".."])

@@ -54,6 +54,15 @@ def test_every_command_has_an_example():
         command.make_context(path[-1], words[len(path) + 1 :])
 
 
+def test_every_help_text_is_a_sentence():
+    """The help of each command, argument and option ends with a period."""
+    for path, command in leaves(get_command(app)):
+        paragraphs = command.help.split("\n\n")[:-1]
+        texts = [text for parameter in command.params if (text := parameter.help)]
+        for text in (*paragraphs, *texts):
+            assert text.rstrip().endswith("."), (path, text)
+
+
 def test_every_exit_code_is_documented():
     """The table of exit codes is complete."""
     documented = {cells[0] for cells in rows("docs/command-line.md", "Exit codes")}

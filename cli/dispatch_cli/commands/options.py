@@ -71,12 +71,13 @@ def repeated(ctx: typer.Context, options: Mapping[str, str | None]) -> str:
     words += [word for name, value in options.items() for word in (name, value) if word is not None]
     # An argument that begins with a hyphen would be read as an option; a single one is no option.
     if any(text.startswith("-") and text != "-" for text in arguments):
-        return join([PROGRAM, *_path(ctx), *words, "--", *arguments])
-    return join([PROGRAM, *_path(ctx), *arguments, *words])
+        return join([PROGRAM, *path_of(ctx), *words, "--", *arguments])
+    return join([PROGRAM, *path_of(ctx), *arguments, *words])
 
 
-def _path(ctx: Any) -> list[str]:
-    return [] if ctx.parent is None else [*_path(ctx.parent), ctx.info_name]
+def path_of(ctx: Any) -> list[str]:
+    """Return the name of a command after the program's: ``override``, ``set``."""
+    return [] if ctx.parent is None else [*path_of(ctx.parent), ctx.info_name]
 
 
 def _option(parameter: Any, value: Any) -> Iterator[str]:
