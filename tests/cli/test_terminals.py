@@ -6,10 +6,15 @@ import json
 import os
 import pty
 import re
+import socket
+import ssl
 import subprocess
 import sys
+from contextlib import contextmanager, suppress
+from threading import Thread
 
 import pytest
+import trustme
 from rich.cells import cell_len
 
 from tests.cli.server import always
@@ -201,6 +206,37 @@ def test_a_server_without_tls_is_explained(alone):
         result = alone("health", DISPATCH_URL=gateway.url.replace("http:", "https:"))
 
     assert "there is no TLS at this port; is it an http address?" in " ".join(result.stderr.split())
+
+
+@contextmanager
+def with_tls(*names):
+    """Accept TLS connections with a certificate for these names, of an unknown authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert(*names).configure_cert(context)
+
+    def serve():
+        connection, _ = server.accept()
+        # The client refuses the certificate.
+        with connection, suppress(OSError):
+            context.wrap_socket(connection, server_side=True)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = Thread(target=serve)
+        thread.start()
+        yield f"https://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+
+
+def test_a_certificate_that_is_not_trusted_is_explained(alone):
+    """The error says what is wrong with the certificate."""
+    with with_tls("127.0.0.1") as url:
+        result = alone("health", DISPATCH_URL=url)
+
+    assert result.exit_code == 3
+    assert (
+        "its TLS certificate is not trusted (unable to get local issuer certificate)."
+        in " ".join(result.stderr.split())
+    )
 
 
 @pytest.mark.parametrize(
