@@ -140,7 +140,7 @@ secrets: setup ## Check that no file holds a secret
 .PHONY: audit
 audit: setup ## Compare the locks with the published advisories (needs the network)
 	@"$(PYTHON)" -m tools.bootstrap audit
-	@for lock in requirements/*.lock {layers,functions}/*/requirements.lock; do echo "audit: $$lock"; \
+	@for lock in $$($(python) -m tools.locks --list); do echo "audit: $$lock"; \
 	  .local/audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes \
 	  --requirement "$$lock"; done
 

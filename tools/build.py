@@ -1,4 +1,4 @@
-"""Build the functions and layers with SAM, for the Python and processor of this machine."""
+"""Build the functions and layers with SAM: for this machine, or for what a stack runs on."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import fcntl
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tools.failure import ToolFailure
 from tools.paths import BUILD, LOCAL, ROOT, SAM, TEMPLATE
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DIGEST = BUILD / ".digest"
+
+
+class Target(NamedTuple):
+    """A Lambda runtime and a processor, as the template's parameters name them."""
+
+    runtime: str
+    architecture: str
+
+
+def this_machine() -> Target:
+    """Return the runtime and processor that run here."""
+    return Target(runtime(), architecture())
 
 
 def runtime() -> str:
@@ -42,36 +55,39 @@ def sources() -> Iterator[Path]:
                 yield path
 
 
-def digest() -> str:
+def digest(target: Target) -> str:
     """Return a fingerprint of all that determines what a build makes."""
-    whole = hashlib.sha256(f"{runtime()} {architecture()}".encode())
+    whole = hashlib.sha256(" ".join(target).encode())
     for path in sources():
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         whole.update(f"\n{path.relative_to(ROOT)} {content}".encode())
     return whole.hexdigest()
 
 
-def build() -> str:
+def build(target: Target | None = None) -> str:
     """Build what has changed since the last time, and return the fingerprint of the result."""
+    target = target or this_machine()
     with one_at_a_time():
-        wanted = digest()
+        wanted = digest(target)
         if DIGEST.exists() and DIGEST.read_text() == wanted:
             print("build: nothing has changed", flush=True)
             return wanted
         began = time.monotonic()
-        print(f"build: sam build for {runtime()} on {architecture()} …", flush=True)
-        run_sam_build()
+        print(f"build: sam build for {target.runtime} on {target.architecture} …", flush=True)
+        run_sam_build(target)
         DIGEST.write_text(wanted)
         print(f"build: done after {time.monotonic() - began:.0f} s", flush=True)
         return wanted
 
 
-def run_sam_build() -> None:
+def run_sam_build(target: Target) -> None:
     """Run `sam build`; show its output only if it fails."""
+    variables = environment(target)
     DIGEST.unlink(missing_ok=True)
+    parameters = f"Runtime={target.runtime} Architecture={target.architecture}"
     command = [
         *(str(SAM), "build", "--template-file", str(TEMPLATE), "--build-dir", str(BUILD)),
-        *("--parameter-overrides", f"Runtime={runtime()} Architecture={architecture()}"),
+        *("--parameter-overrides", parameters),
     ]
     log = LOCAL / "logs" / "build.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +95,7 @@ def run_sam_build() -> None:
         done = subprocess.run(
             command,
             cwd=ROOT,
-            env=environment(),
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -90,16 +106,31 @@ def run_sam_build() -> None:
         raise ToolFailure(f"sam build failed:\n{last_lines}\n(all of it: {log.relative_to(ROOT)})")
 
 
-def environment() -> dict[str, str]:
+def interpreter(runtime_name: str) -> str:
+    """Return the Python that builds for a runtime: bytecode is good for one version alone."""
+    if runtime_name == runtime():
+        return sys.executable
+    found = shutil.which(runtime_name)
+    if found is None:
+        raise ToolFailure(
+            f"{runtime_name} is not installed here, and only it can build for itself. Install it, "
+            "build in a container (`sam build --use-container`, see docs/deploy.md), or deploy for "
+            f'the Python of this machine: PARAMETERS="Runtime={runtime()} …"'
+        )
+    return found
+
+
+def environment(target: Target) -> dict[str, str]:
     """Return this process's environment with what the layers' makefiles want to know."""
     # A make that runs this one passes its own flags on, which are not meant for the layers'.
     kept = {name: text for name, text in os.environ.items() if not name.startswith("MAKE")}
     kept.pop("MFLAGS", None)
+    python = interpreter(target.runtime)
     # The functions' runtime must be on PATH: SAM asks for it by its name.
-    kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
+    kept["PATH"] = os.pathsep.join([str(Path(python).parent), kept.get("PATH", "")])
     return kept | {
-        "LAYER_PYTHON": sys.executable,
-        "LAYER_ARCHITECTURE": architecture(),
+        "LAYER_PYTHON": python,
+        "LAYER_ARCHITECTURE": target.architecture,
         "SAM_CLI_TELEMETRY": "0",
     }
 

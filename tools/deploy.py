@@ -1,7 +1,8 @@
-"""`make deploy ENV=dev`: build for this machine's Python and processor, and deploy just that.
+"""`make deploy ENV=dev`: build for what the stack runs on, and deploy just that.
 
 Only what is named here is set: the environment of samconfig.toml, PARAMETERS, and what was built.
-All other parameters keep the value that the stack has.
+All other parameters keep the value that the stack has. The machine that builds decides nothing:
+Runtime and Architecture are those of PARAMETERS, else of the stack, else the template's defaults.
 """
 
 from __future__ import annotations
@@ -9,11 +10,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
-from tools.build import architecture, build, runtime
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tools.build import Target, build
 from tools.failure import ToolFailure
 from tools.parameters import (
     declared,
+    deploy_settings,
     environments,
     parse,
     profile,
@@ -22,6 +28,9 @@ from tools.parameters import (
     write_for_sam,
 )
 from tools.paths import BUILT_TEMPLATE, LOCAL, ROOT, SAM, TEMPLATE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SAMCONFIG = ROOT / "samconfig.toml"
 HERE = "local"
@@ -41,38 +50,84 @@ def main() -> int:
         return 1
 
 
-def deploy(environment: str, overrides: dict[str, str], *, ask: bool) -> int:
+def deploy(environment: str, overrides: Mapping[str, str], *, ask: bool) -> int:
     """Build, and let SAM deploy; return its exit code."""
     known = sorted(environments(SAMCONFIG) - {"default", HERE})
     if environment not in known:
         raise ToolFailure(f"ENV={environment} is no environment: name one of {', '.join(known)}")
-    chosen = settled(profile(SAMCONFIG, environment), overrides)
-    build()
+    for name in overrides:
+        if name not in declared(TEMPLATE):
+            raise ToolFailure(unknown(name, list(declared(TEMPLATE))))
+    settings = profile(SAMCONFIG, environment)
+    require_allowed(TEMPLATE, {**settings, **overrides})
+    deployed = deployed_parameters(environment)
+    chosen = settled(settings, overrides, deployed or {})
+    build(Target(chosen["Runtime"], chosen["Architecture"]))
+    is_protected = chosen["Stage"] == "prod" and chosen.get("ProtectTables", "true") == "true"
+    if deployed is None and is_protected:
+        # A creation that fails deletes what it made, which DynamoDB refuses of a protected table:
+        # the stack would be stuck in ROLLBACK_FAILED.
+        print(
+            "deploy: without ProtectTables first, so that a failure can be rolled back", flush=True
+        )
+        code = sam_deploy(environment, {**chosen, "ProtectTables": "false"}, ask=ask)
+        if code:
+            return code
+        print("deploy: now with ProtectTables=true", flush=True)
+        chosen = {**chosen, "ProtectTables": "true"}
+    return sam_deploy(environment, chosen, ask=ask)
+
+
+def sam_deploy(environment: str, parameters: Mapping[str, str], *, ask: bool) -> int:
+    """Run `sam deploy` for an environment; return its exit code."""
     file = LOCAL / f"parameters-{environment}.yaml"
     command = [
         *(str(SAM), "deploy", "--template-file", str(BUILT_TEMPLATE)),
         *("--config-file", str(SAMCONFIG), "--config-env", environment),
-        *("--parameter-overrides", write_for_sam(chosen, file)),
+        *("--parameter-overrides", write_for_sam(parameters, file)),
         *(() if ask else ("--no-confirm-changeset",)),
     ]
     quiet = os.environ | {"SAM_CLI_TELEMETRY": "0"}
     return subprocess.run(command, cwd=ROOT, env=quiet, check=False).returncode
 
 
-def settled(profile: dict[str, str], overrides: dict[str, str]) -> dict[str, str]:
-    """Return the parameters to set: what was built, the environment's, then those of the person."""
-    built = {"Runtime": runtime(), "Architecture": architecture()}
-    for name, value in overrides.items():
-        if name not in declared(TEMPLATE):
-            raise ToolFailure(unknown(name, list(declared(TEMPLATE))))
-        if built.get(name, value) != value:
-            raise ToolFailure(
-                f"{name}={value} is not what this machine builds ({built[name]}). "
-                "Another Python: make deploy PYTHON=/path/to/python3.13"
-            )
-    chosen = {**profile, **built, **overrides}
-    require_allowed(TEMPLATE, chosen)
-    return chosen
+def deployed_parameters(environment: str) -> dict[str, str] | None:
+    """Return the parameters of the environment's stack; ``None`` if there is no stack yet."""
+    settings = deploy_settings(SAMCONFIG, environment)
+    stack = str(settings["stack_name"])
+    try:
+        session = boto3.Session(
+            region_name=settings.get("region"), profile_name=settings.get("profile")
+        )
+        found = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    except ClientError as error:
+        if "does not exist" in error.response["Error"].get("Message", ""):
+            return None
+        raise ToolFailure(f"the stack {stack} cannot be read: {error}") from error
+    except BotoCoreError as error:
+        raise ToolFailure(
+            f"the stack {stack} cannot be read: {error}. Set credentials and a region as for the "
+            "AWS CLI: see docs/deploy.md"
+        ) from error
+    if found["StackStatus"] == "REVIEW_IN_PROGRESS":
+        # What a change set leaves that nobody executed: nothing has been created yet.
+        return None
+    return {
+        one["ParameterKey"]: one["ParameterValue"]
+        for one in found.get("Parameters", [])
+        if "ParameterValue" in one
+    }
+
+
+def settled(
+    profile: Mapping[str, str], overrides: Mapping[str, str], deployed: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the parameters to set: what is built, the environment's, then those of the person."""
+    defaults = declared(TEMPLATE)
+    built = {
+        name: deployed.get(name) or str(defaults[name]) for name in ("Runtime", "Architecture")
+    }
+    return {**built, **profile, **overrides}
 
 
 if __name__ == "__main__":

@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 STACK = "integration-dispatcher-local"
-ALIAS = "live"
-"""What all that calls a function calls; the template names it."""
-
 ARTIFACTS = "integration-dispatcher-artifacts"
 REGION = "us-east-1"
 

@@ -1,5 +1,6 @@
 """Write every lock file anew from the requirements beside it: `make lock`.
 
+`SOURCES` is the one list of locks: `make audit` reads it too, with `--list`.
 A lock holds versions and hashes, and no address: each user's own settings of pip and npm say where
 packages come from. One lock serves every Python and platform that we support.
 """
@@ -41,8 +42,12 @@ SOURCES = {
 def main(options: list[str]) -> int:
     """Resolve each list of requirements; stop at the first that has no solution.
 
-    Versions that a lock holds stay while they fit, unless `options` has `--upgrade`.
+    Versions that a lock holds stay while they fit, unless `options` has `--upgrade`. `--list` prints
+    the locks and changes none.
     """
+    if options == ["--list"]:
+        print(*SOURCES, sep="\n")
+        return 0
     for lock, sources in SOURCES.items():
         print(f"lock: {lock}", flush=True)
         # What ships is what was tested: it gets no version that dev does not have. And what we are

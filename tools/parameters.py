@@ -72,10 +72,17 @@ def environments(samconfig: Path) -> set[str]:
     return {name for name, one in config.items() if isinstance(one, dict) and "deploy" in one}
 
 
+def deploy_settings(samconfig: Path, environment: str) -> dict[str, Any]:
+    """Return what samconfig tells `sam deploy` for one of its environments."""
+    settings: dict[str, Any] = tomllib.loads(samconfig.read_text())[environment]["deploy"][
+        "parameters"
+    ]
+    return settings
+
+
 def profile(samconfig: Path, environment: str) -> dict[str, str]:
     """Return the parameters of one of samconfig's environments."""
-    config = tomllib.loads(samconfig.read_text())
-    overrides = config[environment]["deploy"]["parameters"].get("parameter_overrides", {})
+    overrides = deploy_settings(samconfig, environment).get("parameter_overrides", {})
     return {name: str(value) for name, value in overrides.items()}
 
 

@@ -142,10 +142,6 @@ def derived(
         properties = resource.get("Properties", {})
         for code in {"CodeUri", "ContentUri"} & set(properties):
             properties[code] = str(BUILD / properties[code])
-        for authorizer in properties.get("Auth", {}).get("Authorizers", {}).values():
-            # SAM's own server knows no aliases.
-            function = authorizer["FunctionArn"]["Ref"].removesuffix(".Alias")
-            authorizer["FunctionArn"] = {"Fn::GetAtt": [function, "Arn"]}
         if resource["Type"] == FUNCTION:
             properties["FunctionName"] = names[logical_id]
             properties["Environment"] = {"Variables": dict(environments[logical_id])}

@@ -13,7 +13,6 @@ import requests
 
 from dispatcher.adapters.dynamodb import DeliveryTable
 from dispatcher.delivery.rows import MESSAGE, message_id_of, place_of
-from tools.local_cloud import ALIAS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -214,18 +213,16 @@ class System:
     def sweep(self) -> dict[str, Any]:
         """Run the sweeper now instead of waiting for its minute."""
         name = self.ids["SweepDeliveriesFunction"]
-        answer = self._lambda.invoke(FunctionName=name, Qualifier=ALIAS)
+        answer = self._lambda.invoke(FunctionName=name)
         result: dict[str, Any] = json.loads(answer["Payload"].read())
         assert "FunctionError" not in answer, result
         return result
 
     def set_variables(self, function: str, variables: Mapping[str, str]) -> None:
-        """Set the environment of a function as a deployment does: callers get a new version."""
+        """Set the environment of a function, as a deployment does."""
         name = self.ids[function]
         environment = {"Variables": dict(variables)}
         self._lambda.update_function_configuration(FunctionName=name, Environment=environment)
-        version = self._lambda.publish_version(FunctionName=name)["Version"]
-        self._lambda.update_alias(FunctionName=name, Name=ALIAS, FunctionVersion=version)
 
     def variables(self, function: str) -> dict[str, str]:
         """Return the environment of a function."""

@@ -230,7 +230,7 @@ def declarations():
 def environment(resources):
     """Fill in the template's variables; parameters have their defaults, but for the stage."""
     declared = declarations()
-    parameters = {name: str(one["Default"]) for name, one in declared["Parameters"].items()}
+    parameters = {name: str(one.get("Default")) for name, one in declared["Parameters"].items()}
     # TEST alone is on, so that a message is one delivery; tests of the others turn them on.
     alone = {"CliDefaultEnabled": "false", "ToolDefaultEnabled": "false"}
     known = {
@@ -240,7 +240,6 @@ def environment(resources):
         "Stage": "local",
         "ApiKeysSecret": "ApiKeysSecret",
         "AWS::StackName": "stack",
-        "ParametersHash.Hash": "0123456789",
     }
     # All functions are called in this one process: it has what any of them has.
     of_all = {name: value for one in functions() for name, value in variables(one).items()}

@@ -53,15 +53,6 @@ def test_nothing_is_ignored_that_is_not_there(settled):
     assert ignoring == []
 
 
-def test_the_authorizer_is_a_function_that_sams_own_server_finds(settled):
-    """That server knows no aliases, and lets everybody in as nobody if it finds none."""
-    authorizers = settled["Resources"]["Api"]["Properties"]["Auth"]["Authorizers"]
-
-    assert authorizers["Caller"]["FunctionArn"] == {
-        "Fn::GetAtt": ["AuthorizeRequestFunction", "Arn"]
-    }
-
-
 @pytest.mark.parametrize(
     ("text", "good"),
     [

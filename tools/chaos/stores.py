@@ -17,7 +17,7 @@ from dispatcher.delivery.rows import MAILBOX, MESSAGE, REQUEST, SHARDS
 from tools import after_deploy
 from tools.chaos.ledger import Write
 from tools.failure import ToolFailure
-from tools.local_cloud import ALIAS, STACK, LocalCloud
+from tools.local_cloud import STACK, LocalCloud
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,7 @@ class Stores:
     def sweep(self) -> None:
         """Run the sweeper now."""
         name = self._ids["SweepDeliveriesFunction"]
-        response = self._lambda.invoke(FunctionName=name, Qualifier=ALIAS)
+        response = self._lambda.invoke(FunctionName=name)
         if "FunctionError" in response:
             raise ToolFailure(f"the sweeper failed: {response['Payload'].read().decode()}")
 

@@ -6,6 +6,7 @@ the delivery ends there.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +21,7 @@ from dispatcher.delivery.outcomes import (
     Permanent,
     Retry,
 )
+from dispatcher.errors import BrokenSettingError
 from dispatcher.integrations.sms import reachable_number
 
 if TYPE_CHECKING:
@@ -40,6 +42,10 @@ _SEPTET = frozenset(
     "ÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _TWO_SEPTETS = frozenset("\f^{}\\[~]|€")
+ORIGINATION_NUMBER = "SMS_ORIGINATION_NUMBER"
+
+# SNS, "AWS.MM.SMS.OriginationNumber": a phone number or a short code of this account.
+_ORIGINATION = re.compile(r"[+]?[0-9]{5,14}")
 
 
 class Alphabet(NamedTuple):
@@ -70,9 +76,11 @@ class TextMessage:
             return Permanent("number_refused", f"the number {error}")
         text = fitted(plain_text(message))
         try:
-            response = self.sns.publish(
-                PhoneNumber=number, Message=text, MessageAttributes=attributes(message)
-            )
+            wanted = attributes(message, origination_number(self.environ))
+        except BrokenSettingError as error:
+            return Retry("broken_setting", str(error))
+        try:
+            response = self.sns.publish(PhoneNumber=number, Message=text, MessageAttributes=wanted)
         except AwsError as error:
             return _failed(error)
         return Delivered({"message_id": response["MessageId"], "parts": parts(text)})
@@ -87,14 +95,31 @@ def plain_text(message: Message) -> str:
     )
 
 
-def attributes(message: Message) -> dict[str, MessageAttributeValueTypeDef]:
-    """Ask for the reliable route, and for the sender that the override names."""
-    values = {"SMSType": "Transactional", "SenderID": message.config.get("sender_id")}
+def attributes(
+    message: Message, origination: str | None
+) -> dict[str, MessageAttributeValueTypeDef]:
+    """Return the attributes of the reliable route, the override's sender and the origination."""
+    values = {
+        "AWS.SNS.SMS.SMSType": "Transactional",
+        "AWS.SNS.SMS.SenderID": message.config.get("sender_id"),
+        "AWS.MM.SMS.OriginationNumber": origination,
+    }
     return {
-        f"AWS.SNS.SMS.{name}": {"DataType": "String", "StringValue": value}
+        name: {"DataType": "String", "StringValue": value}
         for name, value in values.items()
         if value
     }
+
+
+def origination_number(environ: Mapping[str, str]) -> str | None:
+    """Return the number that messages are sent from; ``None`` leaves the choice to SNS."""
+    value = environ.get(ORIGINATION_NUMBER, "")
+    if value and not _ORIGINATION.fullmatch(value):
+        raise BrokenSettingError(
+            ORIGINATION_NUMBER,
+            f"is {value!r}: set it to 5 to 14 digits, with or without a leading plus sign",
+        )
+    return value or None
 
 
 def alphabet(text: str) -> Alphabet:
