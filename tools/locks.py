@@ -42,8 +42,8 @@ SOURCES = {
 def main(options: list[str]) -> int:
     """Resolve each list of requirements; stop at the first that has no solution.
 
-    Versions that a lock holds stay while they fit, unless `options` has `--upgrade`. `--list` prints
-    the locks and changes none.
+    Versions that a lock holds stay while they fit, unless `options` has `--upgrade`. `--list`
+    prints the locks and changes none.
     """
     if options == ["--list"]:
         print(*SOURCES, sep="\n")

@@ -17,7 +17,7 @@ def granted(properties: dict[str, Any]) -> set[tuple[str, str]]:
         (action, _name(resource))
         for statement in statements(properties)
         for action in _as_list(statement["Action"])
-        for resource in _as_list(statement["Resource"])
+        for resource in _resources(statement)
     }
 
 
@@ -68,6 +68,13 @@ def _met(part: dict[str, Any]) -> dict[str, Any]:
     return met
 
 
+def _resources(statement: dict[str, Any]) -> list[Any]:
+    """Return what a statement is about; the exceptions of one that names exceptions, marked."""
+    if "NotResource" in statement:
+        return [f"not {one}" for one in _as_list(statement["NotResource"])]
+    return _as_list(statement["Resource"])
+
+
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
@@ -78,4 +85,6 @@ def _name(expression: Any) -> str:
             return attribute.removesuffix(".Arn")
         case {"Fn::Sub": str(text)}:
             return re.sub(r"\$\{(\w+?)(\.Arn)?\}", r"\1", HERE.sub("", text))
+        case {"Ref": str(parameter)}:
+            return parameter
     return str(expression)

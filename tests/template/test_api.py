@@ -52,6 +52,19 @@ def test_api_gateway_names_the_same_limit_of_a_body():
     assert f"at most {LARGEST_BODY} bytes" in text
 
 
+@pytest.mark.parametrize("kind", ["AUTHORIZER_FAILURE", "AUTHORIZER_CONFIGURATION_ERROR"])
+def test_a_caller_who_cannot_be_checked_gets_503(kind):
+    """Every error that an authorizer raises, except for "Unauthorized", is the second kind.
+
+    Source: API Gateway Developer Guide, "Gateway response types". Both are our fault, not the
+    caller's, and pass.
+    """
+    answer = RESPONSES[kind]
+
+    assert answer["StatusCode"] == "503"
+    assert answer == RESPONSES["AUTHORIZER_FAILURE"]
+
+
 def test_an_unknown_path_is_not_told_as_a_missing_token():
     """API Gateway says 403 to what it does not know; that is no question of who asks."""
     answer = RESPONSES["MISSING_AUTHENTICATION_TOKEN"]
@@ -87,6 +100,32 @@ def test_too_many_requests_are_told_as_such(kind):
 
     assert answer["StatusCode"] == "429"
     assert int(answer["ResponseParameters"]["Headers"]["Retry-After"].strip("'")) > 0
+
+
+def test_requests_that_reach_no_function_can_be_logged(template):
+    """The access log is a parameter, because it needs a role of the whole account.
+
+    It holds no path and no user ID. Each line is JSON whatever the caller sends: `error` alone gets
+    its quotes from API Gateway ($context.error.messageString).
+    """
+    condition, setting, otherwise = API["AccessLogSetting"]["Fn::If"]
+    variables = re.findall(r"[$]context[.]([A-Za-z.]+)", setting["Format"])
+    filled = re.sub(r"[$]context[.]error[.]messageString", '"-"', setting["Format"])
+    filled = re.sub(r"[$]context[.][A-Za-z.]+", "-", filled)
+
+    assert (condition, otherwise) == ("HasAccessLog", {"Ref": "AWS::NoValue"})
+    assert setting["DestinationArn"] == {"Fn::GetAtt": "ApiAccessLogGroup.Arn"}
+    assert json.loads(filled)["message"] == "request.received"
+    assert set(variables) >= {"requestId", "status", "error.responseType", "resourcePath"}
+    assert not {"path", "identity.user", "authorizer.principalId"} & set(variables)
+    assert template["Conditions"]["HasAccessLog"] == {
+        "Fn::Equals": [{"Ref": "ApiAccessLog"}, "true"]
+    }
+    assert template["Resources"]["ApiAccessLogGroup"] == {
+        "Type": "AWS::Logs::LogGroup",
+        "Condition": "HasAccessLog",
+        "Properties": {"RetentionInDays": {"Ref": "LogRetentionDays"}},
+    }
 
 
 def test_a_firewall_stands_in_front_where_one_is_named():

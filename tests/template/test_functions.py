@@ -37,12 +37,17 @@ def read_secret(parameter):
     }
 
 
+DECRYPT_SECRETS = {("kms:Decrypt", "SecretsKeyArn")}
+"""The right to the operators' own key of the secrets that parameters name."""
+
 RIGHTS = {
     "AuthorizeRequestFunction": {
+        *DECRYPT_SECRETS,
         ("secretsmanager:GetSecretValue", "secret:ApiKeysSecret-??????"),
         ("secretsmanager:GetSecretValue", "secret:ApiKeysSecret"),
     },
     "GetHealthFunction": {
+        *DECRYPT_SECRETS,
         *read_secret("SlackBotTokenSecret"),
         ("ses:GetAccount", "*"),
         ("dynamodb:GetItem", OVERRIDES),
@@ -113,7 +118,8 @@ RIGHTS = {
             for action in ("ses:SendEmail", "ses:SendRawEmail")
             for resource in ("identity/*", "configuration-set/*")
         ),
-        ("sns:Publish", "*"),
+        *DECRYPT_SECRETS,
+        ("sns:Publish", "not arn:*:sns:*:*:*"),
         *consume("DeliveryQueue"),
         *consume("RetryQueue"),
     },
@@ -139,22 +145,107 @@ def test_a_function_may_do_what_its_job_takes_and_no_more(functions):
     assert rights == RIGHTS
 
 
-def test_every_statement_allows_and_none_asks_for_more(functions):
-    """A statement has effect, action and resource; no conditions, which the local cloud denies."""
+def test_every_statement_allows_and_conditions_are_about_keys_alone(functions):
+    """A statement has effect, action and resource; the rights to keys have a condition too."""
     said = [statement for properties in functions.values() for statement in statements(properties)]
 
     shapes = {(statement["Effect"], *sorted(statement)) for statement in said}
+    conditional = {
+        action
+        for statement in said
+        if "Condition" in statement
+        for action in as_list(statement["Action"])
+    }
+    keys = {
+        action
+        for statement in said
+        for action in as_list(statement["Action"])
+        if action.startswith("kms:")
+    }
 
-    assert shapes == {("Allow", "Action", "Effect", "Resource")}
+    assert shapes == {
+        ("Allow", "Action", "Effect", "Resource"),
+        ("Allow", "Action", "Effect", "NotResource"),
+        ("Allow", "Action", "Condition", "Effect", "Resource"),
+    }
+    assert conditional == keys == {"kms:Encrypt", "kms:Decrypt"}
+
+
+def as_list(value):
+    """Return a list, also of a single value."""
+    return value if isinstance(value, list) else [value]
+
+
+def test_the_key_of_overrides_works_only_with_the_context_of_a_secret(functions):
+    """A function that is taken over cannot open what was sealed for another purpose.
+
+    Source: KMS Developer Guide, kms:EncryptionContext:context-key and kms:EncryptionContextKeys.
+    The context is that of adapters/kms.py. The local cloud does not know these condition keys.
+    """
+    said = [
+        (name, statement["Condition"])
+        for name, properties in functions.items()
+        for statement in statements(properties)
+        if statement.get("Resource") == {"Fn::GetAtt": "Key.Arn"}
+    ]
+
+    assert [name for name, _ in said] == [
+        *("CreateOverrideFunction", "UpdateOverrideFunction"),
+        *("RotateSecretFunction", "DeliverMessagesFunction"),
+    ]
+    for name, condition in said:
+        local, elsewhere = condition["Fn::If"][1:]
+        assert condition["Fn::If"][0] == "IsLocal", name
+        assert local == {"Ref": "AWS::NoValue"}
+        assert elsewhere == {
+            "Null": {
+                "kms:EncryptionContext:user_id": "false",
+                "kms:EncryptionContext:integration_type": "false",
+            },
+            "ForAllValues:StringEquals": {
+                "kms:EncryptionContextKeys": ["user_id", "integration_type"]
+            },
+        }
+
+
+def test_the_key_of_secrets_is_used_through_their_service_alone(functions):
+    """A secret under a customer-managed key needs kms:Decrypt, by the service that keeps it.
+
+    Source: Secrets Manager User Guide, "Secret encryption and decryption"; KMS, kms:ViaService.
+    """
+    services = {}
+    for name, properties in functions.items():
+        for policy in map(unless, properties.get("Policies", ())):
+            for entry in policy["Statement"]:
+                if unless(entry).get("Resource") == {"Ref": "SecretsKeyArn"}:
+                    assert entry["Fn::If"][0] == "HasSecretsKey"
+                    [via] = unless(entry)["Condition"]["StringEquals"].items()
+                    services[name] = via
+
+    in_region = "{}.${{AWS::Region}}.${{AWS::URLSuffix}}".format
+    manager, store = ({"Fn::Sub": in_region(one)} for one in ("secretsmanager", "ssm"))
+    assert services == {
+        "AuthorizeRequestFunction": ("kms:ViaService", [manager]),
+        "GetHealthFunction": ("kms:ViaService", [manager, store]),
+        "DeliverMessagesFunction": ("kms:ViaService", [manager, store]),
+    }
+
+
+def unless(part):
+    """Return a part as it is when its condition holds."""
+    return part["Fn::If"][1] if "Fn::If" in part else part
 
 
 @pytest.mark.parametrize(
     ("name", "conditions"),
     [
-        ("GetHealthFunction", ["HasSlack", "HasSes"]),
+        ("GetHealthFunction", ["HasSlack", "HasSecretsKey", "HasSes"]),
         (
             "DeliverMessagesFunction",
-            ["HasSlack", "HasSmtpPassword", "HasSes", "HasSms", "HasOutcomeBus"],
+            [
+                *("HasSlack", "HasSmtpPassword", "HasSecretsKey", "HasSes", "HasSms"),
+                "HasOutcomeBus",
+            ],
         ),
         ("CancelDeliveryFunction", ["HasOutcomeBus"]),
     ],
@@ -281,7 +372,10 @@ def test_the_sweep_runs_every_minute_and_never_twice_for_one(functions):
 
 
 def test_we_name_nothing_that_aws_can_name(resources):
-    """Two stacks live side by side in one account; only an event bus insists on a name."""
+    """Two stacks live side by side in one account, so what needs a name has the stack's in it.
+
+    An event bus insists on a name, and SAM gives a layer one that is the same in every stack.
+    """
     naming = {"TableName", "QueueName", "FunctionName", "RoleName", "LogGroupName", "LayerName"}
     naming |= {"Name", "PolicyName", "AliasName"}
 
@@ -292,4 +386,8 @@ def test_we_name_nothing_that_aws_can_name(resources):
         and naming & set(resource["Properties"])
     }
 
-    assert named == {"ToolBus": ["Name"]}
+    assert named == {
+        "ResolverLayer": ["LayerName"],
+        "ChannelsLayer": ["LayerName"],
+        "ToolBus": ["Name"],
+    }

@@ -10,7 +10,7 @@ from tests.declared import functions, variables
 from tests.documents import rows
 
 DOCUMENT = "docs/configuration.md"
-EMPTY, NONE = "empty", "-"
+EMPTY, NONE, NO_DEFAULT = "empty", "-", "none"
 
 
 def word(cell: str) -> str:
@@ -38,7 +38,7 @@ def test_every_parameter_is_told_with_its_variable_and_default(template):
     """No parameter is missing, none is invented, and no default is an old one."""
     by_parameter = variables_by_parameter(template)
     declared = {
-        name: (by_parameter.get(name, NONE), str(traits["Default"]) or EMPTY)
+        name: (by_parameter.get(name, NONE), str(traits.get("Default", NO_DEFAULT)) or EMPTY)
         for name, traits in template["Parameters"].items()
     }
 

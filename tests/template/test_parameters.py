@@ -46,7 +46,6 @@ def test_functions_learn_all_settings_from_the_template():
     """The environment is the whole of a function's settings, nearly the same for all of them."""
     assert variables() == {
         "STAGE": {"Ref": "Stage"},
-        "PARAMETERS_HASH": {"Fn::GetAtt": "ParametersHash.Hash"},
         "OVERRIDES_TABLE": {"Ref": "OverridesTable"},
         "DELIVERIES_TABLE": {"Ref": "DeliveriesTable"},
         "DELIVERY_QUEUE_URL": {"Ref": "DeliveryQueue"},
@@ -89,7 +88,10 @@ def test_what_one_function_alone_needs_is_its_own():
     assert {name: settings for name, settings in own.items() if settings} == {
         "GetHealthFunction": {"INTAKE_QUEUE_URL": {"Ref": "IntakeQueue"}},
         "CancelDeliveryFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
-        "DeliverMessagesFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
+        "DeliverMessagesFunction": {
+            "OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"},
+            "SMS_ORIGINATION_NUMBER": {"Ref": "SmsOriginationNumber"},
+        },
     }
     assert "AUTH_MODE" in authorizer
     assert "DELIVERIES_TABLE" not in variables("AuthorizeRequestFunction")
@@ -132,8 +134,6 @@ def longest(value):
             return len("arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/") + len(
                 str(uuid.UUID(int=0))
             )
-        case {"Fn::GetAtt": "ParametersHash.Hash"}:
-            return 10
     raise AssertionError(value)
 
 
@@ -146,14 +146,15 @@ def test_the_longest_name_of_a_stack_is_told():
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
 def test_a_parameter_is_explained_refuses_nonsense_and_has_a_default(parameter):
-    """Whoever deploys may leave everything as it is, and learns what a value must be."""
+    """A deployment has to name the stage alone, and every parameter says what it accepts."""
     declared = PARAMETERS[parameter]
 
     bounded = {"AllowedValues", "AllowedPattern"} & set(declared)
     bounded |= {"MinValue", "MaxValue"} & set(declared)
     assert declared["Description"]
     assert bounded
-    assert accepts(parameter, str(declared["Default"]))
+    assert ("Default" in declared) == (parameter != "Stage")
+    assert parameter == "Stage" or accepts(parameter, str(declared["Default"]))
     assert ("AllowedPattern" in declared) == ("ConstraintDescription" in declared)
 
 
@@ -209,8 +210,16 @@ def test_a_default_is_within_the_limits_of_the_contract_or_unset(name, setting, 
         ("ApiKeysSecret", ["", "dispatcher/keys"], ["/dispatcher/keys", "a b", "x" * 81]),
         (
             "WebhookAllowedCidrs",
-            ["", "127.0.0.0/8", "10.0.0.0/8,fd00::/8"],
-            ["10.0.0.0", "10.0.0.0/8, 11.0.0.0/8", "example.com/8", "10.0.0.0/8,", "1/" * 300],
+            [
+                *("", "127.0.0.0/8", "10.0.0.0/8,fd00:1::/32", "192.168.1.7/32", "fd00::/16"),
+                *("2001:db8::1/128", "::ffff:10.0.0.0/104"),
+            ],
+            [
+                *("10.0.0.0", "10.0.0.0/8, 11.0.0.0/8", "example.com/8", "10.0.0.0/8,", "1/" * 300),
+                *(",10.0.0.0/8", "10.0.0.0/8,,11.0.0.0/8", "10.0.0/8", "10.0.0.0/08"),
+                *("0.0.0.0/0", "0.0.0.0/1,128.0.0.0/1", "::/0", "::/1", "fd00::/8", "10.0.0.0/7"),
+                *("10.0.0.0/33", "fd00::/129", "fd00::/15"),
+            ],
         ),
         ("WebhookAllowHttp", ["true", "false"], ["", "yes"]),
         ("TestEnabled", ["true", "false"], ["", "yes"]),
@@ -246,6 +255,22 @@ def test_a_default_is_within_the_limits_of_the_contract_or_unset(name, setting, 
         ("SmtpPasswordSecret", ["", "smtp", "/smtp/password"], ["a b", "x" * 201]),
         ("SmsEnabled", ["true", "false"], ["", "yes"]),
         ("SmsAllowedCountries", ["US", "US,CA,GB"], ["", "us", "USA", "US, CA", "US,"]),
+        (
+            "SmsOriginationNumber",
+            ["", "+18005550100", "18005550100", "12345", "+12345678901234"],
+            ["1234", "+123456789012345", "+1 800 555 0100", "ACME", "+"],
+        ),
+        ("ProtectTables", ["true", "false"], ["", "yes"]),
+        ("ApiAccessLog", ["true", "false"], ["", "yes"]),
+        (
+            "SecretsKeyArn",
+            [
+                "",
+                "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000",
+                "arn:aws:kms:us-east-1:123456789012:key/mrk-0a1b2c3d00004000800000000000",
+            ],
+            ["alias/secrets", "arn:aws:kms:us-east-1:123456789012:alias/secrets", "0a1b2c3d"],
+        ),
         ("OutcomeBusName", ["", "default", "agents-eu"], ["with space", "a/b", "x" * 65]),
         (
             "AlarmTopicArn",
@@ -289,7 +314,7 @@ def holds(condition, values):
         case {"Fn::Contains": [members, member]}:
             return holds(member, values) in members
         case {"Ref": name}:
-            return values.get(name, str(PARAMETERS[name]["Default"]))
+            return values.get(name, str(PARAMETERS[name].get("Default", "dev")))
     return condition
 
 
@@ -307,7 +332,6 @@ def holds(condition, values):
         ({"Stage": "prod"}, []),
         ({"Stage": "prod", "WebhookAllowedCidrs": "10.0.0.0/8", "TestEnabled": "true"}, []),
         ({"Stage": "prod", "WebhookAllowHttp": "true"}, ["WebhookAllowHttp"]),
-        ({"Stage": "prod", "WebhookAllowedCidrs": "0.0.0.0/0"}, ["WebhookAllowedCidrs"]),
         ({"Stage": "prod", "LogRetentionDays": "7"}, ["LogRetentionDays"]),
         ({"Stage": "prod", "SlackApiUrl": "https://slack-gov.com/api/"}, []),
         ({"Stage": "prod", "SlackApiUrl": "https://slack.example/api/"}, ["SlackApiUrl"]),

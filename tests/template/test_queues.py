@@ -66,7 +66,7 @@ def test_a_queue_waits_six_times_as_long_as_its_function_may_take(queues, mappin
     """Less, and Lambda's own repeats of a throttled call would count as crashes."""
     waits = {
         mapping["EventSourceArn"]["Fn::GetAtt"].removesuffix(".Arn"): functions[
-            mapping["FunctionName"]["Ref"].removesuffix(".Alias")
+            mapping["FunctionName"]["Ref"]
         ]["Timeout"]
         for mapping in mappings.values()
     }
@@ -91,7 +91,7 @@ def test_a_bad_message_does_not_bring_its_batch_back(mappings, mapping, queue, f
 
     assert declared == {
         "EventSourceArn": arn(queue),
-        "FunctionName": {"Ref": f"{function}.Alias"},
+        "FunctionName": {"Ref": function},
         "BatchSize": 10,
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
         "ScalingConfig": {
@@ -107,47 +107,51 @@ def test_no_function_is_bounded_by_reserved_concurrency(functions):
     assert reserved == []
 
 
-def deny_without_tls(*queues):
-    """Return the statement that keeps queues from being spoken to in the clear."""
+def deny_without_tls(queue):
+    """Return the statement that refuses plain http to a queue."""
     return {
         "Sid": "EncryptedTransportOnly",
         "Effect": "Deny",
         "Principal": "*",
         "Action": "sqs:*",
-        "Resource": [arn(queue) for queue in queues],
+        "Resource": arn(queue),
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
 
 
-def test_nobody_speaks_to_a_queue_in_the_clear(resources, template):
-    """Every queue denies it, but in the local cloud, which speaks http and would obey."""
-    work = resources["WorkQueuesPolicy"]
+@pytest.mark.parametrize("queue", ["DeliveryQueue", "RetryQueue", "DeadLetterQueue"])
+def test_a_work_queue_refuses_plain_http(resources, template, queue):
+    """Except in the local cloud, which speaks http and would obey."""
+    policy = resources[f"{queue}Policy"]
 
-    queues = ["DeliveryQueue", "RetryQueue", "DeadLetterQueue"]
     assert template["Conditions"]["HasTls"] == {
         "Fn::Not": [{"Fn::Equals": [{"Ref": "Stage"}, "local"]}]
     }
-    assert work["Condition"] == "HasTls"
-    assert work["Properties"]["Queues"] == [{"Ref": queue} for queue in queues]
-    assert work["Properties"]["PolicyDocument"]["Statement"] == [deny_without_tls(*queues)]
+    assert policy["Condition"] == "HasTls"
+    assert policy["Properties"]["Queues"] == [{"Ref": queue}]
+    assert policy["Properties"]["PolicyDocument"]["Statement"] == [deny_without_tls(queue)]
 
 
-def test_events_enter_through_our_own_rule_alone(resources):
-    """EventBridge may send to the intake, and what it cannot deliver to the parked queue."""
-    intake = resources["IntakeQueuesPolicy"]["Properties"]
+@pytest.mark.parametrize(
+    ("queue", "sid"),
+    [("IntakeQueue", "EventsOfOurRule"), ("ParkedQueue", "DeadLettersOfOurRule")],
+)
+def test_events_enter_through_our_own_rule_alone(resources, queue, sid):
+    """EventBridge may send to the intake, and undeliverable events to the parked queue."""
+    policy = resources[f"{queue}Policy"]
 
-    queues = ["IntakeQueue", "ParkedQueue"]
-    assert intake["Queues"] == [{"Ref": queue} for queue in queues]
-    assert intake["PolicyDocument"]["Statement"] == [
+    assert "Condition" not in policy
+    assert policy["Properties"]["Queues"] == [{"Ref": queue}]
+    assert policy["Properties"]["PolicyDocument"]["Statement"] == [
         {
-            "Sid": "EventsOfOurRuleAndItsDeadLetters",
+            "Sid": sid,
             "Effect": "Allow",
             "Principal": {"Service": "events.amazonaws.com"},
             "Action": "sqs:SendMessage",
-            "Resource": [arn(queue) for queue in queues],
+            "Resource": arn(queue),
             "Condition": {"ArnEquals": {"aws:SourceArn": arn("ResponseReadyRule")}},
         },
-        {"Fn::If": ["HasTls", deny_without_tls(*queues), {"Ref": "AWS::NoValue"}]},
+        {"Fn::If": ["HasTls", deny_without_tls(queue), {"Ref": "AWS::NoValue"}]},
     ]
 
 

@@ -22,14 +22,7 @@ def test_a_table_survives_mistakes(resources, table):
         "SSEType": "KMS",
         "KMSMasterKeyId": {"Fn::GetAtt": "Key.Arn"},
     }
-    assert properties["DeletionProtectionEnabled"] == {"Fn::If": ["IsProd", True, False]}
-
-
-def test_prod_is_what_is_protected(template):
-    """The local cloud honours no deletion protection, so the condition is held here."""
-    condition = template["Conditions"]["IsProd"]
-
-    assert condition == {"Fn::Equals": [{"Ref": "Stage"}, "prod"]}
+    assert properties["DeletionProtectionEnabled"] == {"Fn::If": ["IsProtected", True, False]}
 
 
 def test_overrides_have_one_row_per_user(resources):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import source_hash
@@ -11,8 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.declared import template
 from tools import build
+from tools.failure import ToolFailure
+from tools.locks import SHIPPED
 from tools.paths import ROOT
+
+HERE = build.this_machine()
 
 
 @pytest.fixture
@@ -29,21 +35,28 @@ def checkout(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["template.yaml", "functions/a/app.py", "layers/l/m.py"])
 def test_a_changed_source_is_built_again(checkout, name):
     """The digest covers all that a build reads."""
-    before = build.digest()
+    before = build.digest(HERE)
 
     (checkout / name).write_text("changed")
 
-    assert build.digest() != before
+    assert build.digest(HERE) != before
+
+
+@pytest.mark.parametrize("other", [("python3.99", HERE.architecture), (HERE.runtime, "riscv")])
+def test_another_target_is_built_again(checkout, other):
+    """`make up` and `make deploy` share a folder, and neither takes what the other has built."""
+    assert checkout
+    assert build.digest(build.Target(*other)) != build.digest(HERE)
 
 
 def test_bytecode_left_by_tests_changes_nothing(checkout):
     """Running the tests does not cost a build."""
-    before = build.digest()
+    before = build.digest(HERE)
 
     (checkout / "layers/l/__pycache__").mkdir()
     (checkout / "layers/l/__pycache__/m.cpython-311.pyc").write_bytes(b"\0")
 
-    assert build.digest() == before
+    assert build.digest(HERE) == before
 
 
 def build_layer(artifacts, **variables):
@@ -51,7 +64,7 @@ def build_layer(artifacts, **variables):
     return subprocess.run(
         ["make", "--makefile", ROOT / "layers/channels/Makefile", "build-ChannelsLayer"],
         cwd=ROOT / "layers/channels",
-        env=build.environment() | {"ARTIFACTS_DIR": str(artifacts)} | variables,
+        env=build.environment(HERE) | {"ARTIFACTS_DIR": str(artifacts)} | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -120,5 +133,78 @@ def test_the_layers_makefiles_do_not_inherit_our_make(monkeypatch):
     monkeypatch.setenv("MAKEFLAGS", "-n")
     monkeypatch.setenv("MAKELEVEL", "1")
 
-    assert not {"MAKEFLAGS", "MAKELEVEL"} & build.environment().keys()
-    assert build.environment()["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+    variables = build.environment(HERE)
+    assert not {"MAKEFLAGS", "MAKELEVEL"} & variables.keys()
+    assert variables["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+
+
+def test_the_makefiles_of_all_built_folders_are_the_same():
+    """Each has to stand alone, so there is one text: no folder is built in a way of its own."""
+    texts = {(ROOT / folder / "Makefile").read_text() for folder in SHIPPED}
+
+    assert len(texts) == 1
+
+
+TARGETS = {
+    "layers/resolver": ("build-ResolverLayer", "dispatcher", "/artifacts/python", "/opt"),
+    "layers/channels": ("build-ChannelsLayer", "channels", "/artifacts/python", "/opt"),
+    "functions/authorize_request": (
+        *("build-AuthorizeRequestFunction", "app.py"),
+        *("/artifacts", "/var/task"),
+    ),
+}
+
+
+@pytest.mark.parametrize("folder", SHIPPED)
+def test_a_folder_is_built_where_it_is_the_only_one(folder, tmp_path):
+    """`sam build --use-container` mounts the folder alone: nothing beside or above it is there.
+
+    In AWS's build images the Python is that of the image, and the processor that of the container.
+    """
+    target, ours, into, deployed = TARGETS[folder]
+    alone = tmp_path / "source"
+    shutil.copytree(ROOT / folder, alone, ignore=shutil.ignore_patterns("__pycache__"))
+    image = "/var/lang/bin/python3"
+
+    planned = subprocess.run(
+        ["make", "--dry-run", target, f"image={image}", "ARTIFACTS_DIR=/artifacts"],
+        cwd=alone,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert planned.returncode == 0, planned.stderr
+    machine = {"arm64": "aarch64", "x86_64": "x86_64"}[HERE.architecture]
+    assert f'"{image}" -m pip' in planned.stdout
+    assert f"--platform manylinux2014_{machine} " in planned.stdout
+    assert f'--target "{into}"' in planned.stdout
+    assert f'cp -R {ours} "{into}/"' in " ".join(planned.stdout.split())
+    assert f'-p {deployed} "{into}"' in planned.stdout
+
+
+def test_a_plain_build_is_for_what_the_template_deploys():
+    """Without settings the Makefiles take the template's defaults, not this machine's."""
+    planned = subprocess.run(
+        ["make", "--dry-run", "build-ChannelsLayer", "ARTIFACTS_DIR=/artifacts"],
+        cwd=ROOT / "layers/channels",
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    parameters = template()["Parameters"]
+
+    assert f'"{parameters["Runtime"]["Default"]}" -m pip' in planned
+    assert parameters["Architecture"]["Default"] == "arm64"
+    assert "--platform manylinux2014_aarch64 " in planned
+
+
+def test_a_runtime_that_is_not_installed_is_said_plainly():
+    """With every way out: install it, build in a container, or deploy for this machine's Python."""
+    with pytest.raises(ToolFailure, match="not installed") as failure:
+        build.environment(build.Target("python3.99", "arm64"))
+
+    assert "sam build --use-container" in str(failure.value)
+    assert f"Runtime={build.runtime()}" in str(failure.value)

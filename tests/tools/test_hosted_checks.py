@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 
 import yaml
 
+from tests.declared import template
 from tools.paths import ROOT
 
 WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())
@@ -26,13 +28,24 @@ def test_the_workflow_is_make_test_and_nothing_else():
     assert WORKFLOW["permissions"] == {"contents": "read"}
 
 
-def test_the_workflow_has_the_pythons_that_are_promised():
-    """The oldest that the package takes, and the one that the template deploys."""
+def test_the_workflow_runs_every_python_that_is_promised():
+    """Every runtime that the template accepts is tested; the oldest is the package's oldest."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pythons = WORKFLOW["jobs"]["test"]["strategy"]["matrix"]["python"]
 
     assert project["requires-python"].startswith(f">={pythons[0]},")
-    assert f"Default: python{pythons[-1]}" in (ROOT / "template.yaml").read_text()
+    assert [f"python{one}" for one in pythons] == template()["Parameters"]["Runtime"][
+        "AllowedValues"
+    ]
+
+
+def test_actions_are_pinned_by_commit():
+    """The author of an action can move a tag, but not a commit."""
+    text = (ROOT / ".github" / "workflows" / "test.yml").read_text()
+    used = re.findall(r"uses: (.+)", text)
+
+    assert len(used) == 4
+    assert all(re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", one) for one in used)
 
 
 def test_hooks_use_the_tools_of_the_checkout():

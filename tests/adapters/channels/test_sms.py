@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from urllib.parse import parse_qs
 
 import pytest
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sns import sns_backends
 
-from channels.sms import attributes, channel
+from channels.sms import channel
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
 from dispatcher.integrations.integration import Address
 from tests.adapters.channels.aws_peer import (
@@ -156,17 +157,63 @@ def test_a_country_that_was_taken_off_the_list_gets_nothing(sent):
 
 
 @pytest.mark.parametrize(
-    ("config", "expected"),
+    ("config", "origination", "expected"),
     [
-        ({}, {"AWS.SNS.SMS.SMSType": "Transactional"}),
+        ({}, "", {"AWS.SNS.SMS.SMSType": "Transactional"}),
         (
             {"sender_id": "Acme"},
+            "",
             {"AWS.SNS.SMS.SMSType": "Transactional", "AWS.SNS.SMS.SenderID": "Acme"},
+        ),
+        (
+            {},
+            "+18005550100",
+            {
+                "AWS.SNS.SMS.SMSType": "Transactional",
+                "AWS.MM.SMS.OriginationNumber": "+18005550100",
+            },
+        ),
+        (
+            {},
+            "12345",
+            {"AWS.SNS.SMS.SMSType": "Transactional", "AWS.MM.SMS.OriginationNumber": "12345"},
         ),
     ],
 )
-def test_a_message_takes_the_reliable_route(config, expected):
-    """Transactional always; the sender where the override names one."""
-    found = attributes(replace(message_for("SMS", NUMBER), config=config))
+def test_a_message_names_its_route_sender_and_origination_number(
+    receive, config, origination, expected
+):
+    """SNS gets Transactional always, the override's sender, and the operator's number.
 
-    assert {name: one["StringValue"] for name, one in found.items()} == expected
+    Source: SNS Developer Guide, "Publishing SMS messages to a mobile phone": the attributes
+    AWS.SNS.SMS.SenderID, AWS.SNS.SMS.SMSType and AWS.MM.SMS.OriginationNumber.
+    """
+    peer = peer_of("sns", receive)
+    sms = channel({**ENVIRON, "SMS_ORIGINATION_NUMBER": origination}, peer.client)
+
+    outcome = sms.deliver(replace(message_for("SMS", NUMBER), config=config))
+
+    [(_, _, body)] = peer.receiver.requests
+    fields = {name: value for name, [value] in parse_qs(body.decode()).items()}
+    sent = {
+        fields[f"MessageAttributes.entry.{number}.Name"]: (
+            fields[f"MessageAttributes.entry.{number}.Value.DataType"],
+            fields[f"MessageAttributes.entry.{number}.Value.StringValue"],
+        )
+        for number in range(1, len(expected) + 1)
+    }
+    assert isinstance(outcome, Delivered)
+    assert sent == {name: ("String", value) for name, value in expected.items()}
+    assert f"MessageAttributes.entry.{len(expected) + 1}.Name" not in fields
+
+
+@pytest.mark.parametrize("origination", ["1234", "+1 800 555 0100", "ACME", "\u0661" * 6])
+def test_a_bad_origination_number_is_the_operators_fault(bench, origination):
+    """The error names the setting, and nothing is sent before it is corrected."""
+    sms = channel({**ENVIRON, "SMS_ORIGINATION_NUMBER": origination}, bench.peer.client)
+
+    outcome = sms.deliver(bench.message())
+
+    assert (type(outcome), outcome.code) == (Retry, "broken_setting")
+    assert "SMS_ORIGINATION_NUMBER" in outcome.detail
+    assert bench.peer.receiver.requests == []
