@@ -38,15 +38,18 @@ def _ignore_tag(loader: _Loader, _suffix: str, node: yaml.Node) -> Any:  # noqa:
 _Loader.add_multi_constructor("!", _ignore_tag)
 
 
-class _RuleLoader(yaml.SafeLoader):
-    """Read `!Equals [a, b]` as {"Equals": [a, b]}."""
+class LongForm(yaml.SafeLoader):
+    """Read `!Equals [a, b]` as {"Fn::Equals": [a, b]}, which is how JSON templates say it."""
 
 
 def _keep_tag(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    return {suffix: _ignore_tag(loader, suffix, node)}
+    value = _ignore_tag(loader, suffix, node)
+    if suffix == "GetAtt":
+        value = value.split(".", 1)
+    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
 
 
-_RuleLoader.add_multi_constructor("!", _keep_tag)
+LongForm.add_multi_constructor("!", _keep_tag)
 
 
 def section(
@@ -146,7 +149,7 @@ def require_sound(template: Path, parameters: Mapping[str, str]) -> None:
     """Refuse what the template's rules refuse of all its parameters together, but at once."""
     wrong = [
         assertion["AssertDescription"]
-        for rule in section(template, "Rules", _RuleLoader).values()
+        for rule in section(template, "Rules", LongForm).values()
         if _value(rule["RuleCondition"], parameters)
         for assertion in rule["Assertions"]
         if not _value(assertion["Assert"], parameters)
@@ -159,13 +162,13 @@ def _value(condition: object, parameters: Mapping[str, str]) -> object:
     match condition:
         case {"Ref": str(name)}:
             return parameters[name]
-        case {"Equals": [left, right]}:
+        case {"Fn::Equals": [left, right]}:
             return _value(left, parameters) == _value(right, parameters)
-        case {"Contains": [members, member]}:
+        case {"Fn::Contains": [members, member]}:
             return _value(member, parameters) in members
-        case {"Not": [inner]}:
+        case {"Fn::Not": [inner]}:
             return not _value(inner, parameters)
-        case {"And": parts}:
+        case {"Fn::And": parts}:
             return all(_value(part, parameters) for part in parts)
         case dict():
             raise ToolFailure(f"tools/parameters.py cannot read a rule: {condition}")
