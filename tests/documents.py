@@ -5,7 +5,9 @@ The word after a fence says what its block is; a second one says how it is teste
 - ``bash``: run against the suite's own cloud. A number (``bash 409``) is the status that the last
   command of the block must get; without one, all must succeed.
 - ``bash make``: starts or builds something; only the names of its targets are looked up.
-- ``bash aws``: needs an account; its parameters and environments are looked up.
+- ``bash aws``: needs an account; its parameters and environments are read as SAM reads them
+  (tests/tools/test_documented_deployments.py), and those of docs/deploy.md are run against a local
+  cloud of their own (tests/e2e/test_deploy.py).
 - ``bash cli``: the AWS CLI's; run against the suite's own cloud, with a stand-in for ``aws``.
 - ``bash docker``: needs a container engine; run where there is one.
 - ``json`` right after a ``bash`` block: the answer. ``…`` in a text stands for any characters, and

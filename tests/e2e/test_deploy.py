@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.declared import functions
+from tests.documents import blocks, runbook
 from tests.e2e.system import until
 from tools.after_deploy import physical_ids
 from tools.build import architecture, build, one_at_a_time, runtime
-from tools.local_cloud import ALIAS, CREDENTIALS, SAM_POLL_DELAY, LocalCloud, ask
+from tools.local_cloud import CREDENTIALS, REGION, SAM_POLL_DELAY, LocalCloud, ask
 from tools.paths import BUILD, ROOT, SAM
 from tools.processes import free_port
 
 STACK = "integration-dispatcher-dev"
+PROD = "integration-dispatcher-prod"
+MACHINE = f"Runtime={runtime()} Architecture={architecture()}"
+"""What the local cloud runs; a stack keeps it, so only the first deployment names it."""
+
 CHANGED = """
 def handler(event, context):
     print("changed code, version", context.function_version)
@@ -64,7 +71,7 @@ def deploy(account, parameters):
 def test_a_stack_is_created_changed_rolled_back_and_deleted(account):
     """What is not named keeps its value, what fails leaves all as it was, and data outlives it."""
     # The local cloud takes the alarms of its own stage alone, so that of AWS fails there.
-    created = deploy(account, "Stage=local AuthMode=none RetentionDays=30")
+    created = deploy(account, f"Stage=local AuthMode=none RetentionDays=30 {MACHINE}")
     changed = deploy(account, "Stage=local LogLevel=DEBUG")
     failed = deploy(account, "Stage=dev RetentionDays=31")
     tables = account.session.client("dynamodb").list_tables()["TableNames"]
@@ -105,45 +112,163 @@ def update_code(account, copy, *changed):
 
 
 def test_an_update_is_what_api_and_queues_call(account, tmp_path):
-    """Both call the alias: they get new code when it moves, and nothing that is not published."""
-    deploy(account, "Stage=local AuthMode=none")
+    """Both call the function itself: they get new code and new parameters with the deployment."""
+    deploy(account, f"Stage=local AuthMode=none {MACHINE}")
     ids = physical_ids(account.session, STACK)
-    lambdas, queues, logs = (account.session.client(one) for one in ("lambda", "sqs", "logs"))
+    queues, logs = (account.session.client(one) for one in ("sqs", "logs"))
     docs = f"{account.endpoint_url}/_aws/execute-api/{ids['Api']}/local/docs"
-    before = ask(docs)
+    answers = [ask(docs)]
+    for parameters in ("Stage=local PublicDocs=false", "Stage=local PublicDocs=true"):
+        with one_at_a_time():
+            sam_deploy(account, BUILD, parameters)
+        answers.append(ask(docs))
 
     update_code(account, tmp_path / "build", "GetDocsFunction", "AcceptEventsFunction")
-    for name in ("GetDocsFunction", "AcceptEventsFunction"):
-        lambdas.update_function_configuration(FunctionName=ids[name], Handler="app.unpublished")
     queues.send_message(QueueUrl=ids["IntakeQueue"], MessageBody="{}")
 
     log = {"logGroupName": ids["AcceptEventsLogGroup"], "filterPattern": '"changed code"'}
     [line, *_] = until(lambda: logs.filter_log_events(**log)["events"])
-    mappings = lambdas.list_event_source_mappings()["EventSourceMappings"]
-    assert before.startswith("200 <!DOCTYPE html>")
+    assert [answer[:3] for answer in answers] == ["200", "404", "200"]
     assert ask(docs) == "200 changed code"
-    assert line["message"].strip() == "changed code, version 2"
-    assert {one["FunctionArn"].rpartition(":")[2] for one in mappings} == {ALIAS}
+    assert line["message"].strip() == "changed code, version $LATEST"
 
 
-def test_a_parameter_alone_takes_effect(account):
-    """To SAM's own command the template is the same; all that is called has the value at once."""
+def test_a_new_stack_without_a_stage_is_refused(account):
+    """`--parameter-overrides` drops the Stage of samconfig.toml, and there is no default for it."""
     build()
-    here = f"Stage=local AuthMode=none Runtime={runtime()} Architecture={architecture()}"
-    versions = []
-    answers = []
-    for parameters in (here, "PublicDocs=false", "PublicDocs=false"):
-        with one_at_a_time():
-            sam_deploy(account, BUILD, parameters)
-        ids = physical_ids(account.session, STACK)
-        answers.append(ask(f"{account.endpoint_url}/_aws/execute-api/{ids['Api']}/local/docs")[:3])
-        versions.append({live(account, ids[name]) for name in functions()})
+    config = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", "prod")
+    command = (str(SAM), "deploy", "--template-file", str(BUILD / "template.yaml"), *config)
 
-    assert answers == ["200", "404", "404"]
-    assert versions == [{"1"}, {"2"}, {"2"}]
+    code = run(
+        account, *command, "--no-confirm-changeset", "--parameter-overrides", "AuthMode=none"
+    )
+
+    assert code != 0
+    cloudformation = account.session.client("cloudformation")
+    assert "integration-dispatcher-prod" not in [
+        one["StackName"]
+        for one in cloudformation.describe_stacks()["Stacks"]
+        if one["StackStatus"].endswith("COMPLETE")
+    ]
 
 
-def live(account, function):
-    """Return the version of a function that is called."""
-    alias = account.session.client("lambda").get_alias(FunctionName=function, Name=ALIAS)
-    return alias["FunctionVersion"]
+@pytest.fixture
+def follow(account, tmp_path):
+    """Return what runs commands of a document in one shell, and returns their output.
+
+    Deployments are of the stage that the local cloud accepts, and for this machine.
+    """
+
+    def follow(commands: str, stack: str = PROD) -> str:
+        preamble = (
+            f'PATH="{Path(sys.executable).parent}:$PATH"\n'
+            "curl() { command curl --silent --show-error --noproxy '*' \"$@\"; }\n"
+            f'aws() {{ "{sys.executable}" -m tests.aws_cli "$@"; }}\n'
+            f'sam() {{ "{SAM}" "$@"; }}\n'
+        )
+        commands = commands.replace(PROD, stack)
+        commands = commands.replace('PARAMETERS="', f'YES=1 PARAMETERS="Stage=local {MACHINE} ')
+        commands = commands.replace("ParameterValue=prod", "ParameterValue=local")
+        commands = re.sub(r"AWS_DEFAULT_REGION=\S+", f"AWS_DEFAULT_REGION={REGION}", commands)
+        # The stack's own output names a host of AWS.
+        commands = re.sub(
+            r"^export API=.*\n.*\n",
+            lambda found: (
+                found[0].replace("export API", "export ON_AWS") + f'export API="{HERE}"\n'
+            ),
+            commands,
+            flags=re.MULTILINE,
+        )
+        commands = commands.replace(HERE, f"{account.endpoint_url}/_aws/execute-api/$ID/local")
+        find = (
+            "ID=$(aws cloudformation describe-stack-resource --logical-resource-id Api --stack-name "
+            f"{stack} --query StackResourceDetail.PhysicalResourceId --output text)\n"
+        )
+        commands = commands.replace("export API=", f"{find}export API=")
+        here = {**CREDENTIALS, "AWS_ENDPOINT_URL": account.endpoint_url, "SAM_CLI_TELEMETRY": "0"}
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", preamble + commands],
+            cwd=ROOT,
+            env=os.environ | here | {"SAM_CLI_POLL_DELAY": SAM_POLL_DELAY, **SHELL},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=400,
+        )
+        (tmp_path / "output").write_text(done.stdout + done.stderr)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    return follow
+
+
+HERE = "address-of-the-api"
+SHELL = {"SLACK_BOT_TOKEN": "xoxb-1"}  # pragma: allowlist secret
+
+
+def test_the_page_leads_to_the_first_message(follow, account):
+    """All commands of docs/deploy.md, in their order, but for those of SAM without make.
+
+    `sam build --use-container` needs a container engine; what the rest means to SAM is held by
+    tests/tools/test_documented_deployments.py.
+    """
+    page = [
+        block.text
+        for block in blocks()
+        if block.document == "docs/deploy.md" and block.language == "bash"
+    ]
+    commands = "".join(text for text in page if "sam build" not in text)
+    # The email arrives nowhere, and a message takes its second.
+    commands = commands.replace('curl --fail-with-body "$API/api/v1/users/ada/messages', LOOK)
+
+    shown = follow(commands)
+
+    stacks = account.session.client("cloudformation").describe_stacks()["Stacks"]
+    assert '"content": "It works."' in shown
+    assert '"status": "success"' in shown
+    assert PROD not in [one["StackName"] for one in stacks if one["StackStatus"] != GONE]
+
+
+LOOK = """for _ in $(seq 50); do
+  curl "$API/api/v1/users/ada/requests/first" -H "x-api-key: $KEY" | grep -q success && break
+  sleep 0.2
+done
+curl --fail-with-body "$API/api/v1/users/ada/messages"""
+GONE = "DELETE_COMPLETE"
+
+
+def test_a_redeployed_stack_returns_to_its_kept_tables(follow, account):
+    """The runbook's import, followed word by word, and the deployment that completes the stack."""
+    deploy(account, f"Stage=local AuthMode=none {MACHINE}")
+    before = physical_ids(account.session, STACK)
+    dynamodb = account.session.client("dynamodb")
+    row = {"user_id": {"S": "ada"}, "version": {"N": "1"}}
+    dynamodb.put_item(TableName=before["OverridesTable"], Item=row)
+    run(account, str(SAM), "delete", "--no-prompts", "--stack-name", STACK)
+
+    commands = runbook("Return to kept tables").replace("OVERRIDES_TABLE", before["OverridesTable"])
+    shown = follow(commands.replace("DELIVERIES_TABLE", before["DeliveriesTable"]), STACK)
+    imported = physical_ids(account.session, STACK)
+    done, status, _ = deploy(account, f"Stage=local AuthMode=none {MACHINE}")
+    after = physical_ids(account.session, STACK)
+
+    kept = ("OverridesTable", "DeliveriesTable", "Key")
+    assert before["OverridesTable"] in shown
+    assert sorted(imported) == sorted(kept)
+    assert (done, status) == (True, "UPDATE_COMPLETE")
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    assert len(dynamodb.list_tables()["TableNames"]) == 2
+    assert dynamodb.scan(TableName=after["OverridesTable"])["Items"] == [row]
+
+
+def test_a_failed_first_deployment_is_cleaned_up(follow, account):
+    """The runbook's two commands remove what a creation has left, protected or not."""
+    # The local cloud refuses the alarms of the other stages, so a creation of theirs fails.
+    run(account, "make", "deploy", ENV="dev", YES="1", PARAMETERS=f"AuthMode=none {MACHINE}")
+
+    follow(runbook("A first deployment that failed"), STACK)
+
+    stacks = account.session.client("cloudformation").describe_stacks()["Stacks"]
+    assert STACK not in [one["StackName"] for one in stacks if one["StackStatus"] != GONE]
+    assert deploy(account, f"Stage=local AuthMode=none {MACHINE}")[:2] == (True, "CREATE_COMPLETE")

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import re
 import subprocess
-import tomllib
 from datetime import UTC, datetime
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from dispatcher.integrations import catalogue
-from tests.declared import template
 from tests.documents import blocks, differences, documents, rows
 from tools.paths import ROOT
 
 BLOCKS = list(blocks())
-
-
-def marked(mark: str) -> list[str]:
-    """Return the lines of all ``bash`` blocks with this mark."""
-    found = [one for one in BLOCKS if (one.language, one.mark) == ("bash", mark)]
-    return [line for one in found for line in one.text.splitlines()]
 
 
 # Commands -----------------------------------------------------------------------------------------
@@ -50,19 +42,6 @@ def test_every_make_target_exists():
             ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
-
-
-def test_commands_for_aws_name_what_there_is():
-    """Environments are those of samconfig.toml, parameters those of the template."""
-    text = "\n".join([*marked("aws"), *marked("make")])
-    environments = set(re.findall(r"(?:--config-env |ENV=)(\w+)", text))
-    parameters = set(re.findall(r"\b([A-Z]\w+)=", text))
-    parameters -= {"PARAMETERS", "NAME", "SCOPES", "FOR", "ENV"}
-
-    assert environments == {"dev", "prod"}
-    assert environments <= tomllib.loads((ROOT / "samconfig.toml").read_text()).keys()
-    assert parameters <= template()["Parameters"].keys()
-    assert parameters >= {"ApiKeysSecret", "OidcIssuer"}
 
 
 def test_every_link_leads_somewhere():
