@@ -253,7 +253,8 @@ BEYOND_TABLES_AND_QUEUES = {
     "events": ("events", lambda params: params.get("Entries", [{}])[0].get("EventBusName")),
     "secretsmanager": ("secretsmanager", lambda params: f"secret:{params.get('SecretId')}-??????"),
     "sesv2": ("ses", lambda _: "*"),
-    "sns": ("sns", lambda _: "*"),
+    # A phone number has no ARN, so it is outside of what the statement excepts.
+    "sns": ("sns", lambda params: params.get("TopicArn", "not arn:*:sns:*:*:*")),
 }
 """How rights are written for the calls of channels: the prefix, and the resource by parameters."""
 
