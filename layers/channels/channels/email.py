@@ -10,7 +10,6 @@ import smtplib
 import ssl
 import time
 from dataclasses import dataclass
-from email.utils import parseaddr
 from typing import TYPE_CHECKING, Protocol
 
 from email_validator import EmailNotValidError, validate_email
@@ -18,7 +17,7 @@ from email_validator import EmailNotValidError, validate_email
 from channels.aws_errors import AwsError, Failure, failure, named
 from channels.credentials import CredentialError, Credentials
 from channels.mime import Mail, Sender, compose
-from channels.smtp import SmtpServer
+from channels.smtp import NoMechanismError, SmtpServer
 from dispatcher.deadline import Deadline
 from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
 from dispatcher.errors import BrokenSettingError, UnavailableError
@@ -144,7 +143,10 @@ NONSENSE = Retry("invalid_answer", "the mail server's answer makes no sense")
 
 _FAULTS: tuple[tuple[type[BaseException], Outcome], ...] = (
     (smtplib.SMTPServerDisconnected, Retry("connection_lost", "the mail server hung up")),
-    (smtplib.SMTPNotSupportedError, Permanent("tls_required", "no STARTTLS, or no AUTH, there")),
+    (
+        smtplib.SMTPNotSupportedError,
+        Permanent("tls_required", "the mail server offers no STARTTLS"),
+    ),
     # Of the rest of smtplib's own, all that has no code: they are OSErrors too.
     (smtplib.SMTPException, NONSENSE),
     (ssl.SSLError, Retry("tls_failed", "the mail server's certificate or TLS is not valid")),
@@ -164,9 +166,10 @@ def refusal(error: BaseException, *, is_late: bool = False) -> Outcome:
     match error:
         case smtplib.SMTPRecipientsRefused(recipients=refused):
             return _by_code(next(iter(refused.values()))[0], "the recipient")
-        # What is no bytes did not come from the server: smtplib's own 500 for an endless line.
-        case smtplib.SMTPResponseException(smtp_code=code, smtp_error=bytes()):
+        case smtplib.SMTPResponseException(smtp_code=code):
             return _by_code(code, _REFUSED.get(type(error), "the mail"))
+        case NoMechanismError():
+            return Permanent("auth_unsupported", str(error))
     return next((outcome for kind, outcome in _FAULTS if isinstance(error, kind)), NONSENSE)
 
 
@@ -178,10 +181,15 @@ def _by_code(code: int, what: str) -> Outcome:
 
 
 def _sender(environ: Mapping[str, str]) -> Sender:
-    name, address = parseaddr(environ.get("EMAIL_SENDER", ""))
-    if "@" not in address:
-        raise BrokenSettingError("EMAIL_SENDER", "must be an address such as news@example.com")
-    return Sender(name, address)
+    # Not parseaddr: to it, a comma or a parenthesis in the name ends the address.
+    name, _, address = environ.get("EMAIL_SENDER", "").rpartition("<")
+    written = mailbox(address.removesuffix(">"))
+    if written is None:
+        raise BrokenSettingError(
+            "EMAIL_SENDER",
+            "must be an address such as news@example.com, in ASCII up to the @",
+        )
+    return Sender(name.strip().strip('"'), written)
 
 
 def _transport(

@@ -2,8 +2,8 @@
 
 The name is resolved once, every address is checked, and the socket that ``requests`` gets is
 connected to a checked address already; Host, SNI and certificate keep the name. The attempt has one
-wall clock: its watchdog cuts the connection, and its word counts more than whatever was parsed by
-then (headers that were cut short parse as a complete 200).
+wall clock: its watchdog cuts the connection. The head of the response decides (``response_head``):
+from its last byte on, nothing that happens to the body or the connection changes the outcome.
 
 Only the adapter of ``requests`` is used. A ``Session`` adds what must not happen here (proxies,
 netrc and CA bundles from the environment, cookies, redirects), and it reads and decodes the whole
@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import certifi
 import requests
@@ -34,6 +34,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from channels.addresses import is_public
 from channels.alarms import Alarms
+from channels.response_head import read_head
 from dispatcher.deadline import Deadline
 from dispatcher.integrations.egress import PORTS
 
@@ -49,6 +50,9 @@ DNS_SECONDS = 3.0
 CONNECT_SECONDS = 3.0
 """For each address, so that one that swallows packets leaves time for the next."""
 MOST_BODY = 16 * 1024
+BODY_SECONDS = 0.3
+"""For the body, which is read only so that a receiver that still writes meets no reset."""
+LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 # Both log whole URLs, the secrets of a query included: the one at DEBUG, the other in a WARNING
 # that any receiver can provoke with a malformed header.
@@ -120,8 +124,7 @@ class Guard:
             if not line.is_cut:
                 raise
         else:
-            if not line.is_cut:
-                return response
+            return response
         raise NoResponseError("timeout", f"{url.host} did not answer within {self.seconds:g} s")
 
     def _pool(self, url: Url, connection: socket.socket) -> _Pool:
@@ -136,9 +139,7 @@ class Guard:
                 response = _ADAPTER.send(request, stream=True, timeout=line.deadline.timeout() + 1)
             except _FAULTS as error:
                 raise _no_response(request.pool.host, error) from None
-            # The status decides, even if the body breaks off: read, never decoded, and dropped.
-            with suppress(*_FAULTS), response.raw as body:
-                body.read(MOST_BODY, decode_content=False)
+            response.close()
             return Response(response.status_code, response.headers.get("Retry-After"))
 
     def _addresses(self, url: Url, line: _Line) -> Sequence[IPAddress]:
@@ -173,6 +174,9 @@ class Guard:
 
     def _connect(self, url: Url, addresses: Sequence[IPAddress], line: _Line) -> socket.socket:
         for address in addresses:
+            # A name may stand for thousands of addresses.
+            if line.is_cut:
+                break
             with suppress(OSError):
                 return self.dial(address, url.port, min(CONNECT_SECONDS, line.deadline.timeout()))
         raise NoResponseError("connection_failed", f"{url.host} took no connection at {url.port}")
@@ -229,6 +233,16 @@ class _Connection(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         return self._connection
+
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override] # one that was read
+        """Read the head, and of the body what comes at once."""
+        with self.sock.makefile("rb") as stream:
+            head = read_head(stream)
+            with suppress(OSError, ValueError):
+                _drain(self.sock, stream, head.body_size)
+        retry_after = head.value("Retry-After")
+        headers = {} if retry_after is None else {"Retry-After": retry_after}
+        return urllib3.HTTPResponse(status=head.status, headers=headers, preload_content=False)
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
@@ -287,6 +301,19 @@ class _Adapter(HTTPAdapter):
         return response
 
 
+def _drain(connection: socket.socket, stream: IO[bytes], size: int | None) -> None:
+    """Read and drop a body of ``size`` bytes, within its limits; it is never decoded."""
+    deadline = Deadline(BODY_SECONDS, time.monotonic)
+    left, end = MOST_BODY if size is None else min(size, MOST_BODY), b"\r\n"
+    while left > 0 and not (size is None and end.endswith(LAST_CHUNK)):
+        connection.settimeout(deadline.require())
+        part = stream.read1(left)  # type: ignore[attr-defined] # IO lacks it, BufferedReader has it
+        if not part:
+            return
+        left -= len(part)
+        end = (end + part)[-len(LAST_CHUNK) :]
+
+
 _ADAPTER = _Adapter()
 """One for all: it keeps nothing."""
 
@@ -296,6 +323,7 @@ def _trust(ca_file: str | None) -> ssl.SSLContext:
     # Not create_default_context: it obeys SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False
     context.load_verify_locations(ca_file or certifi.where())
     return context
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import http.client
 import json
 import logging
-import ssl
 import urllib.request
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from slack_sdk import WebClient
+
+from dispatcher.tls import client_context
 
 if TYPE_CHECKING:
     from dispatcher.deadline import Deadline
@@ -73,5 +74,5 @@ def _opener() -> urllib.request.OpenerDirector:
     # Two handlers and no more: no proxies, no redirects, and an error status is an answer.
     opener = urllib.request.OpenerDirector()
     opener.add_handler(urllib.request.HTTPHandler())
-    opener.add_handler(urllib.request.HTTPSHandler(context=ssl.create_default_context()))
+    opener.add_handler(urllib.request.HTTPSHandler(context=client_context()))
     return opener

@@ -6,41 +6,83 @@ never travels without it.
 
 from __future__ import annotations
 
+import base64
+import hmac
+import io
+import re
 import smtplib
-import ssl
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import idna
+
+from dispatcher.deadline import Deadline
 from dispatcher.errors import BrokenSettingError
 from dispatcher.ranges import Range
+from dispatcher.tls import client_context
 from dispatcher.variables import number
 
 if TYPE_CHECKING:
+    import socket
+    import ssl
     from collections.abc import Callable, Iterator, Mapping
 
+    from _typeshed import WriteableBuffer
+
     from channels.mime import Mail
-    from dispatcher.deadline import Deadline
 
 PORTS = {"starttls": 587, "implicit": 465, "none": 25}
 
+LARGEST_REPLY = 64 * 1024
+"""Bytes that are read of one reply."""
+
+QUIT_SECONDS = 0.5
+"""For the goodbye, after the mail was accepted."""
+
+MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5")
+"""In the order in which they are tried; TLS protects all of them."""
+
+_UNKNOWN_MECHANISM = frozenset({504, 534})
+_ALREADY_AUTHENTICATED = 503
+_CODE = re.compile(rb"[2-5][0-9]{2}")
+_MECHANISM = re.compile(r"[A-Z0-9_-]{1,20}")
+
+
+class NoMechanismError(smtplib.SMTPException):
+    """The server offers no AUTH mechanism that we speak; the text is safe to show."""
+
+    def __init__(self, offered: list[str]) -> None:
+        names = ", ".join([name for name in offered if _MECHANISM.fullmatch(name)][:5])
+        offer = f"AUTH {names}, but none of" if names else "none of the AUTH mechanisms"
+        super().__init__(f"the mail server offers {offer} {', '.join(MECHANISMS)}")
+
+
+class _Replies(io.RawIOBase):
+    """What the server sends, until the deadline: a byte now and then does not extend it."""
+
+    def __init__(self, connection: socket.socket, deadline: Callable[[], Deadline]) -> None:
+        super().__init__()
+        self._connection = connection
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        self._connection.settimeout(self._deadline().require())
+        return self._connection.recv_into(buffer)
+
 
 class _Bounded(smtplib.SMTP):
-    """Limits every exchange to the remaining time of the attempt."""
+    """Limits every exchange to the remaining time of the attempt, and every reply in size."""
 
     def __init__(self, deadline: Deadline, **options: Any) -> None:  # noqa: ANN401 - handed through
         self._deadline = deadline
         super().__init__(**options, timeout=deadline.require())
 
     def send(self, s: Any) -> None:  # noqa: ANN401 - as smtplib has it
-        self._bound()
-        super().send(s)
-
-    def getreply(self) -> tuple[int, bytes]:
-        self._bound()
-        return super().getreply()
-
-    def _bound(self) -> None:
         try:
             remaining = self._deadline.require()
         except TimeoutError:
@@ -48,10 +90,106 @@ class _Bounded(smtplib.SMTP):
             raise
         if self.sock:
             self.sock.settimeout(remaining)
+        super().send(s)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Read a reply; its first line decides, whatever becomes of the others.
+
+        The original reads lines without an end, and makes a refusal of a line of 8 KiB.
+        """
+        if self.file is None and self.sock:
+            self.file = io.BufferedReader(_Replies(self.sock, lambda: self._deadline))
+        code, texts, left = -1, list[bytes](), LARGEST_REPLY
+        while True:
+            try:
+                line = self.file.readline(left) if self.file else b""
+            except OSError as error:
+                self.close()
+                if code > 0:
+                    break
+                if isinstance(error, TimeoutError):
+                    raise
+                raise smtplib.SMTPServerDisconnected("the connection broke") from error
+            left -= len(line)
+            if code < 0 and (found := _CODE.match(line)):
+                code = int(found[0])
+            texts.append(line[4:].strip())
+            if not line.endswith(b"\n"):
+                # The server has hung up, or what follows cannot be told from the next reply.
+                self.close()
+                if not line and code < 0:
+                    raise smtplib.SMTPServerDisconnected("the server hung up")
+                break
+            if line[3:4] != b"-" or code < 0:
+                break
+        return code, b"\n".join(texts)
+
+    def authenticate(self, username: str, password: str) -> None:
+        """Log in with the first mechanism that both sides know, in UTF-8 (RFC 4616).
+
+        ``login`` of ``smtplib`` knows ASCII alone.
+        """
+        offered = self.esmtp_features.get("auth", "").upper().split()
+        common = [name for name in MECHANISMS if name in offered]
+        if not common:
+            raise NoMechanismError(offered)
+        for mechanism in common:
+            code, text = self._authenticate(mechanism, username, password)
+            if code // 100 == 2 or code == _ALREADY_AUTHENTICATED:
+                return
+            if code not in _UNKNOWN_MECHANISM:
+                break
+        raise smtplib.SMTPAuthenticationError(code, text)
+
+    def _authenticate(self, mechanism: str, username: str, password: str) -> tuple[int, bytes]:
+        if mechanism == "PLAIN":
+            return self.docmd("AUTH", f"PLAIN {_base64(f'{chr(0)}{username}{chr(0)}{password}')}")
+        code, text = self.docmd("AUTH", mechanism)
+        if mechanism == "CRAM-MD5":
+            answers = [f"{username} {_digest(password, text)}"] if code == 334 else []
+        else:
+            answers = [username, password]
+        for answer in answers:
+            if code == 334:
+                code, text = self.docmd(_base64(answer))
+        return code, text
+
+    def hand_over(self, mail: Mail) -> None:
+        """Send one mail; any reply whose first digit is 2 accepts it (RFC 5321, 4.2).
+
+        ``sendmail`` of ``smtplib`` takes every other code but 250 for a refusal.
+        """
+        size = [f"SIZE={len(mail.content)}"] if self.has_extn("size") else []
+        code, text = self.mail(mail.sender, size)
+        if code // 100 != 2:
+            raise smtplib.SMTPSenderRefused(code, text, mail.sender)
+        code, text = self.rcpt(mail.recipient)
+        if code // 100 != 2:
+            raise smtplib.SMTPRecipientsRefused({mail.recipient: (code, text)})
+        code, text = self.data(mail.content)
+        if code // 100 != 2:
+            raise smtplib.SMTPDataError(code, text)
+
+    def leave(self) -> None:
+        """Say goodbye; nothing that fails here changes the outcome."""
+        self._deadline = Deadline(min(QUIT_SECONDS, self._deadline.timeout()), time.monotonic)
+        with suppress(smtplib.SMTPException, OSError):
+            self.quit()
 
 
 class _Implicit(_Bounded, smtplib.SMTP_SSL):
     """The same, within TLS from the first byte on."""
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _digest(password: str, challenge: bytes) -> str:
+    try:
+        return hmac.new(password.encode(), base64.b64decode(challenge), "md5").hexdigest()
+    except ValueError:
+        raise smtplib.SMTPException("a challenge that is not base64") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +201,7 @@ class SmtpServer:
     tls: str
     helo: str
     username: str = ""
-    trust: Callable[[], ssl.SSLContext] = ssl.create_default_context
+    trust: Callable[[], ssl.SSLContext] = client_context
 
     @classmethod
     def of(cls, environ: Mapping[str, str], helo: str) -> SmtpServer:
@@ -79,15 +217,15 @@ class SmtpServer:
             raise BrokenSettingError(
                 "SMTP_TLS", "is 'none', but SMTP_USERNAME is set: set it to starttls or implicit"
             )
-        host = environ["SMTP_HOST"]
+        host = _host(environ["SMTP_HOST"])
         return cls(host=host, port=port, tls=tls, helo=helo, username=username)
 
     def send(self, deadline: Deadline, mail: Mail, password: str) -> None:
         """Send one mail to one recipient, or raise as ``smtplib`` does."""
         with self._session(deadline) as session:
             if self.username:
-                session.login(self.username, password)
-            session.sendmail(mail.sender, [mail.recipient], mail.content)
+                session.authenticate(self.username, password)
+            session.hand_over(mail)
 
     def greet(self, deadline: Deadline) -> None:
         """See that the server answers, and proves who it is; raise as ``smtplib`` does."""
@@ -95,7 +233,7 @@ class SmtpServer:
             session.noop()
 
     @contextmanager
-    def _session(self, deadline: Deadline) -> Iterator[smtplib.SMTP]:
+    def _session(self, deadline: Deadline) -> Iterator[_Bounded]:
         options: dict[str, Any] = {
             "host": self.host,
             "port": self.port,
@@ -111,8 +249,18 @@ class SmtpServer:
                 session.starttls(context=self.trust())
             session.ehlo_or_helo_if_needed()
             yield session
-            # The mail is out by now, and a goodbye that fails changes nothing.
-            with suppress(smtplib.SMTPException, OSError):
-                session.quit()
+            session.leave()
         finally:
             session.close()
+
+
+def _host(name: str) -> str:
+    """Return a host name as the resolver takes it: in ASCII, its labels of 1-63 characters."""
+    try:
+        host = name if name.isascii() else idna.encode(name, uts46=True).decode()
+        host.encode("idna")
+    except UnicodeError:
+        raise BrokenSettingError(
+            "SMTP_HOST", f"is {name!r}: set it to a host name such as smtp.example.com"
+        ) from None
+    return host

@@ -403,7 +403,10 @@ def test_nobody_listens(aws):
             {"SMTP_PORT": "²"},
             "SMTP_PORT is '²': set it to a whole number from 1 to 65535, or leave it empty",
         ),
-        ({"EMAIL_SENDER": ""}, "EMAIL_SENDER must be an address such as news@example.com"),
+        (
+            {"EMAIL_SENDER": ""},
+            "EMAIL_SENDER must be an address such as news@example.com, in ASCII up to the @",
+        ),
         (
             {"SMTP_TLS": "none", "SMTP_USERNAME": "u"},
             "SMTP_TLS is 'none', but SMTP_USERNAME is set: set it to starttls or implicit",

@@ -265,21 +265,21 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 @pytest.mark.parametrize(
     ("answer", "result"),
     [
-        pytest.param(endless(b"X-A: b\r\n"), "invalid_answer", id="endless headers"),
-        pytest.param(endless(b"x", b"HTTP/1.1 200 "), "invalid_answer", id="endless reason"),
+        pytest.param(endless(b"X-A: b\r\n"), 200, id="endless headers"),
+        pytest.param(endless(b"x", b"HTTP/1.1 200 "), 200, id="endless reason"),
         pytest.param(endless(b"x", b""), "invalid_answer", id="endless status line"),
-        pytest.param(endless(b" x\r\n"), "invalid_answer", id="endless folded header"),
+        pytest.param(endless(b" x\r\n"), 200, id="endless folded header"),
         pytest.param(endless(b"5\r\nhello\r\n", CHUNKED), 200, id="endless chunks"),
         pytest.param(endless(b"5" * 8, CHUNKED), 200, id="endless chunk size"),
         pytest.param(endless(b"1;" + b"x" * 900 + b"\r\na\r\n", CHUNKED), 200, id="extensions"),
-        pytest.param(endless(b"X: y\r\n", CHUNKED + b"0\r\n"), "timeout", id="endless trailers"),
+        pytest.param(endless(b"X: y\r\n", CHUNKED + b"0\r\n"), 200, id="endless trailers"),
         pytest.param(CHUNKED + b"-5\r\nhello\r\n0\r\n\r\n", 200, id="negative chunk"),
         pytest.param(CHUNKED + b"2\r\nok\r\n0\r\nX-A: b\r\n\r\n", 200, id="trailers"),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", 200, id="length -1"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "any", id="length x"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", "any",
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", 200, id="length x"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", 200,
                      id="length of 5000 digits"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nokk", "invalid_answer",
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nokk", 200,
                      id="two lengths in one"),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"
                      b"0\r\n\r\n", 200, id="length and chunks"),
@@ -299,18 +299,21 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "invalid_answer", id="HTTP/2"),
         pytest.param(b"ICY 200 OK\r\n\r\n", "invalid_answer", id="ICY"),
         pytest.param(b"\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "invalid_answer", id="empty lines first"),
-        pytest.param(endless(b"HTTP/1.1 102 P\r\n\r\n", b""), 102, id="endless 102"),
-        pytest.param(endless(b"HTTP/1.1 103 E\r\nLink: x\r\n\r\n", b""), 103, id="endless 103"),
+        pytest.param(endless(b"HTTP/1.1 100 C\r\n", b""), "invalid_answer", id="endless 100 C"),
+        pytest.param(endless(b"x", b"HTTP/1.1 2"), "invalid_answer", id="endless code"),
+        pytest.param(endless(b"HTTP/1.1 102 P\r\n\r\n", b""), "invalid_answer", id="endless 102"),
+        pytest.param(endless(b"HTTP/1.1 103 E\r\nLink: x\r\n\r\n", b""), "invalid_answer",
+                     id="endless 103"),
     ],
 )  # fmt: skip
 def test_answers_beyond_the_corpus(answer, result, receive, guard, connects):
     """Whatever comes is a status or a word, in time, from one connection and one request."""
     receiver = receive(answer, None)
-    client = guard(seconds=0.5 if result == "timeout" else 8.0)
+    client = guard()
 
     got = sent(client, parse(f"http://{HOST}:{receiver.port}/h"))
 
-    assert got == result or (result == "any" and got in {200, "invalid_answer"})
+    assert got == result
     assert connects == [("127.0.0.1", receiver.port)]
     assert len(receiver.requests) == 1
 

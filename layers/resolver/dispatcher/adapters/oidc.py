@@ -13,6 +13,7 @@ import jwt
 from dispatcher.adapters.system import ThreadWatchdog
 from dispatcher.errors import UnauthenticatedError, UnavailableError
 from dispatcher.strict_json import MalformedJsonError, read_json
+from dispatcher.tls import client_context
 from dispatcher.ttl_cache import TtlValue
 
 if TYPE_CHECKING:
@@ -89,7 +90,11 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 def _download(uri: str) -> str:
     # Neither redirects nor proxies: the keys come from where the operator said.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects())
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}),
+        urllib.request.HTTPSHandler(context=client_context()),
+        _NoRedirects(),
+    )
     try:
         with opener.open(uri, timeout=FETCH_WITHIN) as response:
             data: bytes = response.read(LARGEST_KEY_SET + 1)
