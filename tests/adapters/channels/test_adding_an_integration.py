@@ -17,7 +17,7 @@ from tests.world import USER, World
 
 DOCUMENT = "docs/adding-an-integration.md"
 FILES = [one.text for one in blocks() if one.document == DOCUMENT and one.language == "python"]
-OPEN = {"WEBHOOK_ALLOWED_CIDRS": "127.0.0.0/8", "WEBHOOK_ALLOW_HTTP": "true"}
+OPEN = {"STAGE": "local", "WEBHOOK_ALLOWED_CIDRS": "127.0.0.0/8", "WEBHOOK_ALLOW_HTTP": "true"}
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_messages_hold_no_secret():
     )
 
 
-OPENED = {"WEBHOOK_ALLOWED_CIDRS": "127.0.0.0/8, 10.0.0.0/8,fd00::/8"}
+OPENED = {"WEBHOOK_ALLOWED_CIDRS": "127.0.0.0/8, 10.0.0.0/8,fd00::/8", "STAGE": "local"}
 HTTP = {"WEBHOOK_ALLOW_HTTP": "true"}
 
 
@@ -152,6 +152,47 @@ def test_reads_what_operators_opened():
 
     ranges = tuple(map(ip_network, ("127.0.0.0/8", "10.0.0.0/8", "fd00::/8")))
     assert (opened, default) == (EgressPolicy(ranges, http=True), EgressPolicy())
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        *("0.0.0.0/0", "0.0.0.0/1,128.0.0.0/1", "10.0.0.0/7", "11.0.0.0/8,12.0.0.0/6"),
+        *("::/0", "::/1", "fc00::/7", "fd00::/8", "2600::/15"),
+        *("127.0.0.0/8", "127.0.0.1/32", "127.255.0.0/16", "0.0.0.0/8", "0.0.0.0/32"),
+        *("169.254.0.0/16", "169.254.169.254/32", "169.254.170.0/24", "10.0.0.0/8,169.254.0.0/17"),
+        *("::1/128", "::/128", "::/64", "fe80::/10", "fe80::/64", "febf::/16", "fd00:ec2::/32"),
+        *("fd00:ec2::254/128", "fd00::/16", "::ffff:0:0/96", "::ffff:127.0.0.1/128"),
+        *("::ffff:10.0.0.0/104", "::127.0.0.1/128", "64:ff9b::/96", "64:ff9b::a9fe:a9fe/128"),
+        *("64:ff9b:1::/48", "2002::/16", "2002:7f00:1::/48", "2001::/32", "::ffff:0:7f00:1/128"),
+    ],
+)
+@pytest.mark.parametrize("stage", ["prod", "dev", "", None])
+def test_deployed_stacks_open_no_range_that_contains_themselves(stage, ranges):
+    """Outside of ``local`` loopback, link-local, metadata and very wide ranges are refused."""
+    environ = {"WEBHOOK_ALLOWED_CIDRS": ranges} | ({} if stage is None else {"STAGE": stage})
+
+    with pytest.raises(BrokenSettingError, match=r"parameter WebhookAllowedCidrs") as broken:
+        egress_policy(environ)
+
+    assert broken.value.variable == "WEBHOOK_ALLOWED_CIDRS"
+    assert egress_policy(environ | {"STAGE": "local"}).allowed == tuple(
+        map(ip_network, ranges.split(","))
+    )
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        *("10.0.0.0/8", "10.20.0.0/16", "192.168.0.0/16,172.16.0.0/12", "100.64.0.0/10"),
+        *("1.0.0.0/8", "203.0.113.7/32", "fd12:3456::/32", "fdab::/16", "2600:1f00::/24"),
+    ],
+)
+def test_deployed_stacks_open_private_ranges(ranges):
+    """An operator may open up to /8 of IPv4 and /16 of IPv6."""
+    policy = egress_policy({"WEBHOOK_ALLOWED_CIDRS": ranges, "STAGE": "prod"})
+
+    assert policy.allowed == tuple(map(ip_network, ranges.split(",")))
 
 
 @pytest.mark.parametrize(

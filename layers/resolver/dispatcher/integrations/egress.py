@@ -35,6 +35,35 @@ PRIVATE_NAMES = frozenset({
     "arpa", "test", "invalid", "onion", "svc", "cluster",
 })  # fmt: skip
 
+Network = IPv4Network | IPv6Network
+
+WIDEST = {4: 8, 6: 16}
+"""The least prefix length of a range that operators may open, by IP version."""
+
+NEVER_OPENED = tuple(
+    ip_network(network)
+    for network in (
+        "0.0.0.0/8",  # this host: Linux connects to loopback
+        "127.0.0.0/8",  # loopback; the Lambda Runtime API listens there
+        "169.254.0.0/16",  # link-local: metadata and credentials
+        "::/127",  # unspecified and loopback
+        "fe80::/10",  # link-local
+        "fd00:ec2::/32",  # AWS's metadata services
+    )
+)
+EMBEDDED_IPV4 = tuple(
+    ip_network(network)
+    for network in (
+        "::/96",  # compatible
+        "::ffff:0:0/96",  # mapped
+        "::ffff:0:0:0/96",  # translated by SIIT
+        "64:ff9b::/96",  # NAT64
+        "64:ff9b:1::/48",  # NAT64 within one network
+        "2001::/32",  # Teredo
+        "2002::/16",  # 6to4
+    )
+)
+
 # Each star below repeats one character or escape at a time: a group that could match the same text
 # in two ways would let a URL that does not fit take time without end.
 _CHARACTER = r"[a-z0-9._~!$&'()*+,;=:@/-]|%[0-9a-f]{2}"
@@ -77,7 +106,7 @@ class Url(NamedTuple):
 class EgressPolicy:
     """What operators, never users, opened beyond https to the public internet."""
 
-    allowed: tuple[IPv4Network | IPv6Network, ...] = ()
+    allowed: tuple[Network, ...] = ()
     http: bool = False
     """Whether plain http is allowed."""
 
@@ -90,18 +119,42 @@ def egress_policy(environ: Mapping[str, str]) -> EgressPolicy:
     """Read ``WEBHOOK_ALLOWED_CIDRS`` and ``WEBHOOK_ALLOW_HTTP``."""
     ranges = environ.get("WEBHOOK_ALLOWED_CIDRS", "").strip()
     allowed = tuple(_network(cidr.strip()) for cidr in ranges.split(",")) if ranges else ()
+    if environ.get("STAGE") != "local":
+        for network in allowed:
+            _check_range(network)
     return EgressPolicy(allowed, http=switch(environ, "WEBHOOK_ALLOW_HTTP") is True)
 
 
-def _network(cidr: str) -> IPv4Network | IPv6Network:
+def _network(cidr: str) -> Network:
     try:
         return ip_network(cidr)
     except ValueError:
-        detail = (
-            f"holds {cidr!r}, which is not a network: set it to networks such as "
-            "10.0.0.0/8,fd00::/8, with zeros after the prefix, or leave it empty"
+        raise _broken_ranges(
+            f"holds {cidr!r}, which is not a network with zeros after the prefix"
+        ) from None
+
+
+def _check_range(network: Network) -> None:
+    """Refuse a range that no operator of a deployed stack can mean."""
+    widest = WIDEST[network.version]
+    if network.prefixlen < widest:
+        raise _broken_ranges(f"holds {network}, which is wider than /{widest}")
+    if any(map(network.overlaps, NEVER_OPENED)):
+        raise _broken_ranges(
+            f"holds {network}, which contains loopback, link-local or metadata addresses"
         )
-        raise BrokenSettingError("WEBHOOK_ALLOWED_CIDRS", detail) from None
+    if any(map(network.overlaps, EMBEDDED_IPV4)):
+        raise _broken_ranges(
+            f"holds {network}, which is IPv4 in IPv6: write the IPv4 network itself"
+        )
+
+
+def _broken_ranges(problem: str) -> BrokenSettingError:
+    return BrokenSettingError(
+        "WEBHOOK_ALLOWED_CIDRS",
+        f"(parameter WebhookAllowedCidrs) {problem}: set it to networks such as "
+        "10.20.0.0/16,fd12:3456::/32, or leave it empty",
+    )
 
 
 def parse(text: str) -> Url:
