@@ -8,12 +8,14 @@ import hmac
 import json
 import socket
 import time
+from contextlib import suppress
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from dispatcher.access.authentication import Authentication
 from dispatcher.adapters import oidc
 from dispatcher.adapters.oidc import OidcTokens
 from dispatcher.errors import UnauthenticatedError, UnavailableError
@@ -124,6 +126,69 @@ def test_a_claim_that_does_not_hold_refuses_the_token(tokens, issuer, members):
 
     with pytest.raises(UnauthenticatedError):
         tokens.claims(token)
+
+
+NUMBERS = [
+    *("1" + "0" * 400, "-1" + "0" * 400, "9" * 4299, "9" * 5000, "1e308", "-1e308", "1e400"),
+    *("-1e400", "1e-400", "1e999999999", "NaN", "Infinity", "-Infinity", "true", "null", "[]"),
+    *("{}", "[1e400]", '""', '"NaN"', '"Infinity"', '"1e400"', '"\\ud800"', '"' + "9" * 400 + '"'),
+]
+"""Texts of JSON, and of what some readers take for JSON, in place of a number."""
+
+
+def with_number(fields, name, number):
+    """Write an object of JSON in which one member has this text as its value."""
+    others = {other: value for other, value in fields.items() if other != name}
+    return json.dumps(others)[:-1] + f', "{name}": {number}}}'
+
+
+@pytest.mark.parametrize("claim", ["exp", "nbf", "iat", "auth_time", "sub", "aud", "jti", "scope"])
+def test_a_number_beyond_all_numbers_is_no_fault_of_ours(tokens, claim):
+    """A signed token whose claims hold any number is accepted or refused, never 503."""
+    callers = Authentication(tokens=lambda: tokens, keys=None, user_claim="sub", clock=FakeClock())
+    accepted = []
+    for number in NUMBERS:
+        body = with_number(claims(), claim, number).encode()
+        token = signed({"alg": "RS256", "kid": "rsa-1"}, body)
+        with suppress(UnauthenticatedError):
+            callers.caller([f"Bearer {token}"], [])
+            accepted.append(number)
+
+    if claim == "exp":
+        assert accepted == ["1e308"]
+
+
+@pytest.mark.parametrize("member", ["n", "e", "kid", "use", "alg", "kty", "x5c", "other"])
+def test_numbers_of_a_key_set_take_no_other_key_away(issuer, member):
+    """A key that cannot be read is passed over; a key set that is not JSON is unavailable."""
+    good = json.dumps(published(private_key("RS256"), kid="rsa-1"))
+    bad = published(private_key("RS256", 1), kid="rsa-2")
+    said = set()
+    for number in NUMBERS:
+        text = with_number(bad, member, number)
+        issuer.document = f'{{"keys": [{text}, {good}]}}'.encode()
+        fresh = OidcTokens(
+            issuer=ISSUER, audience=AUDIENCE, jwks_uri=issuer.jwks_uri, clock=FakeClock()
+        )
+        try:
+            said.add(fresh.claims(issuer.token())["sub"])
+        except UnavailableError as error:
+            said.add(str(error))
+
+    assert said == {"john.doe", "the issuer's keys are not JSON"}
+
+
+@pytest.mark.parametrize("member", ["alg", "kid", "typ", "crit", "x"])
+def test_numbers_in_a_header_refuse_the_token(tokens, member):
+    """The header is read before the signature: whatever it holds, the token is refused or good."""
+    header = {"alg": "RS256", "kid": "rsa-1"}
+    accepted = []
+    for number in NUMBERS:
+        token = signed(with_number(header, member, number).encode())
+        with suppress(UnauthenticatedError):
+            accepted.append(tokens.claims(token)["sub"])
+
+    assert set(accepted) == ({"john.doe"} if member in {"typ", "x"} else set())
 
 
 @pytest.mark.parametrize(

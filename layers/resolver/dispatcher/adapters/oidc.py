@@ -66,7 +66,15 @@ class OidcTokens:
                 leeway=LEEWAY,
                 options={"require": ["exp", "iss", "aud"]},
             )
-        except (jwt.InvalidTokenError, ValueError, OverflowError, RecursionError) as error:
+            # PyJWT accepts text, and integers of any size; the float of a long text is infinite.
+            claims["exp"] = float(int(claims["exp"]))
+        except (
+            jwt.InvalidTokenError,
+            ValueError,
+            TypeError,
+            ArithmeticError,
+            RecursionError,
+        ) as error:
             # Its own text may quote the token.
             raise UnauthenticatedError(f"refused: {type(error).__name__}") from None
         return claims
