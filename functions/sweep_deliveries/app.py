@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from dispatcher import wiring
-from dispatcher.edges import LambdaEvent
+from dispatcher.edges import LambdaEvent, invocation
 
 
 def handler(_event: LambdaEvent, context: object) -> Mapping[str, object]:
     """Return the counts of the sweep."""
-    wiring.event_log().begin(context)
-    return wiring.sweeper().sweep()
+    with invocation(context):
+        return wiring.sweeper().sweep()

@@ -166,7 +166,7 @@ def test_the_credentials_that_callers_may_present(environ, expected):
         ({**OIDC, "OIDC_JWKS_URI": ""}, f"OIDC_JWKS_URI {UNSET}"),
         (
             {**OIDC, "OIDC_JWKS_URI": LOCAL},
-            f"OIDC_JWKS_URI is '{LOCAL}': set it to a URL that begins with https://",
+            f"OIDC_JWKS_URI is '{LOCAL}': set it to an ASCII URL that begins with https://",
         ),
     ],
 )

@@ -17,7 +17,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from email.message import EmailMessage
 
     from aiosmtpd.smtp import Envelope, Session
@@ -68,6 +68,7 @@ class FakeSmtpServer:
         implicit: bool = False,
         users: Mapping[str, str] | None = None,
         port: int = 0,
+        excluded_mechanisms: Iterable[str] = (),
     ) -> None:
         self.mails: list[ReceivedMail] = []
         self.replies: dict[str, str] = {}
@@ -77,6 +78,7 @@ class FakeSmtpServer:
         self._tls = tls
         self.is_implicit = implicit
         self._users = dict(users or {})
+        self._excluded_mechanisms = [*excluded_mechanisms]
         self._loop = asyncio.new_event_loop()
         self._released = asyncio.Event()
         self._ready = threading.Event()
@@ -114,6 +116,7 @@ class FakeSmtpServer:
             require_starttls=bool(self._tls) and not self.is_implicit,
             authenticator=self._authenticated if needs_auth else None,
             auth_required=needs_auth,
+            auth_exclude_mechanism=self._excluded_mechanisms,
             auth_require_tls=not self.is_implicit,
             loop=self._loop,
         )

@@ -6,12 +6,12 @@ Secrets Manager. The environment holds names only.
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING
 
 from channels.aws_errors import AwsError, named
 from dispatcher.errors import DispatcherError
+from dispatcher.strict_json import read_json
 from dispatcher.ttl_cache import TTL, TtlValue
 
 if TYPE_CHECKING:
@@ -58,6 +58,10 @@ class Credentials:
         secret = _only_value(text)
         if not secret:
             raise self._error("is empty, or is JSON without exactly one text")
+        try:
+            secret.encode()
+        except UnicodeEncodeError:
+            raise self._error("is not text in UTF-8") from None
         return secret
 
     def _parameter_text(self, name: str) -> str:
@@ -83,7 +87,7 @@ def _only_value(text: str) -> str:
     """Return a secret as it is, or out of the JSON that the console makes of key and value."""
     if text.lstrip().startswith("{"):
         try:
-            (text,) = json.loads(text).values()
+            (text,) = read_json(text).values()
         except ValueError:
             return ""
     return text.strip() if isinstance(text, str) else ""

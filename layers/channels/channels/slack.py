@@ -19,11 +19,12 @@ from channels import rich_text
 from channels.aws_errors import AwsError
 from channels.credentials import CredentialError, Credentials
 from channels.directory import NOT_FOUND, Directory
-from channels.slack_web import FAULTS, SlackWeb
+from channels.hosts import check_base_url
+from channels.slack_web import FAULTS, PUBLIC, SlackWeb
 from channels.threads import Threads
 from dispatcher.deadline import Deadline
 from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
-from dispatcher.errors import UnavailableError
+from dispatcher.errors import BrokenSettingError, UnavailableError
 from dispatcher.integrations.rules import email_of
 from dispatcher.integrations.slack import TOKEN_SECRET, channel_id, slack_user_id
 
@@ -76,6 +77,7 @@ HINTS = {
 }
 
 _CODE = re.compile(r"[a-z0-9_]{1,64}")
+_TOKEN = re.compile(r"[!-~]+")
 
 
 class _RefusedError(Exception):
@@ -114,9 +116,10 @@ class Slack:
         secret = self.environ.get(TOKEN_SECRET, "")
         deadline = Deadline(self.seconds, time.monotonic)
         try:
-            token = self.credentials.read(secret)
+            url = _api_url(self.environ)
+            token = _token(self.credentials, secret)
             reserve = min(TIME_TO_POST, self.seconds / 2)
-            web = SlackWeb(token, self.environ.get("SLACK_API_URL", ""), deadline, reserve=reserve)
+            web = SlackWeb(token, url, deadline, reserve=reserve)
             try:
                 return _Post(self, web, message, content, deadline).deliver()
             except SlackApiError as error:
@@ -125,8 +128,9 @@ class Slack:
                 return outcome(error, message.attempted_at)
         except _RefusedError as refused:
             return refused.outcome
-        except CredentialError as error:
-            return Retry("credentials_unavailable", str(error))
+        except (BrokenSettingError, CredentialError) as error:
+            is_setting = isinstance(error, BrokenSettingError)
+            return Retry("broken_setting" if is_setting else "credentials_unavailable", str(error))
         except AwsError:
             return Retry("thread_unavailable", "the session's thread could not be looked up")
         except FAULTS as error:
@@ -207,6 +211,24 @@ class _Post:
                 break
         data: Any = response.data
         return data if isinstance(data, dict) else {}
+
+
+def _token(credentials: Credentials, secret: str) -> str:
+    token = credentials.read(secret)
+    if not _TOKEN.fullmatch(token):
+        raise CredentialError(f"the secret that {PARAMETER} names is no bot token: not ASCII")
+    return token
+
+
+def _api_url(environ: Mapping[str, str]) -> str:
+    url = environ.get("SLACK_API_URL", "") or PUBLIC
+    try:
+        check_base_url(url)
+    except ValueError:
+        raise BrokenSettingError(
+            "SLACK_API_URL", f"is {url!r}: set it to a URL such as {PUBLIC}, or leave it empty"
+        ) from None
+    return url
 
 
 def _checked(rule: Callable[[str, Mapping[str, str]], str], value: str) -> str:
@@ -292,10 +314,10 @@ def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:
 def probe(environ: Mapping[str, str], aws: ClientFactory) -> None:
     """Ask Slack whether the token is valid; ``UnavailableError`` says what is wrong."""
     try:
-        token = Credentials(aws, PARAMETER, ttl=0).read(environ.get(TOKEN_SECRET, ""))
-        url = environ.get("SLACK_API_URL", "")
+        url = _api_url(environ)
+        token = _token(Credentials(aws, PARAMETER, ttl=0), environ.get(TOKEN_SECRET, ""))
         SlackWeb(token, url, Deadline(PROBE_SECONDS, time.monotonic), reserve=0.1).auth_test()
-    except CredentialError as error:
+    except (BrokenSettingError, CredentialError) as error:
         raise UnavailableError(str(error)) from None
     except SlackApiError as error:
         raise UnavailableError(outcome(error, 0).detail) from None

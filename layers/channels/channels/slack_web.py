@@ -40,7 +40,7 @@ class SlackWeb(WebClient):
     """A ``WebClient`` for one attempt."""
 
     def __init__(self, token: str, base_url: str, deadline: Deadline, *, reserve: float) -> None:
-        super().__init__(token, base_url or PUBLIC, logger=_silent, retry_handlers=[])
+        super().__init__(token, base_url, logger=_silent, retry_handlers=[])
         self._deadline = deadline
         self._reserve = reserve
 

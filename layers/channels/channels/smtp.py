@@ -16,8 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import idna
-
+from channels.hosts import ascii_host
 from dispatcher.deadline import Deadline
 from dispatcher.errors import BrokenSettingError
 from dispatcher.ranges import Range
@@ -44,8 +43,12 @@ QUIT_SECONDS = 0.5
 MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5")
 """In the order in which they are tried; TLS protects all of them."""
 
+LONGEST_AUTH = 500
+"""Characters after ``AUTH``, so that the line has at most 512 octets (RFC 4954, 4)."""
+
 _UNKNOWN_MECHANISM = frozenset({504, 534})
 _ALREADY_AUTHENTICATED = 503
+_CHALLENGE = 334
 _CODE = re.compile(rb"[2-5][0-9]{2}")
 _MECHANISM = re.compile(r"[A-Z0-9_-]{1,20}")
 
@@ -142,15 +145,17 @@ class _Bounded(smtplib.SMTP):
         raise smtplib.SMTPAuthenticationError(code, text)
 
     def _authenticate(self, mechanism: str, username: str, password: str) -> tuple[int, bytes]:
+        answers = [username, password]
         if mechanism == "PLAIN":
-            return self.docmd("AUTH", f"PLAIN {_base64(f'{chr(0)}{username}{chr(0)}{password}')}")
+            answers = [f"\0{username}\0{password}"]
+            command = f"PLAIN {_base64(answers[0])}"
+            if len(command) <= LONGEST_AUTH:
+                return self.docmd("AUTH", command)
         code, text = self.docmd("AUTH", mechanism)
-        if mechanism == "CRAM-MD5":
-            answers = [f"{username} {_digest(password, text)}"] if code == 334 else []
-        else:
-            answers = [username, password]
+        if mechanism == "CRAM-MD5" and code == _CHALLENGE:
+            answers = [f"{username} {_digest(password, text)}"]
         for answer in answers:
-            if code == 334:
+            if code == _CHALLENGE:
                 code, text = self.docmd(_base64(answer))
         return code, text
 
@@ -255,12 +260,9 @@ class SmtpServer:
 
 
 def _host(name: str) -> str:
-    """Return a host name as the resolver takes it: in ASCII, its labels of 1-63 characters."""
     try:
-        host = name if name.isascii() else idna.encode(name, uts46=True).decode()
-        host.encode("idna")
-    except UnicodeError:
+        return ascii_host(name)
+    except ValueError:
         raise BrokenSettingError(
             "SMTP_HOST", f"is {name!r}: set it to a host name such as smtp.example.com"
         ) from None
-    return host

@@ -61,12 +61,20 @@ class Webhook:
         if not secrets:
             return Permanent("no_signing_secret", "nothing to sign with: get one by rotate-secret")
         content = body(message)
+        try:
+            signature = signature_headers(
+                secrets, message.delivery_id, int(message.attempted_at), content
+            )
+        except ValueError:
+            return Permanent(
+                "no_signing_secret", "the signing secret is not base64: get one by rotate-secret"
+            )
         headers = {
             **own,
             "Content-Type": "application/json",
             "User-Agent": f"integration-dispatcher/{VERSION}",
             "Accept-Encoding": "identity",
-            **signature_headers(secrets, message.delivery_id, int(message.attempted_at), content),
+            **signature,
         }
         try:
             response = self.guard.send(url, method, headers, content)

@@ -23,7 +23,8 @@ DAY = 86_400.0
 
 RETENTION_DAYS = Range(1, 3650)
 
-_LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d+/")
+_LOOPBACK = re.compile(r"http://127\.0\.0\.1:[0-9]+/[!-~]*")
+_HTTPS = re.compile(r"https://[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +163,10 @@ class Settings:
             return None
         uri = required(self.environ, "OIDC_JWKS_URI")
         # The tests' own issuer listens on this machine, where no one can intercept plain http.
-        is_local = self.environ.get("STAGE") == "local" and _LOOPBACK.match(uri)
-        if not (uri.startswith("https://") or is_local):
+        is_local = self.environ.get("STAGE") == "local" and _LOOPBACK.fullmatch(uri)
+        if not (_HTTPS.fullmatch(uri) or is_local):
             raise BrokenSettingError(
-                "OIDC_JWKS_URI", f"is {uri!r}: set it to a URL that begins with https://"
+                "OIDC_JWKS_URI", f"is {uri!r}: set it to an ASCII URL that begins with https://"
             )
         return Oidc(issuer, required(self.environ, "OIDC_AUDIENCE"), uri)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dispatcher.settings import settings
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dispatcher.configuration.overrides import Configurations, Defaults
     from dispatcher.configuration.ports import Overrides, Vault
     from dispatcher.configuration.resolution import SystemDefaults
+    from dispatcher.connections import KeptConnections
     from dispatcher.delivery.perform import DeliveryContext
     from dispatcher.delivery.ports import Channel, OutcomePublisher
     from dispatcher.delivery.redrive import Rounds
@@ -175,7 +176,6 @@ def sweeper() -> Sweeper:
 @cache
 def health() -> Health:
     """Return what tells how the service stands."""
-    from dispatcher.adapters.aws import client
     from dispatcher.adapters.probes import LiveProbes
     from dispatcher.configuration.health import Health
 
@@ -187,8 +187,8 @@ def health() -> Health:
         "IntakeQueue": settings().intake_queue_url,
     }
     probes = LiveProbes(
-        client("dynamodb"),
-        client("sqs"),
+        _client("dynamodb"),
+        _client("sqs"),
         overrides=settings().overrides_table,
         deliveries=settings().deliveries_table,
         queues=queues,
@@ -208,6 +208,14 @@ def clock() -> SystemClock:
     from dispatcher.adapters.system import SystemClock
 
     return SystemClock()
+
+
+@cache
+def connections() -> KeptConnections:
+    """Return the connections that are kept between invocations."""
+    from dispatcher.connections import KeptConnections
+
+    return KeptConnections(clock().now)
 
 
 @cache
@@ -236,7 +244,7 @@ def reset() -> None:
 
     for function in (
         settings, client, authentication, defaults, configurations, acceptance, intake, requests,
-        history, mailbox, rounds, worker, sweeper, health, clock, logger, event_log,
+        history, mailbox, rounds, worker, sweeper, health, clock, connections, logger, event_log,
         _system_defaults, _overrides, _delivery_table, _doorbells, _vault, _publisher,
         _id_generator, _channel,
     ):  # fmt: skip
@@ -276,34 +284,38 @@ def _api_keys(secret: str) -> Callable[[], ApiKeys]:
     @cache
     def build_api_keys() -> ApiKeys:
         from dispatcher.adapters.api_keys import SecretApiKeys
-        from dispatcher.adapters.aws import client
 
-        return SecretApiKeys(lambda: client("secretsmanager"), secret, clock())
+        return SecretApiKeys(lambda: _client("secretsmanager"), secret, clock())
 
     return build_api_keys
 
 
+def _client(service: str, tries: int = 3) -> Any:  # noqa: ANN401 - each adapter names what it takes
+    from dispatcher.adapters.aws import client
+
+    made = client(service, tries)
+    connections().add(made.close)
+    return made
+
+
 @cache
 def _overrides() -> Overrides:
-    from dispatcher.adapters.aws import client
     from dispatcher.adapters.overrides import OverrideTable
 
-    return OverrideTable(client("dynamodb"), settings().overrides_table)
+    return OverrideTable(_client("dynamodb"), settings().overrides_table)
 
 
 @cache
 def _delivery_table() -> DeliveryTable:
-    from dispatcher.adapters.aws import client
     from dispatcher.adapters.dynamodb import DeliveryTable
 
     return DeliveryTable(
-        client("dynamodb"), settings().deliveries_table, settings().overrides_table
+        _client("dynamodb"), settings().deliveries_table, settings().overrides_table
     )
 
 
 @cache
 def _doorbells() -> SqsDoorbells:
-    from dispatcher.adapters.aws import client
     from dispatcher.adapters.sqs import Queues, SqsDoorbells
 
     queues = Queues(
@@ -312,25 +324,23 @@ def _doorbells() -> SqsDoorbells:
         dead_letter=settings().dead_letter_queue_url,
         parked=settings().parked_queue_url,
     )
-    return SqsDoorbells(client("sqs"), queues)
+    return SqsDoorbells(_client("sqs"), queues)
 
 
 @cache
 def _publisher() -> OutcomePublisher | None:
-    from dispatcher.adapters.aws import client
     from dispatcher.adapters.eventbridge import EventBridgePublisher
 
     bus = settings().outcome_bus
     # Two tries: it is a hint, and a worker has better things to do than to insist on it.
-    return EventBridgePublisher(client("events", tries=2), bus) if bus else None
+    return EventBridgePublisher(_client("events", tries=2), bus) if bus else None
 
 
 @cache
 def _vault() -> Vault:
-    from dispatcher.adapters.aws import client
     from dispatcher.adapters.kms import KmsVault
 
-    return KmsVault(lambda: client("kms"), settings().key_arn)
+    return KmsVault(lambda: _client("kms"), settings().key_arn)
 
 
 @cache
@@ -342,20 +352,18 @@ def _id_generator() -> SystemIdGenerator:
 
 @cache
 def _channel(integration_type: str) -> Channel:
-    from dispatcher.adapters.aws import client
 
     # One try: the delivery's own retry is the only one, or lost answers would double messages.
     channel: Channel = _module(integration_type).channel(
-        settings().environ, partial(client, tries=1)
+        settings().environ, partial(_client, tries=1)
     )
     return channel
 
 
 def _peer(integration_type: str) -> Callable[[], None] | None:
-    from dispatcher.adapters.aws import client
 
     probe = getattr(_module(integration_type), "probe", None)
-    return probe and partial(probe, settings().environ, partial(client, tries=1))
+    return probe and partial(probe, settings().environ, partial(_client, tries=1))
 
 
 def _module(integration_type: str) -> ModuleType:

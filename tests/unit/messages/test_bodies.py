@@ -11,7 +11,7 @@ from dispatcher.configuration.bodies import change_body, override_body, override
 from dispatcher.errors import FieldError, InvalidInputError
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.integration import Recipient
-from dispatcher.messages.bodies import check_times, send_body
+from dispatcher.messages.bodies import LARGEST_CONTENT, check_times, send_body
 from dispatcher.strict_json import MalformedJsonError, read_json
 
 NOW = 1_800_000_000.0
@@ -331,7 +331,14 @@ def test_the_content_is_bounded_after_its_variables_too(content, variables, poin
         ("Hello $a", {"a": "x\nBcc: y"}, "/subject"),
         ("Hello $a", {"a": "x\u2028"}, "/subject"),
         ("Hello $b", {"a": "x\n"}, None),
-        ("$a", {"a": ""}, None),
+        ("Hello $a", {"a": "x\r"}, "/subject"),
+        ("Hello $a", {"a": "\u0085"}, "/subject"),
+        ("Hello ${a}", {"a": "tab\t"}, None),
+        ("$a", {"a": ""}, "/subject"),
+        ("$a$b", {"a": "", "b": ""}, "/subject"),
+        ("$a", {"a": "\x00"}, "/template_variables/a"),
+        ("$a", {"a": "\x1b[2J"}, "/template_variables/a"),
+        ("$a$b", {"a": "\ud83d", "b": "x"}, "/template_variables/a"),
     ],
 )
 def test_the_subject_is_one_line_after_its_variables_too(subject, variables, pointer):
@@ -716,3 +723,30 @@ def read_whole(reader, text: str) -> None:
 def test_the_collection_is_there():
     """A path that moved must not make the cases above vanish."""
     assert len(list(bodies())) >= 40
+
+
+@pytest.mark.parametrize(
+    ("content", "variables", "pointer"),
+    [
+        ("$a", {"a": "x" * LARGEST_CONTENT}, None),
+        ("$a$b", {"a": "x" * LARGEST_CONTENT, "b": ""}, None),
+        ("$a.", {"a": "x" * LARGEST_CONTENT}, "/content"),
+        ("$a" * 5000, {"a": "x" * 100_000}, "/content"),
+        ("$a", {"a": "ä" * (LARGEST_CONTENT // 2 + 1)}, "/content"),
+        ("$a", {"a": ""}, "/content"),
+        (" $a\n${b}", {"a": " \t", "b": "\r\n"}, "/content"),
+        ("$a", {"a": "\u2003\u00a0"}, "/content"),
+        ("$a", {"a": "\x00"}, "/template_variables/a"),
+        ("$a", {"a": "\x7f"}, None),
+        ("$a", {"a": "\ufffe"}, "/template_variables/a"),
+        ("$a$b", {"a": "\ud83d", "b": "x"}, "/template_variables/a"),
+        ("$$", {}, None),
+        ("$a", {"a": "$a"}, None),
+        ("$a", {"a": False}, None),
+    ],
+)
+def test_the_rules_of_content_hold_after_its_variables_too(content, variables, pointer):
+    """Blank and overlong content is refused, and what SQS or UTF-8 cannot carry never gets in."""
+    body = {"content": content, "template_variables": variables}
+
+    assert sent(body) == ([] if pointer is None else [pointer])

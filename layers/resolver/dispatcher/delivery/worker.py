@@ -25,7 +25,12 @@ from dispatcher.delivery.transitions import (
     GivenBack,
     Step,
 )
-from dispatcher.errors import ConditionFailed, NotFoundError, UnavailableError
+from dispatcher.errors import (
+    BrokenSettingError,
+    ConditionFailed,
+    NotFoundError,
+    UnavailableError,
+)
 from dispatcher.integrations import catalogue
 
 if TYPE_CHECKING:
@@ -205,6 +210,9 @@ class Worker:
         return outcome or _uncertain(message, "timeout", f"no outcome within {ATTEMPT:.0f} s")
 
     def _failed(self, message: Message, error: Exception) -> Outcome:
+        if isinstance(error, BrokenSettingError):
+            # Settings are read before anything is sent.
+            return Retry("broken_setting", str(error))
         name = type(error).__name__
         self.context.event_log.emit(
             "channel.failed",

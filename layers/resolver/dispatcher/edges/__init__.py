@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dispatcher import wiring
+
+if TYPE_CHECKING:
+    from dispatcher.delivery.ports import EventLog
 
 LambdaEvent = Mapping[str, Any]
 """The event of an invocation. ``Any``: it is JSON in the shape of its trigger, and each reader
@@ -15,6 +21,15 @@ class LambdaContext(Protocol):
 
     def get_remaining_time_in_millis(self) -> int:
         """Return the milliseconds until Lambda ends the invocation."""
+
+
+@contextmanager
+def invocation(context: object, **fields: object) -> Iterator[EventLog]:
+    """Enclose an invocation, whatever its trigger; every line of its log has these fields."""
+    with wiring.connections().invocation():
+        event_log = wiring.event_log()
+        event_log.begin(context, **fields)
+        yield event_log
 
 
 def header_values(event: LambdaEvent, name: str) -> list[str]:

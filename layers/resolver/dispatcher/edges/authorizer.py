@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dispatcher import wiring
-from dispatcher.edges import header_values
+from dispatcher.edges import header_values, invocation
 from dispatcher.edges.log_fields import log_fields
 from dispatcher.errors import UnauthenticatedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dispatcher.delivery.ports import EventLog
     from dispatcher.edges import LambdaEvent
 
 
@@ -29,9 +30,12 @@ class UncheckedError(Exception):
 
 def check(event: LambdaEvent, context: object) -> Mapping[str, object]:
     """Let the request in, with what the handler needs to know about the caller; or raise."""
-    event_log = wiring.event_log()
     request_id = (event.get("requestContext") or {}).get("requestId")
-    event_log.begin(context, api_request_id=request_id)
+    with invocation(context, api_request_id=request_id) as event_log:
+        return _check(event, event_log)
+
+
+def _check(event: LambdaEvent, event_log: EventLog) -> Mapping[str, object]:
     try:
         caller = wiring.authentication().caller(
             header_values(event, "authorization"), header_values(event, "x-api-key")

@@ -12,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
-from dispatcher import wiring
+from dispatcher.edges import invocation
 from dispatcher.edges.log_fields import log_fields
 from dispatcher.errors import DispatcherError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dispatcher.delivery.ports import EventLog
     from dispatcher.edges import LambdaEvent
 
 UseCase = TypeVar("UseCase")
@@ -68,9 +69,17 @@ def each(
     setting leaves the whole batch in its queue. An ``Exception`` fails its own record alone;
     what is worse than one (a crash) passes through.
     """
+    with invocation(context) as event_log:
+        return _handle_all(event, event_log, build, handle)
+
+
+def _handle_all(
+    event: LambdaEvent,
+    event_log: EventLog,
+    build: Callable[[], UseCase],
+    handle: Callable[[UseCase, Record], None],
+) -> BatchResponse:
     started = time.monotonic()
-    event_log = wiring.event_log()
-    event_log.begin(context)
     records = [_record(raw) for raw in event.get("Records") or ()]
     if not records:
         return {"batchItemFailures": []}

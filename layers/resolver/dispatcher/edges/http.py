@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 from urllib.parse import quote, unquote
 
-from dispatcher import wiring
 from dispatcher.access import policy
-from dispatcher.edges import header_values, routes
+from dispatcher.edges import header_values, invocation, routes
 from dispatcher.edges.log_fields import log_fields
 from dispatcher.errors import (
     BrokenSettingError,
@@ -36,6 +35,7 @@ from dispatcher.strict_json import MalformedJsonError, read_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from dispatcher.delivery.ports import EventLog
     from dispatcher.edges import LambdaEvent
     from dispatcher.messages.acceptance import Accepted
     from dispatcher.responses import ProblemResponse
@@ -252,11 +252,13 @@ class Handler:
 
     def __call__(self, event: LambdaEvent, context: object) -> ProxyResponse:
         """Return the response to an event of API Gateway, also after an error, and log one line."""
-        started = time.monotonic()
         request = Request(event)
         instance = request.id
-        event_log = wiring.event_log()
-        event_log.begin(context, api_request_id=instance)
+        with invocation(context, api_request_id=instance) as event_log:
+            return self._handle(request, instance, event_log)
+
+    def _handle(self, request: Request, instance: str, event_log: EventLog) -> ProxyResponse:
+        started = time.monotonic()
         fault: dict[str, object] = {}
         try:
             # Authorize before reading anything, so an unauthorized caller learns nothing, not even
@@ -270,7 +272,7 @@ class Handler:
             fault = {"error": type(error).__name__} if response.status < 500 else log_fields(error)
         event_log.emit(
             "request.handled",
-            method=event.get("httpMethod"),
+            method=request.event.get("httpMethod"),
             route=self.path,
             status=response.status,
             duration_ms=round((time.monotonic() - started) * 1000, 1),

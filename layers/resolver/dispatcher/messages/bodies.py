@@ -84,7 +84,7 @@ def _fits_a_line(subject: str, variables: Mapping[str, Scalar]) -> bool:
     if rendered_size(subject, variables) > 4 * LONGEST_SUBJECT:
         return False
     line = render(subject, variables)
-    return len(line) <= LONGEST_SUBJECT and len((line + "x").splitlines()) == 1
+    return 0 < len(line) <= LONGEST_SUBJECT and len((line + "x").splitlines()) == 1
 
 
 def _some_text(value: str) -> str:
@@ -268,7 +268,7 @@ def send_body(body: object, environ: Mapping[str, str]) -> SendBody:
         field_errors.append(
             FieldError(
                 "/subject",
-                f"filled in, must be one line of at most {LONGEST_SUBJECT} characters",
+                f"filled in, must be one line of 1-{LONGEST_SUBJECT} characters",
             )
         )
     if field_errors:
