@@ -1,4 +1,4 @@
-"""What is deployed: each built function runs from its artifacts, with boto3 as all that it finds.
+"""What is deployed: each built function runs from its artifacts alone, boto3 included.
 
 The local cloud would not notice a package that is missing: its functions see the cloud's own.
 """
@@ -19,9 +19,6 @@ ROOT = Path(__file__).parents[2]
 BUILD = ROOT / ".aws-sam" / "build"
 FOLDERS = sorted(path.parent.name for path in ROOT.glob("functions/*/app.py"))
 LAYERS = {"deliver_messages": ("ResolverLayer", "ChannelsLayer")}
-
-# The Lambda runtime brings these.
-RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3")
 
 # What takes long to import, and what only some functions need.
 HEAVY = ("boto3", "pydantic", "channels", "requests", "phonenumbers", "email_validator", "jwt")
@@ -52,23 +49,13 @@ def build():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.fixture(scope="module")
-def runtime(tmp_path_factory):
-    """A folder with boto3 and what it needs, and nothing else."""
-    folder = tmp_path_factory.mktemp("runtime")
-    packages = Path(importlib.metadata.distribution("boto3").locate_file(""))
-    for name in RUNTIME:
-        folder.joinpath(name).symlink_to(packages / name)
-    return folder
-
-
 @pytest.fixture
-def run(build, runtime):
+def run(build):
     """Run code in a fresh interpreter that has the artifacts of one function; return its JSON."""
 
     def run(function, code, environment=None):
         layers = [BUILD / name / "python" for name in LAYERS.get(function, ("ResolverLayer",))]
-        paths = [str(path) for path in (BUILD / logical_id(function), *layers, runtime)]
+        paths = [str(path) for path in (BUILD / logical_id(function), *layers)]
         # -I and -S: neither this folder, nor this environment's packages, nor the user's. -B: the
         # build stays as it is.
         done = subprocess.run(
@@ -250,3 +237,37 @@ def test_a_layer_brings_whatever_its_modules_import(run, function, package):
         for path in folder.joinpath(package).rglob("*.py")
     }
     assert {package, *imported} == expected
+
+
+SERVICES = {"dynamodb", "events", "kms", "secretsmanager", "sesv2", "sns", "sqs", "ssm"}
+CALLED = re.compile(r'(?:aws|client)\("([a-z0-9]+)"')
+
+
+def test_the_layer_has_the_models_of_the_services_that_are_called():
+    """A model that is missing would fail at the first call; the others would only cost space."""
+    listed = set((ROOT / "layers" / "resolver" / "services.txt").read_text().split())
+    called = {
+        service
+        for path in ROOT.glob("layers/*/**/*.py")
+        for service in CALLED.findall(path.read_text())
+    }
+
+    assert listed == called == SERVICES
+
+
+def test_boto3_is_the_one_that_is_tested(run):
+    """Every function finds the layer's boto3, in the version of these tests, and all its models."""
+    found = run(
+        "deliver_messages",
+        "import boto3, json, sys\n"
+        "from dispatcher.adapters.aws import client\n"
+        "made = [client(name).meta.service_model.service_name for name in "
+        f"{sorted(SERVICES)}]\n"
+        "print(json.dumps([boto3.__version__, boto3.__file__, made]))",
+        {"AWS_DEFAULT_REGION": "eu-central-1"},
+    )
+
+    version, path, made = found
+    assert version == importlib.metadata.version("boto3")
+    assert Path(path).is_relative_to(BUILD / "ResolverLayer")
+    assert made == sorted(SERVICES)
