@@ -6,9 +6,12 @@ import json
 import subprocess
 import sys
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from dispatcher import VERSION, wiring
+from dispatcher.adapters import aws
 from dispatcher.adapters.aws import unavailable_if_it_fails
 from dispatcher.errors import ConditionFailed, UnavailableError
 
@@ -108,3 +111,26 @@ def test_an_error_of_aws_is_named_without_its_text(error, text):
         raise error
 
     assert (str(raised.value), raised.value.__cause__) == (text, error)
+
+
+def test_what_is_changed_of_boto3_is_what_it_uses(monkeypatch):
+    """Our loader, user agent and limits reach the client: a version that ignores them fails here.
+
+    ``close`` is what ends kept connections; a closed client must serve again.
+    """
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    wiring.reset()
+
+    made = aws.client("sqs", tries=1)
+
+    core = boto3.DEFAULT_SESSION._session
+    assert isinstance(core.get_component("data_loader"), aws._Loader)
+    assert core.get_component("data_loader").list_available_services("service-2") == []
+    config = made.meta.config
+    assert config.user_agent.startswith(f"integration-dispatcher/{VERSION} ")
+    assert (config.connect_timeout, config.read_timeout) == (1, 3)
+    assert config.retries == {"total_max_attempts": 1, "mode": "standard"}
+    assert config.parameter_validation is False
+    assert callable(made.close)
+    wiring.reset()

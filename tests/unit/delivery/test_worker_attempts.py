@@ -14,7 +14,7 @@ from dispatcher.delivery.doorbells import DeadLetter
 from dispatcher.delivery.outcomes import Delivered, Permanent
 from dispatcher.delivery.ports import Message
 from dispatcher.delivery.rows import LogEntry
-from dispatcher.errors import UnavailableError
+from dispatcher.errors import BrokenSettingError, UnavailableError
 from dispatcher.integrations.integration import Address
 from tests.visits import BUSY, NOT_FOUND, rehearse, ring_for, send, sends, slowly, visit
 from tests.world import HOOK, USER
@@ -312,6 +312,20 @@ def test_an_exception_of_a_channel_is_a_failed_attempt(world, error):
     }
     assert ("channel.failed", line) in world.event_log.lines
     assert "xoxb" not in repr((world.event_log.lines, world.table.rows))
+
+
+def test_a_broken_setting_that_a_channel_meets_is_named(world):
+    """The operator reads which variable to correct; it is no fault of the channel."""
+    (only,) = send(world)
+    rehearse(world, BrokenSettingError("SLACK_API_URL", "is 'ä'"))
+
+    visit(world, only)
+
+    delivery = world.delivery(only)
+    assert (delivery.error_code, delivery.error_message) == (
+        "broken_setting",
+        "SLACK_API_URL is 'ä'",
+    )
 
 
 def test_a_channel_that_cannot_be_loaded_is_a_failed_attempt(world):
