@@ -119,6 +119,8 @@ def test_what_is_changed_of_boto3_is_what_it_uses(monkeypatch):
     ``close`` is what ends kept connections; a closed client must serve again.
     """
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     wiring.reset()
 
@@ -131,6 +133,7 @@ def test_what_is_changed_of_boto3_is_what_it_uses(monkeypatch):
     assert config.user_agent.startswith(f"integration-dispatcher/{VERSION} ")
     assert (config.connect_timeout, config.read_timeout) == (1, 3)
     assert config.retries == {"total_max_attempts": 1, "mode": "standard"}
-    assert config.parameter_validation is False
+    # With boto3's checks of parameters this would be a ParamValidationError.
+    assert made.generate_presigned_url("send_message", Params={"QueueUrl": "q", "MessageBody": []})
     assert callable(made.close)
     wiring.reset()

@@ -172,4 +172,4 @@ def test_a_network_that_is_none_gets_a_sentence_of_ours(networks):
         egress_policy({"WEBHOOK_ALLOWED_CIDRS": networks})
 
     assert not LIBRARY_TEXT.search(str(caught.value))
-    assert "set it to networks such as 10.0.0.0/8,fd00::/8" in str(caught.value)
+    assert "set it to networks such as 10.20.0.0/16,fd12:3456::/32" in str(caught.value)
