@@ -109,7 +109,9 @@ class Slack:
 
     def render(self, message: Message) -> Callable[[], Outcome]:
         """Render the message; return what posts it once."""
-        content = rich_text.parts(message.content)
+        # Slack refuses a post without text. An older version accepted blank content.
+        has_text = message.subject or message.content.strip()
+        content = rich_text.parts(message.content if has_text else "New message")
         return lambda: self._send(message, content)
 
     def _send(self, message: Message, content: Sequence[Part]) -> Outcome:

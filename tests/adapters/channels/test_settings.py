@@ -325,3 +325,25 @@ def test_empty_text_breaks_no_channel(receive, guard, subject, content):
         outcomes, Delivered
     )
     assert json.loads(hook.requests[0][2])["data"]["content"] == content
+
+
+@pytest.mark.parametrize("subject", [None, "ä"])
+@pytest.mark.parametrize("content", TEXTS, ids=ascii)
+def test_empty_text_breaks_no_post(aws, subject, content):
+    """Slack refuses a post without text: the outcome says so, or something was posted."""
+    aws("secretsmanager").create_secret(Name="slack", SecretString=TOKEN)
+    with FakeSlackServer(users={}, channels=("C024BE91L",)) as peer:
+        environ = {
+            "SLACK_BOT_TOKEN_SECRET": "slack",
+            "SLACK_API_URL": peer.url,
+            "DELIVERIES_TABLE": "t",
+        }
+        outcome = slack.channel(environ, aws).deliver(
+            message_for(
+                "SLACK", Address("channel", "C024BE91L"), subject=subject, content=content,
+                agent_id=None,
+            )
+        )  # fmt: skip
+
+    assert isinstance(outcome, Delivered) or outcome.code == "no_text"
+    assert isinstance(outcome, Delivered) or subject is None
