@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.events import EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from aws_lambda_powertools import Logger
 
     from dispatcher.events import EventName, Line, Metric
@@ -40,13 +39,17 @@ def embedded(event: EventName, fields: Line, *, stack: str, now: float) -> dict[
         STACK: stack,
         "_aws": {
             "Timestamp": int(now * 1000),
-            "CloudWatchMetrics": _directives((metric, name) for metric, name, _ in counted),
+            "CloudWatchMetrics": _directives(tuple((metric, name) for metric, name, _ in counted)),
         },
     }
 
 
-def _directives(metrics: Iterable[tuple[Metric, str]]) -> list[dict[str, Any]]:
-    """Return one directive per way in which some of the metrics are kept."""
+@cache
+def _directives(metrics: tuple[tuple[Metric, str], ...]) -> list[dict[str, Any]]:
+    """Return one directive per way in which some of the metrics are kept.
+
+    A line of one kind counts for few sets of metrics, so there are few results to keep.
+    """
     alike: dict[bool, list[tuple[Metric, str]]] = {}
     for metric, name in metrics:
         alike.setdefault(metric.by_integration == "yes", []).append((metric, name))

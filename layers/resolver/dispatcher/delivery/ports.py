@@ -7,7 +7,7 @@ suite runs against both (``tests/adapters/test_deliveries.py``).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,15 +154,13 @@ class Channel(Protocol):
         """Send the message and return the outcome."""
 
 
-@runtime_checkable
-class Renderer(Protocol):
-    """A channel whose messages take the processor some time to write.
+if TYPE_CHECKING:
+    Render = Callable[[Message], Callable[[], Outcome]]
+    """``render`` of a channel whose messages take the processor some time to write.
 
-    The worker calls ``render`` before the attempt's clock starts, for one message at a time.
+    It renders the message, sends nothing, and returns what sends it once, as ``deliver`` does. The
+    worker calls it before the attempt's clock starts, for one message at a time.
     """
-
-    def render(self, message: Message) -> Callable[[], Outcome]:
-        """Render the message and send nothing; return what sends it once, as ``deliver`` does."""
 
 
 class Watchdog(Protocol):

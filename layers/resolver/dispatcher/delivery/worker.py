@@ -16,7 +16,6 @@ from dispatcher.deadline import Deadline
 from dispatcher.delivery import perform, transitions
 from dispatcher.delivery.doorbells import DeadLetter, UnreadableError, decode
 from dispatcher.delivery.outcomes import ATTEMPT, RENDERING, UNKNOWN_OUTCOME, Permanent, Retry
-from dispatcher.delivery.ports import Renderer
 from dispatcher.delivery.prepare import FreshOverrides
 from dispatcher.delivery.transitions import (
     Attempted,
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from dispatcher.delivery.doorbells import Doorbell
     from dispatcher.delivery.outcomes import Outcome
     from dispatcher.delivery.perform import DeliveryContext
-    from dispatcher.delivery.ports import Channel, Message, Watchdog
+    from dispatcher.delivery.ports import Channel, Message, Render, Watchdog
     from dispatcher.delivery.prepare import MessageBuilder
     from dispatcher.delivery.redrive import Rounds
     from dispatcher.delivery.rows import MessageRow, RequestRow
@@ -181,9 +180,11 @@ class Worker:
         message = replace(prepared, attempted_at=self.context.clock.now())
         try:
             channel = self.channels(message.integration_type)
-            if not isinstance(channel, Renderer):
+            # No runtime_checkable protocol: on Python 3.11 its check costs 3 % of a webhook.
+            render: Render | None = getattr(channel, "render", None)
+            if render is None:
                 return partial(self._send, message, partial(channel.deliver, message))
-            work = partial(self._render_alone, channel, message)
+            work = partial(self._render_alone, render, message)
             send = self.watchdog.within(RENDERING, work)
         except Exception as error:  # noqa: BLE001 - the channel's fault must not cost the record
             failed = self._failed(message, error)
@@ -193,12 +194,12 @@ class Worker:
             return lambda: Retry("rendering_timeout", late)
         return partial(self._send, message, send)
 
-    def _render_alone(self, channel: Renderer, message: Message) -> Callable[[], Outcome] | None:
+    def _render_alone(self, render: Render, message: Message) -> Callable[[], Outcome] | None:
         # No longer than the visit waits: a rendering whose visit has gone on is not started.
         if not self.rendering.acquire(timeout=RENDERING):
             return None
         try:
-            return channel.render(message)
+            return render(message)
         finally:
             self.rendering.release()
 
