@@ -20,7 +20,6 @@ from dispatcher.delivery.rows import (
     Status,
     message_id_of,
 )
-from dispatcher.integrations import catalogue
 from dispatcher.integrations.integration import Recipient
 
 if TYPE_CHECKING:
@@ -120,9 +119,7 @@ def request(
             for name in order
         ),
         skipped=tuple(
-            SkippedType(type=name, reason="not_configured")
-            for name in catalogue()
-            if name not in order
+            SkippedType(type=name, reason="not_configured") for name in ORDER if name not in order
         ),
     )
 

@@ -22,6 +22,7 @@ from dispatcher.messages.history import History
 from dispatcher.messages.intake import Intake
 from dispatcher.messages.mailbox import Mailbox
 from dispatcher.messages.requests import Requests
+from tests.catalogues import switched_off
 from tests.fakes import (
     FakeClock,
     FakeIdGenerator,
@@ -37,6 +38,7 @@ from tests.fakes import (
 
 USER = "ada@example.com"
 HOOK = {"url": "https://hooks.example.com/x"}
+ENVIRON = {"STAGE": "local"}
 
 
 class World:
@@ -50,8 +52,8 @@ class World:
     ) -> None:
         # TEST alone is on by default, so that a message is one delivery unless a test says more.
         self.environ = {
-            "STAGE": "local",
-            "INTEGRATION_DEFAULTS_CLI_ENABLED": "false",
+            **ENVIRON,
+            **switched_off(ENVIRON, but="TEST"),
             **environ,
         }
         self.clock = FakeClock()

@@ -25,6 +25,7 @@ from dispatcher import wiring
 from dispatcher.access.policy import ADMIN, READ, SEND, Caller
 from dispatcher.delivery.doorbells import decode
 from dispatcher.edges.routes import ROUTES
+from tests.catalogues import switched_off
 from tests.contract import breaches
 from tests.declared import create_table, functions, template, variables
 from tests.log_events import own_fields, require_declared, writers
@@ -231,22 +232,21 @@ def environment(resources):
     """Fill in the template's variables; parameters have their defaults, but for the stage."""
     declared = declarations()
     parameters = {name: str(one.get("Default")) for name, one in declared["Parameters"].items()}
-    # TEST alone is on, so that a message is one delivery; tests of the others turn them on.
-    alone = {"CliDefaultEnabled": "false", "ToolDefaultEnabled": "false"}
     known = {
         **parameters,
         **resources,
-        **alone,
         "Stage": "local",
         "ApiKeysSecret": "ApiKeysSecret",
         "AWS::StackName": "stack",
     }
     # All functions are called in this one process: it has what any of them has.
     of_all = {name: value for one in functions() for name, value in variables(one).items()}
-    return {
+    filled_in = {
         name: known[next(iter(value.values()))] if isinstance(value, dict) else value
         for name, value in of_all.items()
     }
+    # TEST alone is on, so that a message is one delivery; tests of the others turn them on.
+    return {**filled_in, **switched_off(filled_in, but="TEST")}
 
 
 BEYOND_TABLES_AND_QUEUES = {

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from dispatcher.integrations import catalogue
 from tests.template.rights import logical_id
 
 ROOT = Path(__file__).parents[2]
@@ -194,7 +195,7 @@ def test_a_function_answers_from_its_artifacts(run):
     )
 
     assert response["statusCode"] == 200
-    assert len(json.loads(response["body"])["default_integrations"]) == 7
+    assert len(json.loads(response["body"])["default_integrations"]) == len(catalogue())
 
 
 @pytest.mark.parametrize("function", ["get_openapi", "get_docs"])

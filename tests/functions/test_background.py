@@ -10,6 +10,7 @@ import pytest
 
 from dispatcher.delivery.doorbells import DeadLetter, Doorbell, encode
 from dispatcher.delivery.rows import SHARDS, message_id_of
+from dispatcher.integrations import catalogue
 from dispatcher.responses import rfc3339
 from tests.functions.service import Like, batch, sample
 
@@ -237,7 +238,7 @@ def test_health_is_reported_when_all_can_be_reached(service):
     status, body = service.ask("get_health")
 
     assert (status, body["status"]) == (200, "healthy")
-    assert set(body["integrations"]) == {"SLACK", "EMAIL", "WEBHOOK", "SMS", "TEST", "CLI", "TOOL"}
+    assert set(body["integrations"]) == set(catalogue())
     assert body["integrations"]["TEST"] == {
         "configured": True,
         "enabled_by_default": True,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
+from dispatcher.integrations import catalogue
+from tests.catalogues import unused
 from tests.functions.service import TIME, Like
 
 EMAIL = {
@@ -25,68 +28,24 @@ HEADERS = {
 
 
 def test_the_defaults_of_all_integrations_are_shown(service):
-    """All seven in priority order, and nothing is asked of AWS for it."""
+    """All in priority order, and nothing is asked of AWS for it."""
     status, body = service.ask("get_integration_defaults")
 
     assert status == 200
     assert service.called == []
-    assert body == {
-        "default_integrations": {
-            "SLACK": {
-                "enabled": False,
-                "priority": 1,
-                "retry_count": 3,
-                "retry_delay_seconds": 60,
-                "config": {
-                    "thread_replies": False,
-                    "mention_user": False,
-                    "include_agent_info": True,
-                },
+    assert list(body["default_integrations"].items()) == [
+        (
+            name,
+            {
+                "enabled": name == "TEST",
+                "priority": one.priority,
+                "retry_count": one.retry_count,
+                "retry_delay_seconds": one.retry_delay_seconds,
+                "config": one.config,
             },
-            "EMAIL": {
-                "enabled": False,
-                "priority": 2,
-                "retry_count": 3,
-                "retry_delay_seconds": 60,
-                "config": {"include_agent_info": True},
-            },
-            "WEBHOOK": {
-                "enabled": False,
-                "priority": 3,
-                "retry_count": 1,
-                "retry_delay_seconds": 30,
-                "config": {},
-            },
-            "SMS": {
-                "enabled": False,
-                "priority": 4,
-                "retry_count": 2,
-                "retry_delay_seconds": 45,
-                "config": {},
-            },
-            "TEST": {
-                "enabled": True,
-                "priority": 5,
-                "retry_count": 1,
-                "retry_delay_seconds": 10,
-                "config": {},
-            },
-            "CLI": {
-                "enabled": False,
-                "priority": 6,
-                "retry_count": 1,
-                "retry_delay_seconds": 5,
-                "config": {},
-            },
-            "TOOL": {
-                "enabled": False,
-                "priority": 7,
-                "retry_count": 1,
-                "retry_delay_seconds": 5,
-                "config": {},
-            },
-        }
-    }
+        )
+        for name, one in catalogue().items()
+    ]
 
 
 def test_a_user_without_overrides_has_the_defaults(service):
@@ -107,14 +66,7 @@ def test_a_user_without_overrides_has_the_defaults(service):
                 "config": {},
             }
         },
-        "disabled_integrations": {
-            "SLACK": "not_configured",
-            "EMAIL": "not_configured",
-            "WEBHOOK": "disabled_by_default",
-            "SMS": "disabled_by_default",
-            "CLI": "disabled_by_default",
-            "TOOL": "disabled_by_default",
-        },
+        "disabled_integrations": unused(os.environ, "TEST"),
         "using_integration_defaults": True,
     }
 

@@ -8,16 +8,10 @@ import pytest
 
 from dispatcher.delivery.doorbells import DeadLetter, Doorbell
 from dispatcher.delivery.rows import message_id_of
+from tests.catalogues import skipped, unused
 from tests.functions.service import DELIVERY_ID, TIME, Like
 
-SKIPPED = [
-    {"integration_type": "SLACK", "reason": "not_configured"},
-    {"integration_type": "EMAIL", "reason": "not_configured"},
-    {"integration_type": "WEBHOOK", "reason": "disabled_by_default"},
-    {"integration_type": "SMS", "reason": "disabled_by_default"},
-    {"integration_type": "CLI", "reason": "disabled_by_default"},
-    {"integration_type": "TOOL", "reason": "disabled_by_default"},
-]
+SKIPPED = skipped(unused({"STAGE": "local", "TOOL_BUS_NAME": "ToolBus"}, "TEST"))
 ACCEPTED = {
     "request_id": "ticket-4711-answer",
     "user_id": "john.doe",

@@ -6,17 +6,19 @@ import pytest
 
 from dispatcher import VERSION
 from dispatcher.integrations import catalogue
-from tests.world import World
+from tests.world import ENVIRON, World
 
 NAMES = list(catalogue())
 
 
 def test_all_is_well(world):
     """Every integration with what is known of it; no secret anywhere."""
+    able = [name for name, one in catalogue().items() if one.configured(ENVIRON)]
+
     report = world.health.report()
 
     def stands(name: str) -> dict:
-        configured = name in {"WEBHOOK", "TEST", "CLI"}
+        configured = name in able
         return {
             "configured": configured,
             "enabled_by_default": name == "TEST",
@@ -34,7 +36,9 @@ def test_all_is_well(world):
         "detail": None,
         "timestamp": "2027-01-15T08:00:00.000Z",
     }
-    assert world.probes.asked == [(2.0, ["WEBHOOK", "TEST", "CLI"])]
+    assert world.probes.asked == [(2.0, able)]
+    assert {"WEBHOOK", "TEST", "CLI"} <= set(able)
+    assert {"SLACK", "EMAIL", "SMS", "TOOL"}.isdisjoint(able)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ import pytest
 
 from dispatcher.configuration.rows import Override, Secrets, UserOverrides
 from dispatcher.errors import ConflictError, FieldError, InvalidInputError, NotFoundError
+from dispatcher.integrations import catalogue
+from tests.catalogues import unused
 from tests.fakes import Faulty
-from tests.world import HOOK, USER, World
+from tests.world import ENVIRON, HOOK, USER, World
 
 SLACK = {
     "enabled": False,
@@ -70,12 +72,12 @@ def opened(world, name: str) -> Secrets:
 
 
 def test_the_system_defaults(world):
-    """All seven, in priority order, each with its five settings."""
+    """Every integration, in priority order, each with its five settings."""
     answer = world.defaults.listing()
 
     defaults = answer["default_integrations"]
     assert list(answer) == ["default_integrations"]
-    assert list(defaults) == ["SLACK", "EMAIL", "WEBHOOK", "SMS", "TEST", "CLI", "TOOL"]
+    assert list(defaults) == list(catalogue())
     assert (defaults["SLACK"], defaults["TEST"]) == (SLACK, TEST)
 
 
@@ -87,14 +89,7 @@ def test_a_user_without_overrides(world):
         "user_id": USER,
         "user_overrides": {},
         "effective_configs": {"TEST": TEST},
-        "disabled_integrations": {
-            "SLACK": "not_configured",
-            "EMAIL": "not_configured",
-            "WEBHOOK": "disabled_by_default",
-            "SMS": "disabled_by_default",
-            "CLI": "disabled_by_default",
-            "TOOL": "not_configured",
-        },
+        "disabled_integrations": unused(ENVIRON, "TEST"),
         "using_integration_defaults": True,
     }
     assert world.configurations.listing(USER) == {"user_id": USER, "integrations": []}

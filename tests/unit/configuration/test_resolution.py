@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dispatcher.configuration import resolution
 from dispatcher.configuration.resolution import (
     Configuration,
     Default,
@@ -15,21 +16,11 @@ from dispatcher.configuration.resolution import (
 from dispatcher.configuration.rows import Override, Secrets, UserOverrides
 from dispatcher.errors import BrokenSettingError
 from dispatcher.integrations import catalogue
+from tests.catalogues import made_up, unused
 
-TYPES = ["SLACK", "EMAIL", "WEBHOOK", "SMS", "TEST", "CLI", "TOOL"]
-SLACK_CONFIG = {"thread_replies": False, "mention_user": False, "include_agent_info": True}
-EMAIL_CONFIG = {"include_agent_info": True}
-
-GUIDE = {
-    "SLACK": (1, 3, 60, SLACK_CONFIG),
-    "EMAIL": (2, 3, 60, EMAIL_CONFIG),
-    "WEBHOOK": (3, 1, 30, {}),
-    "SMS": (4, 2, 45, {}),
-    "TEST": (5, 1, 10, {}),
-    "CLI": (6, 1, 5, {}),
-    "TOOL": (7, 1, 5, {}),
-}
-"""The guide's table: priority, retries, delay, and its examples of config."""
+TYPES = list(catalogue())
+SLACK_CONFIG = catalogue()["SLACK"].config
+EMAIL_CONFIG = catalogue()["EMAIL"].config
 
 ALL_ON = {f"INTEGRATION_DEFAULTS_{name}_ENABLED": "true" for name in TYPES}
 
@@ -58,13 +49,28 @@ def resolved(environ: dict[str, str], **by_type: dict) -> Effective:
 # System defaults ----------------------------------------------------------------------------------
 
 
-def test_the_defaults_are_the_guides_table():
-    """Priority, retries, delay and config are the guide's, in its order."""
+@pytest.fixture
+def few(monkeypatch):
+    """A catalogue of three: ONE and TWO are equal in priority, THREE comes after them."""
+    ranks = {"ONE": 3, "TWO": 3, "THREE": 7}
+    integrations = {name: made_up(name, priority) for name, priority in ranks.items()}
+    monkeypatch.setattr(resolution, "catalogue", lambda: integrations)
+
+
+def test_the_defaults_are_those_of_the_catalogue():
+    """Without a variable, each integration has its own values, in the catalogue's order."""
     defaults = system_defaults({})
 
     assert list(defaults) == TYPES
     assert {name: one.configuration for name, one in defaults.items()} == {
-        name: Configuration(name == "CLI", *row) for name, row in GUIDE.items()
+        name: Configuration(
+            one.auto_enabled and one.configured({}),
+            one.priority,
+            one.retry_count,
+            one.retry_delay_seconds,
+            one.config,
+        )
+        for name, one in catalogue().items()
     }
 
 
@@ -88,7 +94,8 @@ def test_an_integration_is_on_by_default_where_it_is_auto_enabled_and_configured
     """CLI needs nothing; TEST is configured on stages to try things out, or by parameter."""
     defaults = system_defaults(environ)
 
-    assert [name for name in TYPES if defaults[name].configuration.enabled] == on
+    known = ["SLACK", "EMAIL", "WEBHOOK", "SMS", "TEST", "CLI", "TOOL"]
+    assert [name for name in known if defaults[name].configuration.enabled] == on
 
 
 def test_webhook_is_configured_always_and_never_on_by_itself():
@@ -117,7 +124,7 @@ def test_webhook_is_configured_always_and_never_on_by_itself():
     ],
 )
 def test_a_variable_replaces_one_setting_of_one_integration(name, setting, text, field, value):
-    """All seven integrations have all four variables, and each moves nothing but its setting."""
+    """All integrations have all four variables, and each moves nothing but its setting."""
     environ = {"STAGE": "local"}
     before = system_defaults(environ)
 
@@ -169,17 +176,18 @@ def test_a_bad_variable_is_refused_by_name(name, setting, text):
     assert str(caught.value).startswith(f"{variable(name, setting)} is {text!r}: set it to ")
 
 
-def test_the_defaults_stand_in_priority_order_and_ties_in_the_tables():
-    """1 goes first; equal priorities keep the order of the guide's table."""
-    environ = {
-        variable("TOOL", "PRIORITY"): "1",
-        variable("EMAIL", "PRIORITY"): "4",
-        variable("SLACK", "PRIORITY"): "99",
-    }
-
-    assert list(system_defaults(environ)) == [
-        "TOOL", "WEBHOOK", "EMAIL", "SMS", "TEST", "CLI", "SLACK",
-    ]  # fmt: skip
+@pytest.mark.parametrize(
+    ("environ", "order"),
+    [
+        ({}, ["ONE", "TWO", "THREE"]),
+        ({variable("THREE", "PRIORITY"): "1"}, ["THREE", "ONE", "TWO"]),
+        ({variable("ONE", "PRIORITY"): "7"}, ["TWO", "ONE", "THREE"]),
+        ({variable("ONE", "PRIORITY"): "99"}, ["TWO", "THREE", "ONE"]),
+    ],
+)
+def test_the_defaults_stand_in_priority_order_and_ties_in_the_catalogues(few, environ, order):
+    """1 goes first; equal priorities keep the order of the catalogue."""
+    assert list(system_defaults(environ)) == order
 
 
 def test_a_default_is_a_copy():
@@ -195,19 +203,13 @@ def test_a_default_is_a_copy():
 def test_a_user_without_overrides_has_the_defaults():
     """Nothing stored: what is on by default, and the reasons for the rest."""
     environ = {"STAGE": "local", variable("SLACK", "ENABLED"): "true"}
+    defaults = system_defaults(environ)
+    used = [name for name in TYPES if defaults[name].configuration.enabled]
 
+    assert {"SLACK", "TEST", "CLI"} <= set(used)
     assert resolved(environ) == Effective(
-        configs={
-            "SLACK": Configuration(True, 1, 3, 60, SLACK_CONFIG),
-            "TEST": Configuration(True, 5, 1, 10, {}),
-            "CLI": Configuration(True, 6, 1, 5, {}),
-        },
-        disabled={
-            "EMAIL": "not_configured",
-            "WEBHOOK": "disabled_by_default",
-            "SMS": "disabled_by_default",
-            "TOOL": "not_configured",
-        },
+        configs={name: defaults[name].configuration for name in used},
+        disabled=unused(environ, *used),
     )
 
 
@@ -257,19 +259,20 @@ def test_config_is_merged_key_by_key():
     }
 
 
-def test_delivery_order_is_the_users_and_ties_stand_in_the_tables_order():
+@pytest.mark.parametrize(
+    ("priorities", "order"),
+    [
+        ({}, ["ONE", "TWO", "THREE"]),
+        ({"THREE": 1}, ["THREE", "ONE", "TWO"]),
+        ({"ONE": 100}, ["TWO", "THREE", "ONE"]),
+        ({"THREE": 3, "ONE": 4}, ["TWO", "THREE", "ONE"]),
+    ],
+)
+def test_delivery_order_is_the_users_and_ties_stand_in_the_catalogues_order(few, priorities, order):
     """Ascending by the effective priority; 1 is the highest."""
-    order = list(
-        resolved(
-            ALL_ON,
-            TOOL={"priority": 2},
-            SLACK={"priority": 100},
-            CLI={"priority": 1},
-            SMS={"priority": 2},
-        ).configs
-    )
+    overrides = {name: {"priority": priority} for name, priority in priorities.items()}
 
-    assert order == ["CLI", "EMAIL", "SMS", "TOOL", "WEBHOOK", "TEST", "SLACK"]
+    assert list(resolved({}, **overrides).configs) == order
 
 
 @pytest.mark.parametrize(
@@ -321,11 +324,12 @@ def test_a_receiver_that_is_gone_turns_an_override_off(settings, reason):
 
 
 def test_every_integration_is_effective_or_has_a_reason():
-    """The two maps together name all seven, each once."""
+    """The two maps together name all types, each once."""
     result = resolved({"STAGE": "dev"}, SMS={"enabled": True}, TEST={"enabled": False})
 
     assert sorted([*result.configs, *result.disabled]) == sorted(TYPES)
-    assert list(result.disabled) == ["SLACK", "EMAIL", "WEBHOOK", "TEST", "TOOL"]
+    assert list(result.disabled) == [name for name in TYPES if name in result.disabled]
+    assert {"SLACK", "EMAIL", "WEBHOOK", "TEST", "TOOL"} <= set(result.disabled)
 
 
 def test_a_changed_default_reaches_whoever_did_not_override_that_field():
@@ -367,8 +371,3 @@ def test_secrets_make_one_document(secrets, document):
     """What a vault seals holds only what there is, and reads back whole."""
     assert secrets.document() == document
     assert Secrets.of(document) == secrets
-
-
-def test_the_catalogue_is_the_guides_seven():
-    """Modules without an ``INTEGRATION`` (rules, shapes) are no integrations."""
-    assert list(catalogue()) == TYPES

@@ -18,10 +18,12 @@ from dispatcher.delivery.rows import (
     delivery_id,
 )
 from dispatcher.errors import BrokenSettingError, FieldError, InvalidInputError, UnavailableError
+from dispatcher.integrations import catalogue
 from dispatcher.integrations.integration import Recipient
 from dispatcher.messages.bodies import send_body
+from tests.catalogues import skipped, unused
 from tests.fakes import Faulty
-from tests.world import HOOK, USER, World
+from tests.world import ENVIRON, HOOK, USER, World
 
 DAY = 86_400
 BODY = {"request_id": "r-1", "content": "Hello"}
@@ -486,14 +488,7 @@ def test_a_completed_request_is_logged_as_accepted():
                 "user_id": USER,
                 "request_id": "r-1",
                 "deliveries": {delivery_id(request_of(world).message_id, 0): "TEST"},
-                "skipped": {
-                    "SLACK": "not_configured",
-                    "EMAIL": "not_configured",
-                    "WEBHOOK": "disabled_by_default",
-                    "SMS": "disabled_by_default",
-                    "CLI": "disabled_by_default",
-                    "TOOL": "not_configured",
-                },
+                "skipped": unused(ENVIRON, "TEST"),
             },
         )
     ]
@@ -629,7 +624,7 @@ def test_a_broken_setting_accepts_nothing():
 
 
 def test_each_skipped_integration_has_its_reason(world):
-    """All seven types are named, in the order of the table; a missing address names its key."""
+    """All types are named, in the order of the table; a missing address names its key."""
     world.override("EMAIL", enabled=True)
     world.override("SMS", enabled=True)
     world.override("TEST", enabled=False)
@@ -637,15 +632,11 @@ def test_each_skipped_integration_has_its_reason(world):
     other = world.acceptance.accept("ada", {"content": "x"}).response
     mine = world.acceptance.accept(USER, {"content": "x"}).response
 
-    assert other["skipped"] == [
-        *NOT_CONFIGURED,
-        {"integration_type": "WEBHOOK", "reason": "disabled_by_default"},
-        {"integration_type": "SMS", "reason": "disabled_by_default"},
-        {"integration_type": "CLI", "reason": "disabled_by_default"},
-        {"integration_type": "TOOL", "reason": "not_configured"},
-    ]
+    assert other["skipped"] == skipped(unused(ENVIRON, "TEST"))
     assert [delivery["integration_type"] for delivery in mine["deliveries"]] == ["EMAIL"]
-    assert mine["skipped"] == [
+    told = {one["integration_type"]: one for one in mine["skipped"]}
+    assert list(told) == [name for name in catalogue() if name != "EMAIL"]
+    assert [told[name] for name in ("SLACK", "WEBHOOK", "SMS", "TEST")] == [
         {"integration_type": "SLACK", "reason": "not_configured"},
         {"integration_type": "WEBHOOK", "reason": "disabled_by_default"},
         {
@@ -654,8 +645,6 @@ def test_each_skipped_integration_has_its_reason(world):
             "detail": "no address is known: set config.phone_number in the user's SMS override",
         },
         {"integration_type": "TEST", "reason": "disabled_by_user"},
-        {"integration_type": "CLI", "reason": "disabled_by_default"},
-        {"integration_type": "TOOL", "reason": "not_configured"},
     ]
 
 

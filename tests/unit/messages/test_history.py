@@ -12,6 +12,7 @@ from dispatcher.delivery.outcomes import Permanent
 from dispatcher.delivery.rows import place_of
 from dispatcher.errors import FieldError, InvalidInputError, NotFoundError, UnavailableError
 from dispatcher.messages.history import History
+from tests.catalogues import KNOWN_TYPES
 from tests.fakes import FakeClock, Faulty, MemoryOverrides, MemoryTable
 from tests.histories import NOW, Reading, check_pages, message_id, message_row, readings
 from tests.world import USER, World
@@ -189,7 +190,7 @@ LIMIT = FieldError("/limit", "must be a whole number from 1 to 200")
 OFFSET = FieldError("/offset", "must be a whole number from 0 to 10000: page on with cursor")
 CURSOR = FieldError("/cursor", "must be the next_cursor of the page before")
 STATUS = FieldError("/status", "must be one of pending, success, failed, skipped")
-TYPE = FieldError("/integration_type", "must be one of SLACK, EMAIL, WEBHOOK, SMS, TEST, CLI, TOOL")
+TYPE = FieldError("/integration_type", f"must be one of {KNOWN_TYPES}")
 REQUEST = FieldError("/request_id", "must be 1-256 visible ASCII characters")
 GOOD = message_id(1)
 

@@ -1,0 +1,98 @@
+"""Write the lists of integrations in files that cannot import the catalogue, or check them.
+
+`make generate` writes them: the rows of README's table, the lines of the dashboard, and the types
+that the command line completes. With ``--check`` nothing is written.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from dispatcher.integrations import catalogue
+from tools.paths import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dispatcher.integrations.integration import Integration
+
+TABLE = "| Integration | Configured | Goes to | `config` of an override |\n| --- | --- | --- | --- |\n"
+ROWS = re.compile(re.escape(TABLE) + r"((?:\|.*\n)*)")
+METRICS = re.compile(
+    r'(?:^ *\["IntegrationDispatcher", "accepted_\w+", .*\n)+(?=^ *\]\n)', re.MULTILINE
+)
+TYPES = re.compile(r"^TYPES = \([^)]*\)$", re.MULTILINE)
+
+
+def readme(text: str) -> str:
+    """Give each integration a row; the words of the rows that are there stay."""
+
+    def table(found: re.Match[str]) -> str:
+        written = {row.split("|")[1].strip(): row for row in found[1].splitlines()}
+        rows = [written.get(name) or _row(one) for name, one in catalogue().items()]
+        return TABLE + "".join(f"{row}\n" for row in rows)
+
+    return _replaced(ROWS, table, text)
+
+
+def _row(integration: Integration) -> str:
+    """Return a row made of what the module says of itself: a first draft for the author."""
+    module = import_module(f"dispatcher.integrations.{integration.name.lower()}")
+    purpose = (module.__doc__ or "").partition("\n")[0].removeprefix(f"{integration.name}: ")
+    configured = "always" if integration.configured({}) else "by an operator"
+    keys = ", ".join(f"`{key}`" for key in integration.config_type.__annotations__)
+    return f"| {integration.name} | {configured} | {purpose.rstrip('.')} | {keys} |"
+
+
+def template(text: str) -> str:
+    """Draw the accepted deliveries of each integration."""
+    lines = [
+        f'["IntegrationDispatcher", "accepted_{name.lower()}", "stack", "${{AWS::StackName}}", '
+        f'{{"label": "{name}", "stat": "Sum"}}]'
+        for name in catalogue()
+    ]
+    return _replaced(METRICS, lambda _: ",\n".join(f"{' ' * 18}{one}" for one in lines) + "\n", text)
+
+
+def options(text: str) -> str:
+    """Let the command line complete each type."""
+    types = ", ".join(f'"{name}"' for name in catalogue())
+    return _replaced(TYPES, lambda _: f"TYPES = ({types})", text)
+
+
+def _replaced(part: re.Pattern[str], made: Callable[[re.Match[str]], str], text: str) -> str:
+    text, count = part.subn(made, text)
+    if count != 1:
+        raise ValueError(f"This part occurs {count} times instead of once: {part.pattern}")
+    return text
+
+
+PARTS: Mapping[str, Callable[[str], str]] = {
+    "README.md": readme,
+    "template.yaml": template,
+    "cli/dispatch_cli/commands/options.py": options,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the parts, or name the files whose parts differ from the catalogue."""
+    outdated = []
+    for name, made in PARTS.items():
+        file = ROOT / name
+        written = file.read_text()
+        if made(written) == written:
+            continue
+        outdated.append(name)
+        if "--check" not in arguments:
+            file.write_text(made(written))
+    if outdated and "--check" in arguments:
+        print(f"{', '.join(outdated)} differs from the catalogue: make generate", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
