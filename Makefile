@@ -128,6 +128,7 @@ document: setup ## Check that generated parts of the docs match the code
 	@$(python) -m tools.api_document --check
 	@$(python) -m tools.event_catalogue --check
 	@$(python) -m tools.state_diagram --check
+	@$(python) -m tools.catalogue_parts --check
 
 .PHONY: hosts
 hosts: setup ## Check that no file names a package registry's host
@@ -148,6 +149,10 @@ audit: setup ## Compare the locks with the published advisories (needs the netwo
 format: setup ## Format the code, and mend what can be mended
 	@$(bin)/ruff check --fix --quiet || true
 	@$(bin)/ruff format --quiet
+
+.PHONY: generate
+generate: openapi event-catalogue ## Write everything that is made from the code, after a new integration
+	@$(python) -m tools.catalogue_parts
 
 .PHONY: openapi
 openapi: setup ## Write docs/openapi.json from the code

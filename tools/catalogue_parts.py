@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
     from dispatcher.integrations.integration import Integration
 
-TABLE = "| Integration | Configured | Goes to | `config` of an override |\n| --- | --- | --- | --- |\n"
+TABLE = """\
+| Integration | Configured | Goes to | `config` of an override |
+| --- | --- | --- | --- |
+"""
 ROWS = re.compile(re.escape(TABLE) + r"((?:\|.*\n)*)")
 METRICS = re.compile(
     r'(?:^ *\["IntegrationDispatcher", "accepted_\w+", .*\n)+(?=^ *\]\n)', re.MULTILINE
 )
+LONGEST_LINE = 100
 TYPES = re.compile(r"^TYPES = \([^)]*\)$", re.MULTILINE)
 
 
@@ -50,17 +54,21 @@ def _row(integration: Integration) -> str:
 def template(text: str) -> str:
     """Draw the accepted deliveries of each integration."""
     lines = [
-        f'["IntegrationDispatcher", "accepted_{name.lower()}", "stack", "${{AWS::StackName}}", '
-        f'{{"label": "{name}", "stat": "Sum"}}]'
+        f'{" " * 18}["IntegrationDispatcher", "accepted_{name.lower()}", "stack", '
+        f'"${{AWS::StackName}}", {{"label": "{name}", "stat": "Sum"}}]'
         for name in catalogue()
     ]
-    return _replaced(METRICS, lambda _: ",\n".join(f"{' ' * 18}{one}" for one in lines) + "\n", text)
+    return _replaced(METRICS, lambda _: ",\n".join(lines) + "\n", text)
 
 
 def options(text: str) -> str:
     """Let the command line complete each type."""
-    types = ", ".join(f'"{name}"' for name in catalogue())
-    return _replaced(TYPES, lambda _: f"TYPES = ({types})", text)
+    types = [f'"{name}"' for name in catalogue()]
+    line = f"TYPES = ({', '.join(types)})"
+    if len(line) > LONGEST_LINE:
+        # As the formatter writes it.
+        line = "".join(["TYPES = (\n", *(f"    {name},\n" for name in types), ")"])
+    return _replaced(TYPES, lambda _: line, text)
 
 
 def _replaced(part: re.Pattern[str], made: Callable[[re.Match[str]], str], text: str) -> str:

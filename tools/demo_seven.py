@@ -65,7 +65,7 @@ def play_seven(context: DemoContext) -> None:
     with Receiver() as receiver:
         own = replace(context, user_id=f"{context.user_id}-all", receiver=receiver)
         with tool_queue(own) as queue:
-            secret = set_everything(own)
+            secret, own.effective = set_everything(own)
             send_everywhere(own)
             received = collect(own, fake_servers, queue)
         show(own, received)
@@ -93,8 +93,18 @@ def overrides(webhook: str) -> dict[str, Json]:
     }
 
 
-def set_everything(context: DemoContext) -> str:
-    """Make the seven overrides; return the secret that the webhook's signatures are made with."""
+SEVEN = tuple(overrides(""))
+"""The integrations that the demo has a receiver for: the guide's."""
+
+
+def restricted(effective: Json) -> Json:
+    """Return what keeps a message to the demo's receivers, where the user has more than those."""
+    beyond = set(effective["effective_configs"]) - set(SEVEN)
+    return {"integration_types": list(SEVEN)} if beyond else {}
+
+
+def set_everything(context: DemoContext) -> tuple[str, Json]:
+    """Make the seven overrides; return the secret of the webhook and what is effective now."""
     narrator, secret = context.narrator, ""
     wanted = overrides(f"{context.receiver.url}/reports")
     narrator.says(f"{context.user_id}, new too, wants messages by everything there is:")
@@ -110,11 +120,11 @@ def set_everything(context: DemoContext) -> str:
     )
     narrator.check(
         "all seven are in use",
-        came=list(effective["effective_configs"]),
+        came=[name for name in effective["effective_configs"] if name in SEVEN],
         expected=list(wanted),
         log=log_of("get_effective_configuration"),
     )
-    return secret
+    return secret, effective
 
 
 def send_everywhere(context: DemoContext) -> None:
@@ -127,6 +137,7 @@ def send_everywhere(context: DemoContext) -> None:
         "subject": SUBJECT,
         "content": CONTENT,
         "template_variables": {**VARIABLES, "report": context.user_id},
+        **restricted(context.effective),
     }
     narrator.shows(f"POST {context.user}/deliveries")
     for line in CONTENT.splitlines():
@@ -153,7 +164,7 @@ def send_everywhere(context: DemoContext) -> None:
     narrator.check(
         "all seven delivered, each at its first try",
         came=outcomes(context),
-        expected=dict.fromkeys(overrides(""), ("success", 1)),
+        expected=dict.fromkeys(SEVEN, ("success", 1)),
         log=log_of(WORKER),
     )
 

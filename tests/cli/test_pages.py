@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.catalogues import GUIDE, only
 from tests.cli.conftest import stable
 from tools.paths import ROOT
 
@@ -28,7 +29,14 @@ def expected_page(file, text):
 
 
 @pytest.fixture
-def narrator(dispatch, service, clock):
+def guide():
+    """A service with the guide's seven integrations: a page shows every type that there is."""
+    with only(*GUIDE):
+        yield
+
+
+@pytest.fixture
+def narrator(guide, dispatch, service, clock):
     """Ada has a disabled webhook and four deliveries; a request to Grace was skipped."""
     dispatch("override", "set", "ada", "WEBHOOK", "--url", "https://hooks.example.com/x")
     dispatch("override", "set", "ada", "WEBHOOK", "--disable")

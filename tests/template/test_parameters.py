@@ -8,6 +8,7 @@ import uuid
 
 import pytest
 
+from tests.catalogues import GUIDE
 from tests.declared import functions, variables
 from tests.declared import template as read_template
 from tools.paths import ROOT
@@ -21,11 +22,9 @@ SETTINGS = {
     "RetryCount": "RETRY_COUNT",
     "RetryDelaySeconds": "RETRY_DELAY_SECONDS",
 }
-# Others may do without parameters: their built-in defaults hold.
-GUIDE = ("SLACK", "EMAIL", "WEBHOOK", "SMS", "TEST", "CLI", "TOOL")
 DEFAULTS = {
     f"{name.capitalize()}Default{parameter}": f"INTEGRATION_DEFAULTS_{name}_{variable}"
-    for name in GUIDE
+    for name in GUIDE  # other integrations may do without: their built-in defaults hold
     for parameter, variable in SETTINGS.items()
 }
 

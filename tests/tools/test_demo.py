@@ -15,7 +15,7 @@ from standardwebhooks import Webhook
 
 from tools import demo
 from tools.demo_servers import EMAIL, SLACK_USER, Ports, merged, workspace
-from tools.demo_seven import body_of, only
+from tools.demo_seven import SEVEN, body_of, only, restricted
 from tools.failure import ToolFailure
 from tools.fake_servers.slack_server import TOKEN
 from tools.fake_servers.smtp_server import FakeSmtpServer
@@ -156,6 +156,15 @@ def test_one_message_is_neither_none_nor_two(found):
 def test_the_html_is_shown_without_its_page():
     """A person looks at what was written, not at the frame."""
     assert body_of('<html><body class="x">\n<p>Hello</p>\n</body></html>') == "<p>Hello</p>"
+
+
+@pytest.mark.parametrize(
+    ("used", "expected"),
+    [(["TEST"], {}), (list(SEVEN), {}), (["CLI", "NTFY"], {"integration_types": list(SEVEN)})],
+)
+def test_the_demo_sends_only_where_it_has_a_receiver(used, expected):
+    """An integration that was added and is enabled for every user gets no message of the demo."""
+    assert restricted({"effective_configs": {name: {} for name in used}}) == expected
 
 
 # The checks ---------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dispatcher import VERSION, paging
@@ -657,3 +657,21 @@ OPERATIONS: dict[str, Operation] = {
         ),
     ),
 }
+
+
+def _with_each_type(examples: Mapping[str, Example]) -> Mapping[str, Example]:
+    """Add an example for each integration that has none: an opt-out is valid for any."""
+    opt_outs = {
+        name.lower(): Example(
+            summary=f"Opt out of {name}", body={"integration_type": name, "enabled": False}
+        )
+        for name in catalogue()
+        if name.lower() not in examples
+    }
+    return {**examples, **opt_outs}
+
+
+OPERATIONS["create_override"] = replace(
+    OPERATIONS["create_override"],
+    examples=_with_each_type(OPERATIONS["create_override"].examples),
+)

@@ -79,3 +79,29 @@ def test_its_config_is_checked_by_its_own_rules(world):
             world.configurations.create(USER, {"integration_type": "NTFY", "config": config})
 
         assert [field_error.pointer for field_error in caught.value.field_errors] == [pointer]
+
+
+def test_its_url_is_read_back_as_three_stars_and_kept_by_them(world, receive):
+    """No response, stored setting or log line shows it; the delivery has the real value."""
+    receiver = receive(context=None)
+    url = f"http://127.0.0.1:{receiver.port}/s3cret"
+
+    created = world.configurations.create(
+        USER, {"integration_type": "NTFY", "config": {"url": url}}
+    )
+    changed = world.configurations.update(USER, "NTFY", {"config": {"url": "***"}, "priority": 2})
+    world.send(integration_types=["NTFY"])
+    world.run()
+
+    shown = [
+        created,
+        changed,
+        world.configurations.listing(USER),
+        world.configurations.effective(USER),
+        world.history.page(USER, {}),
+        world.overrides.get(USER).by_type["NTFY"].settings,
+        world.event_log.lines,
+    ]
+    assert created["config"] == changed["config"] == {"url": "***"}
+    assert "s3cret" not in repr(shown)
+    assert [line for line, _, _ in receiver.requests] == ["POST /s3cret HTTP/1.1"]
