@@ -93,6 +93,10 @@ fuzz: setup ## Search for a broken promise of delivery, for about 40 minutes (SC
 	@$(python) -m tests.player --scenarios $${SCENARIOS:-20000} $${SEED:+--seed "$$SEED"}
 	@$(bin)/pytest tests/unit/delivery/test_promises.py --hypothesis-profile=long --timeout=0
 
+.PHONY: added
+added: setup faults ## Run all tests that need no cloud in a copy that has an eighth integration
+	@$(python) -m tools.added_integration
+
 .PHONY: mutants
 mutants: setup ## Check that the unit tests catch 38 of 40 changed operators and constants
 	@$(python) -m tools.mutation_check

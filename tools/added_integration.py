@@ -37,7 +37,7 @@ def copied(folder: Path) -> Path:
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
     for tools in (ROOT / ".venv", LOCAL):
         (folder / tools.name).symlink_to(tools)
     files = re.findall(r"(?ms)^```python\n(.*?)^```$", (folder / PAGE).read_text())
