@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 SENDS = int(os.environ.get("BENCH_SENDS", "2000"))
 LONG = int(os.environ.get("BENCH_ROWS", "100000"))
-SHORT = 10
+SHORT = 12
+PAGE = 5
+"""The short history holds more than a page behind the first, as the long one does."""
 OFFSETS = (100, 1_000, 5_000, 10_000)
 UNBOUNDED = {"ApiRateLimit": "10000", "ApiBurstLimit": "5000"}
 """Otherwise the API would throttle some of the sends."""
@@ -235,7 +237,7 @@ def pages(cloud: LocalCloud, stack: Stack) -> Iterator[Figure]:
 
     def page(user: str, **query: str) -> tuple[int, float, str]:
         read.clear()
-        cursor = history.page(user, {"limit": str(SHORT // 2), **query})["next_cursor"]
+        cursor = history.page(user, {"limit": str(PAGE), **query})["next_cursor"]
         return len(read), sum(read_units(rows * size) for rows in read), str(cursor)
 
     for what in ("at offset 0", "by cursor"):
