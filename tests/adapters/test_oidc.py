@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import socket
+import threading
 import time
 from contextlib import suppress
 
@@ -429,6 +430,92 @@ def test_short_keys_and_other_curves_are_left_out(tokens, issuer):
             tokens.claims(token)
 
 
+HEADS = {
+    "100": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n",
+    "102": b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n",
+    "103": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n",
+    "203": b"HTTP/1.1 203 Non-Authoritative\r\n",
+    "HTTP/1.0": b"HTTP/1.0 200 OK\r\n",
+    "a reason of 80 KiB": b"HTTP/1.1 200 " + b"x" * 80_000 + b"\r\n",
+    "101 header fields": b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 101,
+    "5,000 header fields": b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 5000,
+    "a header field of 100 KiB": b"HTTP/1.1 200 OK\r\nX-A: " + b"b" * 102_400 + b"\r\n",
+    "a field without a colon": b"HTTP/1.1 200 OK\r\nnonsense\r\n",
+}
+
+
+def serve(server, *parts, endless=False):
+    """Answer one request with these parts, the last one until the client hangs up."""
+
+    def answer():
+        line, _ = server.accept()
+        with line, suppress(OSError):
+            line.recv(65_536)
+            for part in parts:
+                line.sendall(part)
+            while endless:
+                line.sendall(parts[-1] * 100)
+            # A reset may overtake unread data.
+            line.shutdown(socket.SHUT_WR)
+            line.recv(1)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    return thread
+
+
+@pytest.fixture
+def answered(clock):
+    """Tokens whose issuer answers one request with these bytes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threads = []
+
+        def start(*parts, **options):
+            threads.append(serve(server, *parts, **options))
+            uri = f"http://127.0.0.1:{server.getsockname()[1]}/keys"
+            return OidcTokens(issuer=ISSUER, audience=AUDIENCE, jwks_uri=uri, clock=clock)
+
+        yield start
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_a_key_set_may_come_behind_any_legal_head(issuer, answered, head, chunked):
+    """Interim responses are skipped, and large header blocks cost no key set."""
+    size = len(issuer.document)
+    framed = (
+        b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\nX-A: b\r\n\r\n"
+        if chunked
+        else b"Content-Length: %d\r\n\r\n%s"
+    ) % (size, issuer.document)
+
+    assert answered(head, framed).claims(issuer.token())["sub"] == "john.doe"
+
+
+def test_endless_trailers_take_no_key_set_away(issuer, answered):
+    """The keys have arrived: what follows them is not read."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = b"%x\r\n%s\r\n0\r\n" % (len(issuer.document), issuer.document)
+    tokens = answered(head, chunks, b"X-A: b\r\n", endless=True)
+
+    assert tokens.claims(issuer.token())["sub"] == "john.doe"
+
+
+@pytest.mark.parametrize("part", [
+    b"HTTP/1.1 100 C\r\n", b"HTTP/1.1 103 E\r\n\r\n", b"HTTP/1.1 200 OK\r\n", b"x" * 100,
+], ids=["100 lines", "103", "headers", "no line"])  # fmt: skip
+def test_an_endless_response_is_an_outage_that_costs_little(issuer, answered, part):
+    """The bytes of the issuer's response are counted."""
+    tokens = answered(part, endless=True)
+    began = time.process_time()
+
+    with pytest.raises(UnavailableError, match="the issuer's keys"):
+        tokens.claims(issuer.token())
+    assert time.process_time() - began < 3
+
+
 def test_an_issuer_that_does_not_answer_is_waited_for_only_so_long(monkeypatch, clock, issuer):
     """It accepts the connection and says nothing: the watchdog ends it."""
     monkeypatch.setattr(oidc, "FETCH_WITHIN", 0.2)
@@ -446,5 +533,5 @@ def test_an_issuer_that_is_gone_is_an_outage(clock):
         uri, token = gone.jwks_uri, gone.token()
     tokens = OidcTokens(issuer=ISSUER, audience=AUDIENCE, jwks_uri=uri, clock=clock)
 
-    with pytest.raises(UnavailableError, match="the issuer's keys: URLError"):
+    with pytest.raises(UnavailableError, match="the issuer's keys: ConnectionRefusedError"):
         tokens.claims(token)

@@ -34,9 +34,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from channels.addresses import is_public
 from channels.alarms import Alarms
-from channels.response_head import read_head
 from dispatcher.deadline import Deadline
 from dispatcher.integrations.egress import PORTS
+from dispatcher.response_head import read_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

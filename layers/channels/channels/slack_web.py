@@ -9,15 +9,17 @@ from __future__ import annotations
 import http.client
 import json
 import logging
-import urllib.request
-from functools import cache
+import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from slack_sdk import WebClient
 
-from dispatcher.tls import client_context
+from dispatcher.http_client import send
 
 if TYPE_CHECKING:
+    import urllib.request
+
     from dispatcher.deadline import Deadline
 
 PUBLIC = "https://slack.com/api/"
@@ -25,11 +27,16 @@ PUBLIC = "https://slack.com/api/"
 LARGEST_BODY = 1024 * 1024
 """Bytes; the rest is not read, so a longer body is no JSON."""
 
+VERDICT = '{"ok": true}'
+"""Replaces a body that is cut off behind Slack's verdict, which is its first member."""
+
 NO_JSON = '{"ok": false, "error": "invalid_answer"}'
 """Replaces a body that is no JSON object: a proxy's page, or a cut."""
 
 FAULTS = (OSError, http.client.HTTPException, KeyError, TypeError, ValueError)
 """All that a peer can bring about beside ``SlackApiError``."""
+
+_ACCEPTED = re.compile(rb'\s*\{\s*"ok"\s*:\s*true\s*[,}]')
 
 _silent = logging.getLogger("channels.slack_web.sdk")
 _silent.setLevel(logging.CRITICAL)
@@ -49,30 +56,24 @@ class SlackWeb(WebClient):
         url: str,  # noqa: ARG002 - the request has it too
         req: urllib.request.Request,
     ) -> dict[str, Any]:
-        with _opener().open(req, timeout=self._deadline.require(self._reserve)) as response:
-            body = bytearray()
-            while len(body) < LARGEST_BODY and (part := response.read1(65_536)):
-                body += part
-                self._deadline.require()
-        return {
-            "status": response.status,
-            "headers": response.headers,
-            "body": _object(bytes(body)),
-        }
+        self._deadline.require(self._reserve)
+        response = send(req, self._deadline, largest=LARGEST_BODY)
+        status, body = response.status, _object(response.body)
+        if body is None:
+            # Cut off by the deadline: a timeout, not nonsense.
+            self._deadline.require()
+        elif 200 < status < 300:
+            # The SDK takes 200 alone for a success.
+            status = 200
+        wish = response.retry_after
+        headers = {} if wish is None else {"Retry-After": wish}
+        return {"status": status, "headers": headers, "body": body or NO_JSON}
 
 
-def _object(body: bytes) -> str:
-    try:
+def _object(body: bytes) -> str | None:
+    """Return the JSON object of a body; ``None`` if it has none, and no verdict either."""
+    with suppress(ValueError, RecursionError):
         text = body.decode()
-        return text if isinstance(json.loads(text), dict) else NO_JSON
-    except (ValueError, RecursionError):
-        return NO_JSON
-
-
-@cache
-def _opener() -> urllib.request.OpenerDirector:
-    # Two handlers and no more: no proxies, no redirects, and an error status is an answer.
-    opener = urllib.request.OpenerDirector()
-    opener.add_handler(urllib.request.HTTPHandler())
-    opener.add_handler(urllib.request.HTTPSHandler(context=client_context()))
-    return opener
+        if isinstance(json.loads(text), dict):
+            return text
+    return VERDICT if _ACCEPTED.match(body) else None

@@ -22,7 +22,7 @@ from dispatcher.delivery.outcomes import (
     Retry,
 )
 from dispatcher.errors import BrokenSettingError
-from dispatcher.integrations.sms import reachable_number
+from dispatcher.integrations.sms import reachable_number, sender_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,13 +72,16 @@ class TextMessage:
         """Publish the message to the number, which is checked again: countries may have gone."""
         try:
             number = reachable_number(message.address.value, self.environ)
+            origination = origination_number(self.environ)
         except ValueError as error:
             return Permanent("number_refused", f"the number {error}")
-        text = fitted(plain_text(message))
-        try:
-            wanted = attributes(message, origination_number(self.environ))
         except BrokenSettingError as error:
             return Retry("broken_setting", str(error))
+        try:
+            wanted = attributes(message, origination)
+        except ValueError as error:
+            return Permanent("invalid_config", f"the stored sender_id cannot be used: it {error}")
+        text = fitted(plain_text(message))
         try:
             response = self.sns.publish(PhoneNumber=number, Message=text, MessageAttributes=wanted)
         except AwsError as error:
@@ -98,10 +101,14 @@ def plain_text(message: Message) -> str:
 def attributes(
     message: Message, origination: str | None
 ) -> dict[str, MessageAttributeValueTypeDef]:
-    """Return the attributes of the reliable route, the override's sender and the origination."""
+    """Return the attributes of the reliable route, the override's sender and the origination.
+
+    ``ValueError`` if an older version stored a sender that SNS refuses.
+    """
+    sender = message.config.get("sender_id")
     values = {
         "AWS.SNS.SMS.SMSType": "Transactional",
-        "AWS.SNS.SMS.SenderID": message.config.get("sender_id"),
+        "AWS.SNS.SMS.SenderID": sender and sender_id(sender, {}),
         "AWS.MM.SMS.OriginationNumber": origination,
     }
     return {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from channels.aws_errors import AwsError, Failure, failure, named
 from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
+from dispatcher.errors import BrokenSettingError
 from dispatcher.integrations.tool import EVERY_TOOL
 
 if TYPE_CHECKING:
@@ -25,6 +27,11 @@ DETAIL_TYPE = "integration.message"
 LARGEST_ENTRY = 256 * 1024
 """Bytes that EventBridge takes, counted as it counts: source, type and detail, and the time."""
 
+BUS = "TOOL_BUS_NAME"
+
+# EventBridge, PutEvents: a name or an ARN.
+_BUS = re.compile(r"[A-Za-z0-9._/:-]{1,1600}")
+
 TIME_SIZE = 14
 """Bytes that EventBridge counts for an event's time."""
 
@@ -38,6 +45,9 @@ class ToolBus:
 
     def deliver(self, message: Message) -> Outcome:
         """Put the event on the bus."""
+        if not _BUS.fullmatch(self.bus):
+            setting = BrokenSettingError(BUS, f"is {self.bus!r}: set it to an event bus's name")
+            return Retry("broken_setting", str(setting))
         text = detail(message)
         size = TIME_SIZE + len(f"{SOURCE}{DETAIL_TYPE}{text}".encode())
         if size > LARGEST_ENTRY:
@@ -90,4 +100,4 @@ def _failed(error: Exception) -> Outcome:
 
 def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:
     """Make the channel from the function's environment."""
-    return ToolBus(aws("events"), environ["TOOL_BUS_NAME"])
+    return ToolBus(aws("events"), environ[BUS])

@@ -9,17 +9,21 @@ import socket
 import struct
 import time
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
+from channels import slack
 from channels.email import channel
-from channels.response_head import LARGEST_HEAD
+from channels.slack_web import LARGEST_BODY
 from channels.smtp import LARGEST_REPLY
 from channels.webhook import Webhook
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
 from dispatcher.integrations.integration import Address
+from dispatcher.response_head import LARGEST_HEAD
 from tests.adapters.channels.contract import message_for
 from tools.fake_servers.scripted_smtp_server import ACCEPTANCE, ScriptedSmtpServer, endless
+from tools.fake_servers.slack_server import TOKEN
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 HOST = "hook.example.org"
@@ -193,7 +197,7 @@ def test_the_wish_of_a_receiver_is_read(name, value, after, receive, guard):
     assert deliver(guard(), receiver).after == after
 
 
-@pytest.mark.parametrize(
+ENDLESS = pytest.mark.parametrize(
     "answer",
     [
         repeat(b"HTTP/1.1 100 C\r\n" * 100),
@@ -207,19 +211,151 @@ def test_the_wish_of_a_receiver_is_read(name, value, after, receive, guard):
     ],
     ids=["100 lines", "100", "103", "trailers", "headers", "folds", "empty", "no line"],
 )
+
+
+@ENDLESS
 def test_an_endless_response_costs_little(answer, receive, guard):
     """The bytes of a response are counted at the socket; above the bound the line is cut."""
     receiver = receive(answer, None)
+
+    outcome = cheaply(lambda: deliver(guard(), receiver))
+
+    assert type(outcome) in {Delivered, Retry}
+
+
+def cheaply(attempt):
+    """Return what an attempt returns, which must cost little."""
     tracemalloc.start()
-    cpu, began = time.thread_time(), time.monotonic()
-
-    outcome = deliver(guard(), receiver)
-
-    cpu, wall = time.thread_time() - cpu, time.monotonic() - began
+    began = time.thread_time()
+    outcome = attempt()
+    cpu = time.thread_time() - began
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert type(outcome) in {Delivered, Retry}
-    assert (peak < 40 * LARGEST_HEAD, cpu < 3, wall < 6) == (True, True, True)
+    assert (peak < 40 * LARGEST_HEAD, cpu < 3) == (True, True)
+    return outcome
+
+
+# Slack --------------------------------------------------------------------------------------------
+
+GENERAL = "C024BE91L"
+POSTED = b'{"ok": true, "channel": "C024BE91L", "ts": "1.2"}'
+IDS = {"channel": GENERAL, "ts": "1.2"}
+SIZED = b"Content-Length: %d" % len(POSTED) + END + POSTED
+CHUNK = b"%x\r\n" % len(POSTED) + POSTED + b"\r\n0\r\n"
+LONG = OK + END[2:] + b'{"ok":true,"message":"'
+
+SLACK_YES = {
+    "200": (OK + SIZED, IDS),
+    "201": (b"HTTP/1.1 201 C\r\n" + SIZED, IDS),
+    "HTTP/1.0": (b"HTTP/1.0 200 OK" + END + POSTED, IDS),
+    "100, then 200": (CONTINUE + OK + SIZED, IDS),
+    "102, then 200": (b"HTTP/1.1 102 Processing" + END + OK + SIZED, IDS),
+    "103, then 200": (EARLY + OK + SIZED, IDS),
+    "103 and 100, then 200": (EARLY + CONTINUE + EARLY + OK + SIZED, IDS),
+    "1xx in parts": (then(EARLY[:9], EARLY[9:], OK, SIZED, pause=0.02), IDS),
+    "a byte at a time": (
+        then(*(bytes((byte,)) for byte in OK + SIZED), pause=0.002), IDS,
+    ),
+    "no reason": (b"HTTP/1.1 200\r\n" + SIZED, IDS),
+    "a reason of 80 KiB": (b"HTTP/1.1 200 " + b"x" * 80_000 + b"\r\n" + SIZED, IDS),
+    "folded field": (OK + b"X-A: b\r\n  c\r\n\td\r\n" + SIZED, IDS),
+    "bare line feeds": (b"HTTP/1.1 200 OK\nX-A: b\n\n" + POSTED, IDS),
+    "101 header fields": (OK + b"X-A: b\r\n" * 101 + SIZED, IDS),
+    "5,000 header fields": (OK + b"X-A: b\r\n" * 5000 + SIZED, IDS),
+    "a header field of 100 KiB": (OK + b"X-A: " + b"b" * 102_400 + b"\r\n" + SIZED, IDS),
+    "a field without a colon": (OK + b"nonsense\r\n" + SIZED, IDS),
+    "a negative length": (OK + b"Content-Length: -1" + END + POSTED, IDS),
+    "a length of 5,000 digits": (OK + b"Content-Length: " + b"9" * 5000 + END + POSTED, IDS),
+    "a length that is too large": (OK + b"Content-Length: 999" + END + POSTED, IDS),
+    "reset after the body": (then_reset(OK + b"Content-Length: 999" + END + POSTED), IDS),
+    "chunks": (CHUNKED + CHUNK + b"\r\n", IDS),
+    "chunks, no end": (CHUNKED + CHUNK[:-3], IDS),
+    "a broken last chunk": (CHUNKED + CHUNK[:-3] + b"zz\r\n", IDS),
+    "length and chunks": (OK + b"Content-Length: 9\r\n" + CHUNKED[len(OK) :] + CHUNK, IDS),
+    "small chunks with long extensions": (
+        CHUNKED + b"".join(b"1;%s\r\n%c\r\n" % (b"x" * 9000, each) for each in POSTED) + b"0" + END,
+        IDS,
+    ),
+    "an extension of 100 KiB": (CHUNKED + CHUNK[:2] + b";" + b"x" * 102_400 + CHUNK[2:], IDS),
+    "chunks with trailers": (CHUNKED + CHUNK + b"X-A: b" + END, IDS),
+    "endless trailers": (repeat(b"X-A: b\r\n" * 100, CHUNKED + CHUNK), IDS),
+    "an endless trailer": (repeat(b"b" * 1000, CHUNKED + CHUNK + b"X-A: "), IDS),
+    "trailers that never come": (then(CHUNKED + CHUNK, None), IDS),
+    "a body without a length, and an open line": (then(OK + END[2:] + POSTED, None), IDS),
+    "a length that is too large, and an open line": (
+        then(OK + b"Content-Length: 999" + END + POSTED, None), IDS,
+    ),
+    "a second response": (OK + SIZED + b"HTTP/1.1 500 X" + END, IDS),
+    "a verdict, cut off": (then_reset(LONG), {}),
+    "a verdict, and an open line": (then(LONG, None), {}),
+    "a verdict, and a body without an end": (repeat(b"x" * 1000, LONG), {}),
+    "a verdict, and a body beyond the limit": (LONG + b"x" * LARGEST_BODY + b'"}', {}),
+    "a verdict, not in UTF-8": (LONG + b'\xff"}', {}),
+}  # fmt: skip
+
+
+@pytest.fixture
+def post(receive, aws):
+    """Post a message through the channel to a server that sends this response."""
+    aws("secretsmanager").create_secret(Name="slack", SecretString=TOKEN)
+
+    def deliver_to(answer):
+        receiver = receive(answer, None)
+        environ = {
+            "SLACK_BOT_TOKEN_SECRET": "slack",
+            "SLACK_API_URL": f"http://127.0.0.1:{receiver.port}/api/",
+            "DELIVERIES_TABLE": "t",
+        }
+        channel = replace(slack.channel(environ, aws), seconds=2.0)
+        outcome = channel.deliver(message_for("SLACK", Address("channel", GENERAL)))
+        return outcome, [first for first, *_ in receiver.requests]
+
+    return deliver_to
+
+
+ONE_POST = ["POST /api/chat.postMessage HTTP/1.1"]
+
+
+@pytest.mark.parametrize(("answer", "ids"), SLACK_YES.values(), ids=SLACK_YES)
+def test_a_post_is_accepted_by_one_request(answer, ids, post):
+    """A 2xx status with ``"ok": true`` is a success, however the response is framed."""
+    outcome, requests = post(answer)
+
+    assert (outcome, requests) == (Delivered(ids), ONE_POST)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "after"),
+    [
+        (EARLY, "connection_failed", None),
+        (OK + b"X-A: b\r\n", "connection_failed", None),
+        (b"HTTP/1.1 2", "connection_failed", None),
+        (b"SMTP", "connection_failed", None),
+        (then(EARLY, None), "timeout", None),
+        (then(OK + END[2:] + b'{"ok"', None), "timeout", None),
+        (OK + END[2:] + b'{"ok": tru', "invalid_answer", None),
+        (OK + END[2:] + b'{"okay": true}', "invalid_answer", None),
+        (CHUNKED + b"zz\r\n", "invalid_answer", None),
+        (EARLY + b"HTTP/1.1 503 S\r\nRetry-After: 7" + END, "http_503", 7),
+        (EARLY + b"HTTP/1.1 503 S\r\n" + SIZED, "http_503", None),
+        (EARLY + b"HTTP/1.1 429 T\r\nretry-after:\r\n 7" + END + b"{}", "http_429", 7),
+        (OK + END[2:] + b'{"ok": false, "error": "internal_error"}', "internal_error", None),
+    ],
+)
+def test_what_is_no_acceptance_of_a_post(answer, code, after, post):
+    """Without a 2xx status and ``"ok": true`` the message is sent again."""
+    outcome, requests = post(answer)
+
+    assert (type(outcome), outcome.code, outcome.after) == (Retry, code, after)
+    assert requests == ONE_POST
+
+
+@ENDLESS
+def test_an_endless_response_to_a_post_costs_little(answer, post):
+    """The bytes of Slack's response are counted too."""
+    outcome, requests = cheaply(lambda: post(answer))
+
+    assert (type(outcome), requests) == (Retry, ONE_POST)
 
 
 # SMTP ---------------------------------------------------------------------------------------------

@@ -18,13 +18,16 @@ from channels import cli, email, slack, sms, tool, webhook
 from channels import test as rehearsal
 from channels.credentials import CredentialError, Credentials
 from channels.guard import Guard
+from dispatcher.adapters.api_keys import SecretApiKeys
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
 from dispatcher.errors import BrokenSettingError, UnavailableError
 from dispatcher.integrations.integration import Address
+from dispatcher.integrations.rules import email_of
 from dispatcher.settings import Settings
 from tests.adapters.channels.aws_peer import peer_of
 from tests.adapters.channels.conftest import LOOPBACK, Resolver
 from tests.adapters.channels.contract import message_for
+from tests.fakes import FakeClock
 from tools.fake_servers.scripted_smtp_server import ScriptedSmtpServer
 from tools.fake_servers.slack_server import TOKEN, FakeSlackServer
 from tools.fake_servers.smtp_server import FakeSmtpServer
@@ -273,6 +276,70 @@ def test_stored_values_of_a_webhook_are_checked_again(config, secret, code):
     outcome = webhook.Webhook(Guard(egress=LOOPBACK, resolve=Resolver([]))).deliver(message)
 
     assert (type(outcome), outcome.code) == (Permanent, code)
+
+
+@pytest.mark.parametrize(
+    ("setting", "config", "code", "named"),
+    [
+        ({"SMS_ALLOWED_COUNTRIES": "ä"}, {}, "broken_setting", "SMS_ALLOWED_COUNTRIES"),
+        ({"SMS_ALLOWED_COUNTRIES": "US,Ä"}, {}, "broken_setting", "SMS_ALLOWED_COUNTRIES"),
+        ({"SMS_ALLOWED_COUNTRIES": "us"}, {}, "broken_setting", "SMS_ALLOWED_COUNTRIES"),
+        ({"SMS_ORIGINATION_NUMBER": "ä"}, {}, "broken_setting", "SMS_ORIGINATION_NUMBER"),
+        ({"SMS_ORIGINATION_NUMBER": "١٢٣٤٥"}, {}, "broken_setting", "SMS_ORIGINATION_NUMBER"),
+        ({}, {"sender_id": "ä"}, "invalid_config", "sender_id"),
+        ({}, {"sender_id": "Äcme"}, "invalid_config", "sender_id"),
+        ({}, {"sender_id": "12345"}, "invalid_config", "sender_id"),
+    ],
+)
+def test_settings_of_text_messages_are_named(receive, setting, config, code, named):
+    """SNS is neither asked nor blamed; a sender that an older version stored is checked again."""
+    sns = peer_of("sns", receive)
+    message = message_for("SMS", Address("phone_number", "+14155552671"), config=config)
+
+    outcome = sms.channel({"SMS_ENABLED": "true", **setting}, sns.client).deliver(message)
+
+    assert (outcome.code, named in outcome.detail, sns.taken) == (code, True, [])
+    assert type(outcome) is (Retry if setting else Permanent)
+
+
+@pytest.mark.parametrize("bus", ["ä", "to ols", "tools\n"])
+def test_a_tool_bus_that_is_none_is_named(receive, bus):
+    """EventBridge is neither asked nor blamed for it."""
+    events = peer_of("events", receive)
+
+    outcome = tool.channel({"TOOL_BUS_NAME": bus}, events.client).deliver(
+        message_for("TOOL", Address("tool", "*"))
+    )
+
+    assert (type(outcome), outcome.code, events.taken) == (Retry, "broken_setting", [])
+    assert outcome.detail.startswith("TOOL_BUS_NAME is ")
+
+
+@pytest.mark.parametrize("domain", ["ä", "müller.example", "example.org\n", "@", " "])
+def test_a_domain_that_is_none_gives_no_address(domain):
+    """The template refuses such a domain; if one gets through, no user has an address by it."""
+    assert email_of("ada", {"DEFAULT_EMAIL_DOMAIN": domain}) is None
+    assert email_of("ada@example.org", {"DEFAULT_EMAIL_DOMAIN": domain}) == "ada@example.org"
+
+
+@pytest.mark.parametrize("name", ["ä", "keys", "k\n", "a b"])
+def test_a_secret_of_keys_that_is_none_is_an_outage(aws, name):
+    """Callers get 503, and the log has AWS's own code."""
+    keys = SecretApiKeys(lambda: aws("secretsmanager"), name, FakeClock())
+
+    with pytest.raises(UnavailableError, match="GetSecretValue failed: ResourceNotFoundException"):
+        keys.all()
+
+
+@pytest.mark.parametrize("text", ["ä", '{"ä": {}}', '{"a": {"sha256": "ä", "scopes": []}}', "x"])
+def test_keys_that_are_none_name_their_setting(aws, text):
+    """Callers get 503, and the error names the setting."""
+    client = aws("secretsmanager")
+    client.create_secret(Name="keys", SecretString=text)
+    keys = SecretApiKeys(lambda: client, "keys", FakeClock())
+
+    with pytest.raises(BrokenSettingError, match="API_KEYS_SECRET names a secret that"):
+        keys.all()
 
 
 def test_the_uri_of_the_keys_is_checked():

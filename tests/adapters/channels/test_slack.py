@@ -38,7 +38,7 @@ ANSWERS = {
     Trouble.GARBAGE: Response(
         f"<html>{ECHO}</html>".encode(), headers={"Content-Type": "text/html"}
     ),
-    Trouble.HUGE: Response(b'{"ok": true, "x": "' + ECHO.encode() * 200_000 + b'"}'),
+    Trouble.HUGE: Response(b'{"x": "' + ECHO.encode() * 200_000 + b'"}'),
     Trouble.LOST: Response(acts=True, drops=True),
 }
 

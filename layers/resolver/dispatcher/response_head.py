@@ -39,6 +39,12 @@ class Head(NamedTuple):
         return None
 
     @property
+    def is_chunked(self) -> bool:
+        """Whether the body consists of chunks."""
+        coding = self.value("Transfer-Encoding") or ""
+        return coding.rpartition(",")[2].strip().lower() == "chunked"
+
+    @property
     def body_size(self) -> int | None:
         """The bytes of the body; ``None`` if the head does not say."""
         if self.status in {204, 304}:
