@@ -1,26 +1,17 @@
-"""What `make build` made, as a Lambda process finds it, and what the Lambda runtime brings."""
+"""What `make build` made, as a Lambda process finds it."""
 
 from __future__ import annotations
 
-import compileall
-import importlib.metadata
 import json
 import os
-import shutil
 import sys
 from functools import cache
 from pathlib import Path
-from py_compile import PycInvalidationMode
 from typing import Any
 
 import yaml
 
-from tools.paths import BUILD, BUILT_TEMPLATE, LOCAL, ROOT
-
-RUNTIME_PACKAGES = (
-    *("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3"),
-)
-"""boto3, and all that it needs."""
+from tools.paths import BUILD, BUILT_TEMPLATE, ROOT
 
 SETTINGS = {
     "STAGE": "local",
@@ -96,7 +87,7 @@ def event(function: str) -> dict[str, Any]:
 def search_path(function: str) -> list[str]:
     """Return all that an import in a function's process looks through."""
     parts = functions()[function]
-    return [str(path) for path in (parts["code"], *parts["layers"], runtime())]
+    return [str(path) for path in (parts["code"], *parts["layers"])]
 
 
 def isolated(path: list[str], script: str, *arguments: str) -> list[str]:
@@ -107,31 +98,3 @@ def isolated(path: list[str], script: str, *arguments: str) -> list[str]:
     code = Path(__file__).with_name("inside").joinpath(f"{script}.py").read_text()
     beginning = f"import sys; sys.path[:0] = {path}\n"
     return [sys.executable, "-I", "-S", "-B", "-c", beginning + code, *arguments]
-
-
-@cache
-def runtime() -> Path:
-    """Return a folder with boto3 and what it needs, compiled as the layers are.
-
-    Whether Lambda's own copy has bytecode is not documented; what is compared has the same one.
-    """
-    version = importlib.metadata.version("boto3")
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    folder = LOCAL / "bench-runtime" / f"boto3-{version}-python{python}"
-    if folder.exists():
-        return folder
-    packages = Path(str(importlib.metadata.distribution("boto3").locate_file("")))
-    unfinished = folder.with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    for name in RUNTIME_PACKAGES:
-        source = packages / name
-        if source.is_dir():
-            shutil.copytree(source, unfinished / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, unfinished / name)
-    compileall.compile_dir(
-        unfinished, quiet=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH
-    )
-    unfinished.rename(folder)
-    return folder

@@ -30,12 +30,11 @@ def figures() -> Iterator[Figure]:
             for name, parts in functions.items()
             if parts["is_api"] or name in {"deliver_messages", "authorize_request"}
         }
-        costs = interleaved({"floor": floor(), **yardsticks(), **commands})
+        costs = interleaved({"floor": floor(), "yardstick": yardstick(), **commands})
     its = {name: median(each) for name, each in costs.items()}
     for name, what in (
         ("floor", "floor: one boto3 client"),
         ("yardstick", "yardstick: eager, as sam build leaves it"),
-        ("compiled boto3", "yardstick with a compiled boto3"),
     ):
         yield Figure(
             row="cold", what=what, value=its[name].cpu * 1000, unit="ms",
@@ -56,11 +55,6 @@ def figures() -> Iterator[Figure]:
         row="cold", what=f"slowest API function ({slowest}) / yardstick",
         value=by_yardstick.cpu, budget=OVER_YARDSTICK, wall=by_yardstick.wall,
     )  # fmt: skip
-    beside = ratio(costs[slowest], costs["compiled boto3"])
-    yield Figure(
-        row="cold", what="the same / yardstick with a compiled boto3",
-        value=beside.cpu, wall=beside.wall,
-    )  # fmt: skip
 
 
 def start_of(function: str, address: str) -> Command:
@@ -77,16 +71,9 @@ def floor() -> Command:
     return artifacts.isolated(path, "floor"), artifacts.SETTINGS
 
 
-def yardsticks() -> dict[str, Command]:
-    """Return the processes that import what many do: without bytecode, or with that of boto3."""
+def yardstick() -> Command:
+    """Return the process that imports what many do, without bytecode."""
     packages = comparison.packages()
     for compiled in packages.rglob("__pycache__"):
         shutil.rmtree(compiled)
-    runtime = artifacts.runtime()
-    return {
-        "yardstick": (artifacts.isolated([str(packages)], "yardstick"), artifacts.SETTINGS),
-        "compiled boto3": (
-            artifacts.isolated([str(runtime), str(packages)], "yardstick"),
-            artifacts.SETTINGS,
-        ),
-    }
+    return artifacts.isolated([str(packages)], "yardstick"), artifacts.SETTINGS
