@@ -93,7 +93,7 @@ class _Received(io.RawIOBase):
         return size
 
 
-def _parts(stream: io.BufferedReader, head: Head) -> Iterator[bytes]:
+def _parts(stream: io.BufferedReader[_Received], head: Head) -> Iterator[bytes]:
     """Read the body; trailers are left unread."""
     if not head.is_chunked:
         yield from _first(stream, sys.maxsize if head.body_size is None else head.body_size)
@@ -103,7 +103,7 @@ def _parts(stream: io.BufferedReader, head: Head) -> Iterator[bytes]:
         stream.readline()
 
 
-def _first(stream: io.BufferedReader, size: int) -> Iterator[bytes]:
+def _first(stream: io.BufferedReader[_Received], size: int) -> Iterator[bytes]:
     while size > 0 and (part := stream.read1(min(size, LARGEST_PART))):
         size -= len(part)
         yield part
