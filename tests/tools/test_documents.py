@@ -23,7 +23,7 @@ def test_every_block_has_a_meaning():
     """A block that no test would look at is a block that can rot."""
     for block in BLOCKS:
         where = f"{block.document}:{block.line}"
-        assert block.language in {"bash", "json", "mermaid", "python", "text"}, where
+        assert block.language in {"bash", "json", "mermaid", "python", "text", "typescript"}, where
         if block.language == "bash":
             known = block.mark in {None, "make", "aws", "cli", "docker"} or block.mark.isdecimal()
             assert known, where
@@ -100,8 +100,8 @@ def test_decisions_are_numbered_dated_and_complete():
         assert any(all(f"**{part}.**" in text for part in parts) for parts in PARTS), record.name
 
 
-def test_the_receiver_of_the_readme_verifies():
-    """Whoever copies it reads our messages, and refuses what was changed on the way."""
+def test_the_documented_receiver_verifies_signatures():
+    """The Python receiver reads our messages and rejects a changed body."""
     python = [one.text for one in BLOCKS if one.language == "python"]
     (code,) = [one for one in python if "standardwebhooks" in one]
     names = {}
@@ -118,8 +118,8 @@ def test_the_receiver_of_the_readme_verifies():
         names["read_message"](secret, headers, body.replace(b"Hello", b"Hullo"))
 
 
-def test_the_inbox_of_the_guarantees_handles_once(tmp_path):
-    """A repeat does nothing; what failed in the middle is handled when it comes again."""
+def test_the_documented_receiver_handles_a_message_once(tmp_path):
+    """A repeat does nothing; a message whose handling failed is handled when it is repeated."""
     (code,) = [one.text for one in BLOCKS if one.language == "python" and "sqlite3" in one.text]
     names = {}
     exec(code, names)
