@@ -25,6 +25,6 @@ def test_every_route_is_told_with_its_scope():
 
 def test_every_scope_is_explained():
     """None is missing, none invented."""
-    cells = (row[0] for row in rows(DOCUMENT, "Who may do what, for whom"))
+    cells = (row[0] for row in rows(DOCUMENT, "Scopes"))
 
     assert set(re.findall(r"`([\w:]+)`", " ".join(cells))) == SCOPES

@@ -212,7 +212,7 @@ EVENTS: Mapping[EventName, LogEvent] = {
         description="A request was rejected with 401. Lambda counts it as an error of the function "
         "too, because an authorizer rejects by raising.",
         action="Read `reason`; the caller does not see it. See "
-        "[authentication](authentication.md#when-it-does-not-work).",
+        "[authentication](authentication.md#troubleshooting).",
     ),
     "caller.unchecked": LogEvent(
         functions=("authorize_request",),
