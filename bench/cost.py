@@ -263,13 +263,11 @@ def idle(prices: Prices | None = None, times: Milliseconds | None = None) -> Bil
     ) / MILLION
     polls = prices.queue_request * POLLED_QUEUES * POLLS * MINUTES / MILLION
     return {
-        "the key": prices.key,
-        "the dashboard": prices.dashboard,
-        f"{ALARMS} alarms, which look at {ALARM_METRICS} metrics": (
-            prices.alarm_metric * ALARM_METRICS
-        ),
+        "KMS key": prices.key,
+        "dashboard": prices.dashboard,
+        f"{ALARMS} alarms on {ALARM_METRICS} metrics": prices.alarm_metric * ALARM_METRICS,
         f"polling of {POLLED_QUEUES} queues": polls,
-        "a sweep each minute": sweeps,
+        "sweep every minute": sweeps,
     }
 
 
@@ -307,12 +305,12 @@ FAN_OUT = (1, 3, 7)
 RETRIES = (0, 1, 3, 10)
 PAYLOADS = (250, 1_000, 10_000, 100_000)
 KNOBS: Mapping[str, Case] = {
-    "as it is": USUAL,
-    "events in place of HTTP": replace(USUAL, entry="events"),
+    "unchanged": USUAL,
+    "events instead of HTTP": replace(USUAL, entry="events"),
     "API functions with 256 MB": replace(USUAL, memory=0.25),
     "API functions with 1,024 MB": replace(USUAL, memory=1.0),
     "worker with 512 MB": replace(USUAL, worker_memory=0.5),
-    "worker gets one message at a time": replace(USUAL, batch=1),
+    "worker batches of one message": replace(USUAL, batch=1),
     "`LogLevel=WARNING`": replace(USUAL, logs=0.0),
     "`RetentionDays=30`": replace(USUAL, months=1),
     "events, `LogLevel=WARNING`, `RetentionDays=30`": replace(
@@ -326,15 +324,15 @@ def tables() -> dict[str, list[list[str]]]:
     return {
         "One send": [
             *([name, dollars(amount)] for name, amount in bill(USUAL).items()),
-            ["all", dollars(total(USUAL))],
+            ["total", dollars(total(USUAL))],
         ],
-        "The floor": [
+        "Lower bound": [
             *([name, dollars(amount)] for name, amount in floor(USUAL).items()),
-            ["all", dollars(sum(floor(USUAL).values()))],
+            ["total", dollars(sum(floor(USUAL).values()))],
         ],
-        "An idle stack": [
+        "Idle stack": [
             *([name, dollars(amount)] for name, amount in idle().items()),
-            ["all", dollars(sum(idle().values()))],
+            ["total", dollars(sum(idle().values()))],
         ],
         "Fan-out": list(_fan_out()),
         "Retries": [
@@ -350,7 +348,7 @@ def tables() -> dict[str, list[list[str]]]:
              dollars(total(replace(USUAL, content=size)))]
             for size in PAYLOADS
         ],
-        "Knobs": [[name, dollars(total(case))] for name, case in KNOBS.items()],
+        "Cost settings": [[name, dollars(total(case))] for name, case in KNOBS.items()],
     }  # fmt: skip
 
 
