@@ -21,7 +21,7 @@ def make(*arguments, **variables):
 
 
 def test_help_is_the_default_and_lists_every_command():
-    """No command is a secret."""
+    """The help of `make` has a line for every command."""
     commands = re.findall(r"^\.PHONY: (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
     shown = make().stdout
@@ -29,6 +29,17 @@ def test_help_is_the_default_and_lists_every_command():
     assert commands
     for command in commands:
         assert re.search(rf"^  make {command} +\w", shown, re.MULTILINE), command
+
+
+def test_help_groups_the_commands_by_use():
+    """Every line of a command follows the heading of its group."""
+    groups = re.findall(r"^##@ (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+    shown = make("help").stdout
+
+    headings = re.findall(r"^(\S.*):$", shown, re.MULTILINE)
+    assert headings == [*groups, "Settings"]
+    assert shown.index(f"{headings[0]}:") < shown.index("  make ")
 
 
 def test_without_a_python_make_says_what_to_install():
