@@ -28,7 +28,7 @@ class Budget(NamedTuple):
     at_least: bool = False
 
     def allows(self, value: float) -> bool:
-        """Tell whether a figure keeps the budget."""
+        """Return whether a figure keeps the budget."""
         return value >= self.limit if self.at_least else value <= self.limit
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class Figure:
 
     @property
     def is_broken(self) -> bool:
-        """Tell whether the budget is not kept."""
+        """Return whether the budget is not kept."""
         return self.budget is not None and not self.budget.allows(self.value)
 
     @property

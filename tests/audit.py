@@ -99,7 +99,7 @@ class Claim:
         return self.delivery_id, self.delivery.round
 
     def lease_over(self, now: float) -> bool:
-        """Tell whether its lease may be over on the clock of any actor."""
+        """Return whether its lease may be over on the clock of any actor."""
         return now - self.at >= LEASE - 2 * SKEW
 
     @property
@@ -154,7 +154,7 @@ class Send(NamedTuple):
 
     @property
     def after_lease(self) -> bool:
-        """Tell whether the lease may have been over: only a stall leads here."""
+        """Return whether the lease may have been over: only a stall leads here."""
         return self.claim.lease_over(self.at)
 
 

@@ -21,7 +21,7 @@ class Canary:
         self._forms = {*forms(text), *(raw(key) if key else ())}
 
     def is_in(self, thing: object) -> bool:
-        """Tell whether a thing holds the canary: text, bytes, or anything made of these."""
+        """Return whether a thing holds the canary: text, bytes, or anything made of these."""
         return any(form in part for part in parts(thing) for form in self._forms)
 
 

@@ -48,13 +48,13 @@ def variables(function: str = "") -> dict[str, Any]:
 
 
 def functions() -> list[str]:
-    """Return the logical ids of all functions."""
+    """Return the logical IDs of all functions."""
     resources = template()["Resources"]
     return [name for name, one in resources.items() if one["Type"] == "AWS::Serverless::Function"]
 
 
 def create_table(client: Any, logical_id: str) -> None:
-    """Create a table with the keys and indexes that the template declares, named by its id."""
+    """Create a table with the keys and indexes that the template declares, named by its ID."""
     properties = template()["Resources"][logical_id]["Properties"]
     wanted = {name: properties[name] for name in _CREATE_TABLE if name in properties}
     client.create_table(TableName=logical_id, **wanted)

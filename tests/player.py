@@ -47,10 +47,10 @@ DAY = 86_400.0
 SDK_TRIES = 3
 
 PATIENCE = 12 * 3600.0
-"""Seconds after which the sweeper is taken to be alone for ever: no delay is longer."""
+"""Seconds after which the sweeper is taken to be alone forever: no delay is longer."""
 
 MOST_STEPS = 20_000
-"""Steps after which a scenario is taken to go on for ever."""
+"""Steps after which a scenario is taken to go on forever."""
 
 Fault = tuple[str, int, str]
 """An actor, the number of its step, and the fault that it meets there."""

@@ -331,7 +331,7 @@ class Rig:
         return [row for row in self.world.table.rows.values() if isinstance(row, RequestRow)]
 
     def changed_within(self, seconds: float) -> bool:
-        """Tell whether a message row was written just now: the index may be behind."""
+        """Return whether a message row was written just now: the index may be behind."""
         return any(self.clock.seconds - at < seconds for at, _ in self._indexed.values())
 
     # Behind the gates -----------------------------------------------------------------------------

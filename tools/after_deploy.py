@@ -17,7 +17,7 @@ TABLE = "AWS::DynamoDB::Table"
 
 
 def physical_ids(session: boto3.Session, stack: str) -> dict[str, str]:
-    """Return the real names of the stack's resources by their logical ids."""
+    """Return the real names of the stack's resources by their logical IDs."""
     pages = session.client("cloudformation").get_paginator("list_stack_resources")
     return {
         resource["LogicalResourceId"]: resource["PhysicalResourceId"]
@@ -38,7 +38,7 @@ def processed_resources(session: boto3.Session, stack: str) -> dict[str, Any]:
 
 
 def finish(session: boto3.Session, stack: str) -> tuple[str, str]:
-    """Do all that is left to do; return the API's id and stage name."""
+    """Do all that is left to do; return the API's ID and stage name."""
     ids = physical_ids(session, stack)
     resources = processed_resources(session, stack)
     api = stage = ""

@@ -64,7 +64,7 @@ class Environment:
         return hashlib.sha256(b"\0".join(ingredients)).hexdigest()
 
     def is_current(self) -> bool:
-        """Tell whether there is nothing to do."""
+        """Return whether there is nothing to do."""
         return (
             self.python.exists() and self.stamp.exists() and self.stamp.read_text() == self.recipe()
         )

@@ -148,7 +148,7 @@ def plain(value: object) -> str:
 
 
 def has(line: str, wanted: str) -> bool:
-    """Tell whether a text is in a line, in any case."""
+    """Return whether a text is in a line, in any case."""
     return wanted.lower() in line.lower()
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 SCHEDULE = "SweepDeliveriesFunctionEveryMinute"
-"""The logical id that SAM gives it."""
+"""The logical ID that SAM gives it."""
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Start, find again and stop the programs that run in the background.
 
-Each is known by a small file with its process id, its start time (ids are used again) and what it
+Each is known by a small file with its process ID, its start time (IDs are used again) and what it
 was started with. Nothing that we did not start is ever stopped.
 """
 
@@ -59,7 +59,7 @@ class Background:
         return environment
 
     def runs(self, command: list[str], environment: Mapping[str, str]) -> bool:
-        """Tell whether it runs, by this command and with these variables."""
+        """Return whether it runs, by this command and with these variables."""
         if self.process() is None:
             return False
         known: dict[str, Any] = json.loads(self.record.read_text())
@@ -128,7 +128,7 @@ def require_free(port: int, variable: str) -> None:
 
 
 def is_held(port: int) -> bool:
-    """Tell whether somebody listens on a port of this machine."""
+    """Return whether somebody listens on a port of this machine."""
     with socket.socket() as probe:
         # Lets us pass over connections that are only lingering; not over a listener.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -24,7 +24,7 @@ def aws(monkeypatch):
 
 @pytest.fixture
 def dynamodb(aws):
-    """A DynamoDB client with both tables of the template, named by their logical ids."""
+    """A DynamoDB client with both tables of the template, named by their logical IDs."""
     client = aws("dynamodb")
     for table in ("OverridesTable", "DeliveriesTable"):
         create_table(client, table)

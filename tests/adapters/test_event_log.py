@@ -236,7 +236,7 @@ def test_a_line_has_the_level_that_the_page_documents(written, event, level, sta
 
 
 def test_a_line_is_counted_by_stack_and_integration_alone(world, written):
-    """Every other value (a user, an id) would make a metric of its own, and a bill."""
+    """Every other value (a user, an ID) would make a metric of its own, and a bill."""
     world.send(request_id="r-1")
     world.run()
     world.sweeper.sweep()

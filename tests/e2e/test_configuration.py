@@ -176,7 +176,7 @@ def test_secrets_of_a_webhook_are_never_shown_again(api, system, receiver, user)
 
 
 def test_users_with_unusual_names(api, system, user):
-    """An e-mail address is a user id, percent-encoded in the path or not."""
+    """An email address is a user ID, percent-encoded in the path or not."""
     name = f"{user}+it@example.com"
     system.override(name.replace("@", "%40").replace("+", "%2B"), "TEST", priority=3)
 

@@ -86,7 +86,7 @@ def test_message_is_the_same_everywhere(system, receiver, user):
 
 
 def test_receiver_fails_twice_and_then_accepts(system, receiver, user):
-    """Each retry comes after the delay and not before, with the same id and a right signature."""
+    """Each retry comes after the delay and not before, with the same ID and a right signature."""
     receiver.script = [(500, {}), (503, {})]
     secret = system.override(
         user, "WEBHOOK", retry_count=3, retry_delay_seconds=1, config={"url": receiver.url}

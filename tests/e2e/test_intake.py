@@ -21,7 +21,7 @@ def delivered(system, user):
 
 
 def test_event_on_the_bus(aws, system, user, delivered):
-    """An event agent.response-ready becomes a message to its user, named by the event's id."""
+    """An event agent.response-ready becomes a message to its user, named by the event's ID."""
     detail = {"user_id": user, "content": "From $who", "template_variables": {"who": "the bus"}}
 
     answer = aws.client("events").put_events(
@@ -55,7 +55,7 @@ def test_message_in_the_intake_queue(system, user, delivered):
 
 
 def test_cloud_event(system, user, delivered):
-    """A structured CloudEvent carries the send body as data; source and id are its identity."""
+    """A structured CloudEvent carries the send body as data; source and ID are its identity."""
     event = {
         "specversion": "1.0",
         "type": "agent.response-ready",

@@ -29,7 +29,7 @@ def acting_as(aws, system):
 
 
 def verdict(call, **arguments):
-    """Tell whether a call was allowed."""
+    """Return whether a call was allowed."""
     try:
         call(**arguments)
     except ClientError as error:

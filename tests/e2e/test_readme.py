@@ -57,14 +57,14 @@ def scripts() -> dict[str, list[tuple[Block, str | None]]]:
 
 
 def is_run(block: Block) -> bool:
-    """Tell whether a block is run here; the runbook's have tests of their own."""
+    """Return whether a block is run here; the runbook's have tests of their own."""
     if block.mark == "cli":
         return block.document != "docs/operations.md"
     return block.mark is None or block.mark.isdecimal()
 
 
 def shows_output(block: Block, after: Block) -> bool:
-    """Tell whether the next block is what the commands of this one answer or print."""
+    """Return whether the next block is what the commands of this one answer or print."""
     right_after = block.line + block.text.count("\n") + 3
     return after.language == "json" or (after.language == "text" and after.line == right_after)
 

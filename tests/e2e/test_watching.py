@@ -64,7 +64,7 @@ def test_a_sweep_publishes_how_late_the_latest_delivery_is(system):
 
 
 def test_one_search_finds_the_way_of_a_message(system, user):
-    """By the request's id, and from the API's line by its function's."""
+    """By the request's ID, and from the API's line by its function's."""
     request_id = f"r-{uuid.uuid4()}"
     delivery_id = system.sent(user, request_id=request_id)
     system.ended(user, delivery_id)

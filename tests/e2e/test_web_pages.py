@@ -92,7 +92,7 @@ def signed_call(host):
 
 
 def refused(answer):
-    """Tell whether a page learns nothing from the answer but why."""
+    """Return whether a page learns nothing from the answer but why."""
     told = json.loads(answer.body)
     return (
         answer.status == 403

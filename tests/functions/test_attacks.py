@@ -199,7 +199,7 @@ def test_user_ids_that_are_none(service, route):
 @given(st.text(max_size=140))
 @example("a%40b")
 def test_any_text_as_user_id(service, text):
-    """Encoded as AWS hands it over, a user id is of its pattern or refused before any read."""
+    """Encoded as AWS hands it over, a user ID is of its pattern or refused before any read."""
     event = sample("list_overrides")
     encoded = quote(text, safe="", errors="surrogatepass")
 
@@ -286,7 +286,7 @@ def test_queries_that_are_none(service, query):
     ],
 )
 def test_idempotency_keys_that_are_none(service, headers):
-    """A key is given once, and is a request id."""
+    """A key is given once, and is a request ID."""
     status = refused(service, SEND, multiValueHeaders=headers, body=GOOD)
 
     assert status == 422
@@ -364,7 +364,7 @@ def test_any_bytes_are_answered(service, data):
 @example(body='{"v":1,"kind":"delivery","user_id":"a","delivery_id":"b","due_at":1e400}')
 @example(body='{"v":true,"kind":"request","user_id":"a","request_id":"r"}')
 def test_any_message_is_parked_or_acknowledged(service, function, body):
-    """A message that somebody else put into a queue never comes back for ever."""
+    """A message that somebody else put into a queue never comes back forever."""
     event = sample(function)
     [record, *_] = event["Records"]
 

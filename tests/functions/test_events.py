@@ -64,7 +64,7 @@ def test_a_sample_is_of_its_functions_route(function):
 
 @pytest.mark.parametrize("function", STATUS)
 def test_a_sample_of_a_request_is_answered(service, function):
-    """The override that some speak of is there; a delivery has the id that it has."""
+    """The override that some speak of is there; a delivery has the ID that it has."""
     event = sample(function)
     if function != "create_override":
         service.invoke("create_override", sample("create_override"))

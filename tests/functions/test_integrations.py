@@ -23,7 +23,7 @@ def everything(service, monkeypatch):
 
 
 def test_one_message_goes_over_all_of_them(everything):
-    """Each within the rights of the worker, with the provider's own ids in the history."""
+    """Each within the rights of the worker, with the provider's own IDs in the history."""
     everything.ask("send_message")
     everything.deliver()
 

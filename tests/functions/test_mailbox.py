@@ -15,7 +15,7 @@ UNKNOWN = "019aae2c-8f00-7000-8a5b-3c1d2e4f5a01"
 
 @pytest.fixture
 def delivered(service):
-    """The id of a test message that is in CLI's mailbox."""
+    """The ID of a test message that is in CLI's mailbox."""
     _, body = service.ask("test_integration", integration_type="CLI")
     service.deliver()
     return body["deliveries"][0]["delivery_id"]

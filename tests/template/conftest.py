@@ -15,13 +15,13 @@ def template():
 
 @pytest.fixture(scope="session")
 def resources(template):
-    """All resources by logical id."""
+    """All resources by logical ID."""
     return template["Resources"]
 
 
 @pytest.fixture(scope="session")
 def functions(resources):
-    """The properties of all functions by logical id."""
+    """The properties of all functions by logical ID."""
     return {
         name: resource["Properties"]
         for name, resource in resources.items()

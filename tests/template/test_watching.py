@@ -89,7 +89,7 @@ def metrics_of(alarm) -> list[Looked]:
 
 
 def exists(metric: Looked) -> bool:
-    """Tell whether somebody publishes this metric by these dimensions."""
+    """Return whether somebody publishes this metric by these dimensions."""
     for name, value in metric.dimensions.items():
         found = re.fullmatch(VALUES[name], value)
         if not found or (found.groups() and found.group(1) not in RESOURCES):

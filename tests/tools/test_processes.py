@@ -61,7 +61,7 @@ def test_a_program_is_cut_off_from_ours(background):
 
 
 def test_a_process_id_that_another_program_got_is_not_ours(background):
-    """The system uses ids again: the start time must be the same too."""
+    """The system uses IDs again: the start time must be the same too."""
     background.record.write_text(
         json.dumps({"pid": psutil.Process().pid, "created": 1.0, "environment": {}})
     )

@@ -76,7 +76,7 @@ def test_other_files_have_comments_and_descriptions(name, text, line):
 
 
 def test_a_check_of_the_linter_itself_is_used():
-    """proselint's own list of archaic words is one of those in tools/prose.yaml."""
+    """The archaic words of proselint are enabled in tools/prose.yaml."""
     (line,) = prose.findings("a.md", "It waits for ever.\n")
 
     assert line.startswith("a.md:1: archaism: 'for ever' is archaic")

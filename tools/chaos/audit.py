@@ -505,7 +505,7 @@ def _cause(track: Track, first: Send, again: Send, deaths: Mapping[int, float]) 
 
 
 def _came_too_late(arrival: Arrival, delivery: Delivery) -> bool:
-    """Tell whether the sender had given up before it read the response, as its own log says."""
+    """Return whether the sender had given up before it read the response, as its own log says."""
     if arrival.ended_at - arrival.at >= ATTEMPT:
         return True
     entries = [entry for entry in delivery.attempt_log if entry.started_at <= arrival.at + ROUNDING]

@@ -129,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
             )
 
     def _ends_visit(self, call: Call, pid: int | None) -> bool:
-        """Tell whether a worker only has to acknowledge its doorbell after this step."""
+        """Return whether a worker only has to acknowledge its doorbell after this step."""
         if pid is None or self.server.reaper.function(pid) != WORKER:
             return False
         if call.step is Step.RING:
@@ -180,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _took_effect(call: Call, response: Response) -> bool:
-    """Tell whether a call, or an earlier try of it whose response was lost, took effect."""
+    """Return whether a call, or an earlier try of it whose response was lost, took effect."""
     status, _, content = response
     if status != 400 or call.row is None:
         return status == 200

@@ -57,7 +57,7 @@ class Operator:
             self._stores.redrive(self._move)
 
     def _move(self, letter: DeadLetter) -> bool:
-        """Tell whether to redrive a dead letter; a second copy of it stays."""
+        """Return whether to redrive a dead letter; a second copy of it stays."""
         if letter in self.redriven or not self._is_chosen(letter, REDRIVEN):
             return False
         self.redriven.add(letter)

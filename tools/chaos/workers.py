@@ -38,7 +38,7 @@ class Workers:
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._watch_ends, daemon=True)
         self.deaths: dict[int, float] = {}
-        """When each process was seen to have ended, by its id."""
+        """When each process was seen to have ended, by its ID."""
 
     def __enter__(self) -> Self:
         """Begin to watch."""
@@ -71,7 +71,7 @@ class Workers:
             return True
 
     def is_dead(self, pid: int) -> bool:
-        """Tell whether a worker has ended."""
+        """Return whether a worker has ended."""
         return pid in self.deaths
 
     def _holder(self, port: int) -> int | None:

@@ -49,7 +49,7 @@ _ISATAP_MASK, _ISATAP = 0xFDFFFFFF, 0x00005EFE
 
 
 def is_public(address: IPAddress) -> bool:
-    """Tell whether an address is global unicast."""
+    """Return whether an address is global unicast."""
     if isinstance(address, IPv6Address):
         isatap = int(address) >> 32 & _ISATAP_MASK == _ISATAP
         if isatap or address not in _GLOBAL_UNICAST:

@@ -1,4 +1,4 @@
-"""What a failed call to AWS means for a message that it was to carry.
+"""Meaning of a failed AWS call for the message that the call was to carry.
 
 Each call is made once: whether the message is sent again is the delivery's own matter.
 """
@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.parsers import ResponseParserError
 
 AwsError = (BotoCoreError, ClientError, ResponseParserError)
-"""What a client raises."""
+"""Exceptions that a client raises."""
 
 _LATER = frozenset({408, 429, 503})
 _THROTTLED = frozenset({
@@ -32,11 +32,11 @@ class Failure(Enum):
 
 
 def failure(error: Exception) -> Failure:
-    """Tell how far a call came that ended with one of ``AwsError``."""
+    """Return whether a call that ended with one of ``AwsError`` may have taken effect."""
     if isinstance(error, ClientError):
         return _from_response(error)
-    # A connection that was lost, or an answer that nobody can read: the request was on its way.
-    # What went wrong before (name, connection, TLS, credentials) has other classes.
+    # A lost connection, or an unreadable response: the request was on its way.
+    # Earlier failures (name, connection, TLS, credentials) have other classes.
     lost = isinstance(error, (HTTPClientError, ResponseParserError))
     return Failure.UNKNOWN if lost else Failure.UNSENT
 

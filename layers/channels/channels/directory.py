@@ -1,4 +1,4 @@
-"""Who is who in the Slack workspace: user ids by e-mail address, direct messages by user id.
+"""IDs in the Slack workspace: user IDs by email address, direct messages by user ID.
 
 Cached in the container: an hour for a user who was found, a minute for one who was not. A user who
 joins is soon reached, and a missing one does not use up Slack's rate limits.
@@ -36,7 +36,7 @@ class Directory:
         self._ids: TtlCache[tuple[str | None, str], str] = TtlCache(clock, size=MOST_ENTRIES)
 
     def user(self, client: WebClient, email: str) -> str | None:
-        """Return the id of the user with this address; ``None`` if there is none."""
+        """Return the ID of the user with this address; ``None`` if there is none."""
         return self._cached(client, email, lambda: _find_user(client, email)) or None
 
     def direct_message(self, client: WebClient, user_id: str) -> str:

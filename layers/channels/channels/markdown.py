@@ -53,7 +53,7 @@ LONGEST_WORD = 2000
 """Characters without a space; where there are more, an address that is no link's stays text.
 
 The search for addresses reads on to the end of the word at each ``http://`` in it, and nothing can
-stop it meanwhile: 128 KiB of them would hold up the worker, and everybody's messages, for minutes.
+stop it meanwhile: 128 KiB of them would hold up the worker, and all users' messages, for minutes.
 """
 
 _TAGS = {

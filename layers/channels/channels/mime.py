@@ -1,7 +1,7 @@
-"""A message as a mail: text, and HTML beside it.
+"""A message as an email: text, and HTML beside it.
 
-Headers are written, never parsed: Python's newer mail classes read what they are given, and on 3.11
-and 3.12 an encoded word in a subject came out as a line of its own, a ``Bcc`` say. So a subject
+Headers are written, never parsed: Python's newer email classes parse their input, and on 3.11
+and 3.12 an encoded word in a subject came out as a separate line, such as a ``Bcc``. So a subject
 that is not short ASCII, or that holds ``=?``, travels encoded as a whole and means itself.
 """
 
@@ -27,7 +27,7 @@ _UTF8 = Charset("utf-8")
 _UTF8.body_encoding = QP
 
 _PLAIN = re.compile(r"[\x20-\x7e]{1,66}")
-"""What fits the first line of a header as it is."""
+"""Text that fits the first line of a header unencoded."""
 
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
@@ -44,19 +44,19 @@ _AGENT = '\n<p style="color: #666666; font-size: 85%">from {}</p>'
 
 
 class Sender(NamedTuple):
-    """Whom mails are from."""
+    """The sender of emails."""
 
     name: str
     address: str
 
     @property
     def domain(self) -> str:
-        """Return what stands behind the ``@``."""
+        """Return the part after the ``@``."""
         return self.address.rpartition("@")[2]
 
 
 class Mail(NamedTuple):
-    """A mail and its envelope."""
+    """An email and its envelope."""
 
     sender: str
     recipient: str
@@ -65,9 +65,9 @@ class Mail(NamedTuple):
 
 
 def compose(message: Message, sender: Sender, recipient: str, preferences_url: str = "") -> Mail:
-    """Write the mail in the form of RFC 5322: ASCII, CRLF, no line above 998 characters.
+    """Write the email in the form of RFC 5322: ASCII, CRLF, no line above 998 characters.
 
-    Its id is the same on every try of a delivery, so that the receiving side can drop doubles.
+    Its ID is the same for every attempt of a delivery, so that the receiver can drop duplicates.
     """
     agent = message.agent_id if message.config.get("include_agent_info", True) else None
     subject = one_line(message.subject or "") or one_line(
@@ -82,7 +82,7 @@ def compose(message: Message, sender: Sender, recipient: str, preferences_url: s
             content=fragment(message.content),
             agent=_AGENT.format(html.escape(agent)) if agent else "",
         )
-        # "=_" stands in no quoted-printable text.
+        # Quoted-printable text cannot contain "=_".
         boundary = f"=_{message.delivery_id}"
         content = MIMEMultipart("alternative", boundary, [content, _part(page, "html")])
     message_id = f"<{message.delivery_id}@{sender.domain}>"
@@ -92,7 +92,7 @@ def compose(message: Message, sender: Sender, recipient: str, preferences_url: s
         "Subject": _subject(subject),
         "Date": format_datetime(datetime.fromtimestamp(message.attempted_at, UTC)),
         "Message-ID": message_id,
-        # Keeps out-of-office replies from answering a machine.
+        # Prevents out-of-office replies to a machine.
         "Auto-Submitted": "auto-generated",
     }
     if preferences_url:

@@ -29,7 +29,7 @@ def valid_secrets(secrets: Config, now: float) -> tuple[str, ...]:
 def signature_headers(
     secrets: Sequence[str], message_id: str, timestamp: int, body: bytes
 ) -> Mapping[str, str]:
-    """Sign these bytes with each secret; the time is the attempt's, the id the message's."""
+    """Sign these bytes with each secret; the time is the attempt's, the ID the message's."""
     signed = f"{message_id}.{timestamp}.".encode() + body
     return {
         "webhook-id": message_id,

@@ -50,7 +50,7 @@ class Rehearsal:
             # An override may be older than the stage's rule, or come from a restored table.
             if not self.may_crash:
                 return Permanent("invalid_config", "crashes are rehearsed in local and dev alone")
-            # Ends the process as a crash of the runtime does: no clean-up, no record, no answer.
+            # Ends the process as a crash of the runtime does: no clean-up, no record, no response.
             self.crash(1)
         if failure == "permanent":
             return Permanent(

@@ -40,7 +40,7 @@ class Threads:
         self._put(row, "attribute_not_exists(sk) OR #name <= :value", "ttl", {"N": str(now)})
 
     def forget(self, message: Message, channel: str, ts: str) -> None:
-        """Begin anew next time, because the first message is gone."""
+        """Start a new thread next time, because the first message is gone."""
         ended = {"N": str(int(message.attempted_at) - 1)}
         row = {**_key(message, channel), "ts": {"S": ts}, "ttl": ended}
         self._put(row, "#name = :value", "ts", {"S": ts})

@@ -76,7 +76,7 @@ class ToolBus:
 
 
 def detail(message: Message) -> str:
-    """Write what the event says: the same on every try."""
+    """Write the event's body, which is the same for every attempt."""
     tool_id = message.address.value
     fields = {
         "delivery_id": message.delivery_id,

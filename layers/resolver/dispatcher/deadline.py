@@ -38,5 +38,5 @@ class Deadline:
         return remaining
 
     def is_over(self) -> bool:
-        """Tell whether the deadline has passed."""
+        """Return whether the deadline has passed."""
         return self.remaining() <= 0

@@ -1,4 +1,4 @@
-"""Everything that this package raises on purpose.
+"""All errors that this package raises on purpose.
 
 DispatcherError
 ├── RejectedError               the caller must change something
@@ -8,7 +8,7 @@ DispatcherError
 │   ├── NotFoundError           404
 │   └── ConflictError           409
 ├── BrokenSettingError          503: an operator must correct an environment variable
-├── UnavailableError            503: an AWS service did not answer, or not in time
+├── UnavailableError            503: an AWS service did not respond, or not in time
 │   └── SealedError             the key refuses to open secrets, and will refuse again
 └── ConditionFailed             a conditional write was refused: seen by the protocol, by no caller
 
@@ -61,7 +61,7 @@ class NotFoundError(RejectedError):
 
 
 class ConflictError(RejectedError):
-    """What is stored does not allow the request now."""
+    """The stored state does not allow the request now."""
 
 
 class BrokenSettingError(DispatcherError):
@@ -77,7 +77,7 @@ class UnavailableError(DispatcherError):
 
 
 class SealedError(UnavailableError):
-    """The secrets of an override cannot be opened: an operator must look at the key."""
+    """The secrets of an override cannot be opened: an operator must check the key."""
 
 
 class ConditionFailed(DispatcherError):  # noqa: N818 - DynamoDB's own word, never shown to a caller

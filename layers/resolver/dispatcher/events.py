@@ -86,7 +86,7 @@ class LogEvent(NamedTuple):
     metrics: Mapping[Metric, Read] = {}
 
     def is_warning(self, line: Line) -> bool:
-        """Tell whether a line is written at WARNING."""
+        """Return whether a line is written at WARNING."""
         if self.level == "INFO, WARNING if 5xx":
             return bool(line["status"] >= 500)
         return self.level == "WARNING"

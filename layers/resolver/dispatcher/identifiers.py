@@ -18,4 +18,4 @@ DELIVERY_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """A UUID in its canonical form; ours are version 7."""
 
 UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-"""What no text may hold: SQS refuses these characters, and a lone surrogate has no UTF-8 form."""
+"""Characters that SQS refuses, and lone surrogates, which have no UTF-8 form."""

@@ -13,7 +13,7 @@ class Range:
     high: int
 
     def __contains__(self, number: int) -> bool:
-        """Tell whether a number is in the range."""
+        """Return whether a number is in the range."""
         return self.low <= number <= self.high
 
     def __str__(self) -> str:

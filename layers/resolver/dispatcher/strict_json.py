@@ -1,6 +1,6 @@
 """JSON as the RFC has it.
 
-What Python's reader lets through besides (NaN, repeated keys, any depth) is refused.
+Input that Python's reader accepts beyond JSON (NaN, repeated keys, any depth) is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class MalformedJsonError(ValueError):
 
 
 def read_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Read one JSON value; raise ``MalformedJsonError`` where the text is none."""
+    """Read one JSON value; raise ``MalformedJsonError`` if the text is not JSON."""
     try:
         value = json.loads(
             text, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite

@@ -44,5 +44,5 @@ def number(environ: Mapping[str, str], variable: str, allowed: Range) -> int | N
 
 
 def is_trial_stage(environ: Mapping[str, str]) -> bool:
-    """Tell whether the stage is one for trials: no authentication needed, crashes rehearsed."""
+    """Return whether the stage is one for trials: no authentication needed, crashes rehearsed."""
     return environ.get("STAGE") in {"local", "dev"}

@@ -143,7 +143,7 @@ def receive(tls):
 
 
 class Resolver:
-    """Gives its answers one after the other, the last for ever; counts what it was asked."""
+    """Gives its answers one after the other, the last forever; counts what it was asked."""
 
     def __init__(self, *answers):
         self.answers = list(answers)

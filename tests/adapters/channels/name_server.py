@@ -26,7 +26,7 @@ PUBLIC, METADATA = "93.184.216.34", "169.254.169.254"
 
 
 class NameServer:
-    """Answers A queries with its addresses one after the other, the last for ever; TTL is 0."""
+    """Answers A queries with its addresses one after the other, the last forever; TTL is 0."""
 
     def __init__(self, *addresses, port=0):
         self.asked = []

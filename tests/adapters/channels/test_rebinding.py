@@ -17,7 +17,7 @@ ISOLATED = ["unshare", "--user", "--map-root-user", "--mount", "--net"]
 
 
 def isolation_works():
-    """Tell whether this machine lets us have namespaces of our own."""
+    """Return whether this machine lets us have namespaces of our own."""
     probe = [*ISOLATED, "true"]
     return bool(shutil.which("unshare")) and (
         subprocess.run(probe, check=False, capture_output=True).returncode == 0

@@ -71,7 +71,7 @@ class SlackBench:
     patience: float = 5.0
 
     def message(self, **changes):
-        """Make a message for Ada's e-mail address."""
+        """Make a message for Ada's email address."""
         return message_for("SLACK", changes.pop("address", MAIL), **changes)
 
     def prepare(self, trouble):
@@ -141,7 +141,7 @@ def rich_text(*elements):
 
 
 def test_a_post_is_whole(bench):
-    """Subject, content, agent, a text for notifications, and the id that tells doubles apart."""
+    """Subject, content, agent, a text for notifications, and the ID that tells doubles apart."""
     outcome = bench.deliver(content="Take **an** umbrella")
 
     (post,) = bench.peer.posts

@@ -14,7 +14,7 @@ def caller(user, *scopes):
 
 
 def allowed(who, scopes, user_id):
-    """Tell whether the rule admits a caller."""
+    """Return whether the rule admits a caller."""
     try:
         require(who, scopes, user_id)
     except ForbiddenError:

@@ -32,7 +32,7 @@ MOMENT = 0.02
 """Seconds that each stop takes."""
 
 MOST_ROUNDS_OF_REST = 3000
-"""Steps after which work that still goes on is taken to go on for ever."""
+"""Steps after which work that still goes on is taken to go on forever."""
 
 OUTCOMES: dict[str, Outcome] = {
     "delivers": Delivered({"id": 1}),

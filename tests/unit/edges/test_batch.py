@@ -55,7 +55,7 @@ def test_an_empty_batch_is_done(event):
 
 
 def test_every_record_reaches_the_use_case(event_log):
-    """With its text, the name of its queue and its id."""
+    """With its text, the name of its queue and its ID."""
     seen = []
 
     answer = batch.each(
@@ -181,7 +181,7 @@ def test_a_record_without_an_id_is_answered_like_any_other(event_log):
 
 
 def test_a_failed_record_without_an_id_brings_the_batch_back(event_log):
-    """An empty id in the answer would delete the message in one place and not in another."""
+    """An empty ID in the answer would delete the message in one place and not in another."""
     event = {"Records": [{"body": "a"}, *sqs_event("b")["Records"]]}
 
     with pytest.raises(batch.NamelessRecordError):

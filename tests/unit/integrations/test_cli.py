@@ -30,5 +30,5 @@ def test_anything_else_is_refused(config):
 
 
 def test_a_message_goes_to_the_users_mailbox():
-    """Under the user id as it is."""
+    """Under the user ID as it is."""
     assert CLI.address({}, Recipient(), "Ada|1", {}) == Address("mailbox", "Ada|1")

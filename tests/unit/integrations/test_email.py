@@ -56,7 +56,7 @@ def test_each_key_has_its_rule(key, value):
     ],
 )
 def test_the_first_address_that_is_known_counts(config, recipient, user_id, address):
-    """The override's, then the recipient's, then what the user id stands for."""
+    """The override's, then the recipient's, then what the user ID stands for."""
     environ = {"DEFAULT_EMAIL_DOMAIN": "corp.example"}
 
     found = EMAIL.address(config, Recipient(email=recipient), user_id, environ)

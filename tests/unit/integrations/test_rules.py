@@ -1,4 +1,4 @@
-"""The rules that several integrations share: what an address looks like, whom a user id names."""
+"""The rules that several integrations share: what an address looks like, whom a user ID names."""
 
 from __future__ import annotations
 

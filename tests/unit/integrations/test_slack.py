@@ -81,7 +81,7 @@ CHAIN = [
 
 @pytest.mark.parametrize("known", range(8))
 def test_the_first_address_that_is_known_counts(known):
-    """The override's, then the recipient's, then what the user id stands for."""
+    """The override's, then the recipient's, then what the user ID stands for."""
     values = [value if index >= known else None for index, (_, value) in enumerate(CHAIN)]
     keys = ("channel_id", "slack_user_id", "user_email")
     config = {key: value for key, value in zip(keys, values[:3], strict=True) if value}

@@ -15,7 +15,7 @@ ENVIRON = {"DEFAULT_EMAIL_DOMAIN": "corp.example"}
 
 @pytest.mark.parametrize("sender", ["A", "AcmeCorp123", "1A"])
 def test_a_config_holds_number_and_sender(sender):
-    """A sender id has 1-11 letters or digits, one letter at least."""
+    """A sender ID has 1-11 letters or digits, one letter at least."""
     config = {"phone_number": "+14155552671", "sender_id": sender}
 
     assert override_config(SMS, config, {}) == config
@@ -109,7 +109,7 @@ def test_each_key_has_its_rule(key, value):
     ],
 )
 def test_the_number_is_the_overrides_or_the_recipients(config, recipient, address):
-    """A user id is never taken for a phone number."""
+    """A user ID is never taken for a phone number."""
     found = SMS.address(config, Recipient(phone_number=recipient), "4155552671", ENVIRON)
 
     assert found == (Address("phone_number", address) if address else None)

@@ -23,7 +23,7 @@ ARABIC = {ord("0") + digit: 0x0660 + digit for digit in range(10)}
 
 
 def refused(text):
-    """Tell whether the policy refuses a URL."""
+    """Return whether the policy refuses a URL."""
     try:
         permitted(text, STRICT)
     except ValueError:

@@ -68,7 +68,7 @@ C1 = cloud_identity("/agents/a", "c-1")
     ],
 )
 def test_an_event_is_named_by_what_is_closest_to_its_message(event, identity):
-    """``request_id``, else CloudEvents source and id, else EventBridge's id, else the queue's."""
+    """``request_id``, else CloudEvents source and ID, else EventBridge's ID, else the queue's."""
     user_id, send = read_event(json.dumps(event), "m-1")
 
     assert (user_id, send) == (USER, {"content": "Hello", "request_id": identity})
@@ -124,7 +124,7 @@ def test_an_event_that_comes_twice_is_accepted_once(world, event):
     ],
 )
 def test_a_malformed_event_is_parked_with_its_reason(world, body, reason):
-    """For a person; it is never dropped, nor tried for ever."""
+    """For a person; it is never dropped, nor tried forever."""
     text = body if isinstance(body, str) else json.dumps(body)
 
     world.intake.take(text, "m-1")

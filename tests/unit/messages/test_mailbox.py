@@ -12,7 +12,7 @@ DAY = 86_400
 
 
 def message_id(number: int) -> str:
-    """Return the id of a message."""
+    """Return the ID of a message."""
     return f"01a3185c-0000-7000-8000-{number:012d}"
 
 

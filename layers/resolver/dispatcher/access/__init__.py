@@ -1,1 +1,1 @@
-"""Who a caller is, and what a caller may do."""
+"""Authentication and authorization of callers."""

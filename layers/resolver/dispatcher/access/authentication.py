@@ -35,7 +35,7 @@ ANYONE = Caller("anyone", EVERY_USER, frozenset({ADMIN}))
 
 
 class Open:
-    """Takes everybody for an administrator: for a machine or an account of one's own."""
+    """Treats every caller as an administrator: for a personal machine or account."""
 
     def caller(self, _authorizations: Sequence[str], _keys: Sequence[str]) -> Caller:
         """Return the same for all."""
@@ -46,7 +46,7 @@ class Open:
 class Authentication:
     """Demands one credential, of a kind that is configured.
 
-    What verifies the other kind is not even made: a cold start has nothing to spare.
+    The verifier of the other kind is not created: it would lengthen the cold start.
     """
 
     tokens: Callable[[], Tokens] | None
@@ -64,7 +64,7 @@ class Authentication:
         """Return who asks; the arguments are all values of the two headers.
 
         Raise ``UnauthenticatedError`` if they do not prove it, ``UnavailableError`` if that cannot
-        be told now.
+        be decided now.
         """
         match [*authorizations], [*keys]:
             case [authorization], []:
@@ -111,7 +111,7 @@ class Authentication:
 def _person(claims: Claims, user_claim: str) -> Caller:
     user = claims.get(user_claim)
     if not isinstance(user, str) or USER_ID.fullmatch(user) is None:
-        # Known, but no user of ours: the name of all users is none either.
+        # Known, but not a valid user ID: the name that means all users is invalid, too.
         user = ""
     return Caller(f"token:{user}", user, _scopes(claims))
 

@@ -27,7 +27,7 @@ EVERY_USER = "*"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever sent a request, as the authorizer found out."""
+    """The caller of a request, as the authorizer identified it."""
 
     name: str
     """For the log: ``token:…``, ``key:…`` or ``anyone``."""
@@ -41,7 +41,7 @@ class Caller:
 
     @classmethod
     def of(cls, context: Mapping[str, object]) -> Caller:
-        """Read what ``as_context`` wrote; nobody, who may do nothing, where that is missing."""
+        """Read the output of ``as_context``; without it, return a caller without any rights."""
         name, user, scopes = (str(context.get(key, "")) for key in ("caller", "user", "scopes"))
         return cls(name, user, frozenset(scopes.split()))
 

@@ -1,4 +1,4 @@
-"""What authentication needs from the world: the issuer's keys and the services' API keys."""
+"""Ports of authentication: the issuer's keys and the services' API keys."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Tokens(Protocol):
     """Verifies bearer tokens."""
 
     def claims(self, token: str) -> Claims:
-        """Return what a token of ours says, its ``exp`` a number.
+        """Return the claims of a valid token, its ``exp`` as a number.
 
         Raise ``UnauthenticatedError`` for any other token, ``UnavailableError`` if that cannot be
         told now.

@@ -40,7 +40,7 @@ def client(service: str, tries: int = 3) -> Any:  # noqa: ANN401 - each adapter 
         retries={"total_max_attempts": tries, "mode": "standard"},
         # It walks through every value of every row: a sixth of the time of a send. AWS checks too.
         parameter_validation=False,
-        # One of its own: boto3's is put together anew for every call.
+        # A shared one: boto3's is created again for every call.
         user_agent=f"integration-dispatcher/{VERSION}",
     )
     make: Any = boto3.client  # its overloads name every service; ours is not known before it runs
@@ -56,7 +56,7 @@ class _Loader(Loader):
     """Finds the model of a service by its name.
 
     Boto3's own looks through the folders of all services first, a thousand of them, only to refuse
-    a name that is none; without them that name is refused a step later.
+    an unknown name; without them that name is refused a step later.
     """
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 - boto3's own

@@ -57,7 +57,7 @@ HEAD = {
     MessageRow: frozenset({"user_id", "message_id", "rev", "sweep_at", "ttl"}),
     RequestRow: frozenset({"user_id", "request_id", "message_id", "fingerprint", "ttl"}),
 }
-"""The fields that are attributes of their own."""
+"""The fields that are stored as separate attributes."""
 
 
 def key(user_id: str, sort_key: str) -> dict[str, AttributeValueTypeDef]:
@@ -175,7 +175,7 @@ def _with_body(item: dict[str, AttributeValueTypeDef], row: MessageRow | Request
 class _Field:
     name: str
     default: object
-    """What an absent key means."""
+    """Values of absent keys."""
     part: type[DataclassInstance] | None
 
 

@@ -41,7 +41,7 @@ REMEMBERED = 256
 class KmsVault:
     """Implements ``ports.Vault``.
 
-    What was opened once is remembered by its ciphertext, never by name or version.
+    Opened secrets are cached by their ciphertext, never by name or version.
     """
 
     def __init__(self, kms: Callable[[], KMSClient], key: str) -> None:

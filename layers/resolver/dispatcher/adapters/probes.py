@@ -53,7 +53,7 @@ class LiveProbes:
     def all_within(self, seconds: float, integrations: Iterable[str]) -> Mapping[str, str | None]:
         """Probe everything side by side.
 
-        What has not answered in time is left to its thread and counts as down.
+        A probe without a response in time is left to its thread and counts as down.
         """
         peers = {name: probe for name in integrations if (probe := self._peer(name))}
         probes = self._vital | peers

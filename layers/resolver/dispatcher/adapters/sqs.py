@@ -31,7 +31,7 @@ class Queues:
 class SqsDoorbells:
     """Implements ``ports.Doorbells``.
 
-    All queues are standard; the group id makes them fair among users.
+    All queues are standard; the group ID makes them fair among users.
     """
 
     def __init__(self, sqs: SQSClient, queues: Queues) -> None:

@@ -1,4 +1,4 @@
-"""What the machine itself gives: time, randomness and a bounded wait."""
+"""The machine's own ports: time, randomness and a bounded wait."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class ThreadWatchdog:
                 result = work()
             except BaseException as raised:  # noqa: BLE001 - handed on to the caller above
                 error = raised
-            # Before the result: whoever has it finds this thread idle.
+            # Before the result: a caller that has the result finds this thread idle.
             self._idle.append(inbox)
             if error is not None:
                 running.set_exception(error)

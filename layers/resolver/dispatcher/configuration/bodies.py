@@ -67,7 +67,7 @@ class OverrideBody(ChangeBody):
         """Return the settings to store: a new override is enabled unless the body disables it."""
         given = self.given()
         del given["integration_type"]
-        # The fields of this model but for the type are those of a user's settings.
+        # The fields of this model except the type are those of a user's settings.
         return cast("OverrideSettings", {"enabled": True, **given})
 
 

@@ -64,7 +64,7 @@ class Default:
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """What a delivery would use now, in delivery order, and why it would not use the others."""
+    """The integrations that a delivery would use now, in order, and why it would not use others."""
 
     configs: Mapping[str, Configuration]
     disabled: Mapping[str, str]

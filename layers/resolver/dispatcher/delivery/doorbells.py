@@ -14,7 +14,7 @@ from dispatcher.identifiers import DELIVERY_ID, REQUEST_ID, USER_ID
 VERSION = 2
 
 LAST_SECOND = 10**11
-"""Seconds since 1970: no time of ours reaches this."""
+"""Seconds since 1970, later than any time that the service uses."""
 
 MOST_ROUNDS = 10**9
 """No delivery reaches this round."""
@@ -46,7 +46,7 @@ KINDS = {Doorbell: "message", DeadLetter: "redrive"}
 
 
 class UnreadableError(ValueError):
-    """A queue message is not one of ours; the text says why, without quoting it."""
+    """A queue message that the service did not send; the text says why, without quoting it."""
 
 
 def encode(message: Doorbell | DeadLetter) -> str:
@@ -58,7 +58,7 @@ def encode(message: Doorbell | DeadLetter) -> str:
 def decode(body: str) -> Doorbell | DeadLetter:
     """Read the body of a queue message.
 
-    Raises ``UnreadableError`` for everything that is not exactly one of ours.
+    Raises ``UnreadableError`` for everything that does not match exactly.
     """
     if len(body) > LARGEST_BODY:
         raise UnreadableError(f"longer than {LARGEST_BODY} characters")

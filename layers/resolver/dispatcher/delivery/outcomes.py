@@ -1,4 +1,4 @@
-"""What an attempt came to: a value, never an exception.
+"""The outcome of an attempt: a value, never an exception.
 
 A channel returns one of three: ``Delivered``, ``Retry`` or ``Permanent``. ``code`` is a stable word
 for programs, ``detail`` a short sentence for people; neither ever holds a secret, a URL's query or
@@ -22,7 +22,7 @@ RENDERING = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The receiver took the message; ``metadata`` holds the provider's own ids."""
+    """The receiver took the message; ``metadata`` holds the provider's own IDs."""
 
     metadata: Mapping[str, str | int] = field(default_factory=dict)
     detail: str = ""

@@ -48,7 +48,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryContext:
-    """What every change of a message row needs."""
+    """Inputs of every change of a message row."""
 
     messages: MessageStore
     doorbells: Doorbells
@@ -136,7 +136,7 @@ def record(
 
 
 def finish(context: DeliveryContext, step: Step, row: MessageRow) -> None:
-    """Do what a visit owes at its end: dead letters, then a ring for what is due next [11].
+    """Finish a visit: send dead letters, then ring for the next due delivery [11].
 
     Raises ``UnavailableError`` if the ring for a delivery that is due already fails: it was given
     back, or the visit is out of time. The sweeper repairs any other ring.
@@ -215,7 +215,7 @@ def ids(row: MessageRow, place: int) -> dict[str, str]:
 
 
 def _took_effect(before: MessageRow, written: MessageRow, stored: MessageRow) -> bool:
-    """Tell whether a refused write was written: only its response was lost.
+    """Return whether a refused write was written: only its response was lost.
 
     ``stored`` shows it by ``rev``, or if others have written since, by a token that this write
     alone can have left: of its claim, of the claim that it settled [16], of the round that it

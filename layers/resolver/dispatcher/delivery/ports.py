@@ -1,4 +1,4 @@
-"""What delivery needs from the world, each port as small as its users allow.
+"""Ports of delivery, each as small as its users allow.
 
 Adapters and channels implement them, and ``tests/fakes.py`` in memory. For the stores, one contract
 suite runs against both (``tests/adapters/test_deliveries.py``).
@@ -50,7 +50,7 @@ class IdGenerator(Protocol):
 
 
 class VisitRead(NamedTuple):
-    """What one consistent read gives for a doorbell."""
+    """The result of one consistent read for a doorbell."""
 
     message: MessageRow | None
     request: RequestRow | None
@@ -124,7 +124,7 @@ class EventLog(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What a channel delivers: text with its variables filled in, config with its secrets."""
+    """The content that a channel delivers: text with its variables, config with its secrets."""
 
     delivery_id: str
     request_id: str

@@ -1,4 +1,4 @@
-"""What a log says about an error: never the message of one that this package did not write.
+"""Log fields of an error: never the message of an exception that this package did not write.
 
 A library's message may quote a URL, a token or a body; the place in the code never does.
 """

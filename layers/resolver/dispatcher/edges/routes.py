@@ -60,7 +60,7 @@ def scopes(method: str, path: str) -> tuple[str, ...] | None:
 
 
 def allowed(path: str) -> tuple[str, ...]:
-    """Return the verbs that a path or a path's template answers, none for an unknown one."""
+    """Return the verbs that a path or a path's template accepts, none for an unknown one."""
     asked = path.split("/")
     return tuple(sorted({route.method for route in ROUTES if _leads(route.path.split("/"), asked)}))
 

@@ -1,4 +1,4 @@
-"""The page on which people read the API and try it: Swagger UI, whole in one answer.
+"""The page on which people read the API and try it: Swagger UI, complete in one response.
 
 Script and style are the files that Powertools brings, so the page asks no other host for anything.
 Its policy lets run exactly what it holds, and lets it talk to this API alone.

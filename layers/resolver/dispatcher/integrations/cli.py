@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CliConfig(TypedDict, total=False):
-    """What a CLI override may set."""
+    """Settings of a CLI override."""
 
     include_agent_info: bool
     """Whether the message names the agent that sent it."""

@@ -1,4 +1,4 @@
-"""EMAIL: one multipart mail by SMTP or SES."""
+"""EMAIL: one multipart email by SMTP or SES."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 class EmailConfig(TypedDict, total=False):
-    """What an EMAIL override may set; ``format`` is html where nobody says."""
+    """Settings of an EMAIL override; the default of ``format`` is html."""
 
     email_address: Annotated[str, Check(email_address, EMAIL)]
-    """Where the mail goes."""
+    """Address of the receiver."""
     format: Literal["html", "text"]
-    """Whether the mail has an HTML part beside its plain text."""
+    """Whether the email has an HTML part beside its plain text."""
     include_agent_info: bool
-    """Whether the mail names the agent that sent it."""
+    """Whether the email names the agent that sent it."""
 
 
 def address(
     config: Config, recipient: Recipient, user_id: str, environ: Mapping[str, str]
 ) -> Address | None:
-    """Find the mailbox: the override's, the caller's, or the one that the user id stands for."""
+    """Find the mailbox: the override's, the caller's, or the one that the user ID stands for."""
     value = config.get("email_address") or recipient.email or email_of(user_id, environ)
     return Address("email", value) if value else None
 

@@ -1,4 +1,4 @@
-"""What an integration is, as data: the one shape that each module of this package fills in."""
+"""An integration as data: the one shape that each module of this package fills in."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class SecretRules(Protocol):
         """
 
     def rotate(self, issued: Config, random: Callable[[int], bytes], now: float) -> Config:
-        """Issue secrets anew; the ones before stay valid until ``previous_valid_until``."""
+        """Issue new secrets; the previous ones stay valid until ``previous_valid_until``."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Rules on config values that several integrations share.
 
-Who a message is for, and what an address looks like.
+The receiver of a message, and the form of an address.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def within(allowed: Range) -> Check:
     return Check(rule, {"minimum": allowed.low, "maximum": allowed.high})
 
 
-# What email-validator accepts as it stands: to load it takes as long as to answer two requests.
+# Addresses that email-validator accepts unchanged: loading it takes as long as two requests.
 _LONGEST_EMAIL = 254
 _SPECIAL_DOMAINS = frozenset({"arpa", "invalid", "local", "localhost", "onion"})
 
@@ -77,7 +77,7 @@ def email_address(value: str, _environ: Mapping[str, str]) -> str:
 
 
 def _is_common(value: str) -> bool:
-    """Tell whether an address is surely valid, and surely normal already."""
+    """Return whether an address is surely valid, and surely normal already."""
     domain = value.rpartition("@")[2]
     top = domain.rpartition(".")[2]
     return (
@@ -121,7 +121,7 @@ def matching(pattern: str, what: str) -> Callable[[str, Mapping[str, str]], str]
 
 
 def email_of(user_id: str, environ: Mapping[str, str]) -> str | None:
-    """Return the address that a user id stands for: itself, or ``user_id@DEFAULT_EMAIL_DOMAIN``."""
+    """Return the address that a user ID stands for: itself, or ``user_id@DEFAULT_EMAIL_DOMAIN``."""
     domain = environ.get("DEFAULT_EMAIL_DOMAIN", "")
     address = user_id if "@" in user_id else f"{user_id}@{domain}"
     return address if _EMAIL.fullmatch(address) else None

@@ -24,14 +24,14 @@ TOKEN_SECRET = "SLACK_BOT_TOKEN_SECRET"  # pragma: allowlist secret  # noqa: S10
 
 
 class SlackConfig(TypedDict, total=False):
-    """What a SLACK override may set."""
+    """Settings of a SLACK override."""
 
     user_email: Annotated[str, Check(email_address, EMAIL)]
     """The address under which the workspace knows the user."""
     channel_id: Annotated[str, Check(channel_id, whole(CHANNEL_ID))]
     """The channel to post in; without it, the user gets a direct message."""
     slack_user_id: Annotated[str, Check(slack_user_id, whole(SLACK_USER_ID))]
-    """The user's id in the workspace; saves looking the user up by address."""
+    """The user's ID in the workspace; saves looking the user up by address."""
     thread_replies: bool
     """Whether messages of one `session_id` are replies to the first of them."""
     mention_user: bool
@@ -43,7 +43,7 @@ class SlackConfig(TypedDict, total=False):
 def address(
     config: Config, recipient: Recipient, user_id: str, environ: Mapping[str, str]
 ) -> Address | None:
-    """Find the channel, the user or the e-mail address to look the user up by."""
+    """Find the channel, the user or the email address to look the user up by."""
     for kind, value in (
         ("channel", config.get("channel_id")),
         ("slack_user", config.get("slack_user_id")),

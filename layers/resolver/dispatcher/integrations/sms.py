@@ -1,4 +1,4 @@
-"""SMS: one text message; off unless somebody turns it on, because it costs money and attention."""
+"""SMS: one text message; disabled by default, because it costs money and attention."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def allowed_countries(environ: Mapping[str, str]) -> frozenset[str]:
 
 
 def configured(environ: Mapping[str, str]) -> bool:
-    """Say yes where an operator turned SMS on."""
+    """Return whether an operator enabled SMS."""
     allowed_countries(environ)
     return environ.get("SMS_ENABLED") == "true"
 
@@ -58,12 +58,12 @@ def reachable_number(value: str, environ: Mapping[str, str]) -> str:
 
 
 class SmsConfig(TypedDict, total=False):
-    """What an SMS override may set."""
+    """Settings of an SMS override."""
 
     phone_number: Annotated[str, Check(reachable_number, PHONE_NUMBER)]
     """A valid number in E.164 form, of an allowed country and not charged at a premium."""
     sender_id: Annotated[str, Check(sender_id, whole(SENDER_ID))]
-    """What phones show as the sender, in countries that allow it."""
+    """The sender that phones show, in countries that allow it."""
 
 
 def address(

@@ -27,7 +27,7 @@ def failure(value: str, environ: Mapping[str, str]) -> str:
 
 
 class TestConfig(TypedDict, total=False):
-    """What a TEST override may set.
+    """Settings of a TEST override.
 
     How the first ``fail_attempts`` tries of a round fail (all, where it is not set).
     """
@@ -37,7 +37,7 @@ class TestConfig(TypedDict, total=False):
     failure: Annotated[Literal["transient", "permanent", "crash"], Check(failure)]
     """How they fail: such that a retry may help, such that none does, or with a dying worker."""
     latency_ms: Annotated[int, within(Range(0, 60_000))]
-    """Milliseconds that every try takes."""
+    """Duration of every attempt in milliseconds."""
 
 
 def configured(environ: Mapping[str, str]) -> bool:

@@ -24,7 +24,7 @@ tool_id = matching(
 
 
 class ToolConfig(TypedDict, total=False):
-    """What a TOOL override may set; without ``tool_id`` the event speaks to all tools."""
+    """Settings of a TOOL override; without ``tool_id`` the event is for all tools."""
 
     tool_id: Annotated[str, Check(tool_id, whole(TOOL_ID))]
     """The tool to speak to; without it, the event speaks to all of them."""

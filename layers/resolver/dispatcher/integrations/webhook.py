@@ -1,4 +1,4 @@
-"""WEBHOOK: a signed HTTP request to a URL of the user's own.
+"""WEBHOOK: a signed HTTP request to a URL that the user chooses.
 
 The headers that a user chose become part of a request that our servers make. Like the URL
 (``egress``), they are checked when they are written, and by the same functions when they are used.
@@ -86,7 +86,7 @@ def _header_problem(name: str, content: str) -> str | None:
 
 
 class WebhookConfig(TypedDict, total=False):
-    """What a WEBHOOK override may set."""
+    """Settings of a WEBHOOK override."""
 
     url: Annotated[str, Check(check_url, URL_SCHEMA)]
     """Where the request goes: https, a host name of the public internet, port 443 or 8443.
@@ -96,7 +96,7 @@ class WebhookConfig(TypedDict, total=False):
     method: Annotated[str, Check(check_method, {"enum": [*METHODS]})]
     """The request's method, POST where it is not set."""
     headers: Annotated[dict[str, str], Check(check_headers, HEADERS_SCHEMA)]
-    """Headers to send along, such as an authorization of the receiver's own.
+    """Headers to add, such as the authorization that the receiver expects.
 
     Values are kept encrypted and read back as `***`; sent again, `***` keeps the stored value.
     """

@@ -73,7 +73,7 @@ class WebhookSecrets:
             pairs = []
             for name, value in _split(query):
                 pairs.append((name, recall(value, values[name], "/config/url")))
-                # A name may stand there several times: the second keeps the second.
+                # A name may occur several times: the second keeps the second.
                 del values[name][:1]
             config["url"] = f"{front}?{_join(pairs)}"
             if len(config["url"]) > LONGEST_URL:

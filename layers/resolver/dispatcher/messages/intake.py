@@ -30,7 +30,7 @@ class Intake:
     event_log: EventLog
 
     def take(self, body: str, message_id: str) -> None:
-        """Accept the message of an event; park what is malformed, for a person to look at.
+        """Accept the message of an event; park a malformed one, for a person to inspect.
 
         Raises ``UnavailableError`` or ``BrokenSettingError`` where the event must come back.
         """
@@ -52,7 +52,7 @@ def read_event(body: str, message_id: str) -> tuple[str, JsonObject]:
     """Find user and send body in an EventBridge event, a CloudEvents envelope, or a bare message.
 
     The identity is the body's ``request_id``, else the CloudEvents ``source`` and ``id``, else the
-    EventBridge ``id``, else the queue's own message id.
+    EventBridge ``id``, else the queue's own message ID.
     """
     message = _mapping(read_json(body), "")
     identity = message_id
@@ -77,7 +77,7 @@ def read_event(body: str, message_id: str) -> tuple[str, JsonObject]:
 def names_in(body: str) -> dict[str, str]:
     """Find the names by which people look for a parked event, as far as they are well formed.
 
-    ``identity`` is the event's own id: EventBridge's, or else CloudEvents'.
+    ``identity`` is the event's own ID: EventBridge's, or else CloudEvents'.
     """
     try:
         event = read_json(body)

@@ -1,4 +1,4 @@
-"""What messages need from the world, beside the ports of ``delivery`` and ``configuration``."""
+"""Ports of messages, beside those of ``delivery`` and ``configuration``."""
 
 from __future__ import annotations
 

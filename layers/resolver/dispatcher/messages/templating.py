@@ -1,6 +1,6 @@
 """A caller's text and its ``$variables``.
 
-Data from end to end, never compiled as a template of ours.
+Text is data from end to end and is never compiled as a template.
 """
 
 from __future__ import annotations
