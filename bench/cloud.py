@@ -88,7 +88,7 @@ def figures() -> Iterator[Figure]:
 
 @contextmanager
 def deployed() -> Iterator[tuple[LocalCloud, Stack]]:
-    """Deploy the service into a local cloud of its own."""
+    """Deploy the service into a separate local cloud."""
     with tempfile.TemporaryDirectory(prefix="bench-") as home:
         cloud = LocalCloud(Path(home), api_port=free_port(), cloud_port=free_port())
         try:

@@ -1,4 +1,4 @@
-"""Cold starts: from nothing to the answer to the first request, in processes of their own."""
+"""Cold starts: from nothing to the response to the first request, in separate processes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def figures() -> Iterator[Figure]:
 
 
 def start_of(function: str, address: str) -> Command:
-    """Return the process that imports a function and answers its sample event."""
+    """Return the process that imports a function and handles its sample event."""
     sample = str(ROOT / "events" / f"{function}.json")
     path = artifacts.search_path(function)
     command = artifacts.isolated(path, "first_request", sample)

@@ -48,7 +48,7 @@ class Prices:
     """One, a month; so are the next ones."""
     dashboard: float = 3.00
     alarm_metric: float = 0.10
-    """That an alarm looks at."""
+    """That an alarm reads."""
 
 
 READ, READS, PUT = "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem"
@@ -89,7 +89,7 @@ class Milliseconds:
     send: float = 3.5
     delivery: float = 7
     call: float = 5
-    """An answer of AWS: an estimate."""
+    """A response of AWS: an estimate."""
     receiver: float = 200
     sweep: float = 10
     """That finds nothing, on a whole core."""
@@ -100,7 +100,7 @@ MINUTES = 30 * 24 * 60
 ALARMS, ALARM_METRICS = 12, 18
 POLLED_QUEUES = 3
 POLLS = 5 * 3
-"""Empty answers of a polled queue in a minute: five pollers, which wait for 20 seconds."""
+"""Empty responses of a polled queue in a minute: five pollers, which wait for 20 seconds."""
 
 CORE = 1.769
 """Gigabytes of memory that come with a whole core."""
@@ -119,7 +119,7 @@ class Case:
     entry: str = "http"
     """``http`` or ``events``: ten to a batch, without API Gateway and authorizer."""
     batch: int = 10
-    """Messages that the worker gets at once."""
+    """Messages that the worker receives in one batch."""
     memory: float = 0.5
     """Gigabytes of a function of the API."""
     worker_memory: float = 1.0
@@ -253,7 +253,7 @@ def floor(case: Case, prices: Prices | None = None) -> Bill:
 
 
 def idle(prices: Prices | None = None, times: Milliseconds | None = None) -> Bill:
-    """Return what a stack costs in a month in which nobody uses it."""
+    """Return the cost of a stack in a month without any request."""
     prices, times = prices or Prices(), times or Milliseconds()
     swept = MINUTES * (times.sweep + times.call) / 1000 * CORE
     sweeps = (

@@ -1,6 +1,6 @@
 """AWS and receivers over HTTP on loopback, with the same response every time.
 
-It runs in a process of its own, so that its work is not counted. `POST /hook/MS` is a receiver that
+It runs in a separate process, so that its work is not counted. `POST /hook/MS` is a receiver that
 needs MS milliseconds. Any other path is AWS, where `X-Amz-Target` names the call. Deliveries have
 failed, except when a worker's visit reads them, or a call below `/cancel_delivery`: then they are
 pending.

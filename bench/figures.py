@@ -1,4 +1,4 @@
-"""What a measurement comes to, and whether it keeps its budget."""
+"""The result of a measurement, and whether it keeps its budget."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Cost(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """What a figure may come to."""
+    """The allowed range of a figure."""
 
     limit: float
     at_least: bool = False

@@ -70,7 +70,7 @@ def last_line(command: Command) -> str:
 
 @contextmanager
 def fake_server() -> Iterator[str]:
-    """Run ``bench.fake_server`` in a process of its own; yield its address."""
+    """Run ``bench.fake_server`` in a separate process; yield its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.fake_server"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )

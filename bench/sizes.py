@@ -1,4 +1,4 @@
-"""What is deployed, zipped as SAM does."""
+"""Sizes of the deployed packages, zipped as SAM does."""
 
 from __future__ import annotations
 

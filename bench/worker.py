@@ -1,4 +1,4 @@
-"""What the worker's processor time for one webhook is, beside a plain loop and beside Apprise."""
+"""The worker's processor time for one webhook, beside a plain loop and beside Apprise."""
 
 from __future__ import annotations
 

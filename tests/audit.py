@@ -40,7 +40,7 @@ FORGIVEN = 3
 NO_DEAD_LETTER = frozenset({"expired", "content_expired", "no_address", "not_configured"})
 UNKNOWN_OUTCOME = "unknown_outcome"
 
-# What this test allows on top.
+# Additional transitions that this test allows.
 
 SKEW = 5.0
 """Seconds by which a clock may be fast or slow."""
@@ -168,7 +168,7 @@ class Identity(NamedTuple):
 
 
 class Call(NamedTuple):
-    """What the work of an actor is: a caller's wish, a queue message or a sweep."""
+    """The work of an actor: a caller's request, a queue message or a sweep."""
 
     kind: str
     target: str = ""
@@ -177,7 +177,7 @@ class Call(NamedTuple):
 
 @dataclass
 class Audit:
-    """Everything that was observed, and what of it is new since the promises were last checked.
+    """All observations, and those since the promises were last checked.
 
     ``quiet`` says that nothing goes wrong in this run: neither AWS nor a process fails.
     """
@@ -399,7 +399,7 @@ class Audit:
                     self.changes.add((transition, old, new))
 
     def holds_what_was_accepted_stays(self) -> None:
-        """A write changes the state of a message alone, and has a revision of its own."""
+        """A write changes the state of one message only, and has a new revision."""
         for _, _, before, after, _ in self.moves:
             assert after.rev not in self.revs, f"the revision of {after} is not fresh"
             self.revs.add(after.rev)
@@ -482,7 +482,7 @@ class Audit:
                     assert claim.excused, f"{did}: nothing kept {claim} from its record"
 
     def holds_every_final_failure_has_a_dead_letter(self) -> None:
-        """I7: a failed round owes its dead letter until that was sent or a new round began."""
+        """I7: a failed round has a dead letter to send until it was sent or a new round began."""
         for move in self.moves:
             for did, before, after in move.deliveries():
                 failed = before.is_pending and after.status == Status.FAILED
@@ -527,7 +527,7 @@ class Audit:
                 self.counts["identities reused"] += 1
 
     def holds_one_message_per_request(self) -> None:
-        """I8b: a message is created once, as its stored request says, whoever completes it."""
+        """I8b: a message is created once, as its stored request says, by any process."""
         for actor, at, before, row, _ in self.moves:
             planned = self.plans.get(row.message_id)
             assert planned, f"{row} has no request"
@@ -730,7 +730,7 @@ class Audit:
     # When nothing is left to do -------------------------------------------------------------------
 
     def hold_at_rest(self) -> None:
-        """I1, I9, I11: all has ended, nothing is owed, and the sweeper rang sparingly."""
+        """I1, I9, I11: all has ended, no dead letter is missing, and the sweeper rang sparingly."""
         for row in self.table.messages():
             statuses = {one.status for one in row.deliveries}
             ends = {Status.SUCCESS, Status.FAILED, Status.SKIPPED}

@@ -26,7 +26,7 @@ class Canary:
 
 
 def forms(secret: str) -> list[bytes]:
-    """Write a secret as it is, and as logs, URLs, pages, mails and code would."""
+    """Write a secret as it is, and as logs, URLs, pages, emails and code would."""
     quoted = [
         *(json.dumps(secret)[1:-1], json.dumps(json.dumps(secret))[3:-3], repr(secret)[1:-1]),
         *(quote(secret), quote(secret, safe=""), quote_plus(secret), html.escape(secret)),
@@ -50,7 +50,7 @@ def within_base64(secret: bytes) -> list[bytes]:
     found = []
     for before in range(3):
         whole = base64.b64encode(b"\0" * before + secret)
-        # What its neighbours share a sign with is cut off on both sides.
+        # A sign shared with a neighbor is cut off on both sides.
         inner = whole[4 if before else 0 : -4]
         found += [inner, inner.replace(b"+", b"-").replace(b"/", b"_")]
     return found

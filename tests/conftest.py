@@ -10,7 +10,7 @@ settings.register_profile(
     derandomize=True,
     database=None,
 )
-# `make fuzz`: other examples in every run; what is found is kept beside the caches and tried first.
+# `make fuzz`: other examples in every run; each finding is kept beside the caches and tried first.
 settings.register_profile(
     "long",
     deadline=None,

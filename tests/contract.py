@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DOCUMENT: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text())
 
-#: Every answer has these, or what stands before the service adds them: no operation tells of them.
+#: Every response has these, or a proxy of the service adds them: no operation documents them.
 UNTOLD = {
     "cache-control", "connection", "content-length", "content-security-policy", "content-type",
     "date", "server", "transfer-encoding", "via", "x-amz-apigw-id", "x-amz-request-id",
@@ -76,7 +76,7 @@ def field_errors(schema: Mapping[str, Any], value: object) -> list[str]:
 
 
 def breaches(function: str, status: int, headers: Mapping[str, str], body: str) -> Iterator[str]:
-    """Yield what of an answer the document does not allow."""
+    """Yield the parts of a response that the document does not allow."""
     answers = operation(function)["responses"]
     if str(status) not in answers:
         yield f"{function} does not tell of {status}"

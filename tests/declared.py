@@ -10,7 +10,7 @@ import yaml
 
 TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 
-# What CreateTable takes of a table's properties; the rest is CloudFormation's own.
+# The properties that CreateTable accepts; the rest is CloudFormation's own.
 _CREATE_TABLE = ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
 
 

@@ -1,6 +1,6 @@
 """Reads a line of the log as CloudWatch Logs does, and refuses what CloudWatch would drop.
 
-By the specification of the embedded metric format, and the limits of CloudWatch's own metrics.
+By the specification of the embedded metric format, and the limits of CloudWatch's metrics.
 """
 
 from __future__ import annotations

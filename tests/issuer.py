@@ -42,7 +42,7 @@ def published(key: Any, **members: Any) -> dict[str, Any]:
 
 
 def claims(**members: Any) -> dict[str, Any]:
-    """Return what a token of john.doe says, who may do everything of their own."""
+    """Return the claims of a token of john.doe, who has all rights to their own data."""
     now = int(time.time())
     usual = {
         "iss": ISSUER,
@@ -57,7 +57,7 @@ def claims(**members: Any) -> dict[str, Any]:
 
 @dataclass
 class Issuer:
-    """Serves a key set; ``document`` is what it answers, ``status`` and ``headers`` how."""
+    """Serves a key set; ``document`` is the body, ``status`` and ``headers`` the head."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -110,5 +110,5 @@ class Issuer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Hang up: from now on nobody answers there."""
+        """Hang up: from now on no server responds there."""
         self._server.stop()

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tests.steps import Actor
 
 KINDS = ("quiet", "aws", "crash", "stall", "all")
-"""What goes wrong in a scenario, beside receivers: nothing, AWS, processes, or all of it."""
+"""Faults in a scenario, beside receivers: none, AWS, processes, or all of them."""
 
 TYPES = ("SLACK", "EMAIL", "WEBHOOK", "SMS", "CLI", "TOOL", "TEST")
 BATCH = 3
@@ -58,7 +58,7 @@ Fault = tuple[str, int, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is fixed in a scenario."""
+    """The fixed values of a scenario."""
 
     kind: str
     aws: float
@@ -132,7 +132,7 @@ class Setting:
 
 @dataclass
 class Report:
-    """What a scenario came to."""
+    """The result of a scenario."""
 
     seed: int
     kind: str
@@ -335,7 +335,7 @@ class Player:
                 return 0.0, "slow" if dice.random() < 0.2 else ""
             self._tries[actor] += 1
             if self._tries[actor] < SDK_TRIES:
-                # A throttle comes at once; where no connection comes, the SDK waits for a second.
+                # A throttle comes immediately; without a connection, the SDK waits for a second.
                 pause = 0.1 * 2 ** self._tries[actor] + dice.choice([0.0, 1.0])
                 return (pause, "") if fate == "throttled" else (0.0, "repeated")
             self._tries[actor] = 0
@@ -468,7 +468,7 @@ class Player:
                 self.at(end + draw.choice(moments), self.retry, request_id, name)
 
     def body(self, request_id: str, types: list[str], mode: str) -> dict[str, Any]:
-        """Return the body of a send, with content of its own."""
+        """Return the body of a send, with unique content."""
         self._numbers["bodies"] += 1
         return {
             "request_id": request_id,
@@ -520,7 +520,7 @@ class Player:
         self.policy(name, enabled=True)
 
 
-# What came of it ----------------------------------------------------------------------------------
+# Results ------------------------------------------------------------------------------------------
 
 
 def shrink(seed: int, kind: str | None = None) -> Report:

@@ -62,7 +62,7 @@ class Sent:
 
 @dataclass(eq=False)
 class Batch:
-    """What one invocation of the worker handles: an actor for each message."""
+    """The work of one invocation of the worker: an actor for each message."""
 
     messages: list[Sent]
     actors: list[Actor] = field(default_factory=list)
@@ -245,7 +245,7 @@ class Rig:
                 if not mate.error and message in self.messages:
                     self.messages.remove(message)
 
-    # What AWS does --------------------------------------------------------------------------------
+    # AWS's part -----------------------------------------------------------------------------------
 
     def collect(self) -> list[Sent]:
         """Move what was rung into the queues, and return it; give up what came too often."""
@@ -308,7 +308,7 @@ class Rig:
         else:
             self.audit.off_since.setdefault(name, self.clock.seconds)
 
-    # What is stored -------------------------------------------------------------------------------
+    # Stored rows ----------------------------------------------------------------------------------
 
     def standing(self, status: Status) -> list[str]:
         """Return the IDs of all deliveries of a status."""
@@ -338,7 +338,7 @@ class Rig:
 
     def _table(self, name: str, call: Callable[[], Any], args: tuple[Any, ...]) -> Any:
         if name == "overdue":
-            # Read when it is asked for, not when its first row is looked at.
+            # Read when it is asked for, not when its first row is used.
             return iter(self._overdue(*args))
         known = len(self.audit.moves)
         result = self.audit.call(name, call, args)

@@ -206,7 +206,7 @@ class ActorLock:
 class Gate:
     """Wraps a port: each call of one of the given names is a stop, where it meets its fate.
 
-    ``seen(name, call, args)`` makes the call, so that a test can look at what it changes.
+    ``seen(name, call, args)`` makes the call, so that a test can inspect its changes.
     """
 
     def __init__(self, port, *names: str, seen=lambda _name, call, _args: call()) -> None:

@@ -55,13 +55,13 @@ def finish(session: boto3.Session, stack: str) -> tuple[str, str]:
             stage = real_name
         elif resource["Type"] == TABLE:
             set_time_to_live(session, real_name, properties)
-    # A deployment is a snapshot: without a new one, the gateway's answers stay as they were.
+    # A deployment is a snapshot: without a new one, the gateway's responses stay as they were.
     session.client("apigateway").create_deployment(restApiId=api, stageName=stage)
     return api, stage
 
 
 def set_gateway_responses(session: boto3.Session, api: str, properties: dict[str, Any]) -> None:
-    """Set what the gateway itself answers, to unknown routes for one."""
+    """Set the gateway's own responses, to unknown routes for example."""
     client = session.client("apigateway")
     answers = properties.get("Body", {}).get("x-amazon-apigateway-gateway-responses", {})
     for kind, answer in answers.items():

@@ -1,7 +1,7 @@
 """Make a key for a service: `make key NAME=billing SCOPES=dispatch:send FOR='*'`.
 
-The key is shown this once. What goes into the secret is its fingerprint, from which nobody gets it
-back.
+The key is shown this once. The secret stores its fingerprint, from which the key cannot be
+computed.
 """
 
 from __future__ import annotations

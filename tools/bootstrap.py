@@ -64,7 +64,7 @@ class Environment:
         return hashlib.sha256(b"\0".join(ingredients)).hexdigest()
 
     def is_current(self) -> bool:
-        """Return whether there is nothing to do."""
+        """Return whether the environment is up to date."""
         return (
             self.python.exists() and self.stamp.exists() and self.stamp.read_text() == self.recipe()
         )
@@ -77,7 +77,7 @@ def packaging(folder: Path) -> str:
     return json.dumps(parts, sort_keys=True)
 
 
-#: SAM and the local cloud pin versions of boto3 of their own, and schemathesis would plug itself
+#: SAM and the local cloud pin other versions of boto3, and schemathesis would plug itself
 #: into every run of pytest, so each lives alone.
 ENVIRONMENTS = (
     Environment("dev", ROOT / ".venv", editable=(ROOT, ROOT / "cli")),
@@ -88,7 +88,7 @@ ENVIRONMENTS = (
 
 #: Made only on request: by `make lock`, `make audit`, `make screenshots` and `make bench`, and by
 #: `make chaos` and `make test`. In `clients`, npm is a Python package too, so a machine needs no
-#: node of its own.
+#: separate node.
 EXTRAS = (
     Environment("lock", LOCAL / "lock"),
     Environment("faults", LOCAL / "faults"),
@@ -153,13 +153,13 @@ def make_all(environments: list[Environment]) -> None:
 
 
 def make(environment: Environment) -> None:
-    """Make one environment afresh."""
+    """Make one new environment."""
     began = time.monotonic()
     say(f"{environment.name}: installing into {environment.folder.relative_to(ROOT)} …")
     shutil.rmtree(environment.folder, ignore_errors=True)
     pip = [str(environment.python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
     run(environment, [sys.executable, "-m", "venv", str(environment.folder)])
-    # The lock is complete, so there is nothing to resolve. Python compiles what is imported, once.
+    # The lock is complete: pip resolves no versions. Python compiles each import, once.
     locked = ["--require-hashes", "--no-deps", "--no-compile"]
     run(environment, [*pip, "install", *locked, "--requirement", str(environment.lock)])
     if environment.editable:

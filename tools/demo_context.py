@@ -1,4 +1,4 @@
-"""What the scenes of the demo share: the service, the user, what was found out so far."""
+"""State that the scenes of the demo share: the service, the user, earlier results."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 PATIENCE = 40.0
-"""Seconds that a message may take to reach everybody; each function may start cold."""
+"""Seconds that a message may take to reach all receivers; each function may start cold."""
 
 
 @dataclass
 class DemoContext:
-    """What the scenes share: service, user, fake servers, and what earlier scenes left."""
+    """State that the scenes share: service, user, fake servers, and results of earlier scenes."""
 
     stack: Mapping[str, str]
     narrator: Narrator
@@ -42,7 +42,7 @@ class DemoContext:
     """The same with the user's overrides."""
     signing_secret: str = ""
     sent: Json = field(default_factory=dict)
-    """The answer to the message that was sent."""
+    """The response to the message that was sent."""
     _http: requests.Session = field(default_factory=requests.Session)
 
     def __post_init__(self) -> None:
@@ -70,7 +70,7 @@ class DemoContext:
         return (answer.json() if answer.content else {}), answer.headers
 
     def reach(self, method: str, path: str, body: Json | None = None) -> requests.Response:
-        """Make a request and return whatever the service answers."""
+        """Make a request and return any response."""
         try:
             return self._http.request(
                 method, self.stack["api_url"] + path, json=body, timeout=PATIENCE
@@ -83,7 +83,7 @@ class DemoContext:
                 log=".local/logs/proxy.log; is it running? make status",
             ) from error
 
-    def client(self, service: str) -> Any:  # noqa: ANN401 - each service has a class of its own
+    def client(self, service: str) -> Any:  # noqa: ANN401 - each service has a separate class
         """Make an administrator's client of the local cloud."""
         make = cast("Callable[..., Any]", boto3.client)
         return make(

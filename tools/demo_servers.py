@@ -52,7 +52,7 @@ class Ports:
     def parameters(self) -> dict[str, str]:
         """Return the template parameters that lead to the fake servers, and enable SMS.
 
-        The mail server is asked for no password: the functions trust no certificate of ours.
+        The mail server is asked for no password: the functions do not trust our certificates.
         """
         return {
             "SlackBotTokenSecret": TOKEN_SECRET,
@@ -67,7 +67,7 @@ class Ports:
         }
 
     def require_free(self, service: int) -> None:
-        """Refuse a port that somebody holds, naming them if we may see them."""
+        """Refuse a port in use, naming its process if the system shows it."""
         for what, port in self:
             if is_held(port):
                 raise ToolFailure(

@@ -42,7 +42,7 @@ def nobody_elses_affairs(
     """Send what was allowed once more, as another user: it must be forbidden.
 
     schemathesis's own check leaves out what the other user can list, so it would not notice if
-    every route was open to everybody.
+    every user could access every route.
     """
     named = os.environ.get("CREDENTIALS")
     sent = response.request

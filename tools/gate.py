@@ -1,11 +1,11 @@
 """The local cloud's AWS behind a gate that programs pass, and web pages do not.
 
-ministack by itself answers every page that is open in a browser on this machine: its own calls
+ministack by itself responds to every page that is open in a browser on this machine: its own calls
 (`/_ministack/reset` throws everything away) need no key, the key for the others is well known, and
-each answer tells the browser that any page may read it. The gate looks at each request within the
+each response tells the browser that any page may read it. The gate checks each request within the
 same process, before ministack does: it costs next to nothing, and there is no way around it.
 
-It runs in the local cloud's own environment, so it imports nothing of ours.
+It runs in the local cloud's own environment, so it imports none of our modules.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HERE = frozenset({"localhost", "127.0.0.1"})
 """Names under which a browser says of every request where it comes from."""
 
 DESKTOP = "host.docker.internal"
-"""What containers of Docker's desktop editions call this machine; no public name can end so."""
+"""The name of this machine in containers of Docker's desktop editions; no public name ends so."""
 
 SIGNED = "AWS4-HMAC-SHA256 "
 
@@ -57,9 +57,9 @@ def gated(app: App) -> App:
 
 
 def why_not(headers: Mapping[str, str]) -> str:
-    """Tell what speaks against a request with these headers; nothing if it is a program's.
+    """Return the objection to a request with these headers; empty if a program sent it.
 
-    A page cannot take away what its browser writes into `Origin` and `Sec-Fetch-Site`. But it may
+    A page cannot remove the `Origin` and `Sec-Fetch-Site` that its browser writes. But it may
     call us by a name that it had moved here, and then we are of one origin; and of an address that
     is not known to be loopback, such as 0.0.0.0, browsers do not tell where a GET comes from.
     There, a call has to be signed in a header, as those of AWS clients are: a page cannot send one
@@ -67,7 +67,7 @@ def why_not(headers: Mapping[str, str]) -> str:
     """
     if "origin" in headers:
         return f"Origin {headers['origin']}: web pages are not answered here"
-    # Also for an address that a person opened: a link in a mail may lead here by a redirect.
+    # Also for an address that a person opened: a link in an email may lead here by a redirect.
     if "sec-fetch-site" in headers:
         return f"Sec-Fetch-Site {headers['sec-fetch-site']}: web pages are not answered here"
     name = _name(headers.get("host", ""))

@@ -1,4 +1,4 @@
-"""What was logged on this machine, for people to read: the work behind `make logs`."""
+"""The log of this machine in readable form: the implementation of `make logs`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNSHOWN = {
     *("level", "message", "timestamp", "service", "stack", "_aws"),
     *("function_request_id", "api_request_id", "xray_trace_id"),
 }
-"""What a readable line leaves out, or has in another place; GREP finds it all the same."""
+"""Fields that a readable line omits, or has in another place; GREP still finds them."""
 
 FIELDS_TOO = frozenset({"oldest_due_seconds"})
 """Metrics that a line would tell without being counted."""
@@ -33,7 +33,7 @@ PAUSE = 1.0
 
 
 class Entry(NamedTuple):
-    """What a function logged at once, and when, in milliseconds since 1970."""
+    """Lines that a function logged together, and their time, in milliseconds since 1970."""
 
     at: int
     function: str
@@ -107,14 +107,14 @@ def lines_of(entry: Entry, *, everything: bool) -> list[str]:
     if fields is None:
         clock = datetime.fromtimestamp(entry.at / 1000, UTC).astimezone()
         return [f"{clock:%H:%M:%S} {entry.function} | {line}" for line in lines if line]
-    # Where nobody is asked who they are, each request would say so again.
+    # Without authentication, each request would say so again.
     if fields["message"] == "caller.authenticated" and fields.get("caller") == "anyone":
         return []
     return [readable(entry.function, fields)]
 
 
 def event_of(text: str) -> dict[str, Any] | None:
-    """Read a line of the service's own; what else stands in a log is none."""
+    """Read a line of the service; other lines of a log are not JSON."""
     try:
         fields = json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""An HTTP server that only this machine can reach, for receivers and proxies of our own."""
+"""An HTTP server that only this machine can reach, for our receivers and proxies."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler
 
 LOOK = 0.02
-"""Seconds between two looks at whether it is to stop."""
+"""Seconds between two checks whether it is to stop."""
 
 
 class LoopbackServer(ThreadingHTTPServer):
-    """Serves each connection in a thread of its own, at a free port unless one is named."""
+    """Serves each connection in a separate thread, at a free port unless one is named."""
 
     request_queue_size = 128
 
@@ -32,7 +32,7 @@ class LoopbackServer(ThreadingHTTPServer):
 
     @property
     def origin(self) -> str:
-        """Where it answers: a URL without a path."""
+        """Its address: a URL without a path."""
         return f"http://{LOOPBACK}:{self.server_port}"
 
     def start(self) -> None:

@@ -25,7 +25,7 @@ class Latency(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What one measurement came to."""
+    """The result of one measurement."""
 
     answered: Latency
     """From the request to its 202, as the caller sees it."""
@@ -65,7 +65,7 @@ def wait_for(url: str, patience: float = PATIENCE) -> dict[str, Any]:
 
 
 def ask(method: str, url: str, body: object = None) -> dict[str, Any]:
-    """Return the service's answer."""
+    """Return the service's response."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, method=method)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,4 +1,4 @@
-"""A local cloud of its own for one measurement, thrown away afterwards."""
+"""A separate local cloud for one measurement, deleted afterwards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCHEDULE = "SweepDeliveriesFunctionEveryMinute"
 
 @contextmanager
 def own_cloud() -> Iterator[tuple[Mapping[str, str], boto3.Session]]:
-    """Run the service where nobody else uses it; give its addresses and a session.
+    """Run the service without other users; give its addresses and a session.
 
     Its schedule is gone: a measurement that wants a sweep asks for one.
     """

@@ -32,7 +32,7 @@ HANG = 30.0
 
 
 class Hanging(Receiver):
-    """Takes every request and answers none in time."""
+    """Accepts every request and responds to none in time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class Measurement:
         return latency([milliseconds(one["created_at"], one["delivered_at"]) for one in ended])
 
     def beside_retries(self, url: str, count: int) -> Latency:
-        """Do the same while one user's messages, each tried in vain already, are tried again."""
+        """Do the same while one user's messages, each of which failed before, are tried again."""
         user = self._noisy(url)
         self._send_all(user, count)
         while self._untried(user):
@@ -127,7 +127,7 @@ class Measurement:
 
 
 def main() -> int:
-    """Measure with 1,000 noisy messages, or as many as are asked for, on a cloud of its own."""
+    """Measure with 1,000 noisy messages, or as many as are asked for, on a separate cloud."""
     parser = argparse.ArgumentParser(prog="python -m tools.measure_isolation", description=__doc__)
     parser.add_argument("count", nargs="?", type=int, default=1000, help="messages of the noisy")
     parser.add_argument("--burst", action="store_true", help="measure the worst moment too")

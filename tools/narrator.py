@@ -1,6 +1,6 @@
 """Tell a person at a terminal what happens, and hold each step to what was expected.
 
-On a terminal in colour and with a progress display; elsewhere, with ``NO_COLOR`` and on a dumb
+On a terminal in color and with a progress display; elsewhere, with ``NO_COLOR`` and on a dumb
 terminal, in plain lines.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 PLAIN_WIDTH = 120
-"""Columns where nobody says how many there are."""
+"""Columns, if the terminal's width is unknown."""
 
 
 class CheckFailedError(Exception):
@@ -33,7 +33,7 @@ class CheckFailedError(Exception):
 
 def terminal(environ: Mapping[str, str] = os.environ) -> Console:
     """Return the console of this process."""
-    # NO_COLOR asks for no colour; whoever sets it wants to read or keep plain text.
+    # NO_COLOR disables color; its user wants to read or keep plain text.
     forced = False if environ.get("NO_COLOR") else None
     console = Console(highlight=False, force_terminal=forced, _environ=environ)
     if not console.is_terminal and "COLUMNS" not in environ:
@@ -128,7 +128,7 @@ class Narrator:
             yield lambda done, now: progress.update(task, completed=done, description=escape(now))
 
     def failed(self, error: Exception) -> None:
-        """Tell what went wrong."""
+        """Print the error."""
         first, *rest = str(error).splitlines()
         self._console.print(f"   [bold red]✗[/] [bold]{escape(first)}[/]", soft_wrap=True)
         for line in rest:

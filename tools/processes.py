@@ -67,9 +67,9 @@ class Background:
         return started == (command, dict(environment))
 
     def start(self, command: list[str], environment: Mapping[str, str]) -> None:
-        """Start the program in a session of its own, with these variables and no others.
+        """Start the program in a separate session, with these variables and no others.
 
-        Nothing of ours is inherited, so that `out=$(make up)` comes back.
+        It inherits none of our files, so that `out=$(make up)` comes back.
         """
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
@@ -119,7 +119,7 @@ def kill(processes: Iterable[psutil.Process]) -> None:
 
 
 def require_free(port: int, variable: str) -> None:
-    """Refuse a port that somebody else holds, naming them if we may see them."""
+    """Refuse a port that another process holds, naming it if the system shows it."""
     if is_held(port):
         raise ToolFailure(
             f"Port {port} is in use by {holder(port)}. "
@@ -128,7 +128,7 @@ def require_free(port: int, variable: str) -> None:
 
 
 def is_held(port: int) -> bool:
-    """Return whether somebody listens on a port of this machine."""
+    """Return whether a process listens on a port of this machine."""
     with socket.socket() as probe:
         # Lets us pass over connections that are only lingering; not over a listener.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -152,7 +152,7 @@ def holder(port: int) -> str:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]

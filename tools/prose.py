@@ -1,6 +1,6 @@
 """Check the words of documents, docstrings, comments and help texts: `make prose`.
 
-proselint runs our rules (tools/prose.yaml) and some of its own. It knows neither Markdown nor
+proselint runs our rules (tools/prose.yaml) and some of its rules. It knows neither Markdown nor
 Python, so everything that is not prose is blanked first; lines and columns stay as they are.
 """
 

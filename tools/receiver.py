@@ -1,4 +1,4 @@
-"""A webhook receiver on this machine: it refuses as often as it is told, then accepts."""
+"""A webhook receiver on this machine: it refuses a given number of requests, then accepts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One request that came in, and how it was answered.
+    """One request and its response.
 
     The two times are of one clock that only ever grows: when the request was there whole, and just
-    before the answer was written.
+    before the response was written.
     """
 
     method: str
@@ -41,7 +41,7 @@ class Arrival:
 class Receiver:
     """Listens on loopback at a free port while its ``with`` block lasts.
 
-    It answers the first ``refusals`` requests with ``refusal`` and all later ones with 200.
+    It returns ``refusal`` to the first ``refusals`` requests and 200 to all later ones.
     """
 
     def __init__(self, refusals: int = 0, refusal: int = HTTPStatus.SERVICE_UNAVAILABLE) -> None:
@@ -63,7 +63,7 @@ class Receiver:
             return tuple(self._arrivals)
 
     def take(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> int:
-        """Note a request and return the status to answer it with."""
+        """Note a request and return the status of the response."""
         now = time.monotonic()
         with self._lock:
             refuses = len(self._arrivals) < self._refusals
@@ -79,7 +79,7 @@ class Receiver:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop listening; what came in stays readable."""
+        """Stop listening; received requests stay readable."""
         self._server.stop()
 
 
@@ -98,6 +98,6 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
         do_POST = do_PUT = do_PATCH = _answer  # noqa: N815 - the names that http.server calls
 
         def log_message(self, *_: object) -> None:
-            """Stay quiet: whoever started the receiver tells what came in."""
+            """Stay quiet: the program that started the receiver reports its requests."""
 
     return Handler

@@ -29,7 +29,7 @@ def named_in(text: str) -> list[tuple[int, str]]:
 
 
 def main() -> int:
-    """Look at every file that is committed or could be."""
+    """Check every file that is committed or could be."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     found = 0

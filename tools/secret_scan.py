@@ -1,6 +1,6 @@
 """Check that no file of the repository holds a secret.
 
-Tokens and keys that have a form of their own are looked for everywhere; assignments to names such
+Tokens and keys with a distinct form are searched everywhere; assignments to names such
 as ``password`` only in what ships, because tests are full of made-up ones. A line that must look
 like a secret says so: ``pragma: allowlist secret``.
 """
@@ -44,14 +44,14 @@ def found_in(names: list[str], plugins: tuple[str, ...]) -> list[tuple[str, int,
         return [
             (name, one.line_number, one.type)
             for name in names
-            # A link's file is looked at where it lies.
+            # A link's file is checked where it lies.
             if (ROOT / name).is_file() and not (ROOT / name).is_symlink()
             for one in scan_file(str(ROOT / name))
         ]
 
 
 def main() -> int:
-    """Look at every file that is committed or could be."""
+    """Check every file that is committed or could be."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     names = [name for name in listed.split("\0") if name and not name.endswith(EXCEPT)]

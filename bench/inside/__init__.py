@@ -1,1 +1,1 @@
-"""Scripts that run in processes of their own, where nothing of this package can be imported."""
+"""Scripts that run in separate processes, where nothing of this package can be imported."""

@@ -1,6 +1,6 @@
 """The same messages, sent by Apprise to the same receiver.
 
-It prints a line of JSON: processor and wall seconds of each notification.
+It prints a line of JSON: processor and wall seconds of each message.
 """
 
 import json

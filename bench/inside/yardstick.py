@@ -1,4 +1,4 @@
-"""What many services import before their first request, as the Powertools documentation shows."""
+"""The imports of many services before their first request, as the Powertools docs show them."""
 
 import os
 

@@ -13,7 +13,7 @@ from tests.declared import create_table
 
 @pytest.fixture
 def aws(monkeypatch):
-    """An AWS of this test's own, in memory."""
+    """An AWS for one test, in memory."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
@@ -33,7 +33,7 @@ def dynamodb(aws):
 
 @pytest.fixture
 def asked(dynamodb):
-    """What the client sends from now on: each operation with its body."""
+    """The client's calls from now on: each operation with its body."""
     sent: list[tuple[str, dict]] = []
 
     def seen(model, params, **_):

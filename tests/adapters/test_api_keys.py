@@ -39,7 +39,7 @@ def names(keys, **options):
 
 
 def test_an_entry_says_what_its_key_may_do_and_for_whom():
-    """Without a user it is nobody's."""
+    """Without a user, the key is a service's and belongs to no user."""
     text = json.dumps(
         {
             "billing": ENTRY,
@@ -119,7 +119,7 @@ def test_a_new_key_is_looked_for_at_most_once_a_minute(secrets):
 
 
 def test_known_keys_go_on_while_the_secret_cannot_be_read(secrets):
-    """Nor is somebody with an unknown key sent away for good: we cannot tell."""
+    """Nor is a caller with an unknown key refused permanently: the key may be valid."""
     clock = FakeClock()
     keys = SecretApiKeys(lambda: secrets, NAME, clock)
     names(keys)

@@ -714,7 +714,7 @@ KEYS = {
 
 
 def test_keys_that_were_not_processed_are_requested_again(stubbed):
-    """DynamoDB may return a part of a batch; what was read is kept."""
+    """DynamoDB may return a part of a batch; that part is kept."""
     table, stubber, pauses = stubbed
     message, _ = KEYS["DeliveriesTable"]["Keys"]
     rest = {**KEYS, "DeliveriesTable": {"Keys": [message], "ConsistentRead": True}}
@@ -736,7 +736,7 @@ def test_keys_that_were_not_processed_are_requested_again(stubbed):
 
 
 def test_keys_that_are_never_processed_make_the_read_fail(stubbed):
-    """Half a read is none: a missing request would look like expired content."""
+    """Half a read is a failed read: a missing request would look like expired content."""
     table, stubber, pauses = stubbed
     for _ in range(4):
         stubber.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": KEYS})

@@ -64,7 +64,7 @@ class Written:
 
 @pytest.fixture
 def written():
-    """A event_log of a test's own."""
+    """The event_log of one test."""
     return Written()
 
 
@@ -99,7 +99,7 @@ def test_a_message_that_goes_nowhere_counts_nothing(world, written):
 
 
 def test_deliveries_count_once_when_they_end(world, written):
-    """Whatever was accepted is delivered, failed or skipped in the end, and the sums agree."""
+    """Every accepted delivery is delivered, failed or skipped in the end, and the sums agree."""
     world.webhook()
     world.channels["TEST"].outcomes = [BUSY, Delivered(), Permanent("http_404", "no")]
     world.send(request_id="r-1", integration_types=["TEST"])
@@ -131,7 +131,7 @@ def later() -> str:
 
 
 def test_an_attempt_tells_how_long_it_took_and_the_first_how_long_it_was_waited_for(world, written):
-    """From the moment it was due, as somebody waits for the message; a retry's rest is no delay."""
+    """From its due time, as a user waits for the message; a retry's pause is not a delay."""
 
     def slowly():
         world.clock.advance(1.25)
@@ -172,7 +172,7 @@ def test_parked_messages_are_counted(world, written):
 
 
 def test_callers_who_are_refused_and_those_who_cannot_be_checked_count_apart(written):
-    """The first is their own affair, the second shuts everybody out."""
+    """The first is the caller's fault, the second makes every call fail."""
     written.event_log.emit("caller.rejected", reason="the token has expired")
     written.event_log.emit("caller.unchecked", error="UnavailableError")
     written.event_log.emit("caller.authenticated", caller="key:agent")
@@ -204,7 +204,7 @@ def test_a_sweep_with_faults_does_not_count_as_one(world, written):
 
 
 def test_metrics_do_not_vanish_with_the_log_level():
-    """Whoever wants to read less still wants to be woken; lines that count nothing go."""
+    """An operator who logs less still needs alarms; lines without a metric are left out."""
     written = Written(least=logging.ERROR)
     world = World(event_log=written.event_log)
 
@@ -236,7 +236,7 @@ def test_a_line_has_the_level_that_the_page_documents(written, event, level, sta
 
 
 def test_a_line_is_counted_by_stack_and_integration_alone(world, written):
-    """Every other value (a user, an ID) would make a metric of its own, and a bill."""
+    """Every other value (a user, an ID) would create a separate metric, and cost."""
     world.send(request_id="r-1")
     world.run()
     world.sweeper.sweep()
@@ -247,7 +247,7 @@ def test_a_line_is_counted_by_stack_and_integration_alone(world, written):
 
 
 def test_a_metric_hides_no_field_of_its_line():
-    """It stands beside the fields: only the sweep's own number is both, and unchanged."""
+    """It is beside the fields: only the sweep's number is both, and unchanged."""
     world = World()
     world.send(request_id="r-1")
     world.run()

@@ -1,4 +1,4 @@
-"""What /health looks at."""
+"""The probes of /health."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def queue(aws):
 
 
 def nobody(_integration_type):
-    """Know no peer of any integration."""
+    """Know no receiver of any integration."""
 
 
 def fail(error):
@@ -27,7 +27,7 @@ def fail(error):
 
 
 def test_each_dependency_is_told_by_name(dynamodb, queue):
-    """What answers has no trouble, what does not exist has."""
+    """A dependency that responds is healthy, one that does not exist is not."""
     sqs, url = queue
     probes = LiveProbes(
         dynamodb,
@@ -49,7 +49,7 @@ def test_each_dependency_is_told_by_name(dynamodb, queue):
 
 
 def test_an_integrations_own_probe_says_what_is_wrong(dynamodb, queue):
-    """Its words are for everybody to read; of an error that nobody foresaw only the kind is."""
+    """Its text is public; of an unexpected error it has only the class."""
     peers = {
         "SLACK": lambda: None,
         "EMAIL": lambda: fail(UnavailableError("the mail server took no connection")),
@@ -76,7 +76,7 @@ def test_an_integrations_own_probe_says_what_is_wrong(dynamodb, queue):
 
 
 def test_what_does_not_answer_in_time_is_down(dynamodb, queue, monkeypatch):
-    """A probe that hangs does not hold up the answer."""
+    """A probe that hangs does not delay the response."""
     sqs, _ = queue
     release = threading.Event()
     monkeypatch.setattr(dynamodb, "get_item", lambda **_: release.wait(30))

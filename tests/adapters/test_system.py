@@ -152,7 +152,7 @@ def test_a_process_ends_although_work_hangs():
 
 
 def test_a_note_is_one_structured_line():
-    """The event is the message, its fields stand beside it, and trouble is a warning."""
+    """The event is the message, its fields are beside it, and trouble is a warning."""
     written = io.StringIO()
     logger = Logger(service="test", stream=written, level="INFO")
     event_log = StructuredEventLog(logger, stack="test")
@@ -200,7 +200,7 @@ def test_every_line_names_its_invocation():
     ],
 )
 def test_the_log_level_is_the_templates(monkeypatch, capsys, level, told):
-    """Lines below it are left out, but for those that carry metrics."""
+    """Lines below it are left out, except those that carry metrics."""
     monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", level)
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"levels-{level}")
     monkeypatch.setenv("STACK_NAME", "dispatcher-eu")

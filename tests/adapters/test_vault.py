@@ -11,7 +11,7 @@ from dispatcher.errors import SealedError, UnavailableError
 
 @pytest.fixture
 def kms(aws):
-    """A KMS client, and the calls that it answered."""
+    """A KMS client, and the calls that it received."""
     client = aws("kms")
     client.calls = []
     client.meta.events.register(
@@ -22,7 +22,7 @@ def kms(aws):
 
 @pytest.fixture
 def vault(kms):
-    """A vault with a key of its own."""
+    """A vault with a separate key."""
     key = kms.create_key()["KeyMetadata"]["Arn"]
     kms.calls.clear()
     return KmsVault(lambda: kms, key)
@@ -61,7 +61,7 @@ def test_a_long_document_is_sealed_in_pieces(vault, kms):
 
 
 def test_a_document_is_decrypted_once_per_container(vault, kms):
-    """Opening it again costs no call; what is returned is the caller's own copy."""
+    """Opening it again costs no call; each caller gets a separate copy."""
     sealed = vault.seal("ada", "WEBHOOK", SECRETS)
     vault.open("ada", "WEBHOOK", sealed)["issued"].clear()
 
@@ -72,7 +72,7 @@ def test_a_document_is_decrypted_once_per_container(vault, kms):
 
 
 def test_a_container_does_not_remember_without_end(vault, kms):
-    """After 256 other documents the first one is decrypted anew."""
+    """After 256 other documents the first one is decrypted again."""
     first, *others = [vault.seal("ada", "WEBHOOK", {"n": number}) for number in range(257)]
     for sealed in (first, *others):
         vault.open("ada", "WEBHOOK", sealed)

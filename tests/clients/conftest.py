@@ -35,7 +35,7 @@ UNKNOWN = {
 
 @pytest.fixture
 def gateway(service):  # noqa: F811 - a fixture is asked for by its name
-    """The service behind an HTTP server; each accepted message is delivered at once."""
+    """The service behind an HTTP server; each accepted message is delivered immediately."""
     with Gateway(delivering(service)) as running:
         yield running
 

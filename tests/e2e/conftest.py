@@ -1,4 +1,4 @@
-"""The suite's own cloud: ports and state of its own, so that it runs beside a `make up`."""
+"""The suite's cloud: separate ports and state, so that it runs beside a `make up`."""
 
 from __future__ import annotations
 

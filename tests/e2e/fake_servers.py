@@ -1,4 +1,4 @@
-"""Who the service talks to: a client of its API, and a receiver of its webhooks."""
+"""The other ends of the service: a client of its API, and a receiver of its webhooks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ApiSession(requests.Session):
         self.mount("http://", HTTPAdapter(pool_maxsize=50))
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Send a request to a path of the API; fail if the document does not tell of the answer."""
+        """Send a request to a path of the API; fail if the document does not allow the response."""
         answer = super().request(method, self.api_url + url, **{"timeout": ANSWER_WITHIN} | options)
         if found := routed(method, url):
             wrong = [*breaches(found[0].function, answer.status_code, answer.headers, answer.text)]
@@ -61,7 +61,7 @@ class Arrival:
 class Receiver:
     """A real HTTP server on a free port of loopback that notes what arrives and when.
 
-    It answers with `script`, one (status, headers) after the other, and then with 204.
+    It returns the entries of `script`, (status, headers), one after the other, and then 204.
     """
 
     script: Sequence[tuple[int, Mapping[str, str]]] = ()

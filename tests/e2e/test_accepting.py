@@ -27,11 +27,11 @@ def ahead(**parts: float) -> str:
     return (datetime.now(UTC) + timedelta(**parts)).isoformat()
 
 
-# Answers ------------------------------------------------------------------------------------------
+# Responses ----------------------------------------------------------------------------------------
 
 
 def test_answer_names_every_integration(api, system, user):
-    """The answer lists the deliveries in order, and every other integration with its reason."""
+    """The response lists the deliveries in order, and every other integration with its reason."""
     response = api.post(f"/api/v1/users/{user}/deliveries", json={"content": "Hello"})
 
     answer = answered(response, 202)
@@ -68,7 +68,7 @@ def test_a_request_is_found_under_any_id(api, user, request_id):
 
 
 def test_integration_types_restrict_the_send(system, receiver, user):
-    """Only the named integrations are used, and only they are told of."""
+    """Only the named integrations are used, and only they are in the response."""
     system.override(user, "WEBHOOK", config={"url": receiver.url})
 
     answer = system.send(user, integration_types=["sms", "webhook"])
@@ -80,7 +80,7 @@ def test_integration_types_restrict_the_send(system, receiver, user):
 
 
 def test_nothing_enabled(system, user):
-    """A user whom nothing reaches gets no delivery, and the answer says why."""
+    """A user without any effective integration gets no delivery, and the response says why."""
     system.override(user, "TEST", enabled=False)
 
     answer = system.send(user, request_id="r-1")
@@ -110,7 +110,7 @@ def test_no_address(system, user):
 
 
 def test_same_request_again(api, system, user):
-    """The same request gets the same answer, is marked as replayed, and sends nothing twice."""
+    """The same request gets the same response, marked as replayed, and sends nothing twice."""
     path = f"/api/v1/users/{user}/deliveries"
     body = {"request_id": "r-1", "content": "Hello", "subject": "One"}
 
@@ -167,7 +167,7 @@ def test_fifty_equal_requests_at_once(api, system, user):
     path = f"/api/v1/users/{user}/deliveries"
     body = {"content": "Hello", "request_id": "r-1"}
 
-    # Eight at a time: for each request at once the local cloud unpacks and starts a worker.
+    # Eight at a time: for each parallel request the local cloud unpacks and starts a worker.
     with ThreadPoolExecutor(8) as callers:
         answers = list(callers.map(lambda _: api.post(path, json=body), range(50)))
 
@@ -274,7 +274,7 @@ def test_cancel(api, system, user):
 
 
 def test_cancel_too_late(api, system, user):
-    """What has been delivered cannot be called off."""
+    """A message that has been delivered cannot be cancelled."""
     delivery_id = system.sent(user)
     ended = system.ended(user, delivery_id)
 

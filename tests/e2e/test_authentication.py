@@ -1,4 +1,4 @@
-"""A stack that wants to know who asks: tokens and keys, every route, and nobody else's affairs."""
+"""A stack with authentication: tokens and keys, every route, and no access to other users."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def issuer():
 
 @pytest.fixture(scope="module")
 def guarded(issuer, tmp_path_factory):
-    """The API of a cloud of this module's own, where callers must say who they are."""
+    """The API of a cloud for this module, where callers must authenticate."""
     home = tmp_path_factory.mktemp("guarded")
     cloud = LocalCloud(home, api_port=free_port(), cloud_port=free_port())
     cloud.start()
@@ -84,7 +84,7 @@ def ask(guarded, route, user="john.doe", **headers):
 
 
 def told(response):
-    """Return status and problem of an answer, without what differs each time."""
+    """Return status and problem of a response, without the parts that differ each time."""
     body = response.json()
     return response.status_code, {name: body[name] for name in body if name != "instance"}
 
@@ -111,7 +111,7 @@ def test_who_does_not_say_who_he_is_gets_nowhere(guarded, route):
 
 
 def test_what_is_no_credential_gets_nowhere_either(guarded, issuer):
-    """Nonsense, a wrong key, a token that nobody signed, and two good ones at once."""
+    """Nonsense, a wrong key, an unsigned token, and two valid ones together."""
     [route] = [one for one in ROUTES if one.function == "list_overrides"]
     token = issuer.token()
     unsigned = jwt.encode(claims(), None, algorithm="none", headers={"kid": "rsa-1"})
@@ -172,7 +172,7 @@ def test_the_open_routes_ask_nobody(guarded, route):
 
 
 def test_another_users_affairs_and_nobodys_look_the_same(guarded, issuer):
-    """Who may not see something does not learn whether it is there."""
+    """An unauthorized caller does not learn whether an object exists."""
     operator = {"x-api-key": key("operator")}
     path = "/api/v1/users/{}/integrations"
     body = {"integration_type": "TEST"}
@@ -213,7 +213,7 @@ def test_another_users_affairs_and_nobodys_look_the_same(guarded, issuer):
 
 
 def test_a_cursor_of_another_user_shows_nothing_of_theirs(guarded):
-    """Even for a caller who may read both users, a page holds the deliveries of its own user."""
+    """Even for a caller who may read both users, a page holds the deliveries of one user."""
     operator = {"x-api-key": key("operator")}
     for _ in range(2):
         guarded.post(
@@ -247,7 +247,7 @@ def test_a_token_ends(guarded, issuer):
 
 
 def test_an_issuer_changes_its_keys(guarded, issuer):
-    """The new key counts as soon as it is met; nobody deploys anything."""
+    """The new key counts as soon as it is used, without a deployment."""
     [route] = [one for one in ROUTES if one.function == "list_overrides"]
     old, new = published(private_key("RS256"), kid="rsa-1"), private_key("RS256", 2)
     token = issuer.token(kid="rsa-2", number=2)

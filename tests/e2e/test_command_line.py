@@ -18,7 +18,7 @@ DISPATCH = Path(sys.executable).parent / "dispatch"
 
 @pytest.fixture
 def dispatch(stack, tmp_path):
-    """The program in a shell of its own."""
+    """The program in a separate shell."""
 
     def run(*words, code=0):
         done = subprocess.run(

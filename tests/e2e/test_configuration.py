@@ -90,7 +90,7 @@ def test_priority_orders_the_effective_configuration(system, receiver, user):
 
 
 def test_opt_out_wins(system, user):
-    """What a user has switched off is not delivered, and the answer says so."""
+    """A disabled integration is not delivered, and the response says so."""
     system.override(user, "TEST", enabled=False)
 
     answer = system.send(user, request_id="r-1", integration_types=["TEST"])
@@ -105,7 +105,7 @@ def test_opt_out_wins(system, user):
 
 
 def test_opt_out_after_the_accept(api, system, user):
-    """A message on its way is not sent to somebody who opts out meanwhile."""
+    """A pending message is not sent to a user who opts out meanwhile."""
     system.override(user, "TEST", retry_delay_seconds=600, config={"fail_attempts": 1})
     delivery_id = system.sent(user)
     until(lambda: system.delivery(user, delivery_id)["attempts"])
@@ -160,7 +160,7 @@ def test_override_exists_once(api, system, user):
 
 
 def test_secrets_of_a_webhook_are_never_shown_again(api, system, receiver, user):
-    """The signing secret is told once; header values and queries are read back as stars."""
+    """The signing secret is shown once; header values and queries are read back as stars."""
     config = {"url": f"{receiver.url}?token=t0p", "headers": {"Authorization": "Bearer t0p"}}
     created = system.override(user, "WEBHOOK", config=config)
     shown = answered(api.get(f"/api/v1/users/{user}/integrations/WEBHOOK"), 200)

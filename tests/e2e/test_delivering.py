@@ -1,4 +1,4 @@
-"""What happens to a message: order, retries, final failures, new rounds, rehearsals."""
+"""Life of a message: order, retries, final failures, new rounds, rehearsals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def dead_letters(system, delivery_id):
     ("webhook_priority", "order"), [(3, ["WEBHOOK", "TEST"]), (9, ["TEST", "WEBHOOK"])]
 )
 def test_priority_is_the_order_of_delivery(system, receiver, user, webhook_priority, order):
-    """The integration of the lowest number is tried first, and the answer lists it first."""
+    """The integration of the lowest number is tried first, and the response lists it first."""
     system.override(user, "WEBHOOK", priority=webhook_priority, config={"url": receiver.url})
 
     accepted = system.send(user)["deliveries"]
@@ -153,7 +153,7 @@ def test_budget_of_attempts(system, receiver, user, retry_count):
 
 
 def test_permanent_failure_is_not_retried(system, receiver, user):
-    """An answer that no retry can change ends the delivery at once."""
+    """A response that no retry can change ends the delivery immediately."""
     receiver.script = [(403, {})]
     system.override(user, "WEBHOOK", retry_delay_seconds=1, config={"url": receiver.url})
 
@@ -275,7 +275,7 @@ def test_each_failed_round_has_its_own_dead_letter(system, receiver, failed):
 
 
 def test_storm(system, receiver, user):
-    """Of many messages at once to a receiver that fails every third time, each arrives."""
+    """Of many parallel messages to a receiver that fails every third time, each arrives."""
     receiver.script = [(500, {}) if number % 3 == 0 else (204, {}) for number in range(99)]
     system.override(
         user, "WEBHOOK", retry_count=9, retry_delay_seconds=1, config={"url": receiver.url}
@@ -308,7 +308,7 @@ def test_rehearsal_of_retries(system, user):
 
 
 def test_rehearsal_of_a_permanent_failure(system, user):
-    """TEST fails for good where it is asked to."""
+    """TEST fails permanently if its config says so."""
     system.override(user, "TEST", retry_delay_seconds=1, config={"failure": "permanent"})
 
     ended = system.ended(user, system.sent(user))

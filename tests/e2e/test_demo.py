@@ -1,4 +1,4 @@
-"""`make demo` as a whole, as a person calls it, on a cloud of its own."""
+"""`make demo` as a whole, as a person calls it, on a separate cloud."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECOND = 30.0
 
 
 def three_ports() -> int:
-    """Return a port that nobody listens on, with two such neighbours."""
+    """Return a free port, followed by two free ones."""
     while True:
         port = free_port()
         try:
@@ -36,7 +36,7 @@ def three_ports() -> int:
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory):
-    """Return a cloud that nobody else uses."""
+    """Return a cloud without other users."""
     home = tmp_path_factory.mktemp("demo")
     cloud = LocalCloud(home, api_port=three_ports(), cloud_port=free_port())
     yield cloud

@@ -1,4 +1,4 @@
-"""What the running service tells about itself, and whether it is so."""
+"""The running service's documentation of itself, and whether it is true."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_page_arrives_whole(api):
 
 
 def test_the_page_may_try_everything_out(api, user):
-    """Its own requests are answered, though the local cloud behind it answers no page."""
+    """Its own requests are accepted, though the local cloud behind it accepts no page."""
     own = {"Origin": api.api_url, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
     body = {"content": "From the page."}
 
@@ -57,7 +57,7 @@ def test_the_document_leads_back_to_where_it_came_from(cloud, stack):
 
 @pytest.mark.parametrize(("function", "name"), EXAMPLES)
 def test_an_example_works_when_it_is_pasted(api, user, function, name):
-    """With the parameters that the document shows, but for the user: each test has its own."""
+    """With the parameters that the document shows, except the user: each test has another one."""
     told = operation(function)
     content = told["requestBody"]["content"]["application/json"]
     given = {one["name"]: one["example"] for one in told["parameters"] if one["in"] == "path"}

@@ -1,4 +1,4 @@
-"""Generated questions: whatever is asked, and whoever asks, the answer is one of the document's."""
+"""Generated requests: every caller gets a documented response to every request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def issuer():
 
 @pytest.fixture(scope="module")
 def guarded(issuer, tmp_path_factory):
-    """Where the API of a stack answers that wants to know who asks."""
+    """The API's address in a stack with authentication."""
     home = tmp_path_factory.mktemp("fuzzed")
     cloud = LocalCloud(home, api_port=free_port(), cloud_port=free_port())
     cloud.start()
@@ -57,7 +57,7 @@ def credentials(issuer, tmp_path):
 
 
 def test_the_api_keeps_to_its_document(guarded, credentials, tmp_path):
-    """No 5xx, no undocumented answer, nobody let in who should not be.
+    """No 5xx, no undocumented response, no access without authorization.
 
     `make fuzz-api` asks thousands; here some dozens, always the same.
     """

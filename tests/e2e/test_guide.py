@@ -75,7 +75,7 @@ def test_user_without_overrides(api, system, john):
 
 
 def test_create_override(api, john):
-    """The guide's EMAIL override is created, found where the answer says, and effective first."""
+    """The guide's EMAIL override is created, found at its `Location`, and effective first."""
     created = api.post(f"{john}/integrations", json={"integration_type": "EMAIL", **EMAIL})
     effective = answered(api.get(f"{john}/integration-defaults"), 200)
 
@@ -115,7 +115,7 @@ def test_update_override(api, system, john):
 
 
 def test_list_overrides(api, system, john):
-    """The listing holds the user's overrides as they were answered, in the table's order."""
+    """The listing holds the user's overrides as they were returned, in the table's order."""
     email = system.override("john.doe", "EMAIL", **EMAIL)
     slack = system.override("john.doe", "SLACK", **SLACK)
 
@@ -125,7 +125,7 @@ def test_list_overrides(api, system, john):
 
 
 def test_delete_override(api, system, john):
-    """A deleted override is gone, and deleting it again is told as not found."""
+    """A deleted override is gone, and deleting it again returns 404."""
     system.override("john.doe", "SLACK", **SLACK)
 
     first = api.delete(f"{john}/integrations/SLACK")
@@ -136,7 +136,7 @@ def test_delete_override(api, system, john):
 
 
 def test_reset(api, system, john):
-    """A reset removes all overrides at once, and again there is nothing to remove."""
+    """A reset removes all overrides, and a second reset removes none."""
     system.override("john.doe", "SLACK", **SLACK)
     system.override("john.doe", "EMAIL", **EMAIL)
 
@@ -200,7 +200,7 @@ def test_delivery_history(api, system, user):
 
 
 def test_health(api):
-    """Anybody may ask how the service is, and reads how each integration stands."""
+    """The service's health is public, and shows the state of each integration."""
     answer = answered(api.get("/health"), 200)
 
     configured = {"WEBHOOK", "TEST", "CLI", "TOOL"}

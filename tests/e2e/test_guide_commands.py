@@ -28,7 +28,7 @@ def commands() -> list[str]:
 
 
 def test_all_commands_in_the_order_of_the_guide(api, stack, tmp_path):
-    """Every curl command of the guide works as it stands there, on a user without overrides."""
+    """Every curl command of the guide works as printed, on a user without overrides."""
     (tmp_path / ".curlrc").write_text(CURL_CONFIGURATION)
     environment = {"PATH": os.environ["PATH"], "CURL_HOME": str(tmp_path)}
     api.post("/api/v1/users/john.doe/integration-defaults/reset")

@@ -85,7 +85,7 @@ def test_cloud_event(system, user, delivered):
     ids=["no JSON", "no user", "bad user", "unknown field", "no content"],
 )
 def test_malformed_event_is_parked(system, user, wrong, reason):
-    """What cannot be read is put aside with its reason, and never tried again."""
+    """An unreadable event is parked with its reason, and never tried again."""
     body = wrong
     if isinstance(wrong, dict):
         # A session that marks this test's message, whatever is wrong with it.

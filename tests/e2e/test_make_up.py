@@ -1,4 +1,4 @@
-"""`make up`, `status`, `logs` and `down`, as a person calls them, on a cloud of their own."""
+"""`make up`, `status`, `logs` and `down`, as a person calls them, on a separate cloud."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ STRICT = {
 
 
 class Workshop:
-    """A person at a terminal, with a home and ports of their own."""
+    """A person at a terminal, with a separate home and ports."""
 
     def __init__(self, home):
         self.cloud = LocalCloud(home, api_port=free_port(), cloud_port=free_port())
 
     def make(self, command, **settings):
-        """Call make, and wait until whoever holds its output has let go, as `out=$(…)` does."""
+        """Call make, and wait until every process has closed its output, as `out=$(…)` does."""
         mine = {
             "CLOUD_HOME": str(self.cloud.home),
             "PORT": str(self.cloud.api_port),
@@ -68,7 +68,7 @@ def test_up_with_parameters_then_plain_is_back_at_the_local_profile(workshop):
 
 
 def test_up_tells_where_everything_is(workshop):
-    """The stack file names the addresses and every output, and the service answers there."""
+    """The stack file names the addresses and every output, and the service responds there."""
     made = workshop.make("up")
 
     stack = json.loads(workshop.cloud.stack_file.read_text())
@@ -117,7 +117,7 @@ def test_nothing_listens_beyond_this_machine(workshop):
 
 
 def test_the_gateway_answers_as_the_template_says(workshop):
-    """What the local cloud's CloudFormation leaves out is done after each deployment."""
+    """Steps that the local cloud's CloudFormation omits are done after each deployment."""
     workshop.make("up")
 
     too_large = requests.post(
@@ -144,7 +144,7 @@ def test_status_shows_what_runs(workshop):
 
 
 def test_logs_show_what_the_functions_tell(workshop):
-    """One readable line for each event; what has nothing to do with a word is left out."""
+    """One readable line for each event; lines without the word are left out."""
     workshop.make("up")
     health = re.compile(r"\d\d:\d\d:\d\d get_health request\.handled .*route=/health .*")
 
@@ -170,7 +170,7 @@ def test_logs_show_everything_if_asked(workshop):
 
 
 def test_down_keeps_the_data(workshop):
-    """What was stored is there after the next `make up`."""
+    """Stored data is there after the next `make up`."""
     workshop.make("up")
     user = f"{workshop.cloud.api_url}/api/v1/users/keeper"
     created = requests.post(

@@ -14,7 +14,7 @@ def test_measurement(stack):
     """The measurement runs against a service that runs, and its figures make sense."""
     figures = measure(stack["api_url"], 10)
 
-    print(figures)  # noqa: T201 - for whoever wants the figures: pytest -rP
+    print(figures)  # noqa: T201 - to see the figures: pytest -rP
     assert 0 < figures.answered.p50 <= figures.answered.p95
     assert 0 < figures.delivered.p50 <= figures.delivered.p95
 
@@ -35,7 +35,7 @@ def test_measurement_of_the_sweeper(aws, stack):
 
 
 def test_measurement_of_isolation(stack):
-    """Quiet users are measured beside one whose receiver refuses, and one whose never answers."""
+    """Quiet users are measured beside one whose receiver refuses, and one whose never responds."""
     running = Measurement(stack["api_url"], users=5, seconds=1.0, delay=5, ahead=5.0)
 
     alone = running.quiet()

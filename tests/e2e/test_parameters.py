@@ -1,4 +1,4 @@
-"""What an operator's parameters change, on a cloud of its own."""
+"""Effects of an operator's parameters, on a separate cloud."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ URLS = [
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory):
-    """Return a cloud of its own, deployed with other parameters than the local profile's."""
+    """Return a separate cloud, deployed with other parameters than the local profile's."""
     cloud = LocalCloud(
         tmp_path_factory.mktemp("strict"), api_port=free_port(), cloud_port=free_port()
     )
     cloud.start()
-    # Before the first look at /health, which serves for a minute.
+    # Before the first call of /health, whose result is cached for a minute.
     secrets = cloud.session.client("secretsmanager")
     secrets.create_secret(Name="slack/bot-token", SecretString="xoxb-secret")
     cloud.deploy(parse(STRICT))
@@ -56,7 +56,7 @@ def service(strict):
 
 
 def register(service, url):
-    """Create a webhook override with a URL; remove it again, and return the answer."""
+    """Create a webhook override with a URL; remove it again, and return the response."""
     body = {"integration_type": "WEBHOOK", "config": {"url": url}}
     response = service.post(f"{USER}/integrations", json=body)
     if response.status_code == 201:
@@ -129,7 +129,7 @@ def test_sms_goes_where_operators_allow(strict, service):
 
 
 def test_a_dead_peer_degrades_the_service(service):
-    """Nobody listens where Slack should be; /health has read the token, and says so soon."""
+    """No server listens at Slack's address; /health has read the token, and soon says so."""
     began = time.monotonic()
 
     health = answered(service.get("/health"), 200)
@@ -141,7 +141,7 @@ def test_a_dead_peer_degrades_the_service(service):
 
 
 def test_a_mailbox_is_read_and_emptied(service):
-    """What was read is acknowledged, and gone."""
+    """A read message is acknowledged, and removed."""
     answered(service.post(f"{USER}/integrations/CLI/test"), 202)
 
     [message, *_] = until(lambda: answered(service.get(f"{USER}/messages"), 200)["messages"])
@@ -152,7 +152,7 @@ def test_a_mailbox_is_read_and_emptied(service):
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/hook", "https://127.0.0.1:9/hook"])
 def test_loopback_is_refused(service, url):
-    """Without the local profile nobody can make the service call this machine."""
+    """Without the local profile no user can make the service call this machine."""
     refused = answered(register(service, url), 422)
 
     assert [one["pointer"] for one in refused["errors"]] == ["/config/url"]
@@ -173,7 +173,7 @@ def test_every_url_of_the_collection(service):
 
 
 def test_plain_deployment_is_back_at_the_local_profile(strict, service):
-    """A plain deployment leaves no parameter behind: values and behaviour are the profile's."""
+    """A plain deployment leaves no parameter behind: values and behavior are the profile's."""
     before = strict.deployed_parameters()
 
     strict.deploy()

@@ -28,7 +28,7 @@ aws() {{
   "{sys.executable}" -m tests.aws_cli "$@"
 }}
 """
-"""The reader's own commands; beside its answer, curl tells the status."""
+"""The reader's own commands; beside the response, curl prints the status."""
 
 PATIENCE = 20.0
 """Seconds after which a reader who looks again and again gives up."""
@@ -36,7 +36,7 @@ PATIENCE = 20.0
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory):
-    """Return a reader's stack, on a cloud of its own: as `make up` deploys it."""
+    """Return a reader's stack, on a separate cloud: as `make up` deploys it."""
     home = tmp_path_factory.mktemp("reader")
     cloud = LocalCloud(home, api_port=free_port(), cloud_port=free_port())
     cloud.start()
@@ -45,7 +45,7 @@ def stack(tmp_path_factory):
 
 
 def scripts() -> dict[str, list[tuple[Block, str | None]]]:
-    """Return each document's commands with the answers that it shows for them."""
+    """Return each document's commands with the responses that it shows for them."""
     everything = list(blocks())
     followed = zip(everything, [*everything[1:], None], strict=True)
     pairs = [
@@ -57,14 +57,14 @@ def scripts() -> dict[str, list[tuple[Block, str | None]]]:
 
 
 def is_run(block: Block) -> bool:
-    """Return whether a block is run here; the runbook's have tests of their own."""
+    """Return whether a block is run here; the runbook's have separate tests."""
     if block.mark == "cli":
         return block.document != "docs/operations.md"
     return block.mark is None or block.mark.isdecimal()
 
 
 def shows_output(block: Block, after: Block) -> bool:
-    """Return whether the next block is what the commands of this one answer or print."""
+    """Return whether the next block is the response or the output of this one's commands."""
     right_after = block.line + block.text.count("\n") + 3
     return after.language == "json" or (after.language == "text" and after.line == right_after)
 
@@ -104,7 +104,7 @@ def played(block: Block, text: str, shown: str | None) -> list[str]:
 
 @pytest.mark.parametrize("document", scripts())
 def test_every_command_does_what_the_document_says(document, stack, monkeypatch):
-    """A reader who pastes the commands in their order gets the answers that are shown."""
+    """A reader who pastes the commands in their order gets the responses that are shown."""
     if shutil.which("curl") is None:
         pytest.skip("the documents' commands need curl: apt-get install curl")
     monkeypatch.setenv("DISPATCH_URL", stack["api_url"])
@@ -114,7 +114,7 @@ def test_every_command_does_what_the_document_says(document, stack, monkeypatch)
     reader = f"reader-{uuid.uuid4().hex[:8]}"
 
     def ours(text: str) -> str:
-        # The documents' own user, but for the mail address; and the suite's own address.
+        # The documents' own user, except the email address; and the suite's own address.
         text = re.sub(r"john\.doe(?!@)", reader, text)
         text = text.replace(".local/stack.json", stack["stack_file"])
         text = text.replace("http://localhost:4566", stack["endpoint_url"])
@@ -124,7 +124,7 @@ def test_every_command_does_what_the_document_says(document, stack, monkeypatch)
         answer = None if shown is None else ours(shown)
         deadline = time.monotonic() + PATIENCE
         faults = played(block, ours(block.text), answer)
-        # Who only looks may look again: a delivery takes its time.
+        # A read may be repeated: a delivery takes its time.
         while faults and " -X " not in block.text and time.monotonic() < deadline:
             time.sleep(0.2)
             faults = played(block, ours(block.text), answer)

@@ -1,4 +1,4 @@
-"""What the service refuses, and how it says so."""
+"""Requests that the service refuses, and their error responses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TITLES = {
 
 
 def problem(response, status):
-    """Check that an answer is a problem as RFC 9457 wants it; return its detail and pointers."""
+    """Check that a response is a problem of RFC 9457; return its detail and pointers."""
     body = response.json()
     name, title = TITLES[status]
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -140,14 +140,14 @@ def test_wrong_verb(api, path, allowed):
 
 
 def test_verb_that_the_gateway_does_not_know(api):
-    """What the gateway refuses by itself is told as a problem too."""
+    """A refusal of the gateway itself is a problem, too."""
     refused = api.request("PROPFIND", "/api/v1/integration-defaults")
 
     assert problem(refused, 404)[0] == "There is no such route."
 
 
 def test_conflicts(api, system, user):
-    """What is stored may not allow a request now: 409."""
+    """A stored state that does not allow a request returns 409."""
     system.override(user, "TEST")
     delivery_id = system.sent(user)
     system.ended(user, delivery_id)
@@ -164,7 +164,7 @@ def test_conflicts(api, system, user):
 
 @pytest.fixture
 def broken(system):
-    """Break one environment variable of two functions, and mend it afterwards."""
+    """Break one environment variable of two functions, and restore it afterwards."""
     functions = ("GetIntegrationDefaultsFunction", "GetHealthFunction")
     before = {name: system.variables(name) for name in functions}
     for name in functions:
@@ -186,11 +186,11 @@ def test_broken_setting(api, broken):
     assert broken in health.json()["detail"]
 
 
-# Everything that is wrong -------------------------------------------------------------------------
+# All invalid requests -----------------------------------------------------------------------------
 
 
 class Raw(NamedTuple):
-    """An answer as it came over the wire."""
+    """A response as it came over the wire."""
 
     status: int
     body: bytes
@@ -222,7 +222,7 @@ def body_of(given):
 
 
 def test_every_bad_request(system, stack):
-    """Each bad request is answered as its case says, never with 5xx, and leaves nothing behind."""
+    """Each bad request gets the response of its case, never 5xx, and leaves nothing behind."""
     before = stored_of_u1(system)
 
     told, expected = {}, {}

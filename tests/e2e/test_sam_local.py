@@ -1,4 +1,4 @@
-"""What the README says about containers, where an engine for them answers."""
+"""The README's statements about containers, if an engine for them is available."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people see of the deployed service: metrics, correlated lines, alarms, outcome events."""
+"""Signals of the deployed service: metrics, correlated lines, alarms, outcome events."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_log_of_a_delivery_publishes_its_metrics(system, user):
 
 
 def test_a_sweep_publishes_how_late_the_latest_delivery_is(system):
-    """What the alarm on late deliveries, and the one on a silent sweeper, look at."""
+    """The metrics of the alarms on late deliveries and on a silent sweeper."""
     system.sweep()
 
     published = until(
@@ -139,7 +139,7 @@ def subscriber(system, aws):
 
 
 def test_an_agent_hears_how_a_delivery_ended(system, subscriber, user):
-    """By a rule on the bus, without asking; what it gets is what the history shows."""
+    """By a rule on the bus, without polling; the event equals the entry in the history."""
     subscribe, heard = subscriber
     subscribe(user)
 

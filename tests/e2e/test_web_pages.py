@@ -1,4 +1,4 @@
-"""What a web page in a browser on the same machine can send to the local cloud: it gets nothing."""
+"""Requests of a web page on the same machine to the local cloud: none succeeds."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ LINK = {
     "Sec-Fetch-Dest": "document",
 }
 OPENED = {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-"""Of a link in a mail, which a redirect may have led here."""
+"""Of a link in an email, which a redirect may have led here."""
 NEIGHBOUR = {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"}
 """A page of another service on this machine."""
 
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory):
-    """A local cloud of its own: a page that got through could throw everything away."""
+    """A separate local cloud: a page that got through could delete everything."""
     cloud = LocalCloud(
         tmp_path_factory.mktemp("cloud"), api_port=free_port(), cloud_port=free_port()
     )
@@ -47,7 +47,7 @@ def cloud(tmp_path_factory):
 
 @pytest.fixture
 def ask(cloud):
-    """Return a function that sends bytes as they are, and returns the answer with its body."""
+    """Return a function that sends bytes as they are, and returns the response with its body."""
 
     def ask(method, path, headers, body=None, at=LOOPBACK):
         line = http.client.HTTPConnection(at, cloud.cloud_port, timeout=10)
@@ -71,7 +71,7 @@ def untouched(cloud):
 
 
 def create_queue(host, method="GET"):
-    """Return an AWS call that needs no header of its own: all of it is in the address."""
+    """Return an AWS call that needs no header: all of it is in the address."""
     query = "Action=CreateQueue&QueueName=from-a-page&Version=2012-11-05"
     request = AWSRequest(method, f"http://{host}/?{query}", headers={"Host": host})
     SigV4QueryAuth(KEYS, "sqs", REGION).add_auth(request)
@@ -92,7 +92,7 @@ def signed_call(host):
 
 
 def refused(answer):
-    """Return whether a page learns nothing from the answer but why."""
+    """Return whether a page learns nothing from the response but the reason."""
     told = json.loads(answer.body)
     return (
         answer.status == 403
@@ -106,7 +106,7 @@ def refused(answer):
 @pytest.mark.parametrize("path", ["/_ministack/reset", "signed"])
 @pytest.mark.usefixtures("untouched")
 def test_a_simple_post_changes_nothing(cloud, ask, name, page, path):
-    """Neither one that needs no key, nor one signed with the key that everybody knows."""
+    """Neither a request that needs no key, nor one that is signed with the well-known key."""
     host = f"{name}:{cloud.cloud_port}"
     path = create_queue(host, "POST") if path == "signed" else path
 
@@ -207,7 +207,7 @@ def test_programs_are_answered(cloud, ask, name):
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all of 127.0.0.0/8 is not loopback")
 @pytest.mark.usefixtures("untouched")
 def test_the_door_for_containers_is_no_way_around(cloud, ask, monkeypatch):
-    """What is signed in a header passes it, and nothing that a page can send."""
+    """A request that is signed in a header passes it, and no request that a page can send."""
     monkeypatch.setenv("SAM_LOCAL_HOST_IP", "127.0.0.2")
     door = containers_door(cloud)
     host = urlsplit(door).netloc

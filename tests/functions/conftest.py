@@ -1,4 +1,4 @@
-"""A service of each test's own."""
+"""A separate service for each test."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ def session():
 
 @pytest.fixture
 def service(session):
-    """A service deployed anew, where nobody has stored anything."""
+    """A newly deployed service without any stored data."""
     with running(session) as service:
         yield service

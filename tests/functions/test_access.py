@@ -1,4 +1,4 @@
-"""Every route asks first whether the caller may, and reads nothing for whoever may not."""
+"""Every route checks the caller's rights first, and reads nothing for an unauthorized caller."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def outsiders(route):
 
 @pytest.mark.parametrize("route", CLOSED, ids=lambda route: route.function)
 def test_who_may_not_is_refused_before_anything_is_read(service, route):
-    """403 without a single call of AWS: nobody learns by it what is there."""
+    """403 without a single AWS call: the response reveals nothing about the data."""
     seen = {}
     for name, caller in outsiders(route).items():
         response = service.invoke(route.function, asked_by(caller, sample(route.function)))
@@ -47,7 +47,7 @@ def test_who_may_not_is_refused_before_anything_is_read(service, route):
 
 @pytest.mark.parametrize("route", CLOSED, ids=lambda route: route.function)
 def test_a_route_without_the_authorizer_is_closed(service, route):
-    """Whoever wires a function to a path and forgets the authorizer has opened nothing."""
+    """A function that is added to a path without the authorizer allows no call."""
     event = sample(route.function)
     del event["requestContext"]["authorizer"]
 
@@ -58,7 +58,7 @@ def test_a_route_without_the_authorizer_is_closed(service, route):
 
 @pytest.mark.parametrize("route", CLOSED, ids=lambda route: route.function)
 def test_who_may_is_let_in(service, route):
-    """Oneself, a service for every user, and an administrator: nobody of them gets a 403."""
+    """Oneself, a service for every user, and an administrator: none of them gets a 403."""
     own = unquote((sample(route.function)["pathParameters"] or {}).get("user_id", ""))
     callers = [Caller("key:x", "", frozenset({ADMIN}))]
     for scope in route.scopes:
@@ -88,7 +88,7 @@ def test_the_check_and_the_handler_see_one_user(service, given):
 
 @pytest.mark.parametrize("given", ["john.doe%00", "john.doe%2F..", "john%252Edoe", "%6Aohn.doe%20"])
 def test_a_user_that_is_only_nearly_the_callers_own_is_anothers(service, given):
-    """Refused by the check, before the rules of a user's name are looked at."""
+    """Refused by the check, before the rules of a user's name are applied."""
     john = Caller("token:john.doe", "john.doe", EVERYTHING)
 
     status, _ = service.ask("list_overrides", user_id=given, caller=john)
@@ -133,7 +133,7 @@ def test_another_users_cursor_shows_nothing_of_theirs(service, function, paramet
 
 
 def test_an_unknown_path_is_told_to_every_caller(service):
-    """There is nothing to protect: which routes there are is public."""
+    """The existing routes are public, so an unknown route needs no protection."""
     nobody = Caller("token:", "", frozenset())
 
     status, _ = service.ask("refuse_request", caller=nobody)

@@ -31,7 +31,7 @@ def service(session):
 
 
 def sample(function):
-    """Return the sample event, asked by somebody who may ask for any user."""
+    """Return the sample event, sent by a caller who may access any user."""
     event = written(function)
     return asked_by(OPERATOR, event) if "requestContext" in event else event
 
@@ -164,7 +164,7 @@ def test_bytes_that_are_no_text(service, data):
 
 @pytest.mark.parametrize("body", ["!", "e30", "e3 0=", "\u0661", "=" * 8, "e30=e30="])
 def test_base64_that_is_none(service, body):
-    """What is said to be base64 and is not is a bad body, no fault."""
+    """An invalid base64 body is the client's error, not a fault."""
     status = refused(service, SEND, body=body, isBase64Encoded=True)
 
     assert status in {400, 422}
@@ -240,7 +240,7 @@ def test_offsets_that_are_none(service, value):
 @example(value="A" * 100_000)
 @example(value=base64.urlsafe_b64encode(bytes(24)).decode())
 def test_cursors_that_are_none(service, function, value):
-    """What the service did not give out to this user leads nowhere."""
+    """A token or cursor that the service did not issue to this user is invalid."""
     name = {"list_deliveries": "cursor", "list_messages": "after"}[function]
     text = value.decode() if isinstance(value, bytes) else value
 
@@ -306,7 +306,7 @@ def test_idempotency_keys_that_are_none(service, headers):
 )
 @pytest.mark.parametrize("function", ["list_overrides", "get_effective_configuration", SEND])
 def test_headers_that_mean_nothing_here(service, function, headers):
-    """A route answers as it does without them: no other method, no other host, no fault."""
+    """A route responds as it does without them: no other method, no other host, no fault."""
     event = {**sample(function), "body": GOOD if function == SEND else "GET with a body"}
 
     plain = service.invoke(function, event)
@@ -337,7 +337,7 @@ FIELDS = st.sampled_from([
 @shared_service
 @given(body=st.one_of(JSON, st.dictionaries(FIELDS, JSON, max_size=5)))
 def test_any_json_is_answered(service, function, body):
-    """Whatever JSON comes, it is no fault of ours: accepted by its rules, or refused by them."""
+    """No JSON body causes a fault: it is accepted by its rules, or refused by them."""
     event = {**sample(function), "body": json.dumps(body)}
 
     response = service.invoke(function, event)
@@ -364,7 +364,7 @@ def test_any_bytes_are_answered(service, data):
 @example(body='{"v":1,"kind":"delivery","user_id":"a","delivery_id":"b","due_at":1e400}')
 @example(body='{"v":true,"kind":"request","user_id":"a","request_id":"r"}')
 def test_any_message_is_parked_or_acknowledged(service, function, body):
-    """A message that somebody else put into a queue never comes back forever."""
+    """A foreign message in a queue never comes back forever."""
     event = sample(function)
     [record, *_] = event["Records"]
 

@@ -17,7 +17,7 @@ from tests.issuer import AUDIENCE, ISSUER, Issuer
 
 @pytest.fixture
 def event_log(monkeypatch):
-    """What the authorizer logs."""
+    """Log lines of the authorizer."""
     kept = MemoryEventLog()
     monkeypatch.setattr(wiring, "event_log", lambda: kept)
     return kept
@@ -52,7 +52,7 @@ def test_a_header_is_found_in_any_case(service, event_log, name):
     ],
 )
 def test_a_stranger_is_told_no_more_than_that(service, event_log, headers, reason):
-    """API Gateway makes a 401 of exactly this text; why, stands in the log alone."""
+    """API Gateway makes a 401 of exactly this text; the reason is in the log only."""
     with pytest.raises(UnauthorizedError, match=r"^Unauthorized$") as caught:
         service.invoke("authorize_request", asked(headers))
 
@@ -63,7 +63,7 @@ def test_a_stranger_is_told_no_more_than_that(service, event_log, headers, reaso
 
 
 def test_a_secret_that_cannot_be_read_refuses_nobody_for_good(service, event_log):
-    """That is an error to API Gateway, which it answers with our 503."""
+    """That is an error to API Gateway, which returns our 503."""
     boto3.client("secretsmanager").delete_secret(
         SecretId="ApiKeysSecret", ForceDeleteWithoutRecovery=True
     )
@@ -123,7 +123,7 @@ def test_a_token_is_let_in_with_its_user_and_scopes(service, monkeypatch):
 
 @pytest.mark.parametrize("stage", ["local", "dev"])
 def test_without_authentication_everybody_is_an_administrator(service, monkeypatch, stage):
-    """Where an operator asked for that, on a machine or an account of their own."""
+    """If an operator asked for that, for a private machine or account."""
     monkeypatch.setenv("AUTH_MODE", "none")
     monkeypatch.setenv("STAGE", stage)
 

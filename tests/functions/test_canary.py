@@ -30,7 +30,7 @@ NOT_LOGGED = (HEADER, QUERY, CONTENT, ADDRESS)
 
 
 class Echo:
-    """A receiver on loopback that answers by a script and repeats what it was told."""
+    """A receiver on loopback that responds by a script and repeats its input."""
 
     def __init__(self):
         self.script = []
@@ -64,7 +64,7 @@ class Echo:
     @staticmethod
     def _heard(line):
         told = line.recv(65536)
-        # TLS says nothing that could be answered here.
+        # The first record of TLS gets no response.
         while told[:1] != b"\x16" and told:
             head, end, body = told.partition(b"\r\n\r\n")
             length = re.search(rb"Content-Length: ([0-9]+)", head)
@@ -84,7 +84,7 @@ class Echo:
 
 @pytest.fixture
 def echo():
-    """Return a receiver of this test's own."""
+    """Return a receiver for one test."""
     echo = Echo()
     yield echo
     echo.close()
@@ -92,7 +92,7 @@ def echo():
 
 @contextmanager
 def spied(session):
-    """Keep what every call hands to AWS, and what is answered, by service and operation."""
+    """Keep the input and the output of every AWS call, by service and operation."""
     calls = []
 
     def keep(params, model, **_):
@@ -105,14 +105,14 @@ def spied(session):
 
 @pytest.fixture
 def told(service, session, monkeypatch, caplog, capfd):
-    """All that leaves the functions: answers, calls to AWS, and what is written to any log."""
+    """All output of the functions: responses, calls to AWS, and lines in any log."""
     monkeypatch.setenv("WEBHOOK_ALLOWED_CIDRS", "127.0.0.0/8")
     monkeypatch.setenv("WEBHOOK_ALLOW_HTTP", "true")
     monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", "DEBUG")
     for name in ("CLI", "TOOL"):
         monkeypatch.setenv(f"INTEGRATION_DEFAULTS_{name}_ENABLED", "true")
     monkeypatch.setattr(webhook, "Guard", partial(Guard, seconds=0.5))
-    # Lambda's own level; what libraries say below it is never written.
+    # Lambda's own level; library lines below it are never written.
     caplog.set_level(logging.WARNING)
     answers = []
     original = service.invoke
@@ -130,7 +130,7 @@ def told(service, session, monkeypatch, caplog, capfd):
 
 
 class Told:
-    """What the test looks through at its end."""
+    """The output that the test searches at its end."""
 
     def __init__(self, answers, calls, read_logs):
         self.answers, self.calls, self._read_logs = answers, calls, read_logs
@@ -160,7 +160,7 @@ def url(echo, scheme="http", port=None):
 
 
 def ask(service, function, body=None, user_id="john.doe", **parts):
-    """Call a route for one user, whoever the sample event is about."""
+    """Call a route for one user, in place of the sample event's user."""
     return service.ask(function, body, user_id=user_id, **parts)
 
 
@@ -194,7 +194,7 @@ def message(number, **changes):
 
 
 def hold_to_the_rule(told, secrets):
-    """Search everything: KMS may see secrets, and the answer that issues one; that is all."""
+    """Search everything: KMS may see secrets, and the response that issues one; that is all."""
     everywhere = [
         (f"{service}:{operation}", params)
         for service, operation, params in told.calls
@@ -331,7 +331,7 @@ def test_retries_dead_letters_and_redrives(service, told, echo, time_machine):
 
 
 def test_a_receiver_that_is_gone(service, told, echo):
-    """A 410 disables the override; its row is written anew, and its secrets stay sealed."""
+    """A 410 disables the override; its row is written again, and its secrets stay sealed."""
     echo.script.append(410)
     secret = created(service, echo)
     ask(service, "send_message", message(1))
@@ -387,7 +387,7 @@ def test_what_is_refused_is_not_repeated(service, told, echo):
 
 
 def test_what_nobody_can_read_is_parked_without_secrets(service, told, echo):
-    """Doorbells and events that are none: the log names the reason, not the words."""
+    """Invalid doorbells and events: the log names the reason, not the text."""
     secret = created(service, echo)
     event = sample("accept_events")
     [record, *_] = event["Records"]
@@ -403,7 +403,7 @@ def test_what_nobody_can_read_is_parked_without_secrets(service, told, echo):
 
 
 def test_a_key_that_is_gone(service, told, echo, monkeypatch):
-    """What cannot be sealed is neither stored nor told."""
+    """A secret that cannot be sealed is neither stored nor returned."""
     secret = created(service, echo)
     monkeypatch.setenv("KEY_ARN", "arn:aws:kms:eu-central-1:123456789012:key/00000000-gone")
     for read in (settings, wiring.configurations, wiring._vault):
@@ -419,7 +419,7 @@ def test_a_key_that_is_gone(service, told, echo, monkeypatch):
 
 
 def test_secrets_that_are_damaged(service, told, echo):
-    """What cannot be opened fails its delivery, and only by a word; nothing is sent."""
+    """A secret that cannot be opened fails its delivery, and only by a word; nothing is sent."""
     secret = created(service, echo, retry_count=0)
     dynamodb = boto3.client("dynamodb")
     [row] = dynamodb.scan(TableName="OverridesTable")["Items"]
@@ -477,7 +477,7 @@ def blobs(value):
 
 
 def test_a_copied_row_sends_nothing(service, told, echo):
-    """Somebody who can write the table cannot make the worker use another user's secrets."""
+    """A writer of the table cannot make the worker use another user's secrets."""
     secret = created(service, echo)
     dynamodb = boto3.client("dynamodb")
     [row] = dynamodb.scan(TableName="OverridesTable")["Items"]

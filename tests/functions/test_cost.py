@@ -66,7 +66,7 @@ def units(session, service):
 
 @pytest.fixture
 def all_types(service, monkeypatch):
-    """Let all seven integrations be configured and enabled, with receivers that accept at once."""
+    """Let all seven integrations be configured and enabled, with receivers that always accept."""
     for name in ALL:
         monkeypatch.setenv(f"INTEGRATION_DEFAULTS_{name}_ENABLED", "true")
     monkeypatch.setenv("SLACK_BOT_TOKEN_SECRET", "slack")

@@ -1,4 +1,4 @@
-"""What the service tells about itself, to programs and to people."""
+"""The service's own documentation, for programs and for people."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_document_is_the_committed_one(service):
 
 
 def test_the_page_asks_no_other_host_for_anything(service):
-    """Script and style are inside, and a browser may run nothing else and call nobody else."""
+    """Script and style are inside, and a browser may run no other script and call no other host."""
     response = service.response("get_docs")
     html, policy = response["body"], response["headers"]["Content-Security-Policy"]
 
@@ -85,7 +85,7 @@ def test_a_missing_setting_opens_nothing(service, monkeypatch, function):
 
 @pytest.mark.parametrize(("function", "name"), EXAMPLES)
 def test_an_example_works_when_it_is_pasted(service, function, name):
-    """With the parameters that the document shows; what is changed must be there first."""
+    """With the parameters that the document shows; a changed object has to exist first."""
     told = operation(function)
     content = told["requestBody"]["content"]["application/json"]
     given = {one["name"]: one["example"] for one in told["parameters"] if one["in"] == "path"}

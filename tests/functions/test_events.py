@@ -39,7 +39,7 @@ WITHOUT_JSON = {"get_docs", "delete_override", "delete_message"}
 
 
 def test_every_function_has_a_sample_and_every_sample_a_function():
-    """For ``sam local invoke``, and for whoever wants to see what arrives."""
+    """For ``sam local invoke``, and as documentation of each event."""
     samples = {path.stem for path in EVENTS.glob("*.json")}
 
     assert samples == FUNCTIONS
@@ -122,14 +122,14 @@ def test_the_sample_of_the_authorizer_is_let_in(service):
 
 @pytest.mark.parametrize("function", ["deliver_messages", "accept_events"])
 def test_a_sample_of_messages_is_answered(service, function):
-    """Whatever its doorbells ring for is not there, which is no reason to come back."""
+    """A doorbell whose row is missing is not a reason to come back."""
     answer = service.invoke(function, sample(function))
 
     assert answer == {"batchItemFailures": []}
 
 
 def test_the_sample_of_the_clock_starts_a_sweep(service):
-    """There is nothing to do."""
+    """An empty batch needs no work."""
     counts = service.invoke("sweep_deliveries", sample("sweep_deliveries"))
 
     assert set(counts.values()) == {0}

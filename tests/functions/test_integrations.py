@@ -13,7 +13,7 @@ SMS = {"integration_type": "SMS", "config": {"phone_number": "+14155552671"}}
 
 @pytest.fixture
 def everything(service, monkeypatch):
-    """A service with all that needs no server of its own turned on."""
+    """A service with all integrations enabled that need no separate server."""
     monkeypatch.setenv("SMS_ENABLED", "true")
     for name in ("CLI", "TOOL"):
         monkeypatch.setenv(f"INTEGRATION_DEFAULTS_{name}_ENABLED", "true")
@@ -49,7 +49,7 @@ def test_a_number_abroad_is_refused_where_it_is_written(everything):
 
 
 def test_health_degrades_while_a_peer_is_gone(everything, monkeypatch):
-    """The secret with Slack's token is not there: its parameter is told, and nothing is slow."""
+    """The secret with Slack's token is missing: its parameter is named, and nothing is slow."""
     monkeypatch.setenv("SLACK_BOT_TOKEN_SECRET", "SlackBotTokenSecret")
     wiring.reset()
 
@@ -63,7 +63,7 @@ def test_health_degrades_while_a_peer_is_gone(everything, monkeypatch):
 
 
 def test_health_asks_ses_where_mail_goes_out_by_it(everything, monkeypatch):
-    """One call that /health has the right to make; moto has no answer to it."""
+    """One call that /health has the right to make; moto does not support it."""
     monkeypatch.setenv("EMAIL_SENDER", "news@example.com")
     wiring.reset()
 

@@ -1,4 +1,4 @@
-"""Who writes which log event: ``Service`` holds every line of the other tests to the table, too."""
+"""The writer of each log event: ``Service`` also checks all lines of the other tests."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_a_test_message_is_accepted_like_any_other(service):
 
 
 def test_a_test_message_can_be_repeated_safely(service):
-    """The header names it, and the answer says that nothing was sent twice."""
+    """The header names it, and the response says that nothing was sent twice."""
     key = {"headers": {"Idempotency-Key": ["k-1"]}, "integration_type": "TEST"}
     first = service.response("test_integration", **key)
     again = service.response("test_integration", **key)
@@ -93,7 +93,7 @@ def test_a_delivered_message_is_in_the_mailbox(service, delivered):
 
 
 def test_a_mailbox_is_read_page_by_page(service, delivered):
-    """The cursor of one answer is the ``after`` of the next question."""
+    """The cursor of one response is the ``after`` of the next request."""
     service.ask("test_integration", integration_type="CLI")
     service.deliver()
     _, first = service.ask("list_messages", query={"limit": ["1"]})

@@ -1,4 +1,4 @@
-"""What no route answers."""
+"""Requests without a route."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_so_it_is_where_aws_sends_it(service):
     ],
 )
 def test_a_path_that_does_not_exist_is_not_found(service, resource, parameters):
-    """Whatever the verb."""
+    """For every verb."""
     status, allow, body = refuse(service, resource=resource, pathParameters=parameters)
 
     assert (status, allow) == (404, None)

@@ -94,7 +94,7 @@ def cancel(service):
 
 
 def be_refused_by_a_receiver(service):
-    """A webhook answers 503, then 410 for good: its override is off from then on."""
+    """A webhook returns 503, then 410: its override is disabled from then on."""
     user = {"user_id": "gwen"}
     with Receiver(script=[(503, {}), (410, {})]) as receiver:
         override = {**webhook(receiver.url), "retry_count": 1, "retry_delay_seconds": 1}

@@ -32,7 +32,7 @@ def issued(service, receiver, monkeypatch):
 
 
 def test_both_secrets_verify_for_a_day(service, receiver, issued):
-    """A receiver with either is served; somebody else's is not."""
+    """A receiver with either is served; another user's is not."""
     status, rotated = service.ask("rotate_secret", integration_type="webhook")
     service.ask("test_integration", integration_type="WEBHOOK")
     service.deliver()

@@ -1,4 +1,4 @@
-"""Alarms and dashboard: each looks at numbers that exist, and leads to a page that says more."""
+"""Alarms and dashboard: each uses metrics that exist, and links to a page that says more."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OURS = {
     for name in names(metric)
     for kept_by in dimensions(metric)
 }
-# What AWS publishes for what the stack has, by the dimensions that we know the values of.
+# The metrics that AWS publishes for the stack, by the dimensions whose values we know.
 THEIRS = {
     "AWS/SQS": (
         ["QueueName"],
@@ -58,7 +58,7 @@ VALUES = {
 
 
 class Looked(NamedTuple):
-    """A metric that is looked at."""
+    """A metric in use."""
 
     namespace: str
     name: str
@@ -66,7 +66,7 @@ class Looked(NamedTuple):
 
 
 def written(value) -> str:
-    """Write a reference as it would stand within Fn::Sub."""
+    """Write a reference in the form that Fn::Sub expects."""
     match value:
         case {"Ref": name} | {"Fn::GetAtt": name}:
             return f"${{{name}}}"
@@ -80,7 +80,7 @@ def looked_at(metric) -> Looked:
 
 
 def metrics_of(alarm) -> list[Looked]:
-    """Return all that an alarm looks at."""
+    """Return all metrics of an alarm."""
     if "MetricName" in alarm:
         return [looked_at(alarm)]
     return [
@@ -89,7 +89,7 @@ def metrics_of(alarm) -> list[Looked]:
 
 
 def exists(metric: Looked) -> bool:
-    """Return whether somebody publishes this metric by these dimensions."""
+    """Return whether a service publishes this metric by these dimensions."""
     for name, value in metric.dimensions.items():
         found = re.fullmatch(VALUES[name], value)
         if not found or (found.groups() and found.group(1) not in RESOURCES):
@@ -106,7 +106,7 @@ def sections() -> set[str]:
 
 
 def test_every_alarm_has_its_section_and_every_section_its_alarm():
-    """Whoever is woken finds what it means, how to look and what to do."""
+    """A woken operator finds the meaning, the checks and the remedy."""
     assert sections() == set(ALARMS)
 
 
@@ -142,7 +142,7 @@ def test_an_alarm_looks_at_metrics_that_exist(alarm):
 
 @pytest.mark.parametrize("alarm", ALARMS)
 def test_an_alarm_tells_the_topic_if_there_is_one(alarm):
-    """When it goes on and when it goes off; without a topic it can be seen all the same."""
+    """When it goes on and when it goes off; without a topic it can still be seen."""
     told = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
 
     assert ALARMS[alarm]["AlarmActions"] == ALARMS[alarm]["OKActions"] == told
@@ -207,7 +207,7 @@ def test_a_delivery_that_is_late_rings_within_minutes():
 
 # The dashboard ------------------------------------------------------------------------------------
 
-# References stand within JSON's texts, so the body is JSON before Fn::Sub fills them in, too; but
+# References are within JSON's texts, so the body is JSON before Fn::Sub fills them in, too; except
 # for the parts beside it.
 BODY, PARTS = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
 ON_AWS = {name: part["Fn::If"][1]["Fn::Sub"] for name, part in PARTS.items()}

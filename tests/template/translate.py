@@ -1,6 +1,6 @@
 """SAM's own translation of a template that comes in, run by the Python that has SAM.
 
-What comes in, and goes out, is JSON: the template, and the values of its parameters.
+Input and output are JSON: the template, and the values of its parameters.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `make bench` makes of its measurements."""
+"""The report that `make bench` makes of its measurements."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_one_broken_budget_fails_the_run():
 
 
 def test_a_broken_budget_is_written_down_as_such():
-    """For whoever reads results.json."""
+    """For programs that read results.json."""
     written = figure(2, Budget(1.5)).as_json()
 
     assert json.loads(json.dumps(written)) == {

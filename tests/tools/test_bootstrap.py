@@ -14,7 +14,7 @@ from tools.locks import SOURCES
 
 @pytest.fixture
 def environment(tmp_path, monkeypatch):
-    """An environment that looks made, with a lock of its own."""
+    """An environment that looks made, with a separate lock."""
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
     made = Environment("small", tmp_path / "small")
     made.lock.parent.mkdir()
@@ -38,7 +38,7 @@ def test_a_changed_lock_makes_it_anew(environment):
 
 
 def test_a_changed_package_makes_it_anew(environment, tmp_path):
-    """What an editable install wrote down, such as a program's name, is no longer right."""
+    """The output of an editable install, such as a program's name, is no longer right."""
     project = tmp_path / "cli" / "pyproject.toml"
     project.parent.mkdir()
     text = "[build-system]\n[project]\nname = '{}'\n[tool.setuptools]\n"
@@ -80,7 +80,7 @@ def test_a_python_that_lambda_does_not_run_is_refused(version):
 
 
 def test_a_python_without_venv_names_the_package_to_install(monkeypatch):
-    """Debian leaves it out; who may not install it must ask somebody who may."""
+    """Debian leaves it out; a user without the right to install it must ask an administrator."""
     monkeypatch.setattr(bootstrap.importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr(bootstrap.os, "geteuid", lambda: 1000)
 
@@ -89,7 +89,7 @@ def test_a_python_without_venv_names_the_package_to_install(monkeypatch):
 
 
 def test_a_failed_step_shows_the_end_of_its_output(environment, monkeypatch, tmp_path):
-    """The cause stands on the screen; all of it in a file."""
+    """The cause is on the screen; all of it in a file."""
     monkeypatch.setattr(bootstrap, "LOCAL", tmp_path)
 
     with pytest.raises(ToolFailure, match="no such package") as failure:

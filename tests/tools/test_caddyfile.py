@@ -1,4 +1,4 @@
-"""What stands before the local service keeps out web pages that are open on the same machine."""
+"""The proxy of the local service keeps out web pages that are open on the same machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools.processes import Background, free_port
 
 @pytest.fixture(scope="module")
 def cloud():
-    """Something behind the proxy that answers everything and shows what was asked."""
+    """A server behind the proxy that accepts every request and shows it."""
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self):
@@ -58,7 +58,7 @@ def port(cloud, tmp_path_factory):
 
 @pytest.fixture
 def ask(port):
-    """Return a function that sends a request and returns status and headers of the answer."""
+    """Return a function that sends a request and returns status and headers of the response."""
 
     def ask(method="GET", host="localhost:{port}", path="/api/v1/x?y=1", **headers):
         line = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -95,7 +95,7 @@ def ask(port):
     ids=str,
 )
 def test_programs_our_own_pages_and_people_get_through(ask, method, headers):
-    """To the API, at the root, as programs; no page elsewhere is told that it may read along."""
+    """To the API, at the root, as programs; no response allows another page to read along."""
     answer = ask(method, **headers)
 
     assert answer.status == 200

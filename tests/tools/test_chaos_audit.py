@@ -112,7 +112,7 @@ class Message:
         self.write(at, sweep_at=None, ttl=10**9, **fields)
 
     def audit(self, **fields):
-        """Return an audit in which all parties agree, but for these fields."""
+        """Return an audit in which all parties agree, except for these fields."""
         ids = tuple(self.row.delivery_id(place) for place in range(len(self.row.deliveries)))
         agreeing = {
             "contents": {"r-1": "Hello"},
@@ -288,7 +288,7 @@ def test_an_ended_row_owes_nothing(fields, case):
 
 
 def test_a_delivery_that_did_not_end_is_found():
-    """It is still pending when nothing is owed any more."""
+    """It is still pending when all other work is done."""
     message = Message()
     message.attempt("a", 100.4)
 

@@ -73,7 +73,7 @@ CLEARED = after(transitions.dead_letters_sent(FAILED, DEAD_LETTERS, now=101.0, r
 
 
 class Wire:
-    """What boto3's clients send; each call gets the same response."""
+    """Requests of boto3's clients; each call gets the same response."""
 
     def __init__(self, response):
         self.sent = ("", b"")
@@ -268,7 +268,7 @@ def test_writes_of_overrides_are_no_steps():
     ids=["doorbell", "dead letter", "parked"],
 )
 def test_queue_messages_are_recognized(send, call):
-    """Doorbells and dead letters are steps; a parked message is none of ours."""
+    """Doorbells and dead letters are steps; a parked message is not."""
     queues = Queues(delivery="d", retry="r", dead_letter="l", parked="p")
 
     message = sent("sqs", lambda client: send(SqsDoorbells(client, queues)))

@@ -1,4 +1,4 @@
-"""What a chaos run sends."""
+"""The messages of a chaos run."""
 
 from __future__ import annotations
 

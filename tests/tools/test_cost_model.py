@@ -14,12 +14,12 @@ from tests.documents import rows
 
 @pytest.mark.parametrize("heading", cost.tables())
 def test_a_table_is_the_models(heading):
-    """After a change of the model, its tables are written anew."""
+    """After a change of the model, its tables are written again."""
     assert rows("docs/cost.md", heading) == cost.tables()[heading]
 
 
 def test_log_lines_are_told_as_they_are_reckoned():
-    """Measured elsewhere; here one number stands in one place."""
+    """Measured elsewhere; here one number is in one place."""
     sizes = Sizes()
 
     told = [int(size) for _, size in rows("docs/cost.md", "Logs")]
@@ -28,7 +28,7 @@ def test_log_lines_are_told_as_they_are_reckoned():
 
 
 def test_what_an_idle_stack_pays_for_is_what_the_template_declares():
-    """Alarms, the metrics that they look at, and polled queues."""
+    """Alarms, their metrics, and polled queues."""
     resources = template()["Resources"].values()
     alarms = [one["Properties"] for one in resources if one["Type"] == "AWS::CloudWatch::Alarm"]
     polled = [one for one in resources if one["Type"] == "AWS::Lambda::EventSourceMapping"]

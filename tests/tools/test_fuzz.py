@@ -1,4 +1,4 @@
-"""How the API is fuzzed: what schemathesis is told, and what is made of what it says."""
+"""Fuzzing of the API: the settings of schemathesis, and the use of its report."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_without_credentials_all_is_checked_that_needs_none(program, tmp_path):
 
 
 def test_with_credentials_nothing_is_left_out(program, tmp_path):
-    """The first user owns the paths, and all are peers that must not see each other's objects."""
+    """The first user owns the paths, and no user may see another's objects."""
     arguments = program(code=0)
     users = tmp_path / "users.json"
     users.write_text(json.dumps({"auth": [{"name": "ada"}, {"name": "grace"}]}))

@@ -1,4 +1,4 @@
-"""What `make logs` shows of what was logged."""
+"""The output of `make logs` for logged lines."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_line_that_somebody_should_look_at_says_so():
 
 
 def test_what_is_no_event_is_shown_as_it_is():
-    """A stack trace is what somebody looks for."""
+    """A stack trace is worth finding."""
     shown = lines_of(entry("Traceback:\n\n  here\n"), everything=False)
 
     assert shown == [
@@ -103,7 +103,7 @@ def test_a_caller_who_may_be_anyone_is_shown_if_asked(caller, count):
 
 
 def test_a_text_that_is_nowhere_is_told(tmp_path, capsys):
-    """Beside the output, so that nobody takes silence for a log that cannot be read."""
+    """Beside the output, so that silence differs from a log that cannot be read."""
     cloud = LocalCloud(tmp_path)
     cloud.cloud.log.parent.mkdir()
     cloud.cloud.log.write_text("an old line\n")

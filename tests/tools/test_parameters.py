@@ -36,7 +36,7 @@ def test_parameters_are_split_as_a_shell_would(text, values):
 
 @pytest.mark.parametrize("text", ["Key", "=Value", "Key=Value stray", "Key='unclosed"])
 def test_what_is_not_key_and_value_is_refused(text):
-    """A slip of the pen is told, not dropped."""
+    """A typing error is reported, not dropped."""
     with pytest.raises(ToolFailure, match="PARAMETERS"):
         parameters.parse(text)
 
@@ -51,7 +51,7 @@ def test_later_layers_win_and_defaults_fill_the_rest():
 
 
 def test_an_unknown_parameter_is_named_with_those_that_exist():
-    """A typo is answered with the right name."""
+    """The error for a typo shows the right name."""
     known = {"LogLevel": "INFO", "Stage": "dev"}
 
     with pytest.raises(ToolFailure) as failure:

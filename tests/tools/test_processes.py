@@ -1,4 +1,4 @@
-"""Background programs: started apart, found again, and nobody else's stopped."""
+"""Background programs: started apart, found again, and no other program stopped."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_program_is_found_again_and_stopped(background):
 
 
 def test_a_program_is_cut_off_from_ours(background):
-    """It has a session of its own, no standard input, and only the variables that it was given."""
+    """It has a separate session, no standard input, and only the variables that it was given."""
     background.start(WAIT, {"ONLY": "this"})
     # Its first word: by then Python has closed the files that it starts from.
     while not background.log.read_text():
@@ -73,7 +73,7 @@ def test_a_process_id_that_another_program_got_is_not_ours(background):
 
 @pytest.fixture
 def gone():
-    """A program that has ended since somebody looked it up."""
+    """A program that has ended since it was looked up."""
     with subprocess.Popen(WAIT, stdin=subprocess.PIPE) as program:
         process = psutil.Process(program.pid)
         program.kill()
@@ -90,7 +90,7 @@ def test_a_program_that_ends_by_itself_is_stopped(background, gone, monkeypatch)
 
 
 def test_a_child_that_is_already_gone_holds_up_nobody(gone):
-    """Those after it are killed all the same."""
+    """Those after it are still killed."""
     with subprocess.Popen(WAIT, stdin=subprocess.PIPE) as program:
         kill([gone, psutil.Process(program.pid)])
 

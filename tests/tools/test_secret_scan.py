@@ -19,7 +19,7 @@ from tools.secret_scan import FORMS, found_in
     ],
 )
 def test_finds_what_looks_like_a_secret(line, plugins, kind, tmp_path, monkeypatch):
-    """The place and the kind are told, the secret is not."""
+    """The place and the kind are shown, the secret is not."""
     monkeypatch.setattr(secret_scan, "ROOT", tmp_path)
     (tmp_path / "a.py").write_text(f"first = 1\n{line}\n")
 

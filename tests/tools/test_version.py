@@ -40,7 +40,7 @@ def test_the_command_line_is_released_with_the_service():
 
 
 def test_the_examples_of_the_documents_have_this_version():
-    """What `/health` answers in the API's document is what it answers."""
+    """The response of `/health` is the one in the API's document."""
     documented = re.findall(
         r'"version": "(\d+\.\d+\.\d+)"', (ROOT / "docs/openapi.json").read_text()
     )

@@ -1,4 +1,4 @@
-"""What all unit tests share: no network, and a service in memory."""
+"""Fixtures of all unit tests: no network, and a service in memory."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def pytest_runtest_setup() -> None:
 
 @pytest.fixture
 def world() -> World:
-    """Return a whole service in memory that stands at one moment."""
+    """Return a whole service in memory with a stopped clock."""
     return World()

@@ -67,7 +67,7 @@ def details(read, *arguments):
 
 
 def foreign(found):
-    """Return the details that are not sentences of ours."""
+    """Return the details that are not our sentences."""
     return [text for text in found if LIBRARY_TEXT.search(text) or not OURS.match(text)]
 
 
@@ -108,7 +108,7 @@ def test_a_wrong_value_gets_a_sentence_of_ours_wherever_it_is(value):
 
 @given(JSON)
 def test_any_value_gets_a_sentence_of_ours(value):
-    """The same for values that nobody thought of."""
+    """The same for unforeseen values."""
     assert foreign(text for read, body in bodies(value) for text in details(read, body)) == []
 
 
@@ -157,7 +157,7 @@ def test_a_text_that_is_not_json_gets_a_sentence_of_ours(text):
 
 
 def complaint(text):
-    """Return why a text is not JSON; a sentence of ours if it is."""
+    """Return the reason why a text is not JSON, as our sentence if it is one."""
     try:
         read_json(text)
     except MalformedJsonError as error:

@@ -21,7 +21,7 @@ DOCUMENT = "docs/operations.md"
 TABLE = ROOT / "layers" / "resolver" / "dispatcher" / "events.py"
 
 CODES_OF = {"Retry": 0, "Permanent": 0, "NoResponseError": 0}
-"""What carries an error code, and which of its arguments it is."""
+"""Constructors with an error code, and the position of that argument."""
 
 
 def nodes() -> Iterator[ast.AST]:
@@ -115,7 +115,7 @@ def test_metrics_have_different_names():
 
 
 def test_every_error_code_is_explained():
-    """A code in a user's history says something to whoever looks it up."""
+    """A code in a user's history is documented for its readers."""
     codes = {
         call.args[place].value
         for name, call in calls()

@@ -23,7 +23,7 @@ TOO_DEEP = "is nested deeper than 32 levels"
     ],
 )
 def test_json_is_read(text, value):
-    """Any value; what it means is others' matter."""
+    """Any value; its meaning is not checked here."""
     assert read_json(text) == value
 
 

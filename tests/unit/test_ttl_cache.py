@@ -31,7 +31,7 @@ def now():
 
 @pytest.fixture
 def source():
-    """What a value is fetched from."""
+    """The source of a value."""
     return Source()
 
 

@@ -64,7 +64,7 @@ class Crash:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """Everything that is known after a run."""
+    """All results of a run."""
 
     contents: Mapping[str, str]
     """The content that was sent, by request ID."""
@@ -77,7 +77,7 @@ class Audit:
     rows: Sequence[MessageRow]
     requests: Sequence[RequestRow]
     statuses: Mapping[str, str]
-    """What the API returns, by delivery ID."""
+    """The API's view, by delivery ID."""
     mailbox: Mapping[str, str]
     """The content in the mailboxes of TEST and CLI, by delivery ID."""
     dead_letters: Sequence[DeadLetter]

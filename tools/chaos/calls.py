@@ -66,7 +66,7 @@ class Call:
     on: bytes | None = None
     """The ``rev`` of the row that it replaces."""
     content: str | None = None
-    """What it puts into a mailbox."""
+    """The message that it puts into a mailbox."""
 
 
 def read(target: str, body: bytes, known: KnownRow) -> Call | None:

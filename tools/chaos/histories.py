@@ -1,4 +1,4 @@
-"""What happened to each message: the writes that took effect, in order, and the claims in them.
+"""History of each message: the writes that took effect, in order, and the claims in them.
 
 Each write names the ``rev`` that it replaces. From the ``rev`` of the stored row the chain leads
 back to the message's first row, whatever the functions believed about their writes.

@@ -1,4 +1,4 @@
-"""What passed the crash proxy and the receivers: writes of message rows, and sends."""
+"""Traffic of the crash proxy and the receivers: writes of message rows, and sends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Fate(StrEnum):
-    """What a receiver did with a request."""
+    """A receiver's action on a request."""
 
     ACCEPTED = "returned 2xx"
     REFUSED = "returned an error"
@@ -48,7 +48,7 @@ class Write:
     on: bytes | None
     """The ``rev`` that it replaces; ``None`` for a new row."""
     at: float
-    """When its first try passed."""
+    """Time at which its first attempt passed."""
     pid: int
     """The process that made it; 0 if unknown."""
     done_at: float | None = None
@@ -95,7 +95,7 @@ class Ledger:
         if row is None:
             return
         with self._lock:
-            # A caller that gave up leaves no process behind its connection; its next try has one.
+            # A caller that gave up has no process behind its connection; its next attempt has one.
             known = self._writes.get(row.rev)
             if known is None:
                 self._writes[row.rev] = Write(row=row, on=call.on, at=at, pid=pid)

@@ -27,7 +27,7 @@ STALL = 11.0
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What a receiver does with one request."""
+    """A receiver's action on one request."""
 
     fate: Fate
     status: int = 200
@@ -116,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         at = time.time()
         delivery_id = self.headers["webhook-id"]
         reaction, content = self._reaction(delivery_id)
-        # Before the response: whoever reads the ledger after it finds the request there.
+        # Before the response: a reader of the ledger then finds the request there.
         self.server.ledger.add_arrival(
             Arrival(
                 delivery_id=delivery_id,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ChaosRig:
-    """A local cloud of its own: functions → crash proxy → microburst → cloud, and receivers."""
+    """A separate local cloud: functions → crash proxy → microburst → cloud, and receivers."""
 
     home: Path
     seed: int

@@ -1,4 +1,4 @@
-"""One run: set up, send under faults, turn the faults off, wait until nothing is owed, audit."""
+"""One run: set up, send under faults, stop the faults, wait until all work is done, audit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Plan:
     pace: float = 9.0
     """Messages a second."""
     callers: int = 8
-    """Requests at a time: each is a process of its own in the local cloud."""
+    """Requests in parallel: each is a separate process in the local cloud."""
     crash_share: float = 0.02
     """The share of messages and deliveries whose process is killed, at each step."""
     linger: float = 75.0
@@ -54,13 +54,13 @@ class Times(NamedTuple):
 
     sending: float
     to_quiet: float
-    """From the last message until nothing was owed."""
+    """From the last message until all work was done."""
     after_faults: float
     """The same from the end of the faults."""
 
 
 class Outcome(NamedTuple):
-    """Everything that a run found out."""
+    """All results of a run."""
 
     plan: Plan
     findings: Findings
@@ -148,7 +148,7 @@ def _audit(
     statuses = dict(status for user in users for status in caller.statuses(user.user_id))
     if len(statuses) < sum(len(row.deliveries) for row in rows.messages) // 2:
         raise ToolFailure("the API returns far less than is stored: see the log of ListDeliveries")
-    # A redrive whose worker was killed comes back after 720 s: nobody waits for it.
+    # A redrive whose worker was killed comes back after 720 s: the run does not wait for it.
     in_flight = rig.stores.dead_letters("DeliveryQueueUrl")
     return Audit(
         contents={message.request_id: str(message.body["content"]) for message in messages},

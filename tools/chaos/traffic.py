@@ -1,7 +1,7 @@
 """Fifty users, each with their own overrides, and a caller who sends them messages.
 
 The caller repeats every request that gets no final response, with the same ``request_id``. It sends
-some requests several times at once, cancels some deliveries and retries some that failed.
+some requests several times in parallel, cancels some deliveries and retries some that failed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ REHEARSALS: dict[int, dict[str, object]] = {
     1: {"fail_attempts": 1, "failure": "crash"},
     5: {"fail_attempts": 2},
 }
-"""What TEST rehearses for every twentieth user: the end of its process, or failures."""
+"""TEST's rehearsal for every twentieth user: the end of its process, or failures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Message:
     deliver_in: float | None = None
     expires_in: float | None = None
     copies: int = 1
-    """Equal requests, sent at once."""
+    """Equal requests, sent in parallel."""
     cancels: int | None = None
     """The place of the delivery that is cancelled once the message is accepted."""
 

@@ -1,7 +1,7 @@
 """A workspace on loopback: the four methods of Slack's Web API that the dispatcher calls.
 
 It refuses what Slack refuses (a wrong token, an unknown channel, blocks beyond the limits) and
-keeps what was posted. ``script`` puts other answers in front: errors, pages, silence.
+keeps what was posted. ``script`` puts other responses in front: errors, pages, silence.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _URL = re.compile(r"(https?://[^/?#\s]+\S*|mailto:\S+@\S+)")
 
 @dataclass(frozen=True)
 class Response:
-    """What to answer in place of the method's own answer.
+    """The response in place of the method's normal response.
 
     ``acts`` does first what the method does; ``hangs`` says nothing until the server stops, and
     ``drops`` nothing at all.
@@ -63,7 +63,7 @@ def error(code: str, status: int = 200, **headers: str) -> Response:
 
 @dataclass(frozen=True)
 class Post:
-    """A message that stands in a channel."""
+    """A message in a channel."""
 
     channel: str
     ts: str
@@ -185,11 +185,11 @@ class FakeSlackServer:
 
     @property
     def url(self) -> str:
-        """Return what stands in place of ``https://slack.com/api/``."""
+        """Return the replacement of ``https://slack.com/api/``."""
         return f"{self._server.origin}/api/"
 
     def script(self, method: str, *answers: Response) -> None:
-        """Answer the next calls of a method so."""
+        """Script the responses to the next calls of a method."""
         self._scripts[method].extend(answers)
 
     def __enter__(self) -> Self:
@@ -198,12 +198,12 @@ class FakeSlackServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Answer nobody any more; whoever is kept waiting is let go."""
+        """Stop responding; a waiting caller is disconnected."""
         self._released.set()
         self._server.stop()
 
     def answer(self, method: str, token: str, request: Mapping[str, Any]) -> Response:
-        """Answer one call."""
+        """Respond to one call."""
         self.calls.append(method)
         scripted = self._scripts[method].popleft() if self._scripts[method] else None
         if scripted and scripted.hangs:

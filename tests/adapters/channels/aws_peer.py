@@ -13,13 +13,13 @@ from botocore.config import Config
 from tests.adapters.channels.contract import ECHO, Trouble, message_for
 
 PATIENCE = 2.0
-"""Seconds that the clients of these tests wait for an answer."""
+"""Seconds that the clients of these tests wait for a response."""
 
 
 def http(status: int, body: str) -> bytes:
-    """Write an answer."""
+    """Write a response."""
     head = f"HTTP/1.1 {status} x\r\nContent-Length: {len(body.encode())}\r\n"
-    # Each answer ends its connection, and says so: a client must not try to use it again.
+    # Each response ends its connection, and says so: a client must not try to use it again.
     head += "Connection: close\r\n\r\n"
     return (head + body).encode()
 
@@ -77,7 +77,7 @@ def wait(line, _stop):
 
 @dataclass
 class AwsPeer:
-    """One service: answers as told, once each, then as it should."""
+    """One service: responds as scripted, once each, then as it should."""
 
     service: str
     receiver: Any = None
@@ -99,7 +99,7 @@ class AwsPeer:
         }[trouble])  # fmt: skip
 
     def answer(self, line, stop):
-        """Answer one request."""
+        """Respond to one request."""
         script = self.answers.pop(0) if self.answers else self.good
         if script in (self.good, hang_up):
             self.taken.append(self.receiver.requests[-1][2])
@@ -109,7 +109,7 @@ class AwsPeer:
             line.sendall(script)
 
     def client(self, _service=None):
-        """Make a client of this peer that tries once."""
+        """Make a client of this service that makes one attempt."""
         return boto3.client(
             self.service,
             endpoint_url=f"http://127.0.0.1:{self.receiver.port}",
@@ -123,7 +123,7 @@ class AwsPeer:
 
 
 def peer_of(service, receive) -> AwsPeer:
-    """Start a peer."""
+    """Start a service."""
     peer = AwsPeer(service)
     peer.receiver = receive(peer.answer, None)
     return peer
@@ -131,7 +131,7 @@ def peer_of(service, receive) -> AwsPeer:
 
 @dataclass
 class AwsBench:
-    """Implements ``contract.Bench`` for a channel of AWS's own services."""
+    """Implements ``contract.Bench`` for a channel of an AWS service."""
 
     peer: AwsPeer
     channel: Any
@@ -157,4 +157,4 @@ class AwsBench:
 ON_AWS = (
     Trouble.TRANSIENT, Trouble.PERMANENT, Trouble.SLOW, Trouble.GARBAGE, Trouble.LOST,
 )  # fmt: skip
-"""An answer without end is left out: who is inside the TLS of AWS can do worse than that."""
+"""An endless response is left out: an attacker inside the TLS of AWS can do worse than that."""

@@ -34,13 +34,13 @@ sys.addaudithook(_witness)
 
 @pytest.fixture
 def connects():
-    """Every address that a socket of this process was told to connect to, during the test."""
+    """Every address that a socket of this process connected to during the test."""
     _connects.clear()
     return _connects
 
 
 class Receiver:
-    """Listens on loopback, reads whole requests and lets a function of the connection answer."""
+    """Listens on loopback, reads whole requests and lets a function of the connection respond."""
 
     def __init__(self, answer, context=None):
         self.requests = []
@@ -143,14 +143,14 @@ def receive(tls):
 
 
 class Resolver:
-    """Gives its answers one after the other, the last forever; counts what it was asked."""
+    """Gives its responses one after the other, the last forever; counts the queries."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
         self.asked = []
 
     def __call__(self, host, port):
-        """Stand in for the system's resolver."""
+        """Replace the system's resolver."""
         self.asked.append((host, port))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if not answer:

@@ -1,4 +1,4 @@
-"""What every channel owes the worker, whatever it delivers by.
+"""The contract of every channel with the worker, for any kind of receiver.
 
 A channel's suite subclasses ``ChannelContract``, says in ``troubles`` what its receiver can do to
 it and in ``injections`` what callers may try, and gives a fixture ``bench``.
@@ -24,7 +24,7 @@ NOW = 1_800_000_000.125
 DELIVERY = "01a3185c-5000-7002-9944-c9c3269e0d37"
 
 ECHO = "echo-of-what-the-receiver-said"
-"""Stands in a receiver's answers, and must stand in no outcome."""
+"""Text in a receiver's responses that must not occur in an outcome."""
 
 AFTER = 7
 """Seconds that a receiver asks to wait."""
@@ -33,7 +33,7 @@ BAD_INPUTS = Path(__file__).parents[2] / "data" / "bad_inputs.json"
 
 
 class Trouble(StrEnum):
-    """What a receiver may do."""
+    """Behaviors of a receiver."""
 
     TRANSIENT = "refuses for now"
     RETRY_AFTER = "names a time to wait"
@@ -54,7 +54,7 @@ class Injection:
     name: str
     changes: dict[str, Any]
     shown: str | None = None
-    """What must be read, where the payload itself is markup."""
+    """Text that must be readable where the payload itself is markup."""
 
     @property
     def payload(self) -> str:
@@ -172,7 +172,7 @@ class ChannelContract:
         assert "Hello Ada, pay $amount" in bench.received()[0]
 
     def test_agents_are_named_where_wanted(self, bench):
-        """``include_agent_info`` decides, and is on where nobody says."""
+        """``include_agent_info`` decides; its default is true."""
         if not self.shows_agent:
             return
         for config in ({}, {"include_agent_info": True}, {"include_agent_info": False}):
@@ -196,7 +196,7 @@ class ChannelContract:
             assert outcome.after == AFTER
 
     def test_trouble_passes(self, bench, trouble):
-        """The next try delivers; only one that was taken before stands there twice."""
+        """The next attempt delivers; a message is there twice only if the first was accepted."""
         bench.prepare(trouble)
 
         bench.channel.deliver(bench.message())
@@ -206,7 +206,7 @@ class ChannelContract:
         assert len(bench.received()) == (2 if trouble is Trouble.LOST else 1)
 
     def test_an_address_that_is_none_is_final(self, bench, bad_address):
-        """Whatever was stored, nothing is sent to it."""
+        """No message is sent to an invalid stored address."""
         outcome = bench.channel.deliver(bench.message(address=bad_address))
 
         assert type(outcome) is Permanent
@@ -219,7 +219,7 @@ class ChannelContract:
         assert (address is None) is self.needs_address
 
     def test_text_stays_text(self, bench, injection):
-        """What a caller wrote arrives as words, or is refused; it never acts."""
+        """Markup in a caller's text arrives as plain text, or is refused; it never acts."""
         outcome = bench.channel.deliver(bench.message(**injection.changes))
 
         if isinstance(outcome, Permanent):

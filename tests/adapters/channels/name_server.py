@@ -1,7 +1,7 @@
 """A real name server on loopback whose record moves, and the client below it that is to be fooled.
 
-Run as a program inside of namespaces of its own (``unshare``), where it may bind port 53 and name
-itself in ``/etc/resolv.conf``: there the system's resolver asks it, and nobody else.
+Run as a program inside of separate namespaces (``unshare``), where it may bind port 53 and name
+itself in ``/etc/resolv.conf``: there the system's resolver asks it, and no other server.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PUBLIC, METADATA = "93.184.216.34", "169.254.169.254"
 
 
 class NameServer:
-    """Answers A queries with its addresses one after the other, the last forever; TTL is 0."""
+    """Returns its addresses for A queries one after the other, the last forever; TTL is 0."""
 
     def __init__(self, *addresses, port=0):
         self.asked = []

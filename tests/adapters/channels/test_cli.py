@@ -45,7 +45,7 @@ class TestCli(ChannelContract):
 
 
 def test_a_message_is_an_item_without_what_steers_a_terminal(dynamodb):
-    """Kept for 30 days, named by its delivery, so that a second try overwrites the first."""
+    """Kept for 30 days, named by its delivery, so that a second attempt overwrites the first."""
     message = message_for(
         "CLI", MAILBOX, subject="Ra\x9bin", content="Take\r\nan \x1b[31mumbrella", agent_id="\x85we"
     )

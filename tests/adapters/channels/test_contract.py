@@ -77,7 +77,7 @@ class WebhookBench:
         self.channel = Webhook(guard(seconds=1.5))
 
     def answer(self, line, stop):
-        """Answer one request as told, else take it."""
+        """Respond to one request as scripted, else accept it."""
         script = self.answers.pop(0) if self.answers else OK
         if script in {OK, ANSWERS[Trouble.LOST]}:
             self.taken.append(json.loads(self.receiver.requests[-1][2])["data"])

@@ -11,7 +11,7 @@ PARAMETER = "SlackBotTokenSecret"  # pragma: allowlist secret
 
 @pytest.fixture
 def secrets(aws):
-    """A place that counts how often somebody asks it."""
+    """A store that counts how often it is read."""
     asked = []
 
     def make(service):
@@ -106,7 +106,7 @@ def test_a_stale_secret_serves_while_it_cannot_be_read(aws):
     [("none", "ResourceNotFoundException"), ("/none", "ParameterNotFound")],
 )
 def test_what_is_missing_is_told_by_its_parameter_and_aws_word(aws, name, why):
-    """Not by its own name, as anybody may read /health, nor by AWS's text, which has accounts."""
+    """Not by its own name, as /health is public, nor by AWS's text, which has accounts."""
     with pytest.raises(CredentialError) as raised:
         Credentials(aws, PARAMETER).read(name)
 

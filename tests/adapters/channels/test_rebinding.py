@@ -1,4 +1,4 @@
-"""DNS rebinding: a name server that answers a public address first and an inner one then."""
+"""DNS rebinding: a name server that returns a public address first and an inner one then."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ISOLATED = ["unshare", "--user", "--map-root-user", "--mount", "--net"]
 
 
 def isolation_works():
-    """Return whether this machine lets us have namespaces of our own."""
+    """Return whether this machine allows separate namespaces."""
     probe = [*ISOLATED, "true"]
     return bool(shutil.which("unshare")) and (
         subprocess.run(probe, check=False, capture_output=True).returncode == 0
@@ -25,7 +25,7 @@ def isolation_works():
 
 
 def test_a_name_that_moves_between_check_and_connection(monkeypatch, connects):
-    """One query a send: what it answered is checked and dialled, and its successor is never met."""
+    """One query per send: the returned address is checked and dialed, and no second one is used."""
     server = NameServer(PUBLIC, METADATA, f"{PUBLIC} {METADATA}", PUBLIC)
     monkeypatch.setattr(socket, "getaddrinfo", server.ask)
 
@@ -39,7 +39,7 @@ def test_a_name_that_moves_between_check_and_connection(monkeypatch, connects):
 
 @pytest.mark.skipif(not isolation_works(), reason="needs unprivileged namespaces (unshare)")
 def test_the_systems_own_resolver_is_fooled_no_further():
-    """The same with the system's resolver, which asks the name server in a namespace of its own."""
+    """The same with the system's resolver, which asks the name server in a separate namespace."""
     root = Path(__file__).parents[3]
     program = [sys.executable, "-m", "tests.adapters.channels.name_server"]
 

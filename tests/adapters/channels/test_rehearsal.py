@@ -97,7 +97,7 @@ RECORDED = Delivered(detail="recorded")
     ],
 )
 def test_failures_are_as_ordered(dynamodb, rehearsal, config, attempt, expected):
-    """The first tries fail as the override says, and only what succeeds is recorded."""
+    """The first attempts fail as the override says, and only the successful one is recorded."""
     outcome = rehearsal[0].deliver(message(attempt, **config))
 
     detail = expected.detail.format(attempt)
@@ -106,7 +106,7 @@ def test_failures_are_as_ordered(dynamodb, rehearsal, config, attempt, expected)
 
 
 def test_a_crash_ends_the_process(dynamodb, rehearsal):
-    """Nothing is recorded and nothing is answered."""
+    """A rehearsed crash leaves no record and no response."""
     with pytest.raises(CrashedError):
         rehearsal[0].deliver(message(failure="crash"))
 
@@ -134,7 +134,7 @@ def test_a_slow_receiver_can_be_rehearsed(rehearsal):
 
 
 def test_a_rehearsal_ends_within_the_time_of_an_attempt(dynamodb, rehearsal):
-    """Whatever latency was asked for: nothing happens after the watchdog gave the attempt up."""
+    """No latency delays an attempt beyond the time at which the watchdog ends it."""
     deliver, sleeps = rehearsal[0].deliver, rehearsal[1]
 
     outcome = deliver(message(latency_ms=60_000, failure="crash"))

@@ -75,7 +75,7 @@ class SlackBench:
         return message_for("SLACK", changes.pop("address", MAIL), **changes)
 
     def prepare(self, trouble):
-        """Script the answer to the post; who does not answer is not waited for long."""
+        """Script the response to the post; a silent server is not waited for long."""
         if trouble is Trouble.SLOW:
             self.channel = replace(self.channel, seconds=2.0)
         self.peer.script("chat.postMessage", ANSWERS[trouble])
@@ -128,7 +128,7 @@ class TestSlack(ChannelContract):
     )
 
     def assert_inert(self, bench, injection):  # noqa: ARG002 - the same is true of each
-        """Nobody is mentioned, and Slack's limits hold, or the peer would have refused."""
+        """No user is mentioned, and Slack's limits hold, or the server would have refused."""
         (post,) = bench.peer.posts
         assert post.mentions == []
         assert (post.request["parse"], "link_names" in post.request) == ("none", False)
@@ -141,7 +141,7 @@ def rich_text(*elements):
 
 
 def test_a_post_is_whole(bench):
-    """Subject, content, agent, a text for notifications, and the ID that tells doubles apart."""
+    """Subject, content, agent, a text for previews, and the ID that identifies duplicates."""
     outcome = bench.deliver(content="Take **an** umbrella")
 
     (post,) = bench.peer.posts
@@ -201,7 +201,7 @@ def test_lookups_are_remembered(bench):
 
 
 def test_what_is_remembered_passes(bench):
-    """Who was missing is looked up again after a minute, who was found after an hour."""
+    """A missing user is looked up again after a minute, a known one after an hour."""
     now = [0.0]
     bench.channel = replace(bench.channel, directory=Directory(clock=lambda: now[0]))
     seen = []
@@ -228,7 +228,7 @@ def test_what_is_remembered_passes(bench):
 
 
 def test_a_direct_message_that_is_gone_is_opened_anew(bench):
-    """What a refusal shows to be wrong is forgotten."""
+    """A cached ID that a refusal shows to be wrong is forgotten."""
     bench.deliver()
     bench.peer.script("chat.postMessage", error("channel_not_found"))
 
@@ -262,7 +262,7 @@ def test_a_direct_message_that_is_gone_is_opened_anew(bench):
     ],
 )
 def test_mentions_are_ours_alone(bench, address, config, user_id, mentions):
-    """``mention_user`` puts the user in front, in blocks and notification, where there is one."""
+    """``mention_user`` puts a known user in front, in blocks and preview text."""
     bench.deliver(address=address, config=config, user_id=user_id)
 
     (post,) = bench.peer.posts
@@ -271,7 +271,7 @@ def test_mentions_are_ours_alone(bench, address, config, user_id, mentions):
 
 
 def test_a_mention_needs_no_subject(bench):
-    """It then stands in front alone."""
+    """It is then the only text in front."""
     bench.deliver(config={"mention_user": True}, subject=None)
 
     (post,) = bench.peer.posts
@@ -298,7 +298,7 @@ def test_a_session_is_one_thread(threaded, dynamodb):
 
 
 def test_the_first_to_begin_a_thread_stays(threaded):
-    """Of two that post at once one begins the thread; nobody moves it afterwards."""
+    """If two post in parallel, one begins the thread; no later message moves it."""
     threads = threaded.channel.threads()
     message = threaded.message(session_id="s")
 
@@ -335,7 +335,7 @@ def test_a_thread_that_was_deleted_is_begun_anew(threaded):
 
 
 def test_a_thread_that_cannot_be_looked_up_waits(threaded, dynamodb):
-    """Nothing is sent; the next try finds it."""
+    """No message is sent; the next attempt finds the user."""
     dynamodb.delete_table(TableName="DeliveriesTable")
 
     outcome = threaded.deliver(config={"thread_replies": True}, session_id="s")
@@ -344,7 +344,7 @@ def test_a_thread_that_cannot_be_looked_up_waits(threaded, dynamodb):
 
 
 def test_a_thread_that_cannot_be_written_costs_no_delivery(threaded, dynamodb):
-    """What was posted is delivered."""
+    """A posted message is delivered."""
     threads = threaded.channel.threads()
     gone = replace(threads, table="Gone")
     reading = type("Reading", (), {"first": lambda *_: None, "begin": gone.begin})()
@@ -367,7 +367,7 @@ def test_long_content_is_split_and_whole(bench, content):
 
 
 def test_what_slack_does_not_take_is_counted(bench):
-    """Beyond Slack's own limit the message ends with how much is missing, in one more try."""
+    """Beyond Slack's limit the message ends with the number of missing parts, in one more call."""
     bench.deliver(content="word " * 20_000)
 
     (post,) = bench.peer.posts
@@ -483,7 +483,7 @@ def test_a_wrong_token_is_final(bench):
 
 
 def test_a_token_that_cannot_be_read_waits(bench, aws):
-    """Operators can mend it while the delivery is tried again."""
+    """Operators can fix it while the delivery is tried again."""
     aws("secretsmanager").delete_secret(SecretId="slack", ForceDeleteWithoutRecovery=True)
 
     outcome = bench.deliver()
@@ -502,7 +502,7 @@ def test_a_token_may_be_a_parameter(bench, environ, aws, peer):
 
 
 def test_proxies_of_the_environment_are_passed_by(bench, monkeypatch):
-    """The token goes to Slack and to nobody between."""
+    """The token goes to Slack and to no host between."""
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 
@@ -510,7 +510,7 @@ def test_proxies_of_the_environment_are_passed_by(bench, monkeypatch):
 
 
 def test_nothing_of_slack_is_logged(bench, caplog):
-    """Neither the token nor what the peer says; (botocore at DEBUG is another matter)."""
+    """Neither the token nor the server's text; (botocore at DEBUG is another matter)."""
     caplog.set_level("DEBUG")
     bench.peer.script("chat.postMessage", ANSWERS[Trouble.GARBAGE], Response(drops=True))
 

@@ -68,7 +68,7 @@ def test_errors_of_eventbridge_have_a_class(bench, answer, expected):
 
 
 def test_an_event_that_is_too_large_is_not_sent(bench):
-    """Quotes double when they are written as JSON; EventBridge's own answer would say less."""
+    """Quotes double when they are written as JSON; EventBridge's response would say less."""
     message = bench.message(content='"' * (128 * 1024))
 
     outcome = bench.channel.deliver(message)

@@ -1,4 +1,4 @@
-"""Who sends a request: which credential counts, how long, and what it lets its bearer do."""
+"""Authentication: which credential counts, how long, and which rights its bearer has."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def keys():
 
 @pytest.fixture
 def door(tokens, keys, clock):
-    """What is under test, with both kinds of credentials."""
+    """The code under test, with both kinds of credentials."""
     return Authentication(tokens=lambda: tokens, keys=lambda: keys, user_claim="sub", clock=clock)
 
 
@@ -136,7 +136,7 @@ def test_a_key_is_a_service_with_what_its_entry_says(door, key, expected):
     ],
 )
 def test_what_does_not_prove_one_caller_proves_none(door, authorizations, api_keys):
-    """None, two at once, another scheme, another form, or a stolen fingerprint."""
+    """None, two together, another scheme, another form, or a stolen fingerprint."""
     with pytest.raises(UnauthenticatedError):
         door.caller(authorizations, api_keys)
 
@@ -167,14 +167,14 @@ def test_what_is_not_configured_is_not_taken(tokens, keys, clock):
     ],
 )
 def test_a_claim_that_no_user_can_be_called_by_makes_nobody(door, tokens, said, user):
-    """The name of all users is none of a user's: a token cannot claim it."""
+    """The name of all users is no user's name: a token cannot claim it."""
     tokens.known["d.e.f"] = {"exp": NOW + 60, "scope": READ, **said}
 
     assert door.caller(["Bearer d.e.f"], []) == Caller(f"token:{user}", user, frozenset({READ}))
 
 
 def test_the_claim_of_the_user_is_configured(tokens, clock):
-    """Some issuers' sub is a number that nobody here knows."""
+    """Some issuers' sub is a number that no system here knows."""
     tokens.known["d.e.f"] = {"exp": NOW + 60, "sub": "4711", "email": "john@example.com"}
     door = Authentication(tokens=lambda: tokens, keys=None, user_claim="email", clock=clock)
 
@@ -196,7 +196,7 @@ def test_the_claim_of_the_user_is_configured(tokens, clock):
     ],
 )
 def test_scopes_are_read_as_issuers_write_them(door, tokens, said, scopes):
-    """As text or list; what is neither counts as none."""
+    """As text or list; any other type counts as no scope."""
     tokens.known["d.e.f"] = {"exp": NOW + 60, "sub": "john.doe", **said}
 
     assert door.caller(["Bearer d.e.f"], []).scopes == scopes
@@ -238,14 +238,14 @@ def test_memory_has_an_end(tokens, clock, monkeypatch):
 
 
 def test_no_credential_is_kept_as_it_is(door):
-    """Whoever reads the memory finds no token in it."""
+    """A reader of the memory finds no token in it."""
     door.caller(["Bearer a.b.c"], [])
 
     assert list(door._verified._entries) == [hashlib.sha256(b"a.b.c").digest()]
 
 
 def test_a_key_that_cannot_be_looked_up_is_no_strangers(tokens, clock):
-    """Nobody is told to go away because a secret could not be read."""
+    """No caller is rejected because a secret could not be read."""
 
     class Unreachable:
         def all(self, **_):
@@ -259,5 +259,5 @@ def test_a_key_that_cannot_be_looked_up_is_no_strangers(tokens, clock):
 
 @pytest.mark.parametrize(("authorizations", "keys"), [([], []), (["Basic x"], ["nonsense"])])
 def test_an_open_door_takes_everybody_for_an_administrator(authorizations, keys):
-    """Whatever they say of themselves."""
+    """No claim of the caller changes it."""
     assert Open().caller(authorizations, keys) == Caller("anyone", EVERY_USER, frozenset({ADMIN}))

@@ -1,4 +1,4 @@
-"""Who may do what to whom."""
+"""Rights of callers over users."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dispatcher.errors import ForbiddenError
 
 
 def caller(user, *scopes):
-    """Return somebody."""
+    """Return a caller."""
     return Caller("token:x", user, frozenset(scopes))
 
 
@@ -73,7 +73,7 @@ def test_a_missing_scope_is_named(scopes, detail):
 
 @pytest.mark.parametrize("scope", sorted(SCOPES))
 def test_no_scope_implies_another_but_for_the_administrators(scope):
-    """Whoever may write may not read unless that was said too."""
+    """The right to write does not include the right to read."""
     taken = {one for one in SCOPES if allowed(caller("john.doe", scope), (one,), "john.doe")}
 
     assert taken == (SCOPES if scope == ADMIN else {scope})
@@ -92,7 +92,7 @@ def test_what_the_authorizer_says_arrives_as_it_was_said(who):
 
 
 def test_a_context_of_other_types_gives_nothing_away():
-    """What we did not write proves nobody: no scope is found in it."""
+    """A context that the service did not write proves no caller: no scope is found in it."""
     strange = Caller.of({"user": None, "scopes": ["dispatch:admin"], "caller": 5})
 
     assert strange.scopes & SCOPES == frozenset()

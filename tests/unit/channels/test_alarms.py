@@ -15,12 +15,12 @@ LONG = 60.0
 
 @pytest.fixture
 def rung():
-    """What the alarms that rang put here, in order."""
+    """The marks of the alarms that rang, in order."""
     return queue.SimpleQueue()
 
 
 def test_an_alarm_rings_after_its_time(rung):
-    """Once, in a thread of its own."""
+    """Once, in a separate thread."""
     Alarms().set(0.001, lambda: rung.put(threading.current_thread().name))
 
     assert rung.get(timeout=10) == "alarms"
@@ -71,7 +71,7 @@ def test_alarms_ring_again_after_a_thread_could_not_begin(rung, monkeypatch):
 
 
 def test_the_thread_ends_with_the_last_alarm_and_begins_anew(rung):
-    """Who sends nothing keeps no thread."""
+    """A caller that sends nothing keeps no thread."""
     alarms = Alarms()
     alarms.set(0.001, lambda: rung.put(threading.current_thread()))
     first = rung.get(timeout=10)

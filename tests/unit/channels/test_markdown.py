@@ -212,7 +212,7 @@ def test_no_text_holds_a_worker_up(piece):
     """Four times the longest message costs seconds of the processor; its square would be minutes.
 
     The limit is the operating system's, on the processor's time: nothing within Python can stop
-    a search of its own once it is under way.
+    a running search.
     """
     read = subprocess.run([sys.executable, "-c", READ, piece], check=False)
 
@@ -221,7 +221,7 @@ def test_no_text_holds_a_worker_up(piece):
 
 @given(MARKUP | HOSTILE)
 def test_nothing_acts(text):
-    """Whatever is written: tags are ours, and links lead where they may."""
+    """For any input, the tags are ours, and links lead where they may."""
     page = html(text)
 
     rest = TAG.sub("", page)

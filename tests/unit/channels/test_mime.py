@@ -1,4 +1,4 @@
-"""Mails as bytes: headers of one line, bodies that no relay misreads."""
+"""Emails as bytes: headers of one line, bodies that no relay misreads."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def message(**changes):
 
 
 def composed(**changes):
-    """Return a mail's bytes."""
+    """Return an email's bytes."""
     return compose(message(**changes), SENDER, "ada@example.com").content
 
 

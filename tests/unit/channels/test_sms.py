@@ -35,7 +35,7 @@ FAMILY = "👩\u200d👩\u200d👧"
     ],
 )
 def test_a_text_is_counted_as_networks_do(text, expected):
-    """160 or 153 septets, 70 or 67 units of UTF-16; what takes two of them is not torn."""
+    """160 or 153 septets, 70 or 67 units of UTF-16; a character of two units is not torn."""
     assert parts(text) == expected
 
 
@@ -62,7 +62,7 @@ def test_one_foreign_character_changes_the_alphabet_of_all(text, expected):
     ],
 )
 def test_a_text_is_cut_at_ten_parts_with_a_mark(text, expected):
-    """The mark is of the text's own alphabet: "…" would make three parts of one."""
+    """The mark is of the text's alphabet: "…" would make three parts of one."""
     assert fitted(text) == expected
 
 

@@ -27,7 +27,7 @@ def signing(world):
 
 
 def test_both_secrets_sign_for_a_day(world, secret):
-    """The answer shows the new one once, and until when the old one signs too."""
+    """The response shows the new one once, and until when the old one signs too."""
     rotated = world.configurations.rotate(USER, "WEBHOOK")
 
     assert rotated == {
@@ -62,7 +62,7 @@ def test_nothing_else_changes(world, secret):
 
 
 def test_a_change_of_the_override_keeps_both(world, secret):
-    """Whoever edits a URL within the day does not cut the old secret short."""
+    """An edit of the URL within the day does not end the old secret early."""
     rotated = world.configurations.rotate(USER, "WEBHOOK")["signing_secret"]
 
     world.configurations.update(USER, "WEBHOOK", {"config": {"url": "https://new.example.com/"}})

@@ -40,7 +40,7 @@ def conflict(world, delivery_id: str) -> str:
     return str(caught.value)
 
 
-# What is cancelled --------------------------------------------------------------------------------
+# Cancelled deliveries -----------------------------------------------------------------------------
 
 
 def test_a_pending_delivery_is_cancelled(world):
@@ -126,7 +126,7 @@ def test_a_delivery_of_a_later_round_is_cancelled(world):
     assert (world.delivery(ids[1]), world.doorbells.rung) == (before, [])
 
 
-# What cannot be cancelled -------------------------------------------------------------------------
+# Refused cancellations ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

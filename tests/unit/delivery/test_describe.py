@@ -1,4 +1,4 @@
-"""What the API and the outcome bus show of a delivery."""
+"""The form of a delivery in the API and on the outcome bus."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def chain(world) -> list[str]:
 
 
 def test_the_first_success_ends_the_others(world):
-    """The write that records it skips them: they are not sent and owe nothing."""
+    """The write that records it skips them: they are not sent and have no dead letter."""
     world.webhook()
     first, second = send(world, "WEBHOOK", "TEST", mode="first_success")
     calls = count_calls(world)

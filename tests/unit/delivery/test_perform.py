@@ -81,7 +81,7 @@ class ScriptedTable(MemoryTable):
         return row
 
 
-# What may become of a write.
+# Possible results of a write.
 
 
 def succeeds(table, write):
@@ -117,7 +117,7 @@ def refused(**fields):
 
 
 def overtaken(**fields):
-    """Let another process write between the effect and the SDK's second try."""
+    """Let another process write between the effect and the SDK's second attempt."""
 
     def act(table, write):
         write()
@@ -161,7 +161,7 @@ def table(clock):
 
 @pytest.fixture
 def context(table, clock):
-    """What every change of a row needs, in memory."""
+    """The ports that every change of a row needs, in memory."""
     return DeliveryContext(
         messages=table,
         doorbells=MemoryDoorbells(),
@@ -298,7 +298,7 @@ def test_a_failed_call_is_not_repeated(run, table, fate):
 
 @pytest.mark.parametrize("transition", [cancel, begin])
 def test_a_lost_response_is_recognized_by_its_rev(run, context, table, transition):
-    """The row that refuses the SDK's second try is the one that was written."""
+    """The row that refuses the SDK's second attempt is the one that was written."""
     step, row = run(message(), transition, repeated)
 
     assert step == transition(message())
@@ -688,7 +688,7 @@ def test_send_dead_letters(context, table):
 
 
 def test_no_dead_letter_is_owed(context, table):
-    """A row that owes no dead letter costs no call."""
+    """A row without a dead letter to send costs no call."""
     row = message(FAILED)
 
     assert perform.send_dead_letters(context, row, ()) is row

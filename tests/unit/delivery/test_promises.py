@@ -87,7 +87,7 @@ RETENTION = 4000.0
 
 
 class Dispatching(RuleBasedStateMachine):
-    """Everything that can happen to a user's messages."""
+    """All events in the life of a user's messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class Dispatching(RuleBasedStateMachine):
         self.cancels = 0
         self.sound = True
 
-    # What happens ---------------------------------------------------------------------------------
+    # Events ---------------------------------------------------------------------------------------
 
     @initialize(
         settings=st.lists(policies, min_size=3, max_size=3),
@@ -312,7 +312,7 @@ class Dispatching(RuleBasedStateMachine):
     # How it ends ----------------------------------------------------------------------------------
 
     def teardown(self):
-        """Let time pass without faults: everything ends, and nothing stays owed."""
+        """Let time pass without faults: everything ends, and no dead letter stays unsent."""
         try:
             if self.sound:
                 self._rest()

@@ -34,7 +34,7 @@ class Insistent(Player):
 
 
 class EqualRequests(Player):
-    """A scenario of 50 equal requests at once."""
+    """A scenario of 50 equal requests in parallel."""
 
     def write(self):
         """Send one body 50 times within 50 ms."""
@@ -121,7 +121,7 @@ def test_a_scenario_is_the_same_every_time():
 
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_fifty_equal_requests_make_one_message(seed):
-    """They get equal responses at once, and one set of deliveries is created."""
+    """They get equal responses immediately, and one set of deliveries is created."""
     player = EqualRequests(seed, "quiet")
 
     report = player.play()

@@ -387,7 +387,7 @@ def test_a_dead_letter_of_an_earlier_round_clears_nothing(world):
 
 
 def test_a_row_without_work_leaves_the_index(world):
-    """If nothing is pending or owed, ``sweep_at`` is removed."""
+    """If no delivery is pending and no dead letter is unsent, ``sweep_at`` is removed."""
     (only,) = send(world)
     world.run()
     world.handle(world.doorbell(only))

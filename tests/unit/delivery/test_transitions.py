@@ -1,4 +1,4 @@
-"""Everything that a message row can become: whole successors, and both sides of every limit."""
+"""All transitions of a message row: whole successors, and both sides of every limit."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ ENDED_TTL = int(NOW + RETENTION)
 """The ``ttl`` of a row whose last delivery ends now."""
 
 RELEASED = {"owner": None, "lease_until": None, "current": None, "last_owner": "mine"}
-"""What every record sets in the row."""
+"""Fields that every record sets in the row."""
 
 
 def begin(row: MessageRow, now: float = NOW) -> Step | ClaimDenied:
@@ -281,11 +281,11 @@ def test_accept_first_success_and_forced():
 # Claim --------------------------------------------------------------------------------------------
 
 CLAIM = {"owner": "mine", "lease_until": NOW + 60, "current": 0, "rings": 0}
-"""What every claim of the first delivery sets in the row."""
+"""Fields that every claim of the first delivery sets in the row."""
 
 
 def test_claim():
-    """A claim counts as a try, holds for 60 s, forgets the rings and keeps ``sweep_at`` [26]."""
+    """A claim counts as an attempt, holds for 60 s, forgets the rings, keeps ``sweep_at`` [26]."""
     row = message(replace(DELIVERY, tries=1), SOON, rings=3, last_owner="last", sweep_at=NOW + 53)
 
     assert begin(row) == Step(row=changed(row, {"tries": 2}, **CLAIM), ring_for=NOW + 100)
@@ -332,7 +332,7 @@ def test_the_claim_goes_to_the_least_due_time_and_place(row, place):
     ],
 )
 def test_sweep_at_is_kept_up_to_60_seconds_before_the_wanted_time(present, kept):
-    """A claim costs no index write if the sweeper looks at most 60 s before the lease ends [26]."""
+    """A claim costs no index write if the sweeper reads at most 60 s before the lease ends [26]."""
     step = begin(message(sweep_at=present))
 
     assert step.row.sweep_at == (present if kept else NOW + 60)
@@ -424,7 +424,7 @@ UNCLAIMED = {"owner": None, "lease_until": None, "current": None, "rings": 0}
 
 
 def test_take_over_of_the_last_attempt():
-    """A delivery without a budget fails at the take-over and owes a dead letter."""
+    """A delivery without a budget fails at the take-over and has a dead letter to send."""
     row = expired(replace(DELIVERY, tries=2, max_attempts=1, round=3, metadata={"id": 5}))
 
     assert begin(row) == Step(
@@ -568,7 +568,7 @@ SENT = {
     "metadata": {"id": "m-1", "status": 202},
     "attempt_log": (DELIVERED_ENTRY,),
 }
-"""What the record of a success sets in the delivery."""
+"""Fields that the record of a success sets in the delivery."""
 
 
 @pytest.mark.parametrize(
@@ -643,7 +643,7 @@ RETRIED = {
     "error_message": "the receiver answered 503",
     "attempt_log": (BUSY_ENTRY,),
 }
-"""What the record of a failed attempt sets in the delivery: due 30 s after its end."""
+"""Fields that the record of a failed attempt sets in the delivery: due 30 s after its end."""
 
 
 def test_record_retry():
@@ -676,7 +676,7 @@ def test_record_retry_that_is_due_already():
     ("outcome", "log_entry"), [(GONE, GONE_ENTRY), (BUSY, BUSY_ENTRY)], ids=["permanent", "budget"]
 )
 def test_record_failure(outcome, log_entry):
-    """A permanent outcome and a used-up budget fail the delivery and owe a dead letter."""
+    """A permanent outcome and a used-up budget fail the delivery; a dead letter has to be sent."""
     row = changed(CLAIMED, {"max_attempts": 2, "round": 5, "attempts": 1})
     log_entry = replace(log_entry, round=5)
     event = attempted_event(log_entry, status="failed", error_code=log_entry.code, max_attempts=2)
@@ -817,7 +817,7 @@ def test_a_retry_after_expires_at_is_not_made(expires_in, expires):
 
 
 def test_a_used_up_budget_comes_before_expiry():
-    """The last attempt of a round keeps its own code, and its dead letter is owed."""
+    """The last attempt of a round keeps its own code, and a dead letter has to be sent."""
     row = changed(CLAIMED, {"max_attempts": 2}, expires_at=NOW)
     [delivery] = settle(row, attempted(BUSY)).row.deliveries
 
@@ -838,7 +838,7 @@ def test_a_used_up_budget_comes_before_expiry():
     ],
 )
 def test_record_an_end_without_an_attempt(status, code, owed):
-    """An end without a send counts no attempt and owes a dead letter only if a retry can help."""
+    """An end without a send counts no attempt; it has a dead letter only if a retry can help."""
     assert settle(CLAIMED, Ending(status, code, f"because of {code}")) == Step(
         row=changed(
             CLAIMED,
@@ -859,7 +859,7 @@ def test_record_an_end_without_an_attempt(status, code, owed):
 
 
 def test_give_back():
-    """A claim that was not used counts as no try; the delivery stays due, nothing is logged."""
+    """An unused claim does not count as an attempt; the delivery stays due, nothing is logged."""
     assert settle(CLAIMED, GivenBack()) == Step(
         row=changed(CLAIMED, {"tries": 1}, **RELEASED),
         ring_for=NOW - 7,

@@ -216,7 +216,7 @@ def test_an_end_without_an_attempt_is_not_logged_as_lost(world):
 
 
 def test_a_visit_that_lost_a_record_leaves_its_dead_letters_to_the_sweeper(world):
-    """Its view of the row is no longer true; the row still owes them."""
+    """Its view of the row is no longer true; the row still has them to send."""
     world.webhook()
     first, second = send(world, "WEBHOOK", "TEST")
     rehearse(world, NOT_FOUND, name="WEBHOOK")

@@ -88,7 +88,7 @@ def test_dead_letters_are_sent_after_the_last_record(world):
 
 
 def test_a_dead_letter_that_fails_returns_the_message(world):
-    """The row still owes it, so the sweeper sends it; a dead letter is never lost."""
+    """The row keeps it as unsent, so the sweeper sends it; a dead letter is never lost."""
     world.webhook()
     first, second = send(world, "WEBHOOK", "TEST")
     rehearse(world, NOT_FOUND, name="WEBHOOK")

@@ -292,7 +292,7 @@ def test_a_failed_ring_for_an_early_doorbell_returns_the_message(world):
 
 @pytest.mark.parametrize(("left", "is_sent"), [(30.0, True), (29.999, False)])
 def test_a_visit_that_begins_out_of_time_only_rings_again(world, left, is_sent):
-    """The same doorbell is rung at once; nothing is read, claimed or changed."""
+    """The same doorbell is rung immediately; nothing is read, claimed or changed."""
     (only,) = send(world)
     before, doorbell = world.row(only), world.doorbell(only, 5.0)
     world.seconds_left = left
@@ -309,7 +309,7 @@ def test_a_visit_that_begins_out_of_time_only_rings_again(world, left, is_sent):
 
 @pytest.mark.parametrize(("left", "is_sent"), [(30.0, True), (29.999, False)])
 def test_out_of_time_nothing_more_is_claimed(world, left, is_sent):
-    """The outcome is recorded, and the rest of the message is rung for at once."""
+    """The outcome is recorded, and the rest of the message is rung for immediately."""
     world.webhook()
     first, second = send(world, "WEBHOOK", "TEST")
     rehearse(world, lambda: setattr(world, "seconds_left", left) or Delivered(), name="WEBHOOK")

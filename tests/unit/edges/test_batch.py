@@ -17,7 +17,7 @@ SOURCE = "arn:aws:sqs:eu-central-1:123456789012:stack-DeliveryQueue-1A2B"
 
 @pytest.fixture
 def event_log(monkeypatch):
-    """What the edge logs."""
+    """Log lines of the edge."""
     kept = MemoryEventLog()
     monkeypatch.setattr(wiring, "event_log", lambda: kept)
     return kept
@@ -33,7 +33,7 @@ def sqs_event(*bodies):
 
 
 def failing_on(faults):
-    """Return what answers records, but fails as told on some texts."""
+    """Return a handler of records that fails on some texts as scripted."""
 
     def answer(_use_case, record):
         if record.body in faults:
@@ -152,7 +152,7 @@ def test_a_broken_setting_leaves_the_batch_in_its_queue(event_log):
 
 
 def test_a_crash_passes(event_log):
-    """Once all are answered: Lambda brings the whole batch back, and claims keep the others."""
+    """After all are handled: Lambda brings the whole batch back, and claims keep the others."""
     answered = []
 
     def answer(use_case, record):
@@ -181,7 +181,7 @@ def test_a_record_without_an_id_is_answered_like_any_other(event_log):
 
 
 def test_a_failed_record_without_an_id_brings_the_batch_back(event_log):
-    """An empty ID in the answer would delete the message in one place and not in another."""
+    """An empty ID in the response would delete the message in one place and not in another."""
     event = {"Records": [{"body": "a"}, *sqs_event("b")["Records"]]}
 
     with pytest.raises(batch.NamelessRecordError):

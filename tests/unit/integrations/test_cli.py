@@ -20,7 +20,7 @@ def test_a_config_holds_one_key(told):
 
 @pytest.mark.parametrize("config", [{"include_agent_info": 1}, {"colour": True}])
 def test_anything_else_is_refused(config):
-    """A field_error is told at the key."""
+    """A field_error is reported at the key."""
     with pytest.raises(InvalidInputError) as caught:
         override_config(CLI, config, {})
 

@@ -21,7 +21,7 @@ def test_a_config_holds_three_keys(form):
 
 
 def test_the_default_config_is_the_guides():
-    """``format`` is html where nobody says, and stands in no default."""
+    """``format`` is html if it is not set, and is in no default."""
     assert EMAIL.config == {"include_agent_info": True}
 
 
@@ -38,7 +38,7 @@ def test_the_default_config_is_the_guides():
     ],
 )
 def test_each_key_has_its_rule(key, value):
-    """A field_error is told at the key."""
+    """A field_error is reported at the key."""
     with pytest.raises(InvalidInputError) as caught:
         override_config(EMAIL, {key: value}, {})
 

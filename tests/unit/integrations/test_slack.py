@@ -47,7 +47,7 @@ def test_a_config_holds_six_keys():
     ],
 )
 def test_each_key_has_its_rule(key, value):
-    """A field_error is told at the key."""
+    """A field_error is reported at the key."""
     with pytest.raises(InvalidInputError) as caught:
         override_config(SLACK, {key: value}, {})
 

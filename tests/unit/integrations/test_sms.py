@@ -52,7 +52,7 @@ def test_a_number_may_be_of_any_allowed_country(number, countries):
     ],
 )
 def test_a_number_that_could_cost_more_is_refused(number, countries, reason):
-    """Neighbours that share +1, satellites and premium rates included."""
+    """Neighbors that share +1, satellites and premium rates included."""
     with pytest.raises(InvalidInputError) as caught:
         override_config(SMS, {"phone_number": number}, {"SMS_ALLOWED_COUNTRIES": countries})
 
@@ -93,7 +93,7 @@ def test_sms_is_there_where_an_operator_turned_it_on(value, configured):
     ],
 )
 def test_each_key_has_its_rule(key, value):
-    """A field_error is told at the key."""
+    """A field_error is reported at the key."""
     with pytest.raises(InvalidInputError) as caught:
         override_config(SMS, {key: value}, {})
 
@@ -109,7 +109,7 @@ def test_each_key_has_its_rule(key, value):
     ],
 )
 def test_the_number_is_the_overrides_or_the_recipients(config, recipient, address):
-    """A user ID is never taken for a phone number."""
+    """A user ID is never used as a phone number."""
     found = SMS.address(config, Recipient(phone_number=recipient), "4155552671", ENVIRON)
 
     assert found == (Address("phone_number", address) if address else None)

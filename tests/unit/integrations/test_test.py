@@ -43,7 +43,7 @@ def test_a_config_says_how_to_fail(config):
     ],
 )
 def test_each_key_has_its_rule(key, value):
-    """A field_error is told at the key."""
+    """A field_error is reported at the key."""
     with pytest.raises(InvalidInputError) as caught:
         override_config(TEST, {key: value}, {})
 
@@ -51,7 +51,7 @@ def test_each_key_has_its_rule(key, value):
 
 
 def test_a_message_goes_to_the_user():
-    """Nobody needs an address to rehearse."""
+    """No address is needed to rehearse."""
     assert TEST.address({}, Recipient(email="x@example.com"), "ada", {}) == Address(
         "mailbox", "ada"
     )

@@ -35,7 +35,7 @@ def test_a_config_names_a_tool(tool):
     ],
 )
 def test_each_key_has_its_rule(key, value):
-    """A field_error is told at the key."""
+    """A field_error is reported at the key."""
     with pytest.raises(InvalidInputError) as caught:
         override_config(TOOL, {key: value}, {})
 
@@ -44,5 +44,5 @@ def test_each_key_has_its_rule(key, value):
 
 @pytest.mark.parametrize(("config", "tool"), [({"tool_id": "crm"}, "crm"), ({}, "*")])
 def test_a_message_goes_to_the_named_tool_or_to_all(config, tool):
-    """``*`` speaks to whoever subscribed."""
+    """``*`` addresses all subscribers."""
     assert TOOL.address(config, Recipient(), "ada", {}) == Address("tool", tool)

@@ -1,4 +1,4 @@
-"""What a WEBHOOK override may hold, where it goes, and its default row."""
+"""WEBHOOK overrides: their settings, their receivers, and the default row."""
 
 from __future__ import annotations
 

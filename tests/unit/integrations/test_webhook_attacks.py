@@ -140,7 +140,7 @@ PIECES = st.sampled_from([
 @example("https://hooks.example.com/..//@169.254.169.254")
 @example("https://hooks.example.com:443:8443/")
 def test_all_parsers_read_the_same_receiver(rest):
-    """What is accepted names one receiver to every parser: none checks one and calls another."""
+    """An accepted URL names one receiver to every parser: none checks one and calls another."""
     text = f"https://{rest}"
 
     try:
@@ -158,7 +158,7 @@ def test_all_parsers_read_the_same_receiver(rest):
 
 @given(st.from_regex(r"https?://[a-z0-9.:\[\]%@x-]{1,40}/?", fullmatch=True))
 def test_an_accepted_host_is_an_address_to_no_library(text):
-    """The C library takes more for an address than any standard; none of that is a name to us."""
+    """The C library accepts more addresses than any standard; none of those is a name to us."""
     try:
         url = permitted(text, STRICT)
     except ValueError:
@@ -225,7 +225,7 @@ VALUES = st.one_of(st.text(max_size=12), st.from_regex(r"[\t -~]{0,12}", fullmat
 
 @given(st.dictionaries(NAMES, VALUES, max_size=3))
 def test_accepted_headers_are_one_line_each(headers):
-    """What is accepted cannot end its line, begin another, or be read in two ways."""
+    """An accepted header cannot end its line, begin another, or be read in two ways."""
     try:
         accepted = check_headers(headers, {})
     except ValueError:

@@ -161,7 +161,7 @@ def test_a_malformed_event_is_parked_with_its_reason(world, body, reason):
     ],
 )
 def test_a_parked_event_is_found_in_the_log_by_its_names(world, body, names):
-    """Those that can be read; what is not well formed may be anything, and is not logged."""
+    """The readable ones; a malformed value may be anything, and is not logged."""
     world.intake.take(body if isinstance(body, str) else json.dumps(body), "m-1")
 
     ((_, fields),) = world.event_log.lines
@@ -193,7 +193,7 @@ def test_an_event_comes_back_if_the_service_is_at_fault(call):
 
 
 def test_an_event_that_comes_back_is_completed():
-    """The worker of the first try died between the two puts: the event gets its message."""
+    """The worker of the first attempt died between the two puts: the event gets its message."""
     fates = ["throttled"]
     world = World(wrap=lambda port: Faulty(port, lambda _: fates.pop() if fates else "", "create"))
     with pytest.raises(UnavailableError):

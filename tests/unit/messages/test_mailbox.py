@@ -189,7 +189,7 @@ def test_large_messages_make_short_pages(box):
 
 
 def test_a_page_holds_at_least_one_message(box):
-    """A message larger than a page is a page of its own."""
+    """A message larger than a page is a page by itself."""
     for number in (1, 2):
         box.put(number, content=f"message {number} " + "x" * 1100 * 1024)
 

@@ -40,7 +40,7 @@ def test_the_size_is_known_without_making_the_text(text, variables, _rendered):
 
 
 def test_a_size_bomb_is_measured_in_no_time():
-    """128 KiB of ``$a`` and a value of 100 KiB are 6 GiB that nobody makes."""
+    """128 KiB of ``$a`` and a value of 100 KiB would be 6 GiB, which are never built."""
     begin = time.monotonic()
 
     size = rendered_size("$a" * 65_536, {"a": "x" * 100_000})
