@@ -1,4 +1,4 @@
-"""A stand-in for the AWS CLI, as far as our documents use it: `python -m tests.aws_cli sqs …`.
+"""A fake AWS CLI, as far as our documents use it: `python -m tests.aws_cli sqs …`.
 
 Names of operations and options are botocore's, as the CLI's are, so that a slip in a document is an
 error here. It talks to `--endpoint-url`, else to `AWS_ENDPOINT_URL`.
@@ -18,7 +18,7 @@ from botocore.validate import validate_parameters
 
 
 def main(words: list[str]) -> int:
-    """Run one command and print its answer as the CLI does."""
+    """Run one command and print its response as the CLI does."""
     service, command, *rest = words
     waits = command == "wait"
     if waits:
@@ -121,7 +121,7 @@ ONLY_CHECKED = {
     ("service-quotas", "request-service-quota-increase"),
     ("sesv2", "put-account-details"),
 }
-"""What the local cloud does not do: the names and types of the options are checked alone."""
+"""Calls that the local cloud lacks: only the names and types of the options are checked."""
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

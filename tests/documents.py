@@ -7,10 +7,10 @@ The word after a fence says what its block is; a second one says how it is teste
 - ``bash make``: starts or builds something; only the names of its targets are looked up.
 - ``bash aws``: needs an account; its parameters and environments are read as SAM reads them
   (tests/tools/test_documented_deployments.py), and those of docs/deploy.md are run against a local
-  cloud of their own (tests/e2e/test_deploy.py).
-- ``bash cli``: the AWS CLI's; run against the suite's own cloud, with a stand-in for ``aws``.
+  cloud (tests/e2e/test_deploy.py).
+- ``bash cli``: the AWS CLI's; run against the suite's own cloud, with a fake ``aws``.
 - ``bash docker``: needs a container engine; run where there is one.
-- ``json`` right after a ``bash`` block: the answer. ``…`` in a text stands for any characters, and
+- ``json`` right after a ``bash`` block: the response. ``…`` in a text means any characters, and
   ``"…": "…"`` in an object for more members.
 - ``text`` right after a ``bash`` block without ``curl``: what it prints, ``…`` again for the rest.
 - ``python``: imported, and called by a test that knows it.
@@ -56,7 +56,7 @@ def blocks() -> Iterator[Block]:
 
 
 def differences(shown: object, came: object, where: str = "") -> Iterator[str]:
-    """Yield what an answer has different from the one that a document shows."""
+    """Yield the differences between a response and the one that a document shows."""
     if isinstance(shown, dict) and isinstance(came, dict):
         wanted = shown.keys() - {REST}
         yield from (f"{where}/{name} did not come" for name in wanted - came.keys())
@@ -72,7 +72,7 @@ def differences(shown: object, came: object, where: str = "") -> Iterator[str]:
 
 
 def reads_as(shown: str, came: str) -> bool:
-    """Tell whether a text is the one that a document shows."""
+    """Return whether a text is the one that a document shows."""
     pattern = ".*".join(map(re.escape, shown.split(REST)))
     return re.fullmatch(pattern, came, re.DOTALL) is not None
 
@@ -80,7 +80,7 @@ def reads_as(shown: str, came: str) -> bool:
 def _same(shown: object, came: object) -> bool:
     if isinstance(shown, str) and isinstance(came, str):
         return reads_as(shown, came)
-    # 1 is not true, and 5.0 not 5, to whoever reads JSON.
+    # 1 is not true, and 5.0 not 5, to a reader of JSON.
     return type(shown) is type(came) and shown == came
 
 

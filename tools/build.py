@@ -137,7 +137,7 @@ def environment(target: Target) -> dict[str, str]:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Let nobody else build meanwhile: tests may run beside `make up`."""
+    """Prevent parallel builds: tests may run beside `make up`."""
     LOCAL.mkdir(exist_ok=True)
     with (LOCAL / "build.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
 def up() -> None:
     """Have the service run here, deployed as the sources are now."""
     overrides = parse(os.environ.get("PARAMETERS", ""))
-    settle(overrides)  # a slip of the pen is told before anything is started
+    settle(overrides)  # a typing error is reported before anything is started
     cloud = chosen_cloud()
     cloud.start()
     stack = cloud.deploy(overrides)

@@ -110,7 +110,7 @@ def deployed_parameters(environment: str) -> dict[str, str] | None:
             "AWS CLI: see docs/deploy.md"
         ) from error
     if found["StackStatus"] == "REVIEW_IN_PROGRESS":
-        # What a change set leaves that nobody executed: nothing has been created yet.
+        # The rest of a change set that was never executed: nothing has been created yet.
         return None
     return {
         one["ParameterKey"]: one["ParameterValue"]

@@ -1,12 +1,12 @@
-"""Ask the running API thousands of generated questions, and hold each answer to its document.
+"""Send thousands of generated requests to the running API, and check each response.
 
 `make fuzz-api` does it, with schemathesis. Where the service asks for credentials, CREDENTIALS
 names a file in the format of Web Fuzzing Commons, whose entries are users that must not see each
-other's objects; the name of an entry is the user's id:
+other's objects; the name of an entry is the user's ID:
 
     {"auth": [{"name": "ada", "fixedHeaders": [{"name": "Authorization", "value": "Bearer …"}]}]}
 
-Then it is also tried whether a route answers without credentials, and whether another user may do
+Then it is also tried whether a route works without credentials, and whether another user may do
 what the first one may with theirs.
 """
 
@@ -33,7 +33,7 @@ NEED_CREDENTIALS = "ignored_auth,object_level_authorization"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of it."""
+    """The result of a run."""
 
     cases: int
     passed: bool

@@ -26,7 +26,7 @@ KEPT = {
     "OverridesTable": "AWS::DynamoDB::Table",
     "DeliveriesTable": "AWS::DynamoDB::Table",
 }
-"""What a deleted stack leaves behind."""
+"""The resources that a deleted stack leaves behind."""
 
 
 def main(names: Sequence[str]) -> int:

@@ -49,7 +49,7 @@ ENOUGH_MEMORY = 6 * 2**30
 # -P: what lies beside the gate is not for the local cloud to import.
 CLOUD = [str(CLOUD_PYTHON), "-P", str(ROOT / "tools" / "gate.py")]
 
-#: The local cloud takes these for the administrator's; the functions get their own roles'.
+#: The local cloud's administrator credentials; the functions get their own roles'.
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",  # pragma: allowlist secret
@@ -57,10 +57,10 @@ CREDENTIALS = {
 }
 
 SAM_POLL_DELAY = "0.2"
-"""Seconds between SAM's looks at a deployment; its own 5 are for AWS, which takes minutes."""
+"""Seconds between SAM's polls of a deployment; its own 5 are for AWS, which takes minutes."""
 
 Stack = dict[str, str]
-"""What `stack.json` holds: `api_url`, `endpoint_url` and the stack's outputs."""
+"""The contents of `stack.json`: `api_url`, `endpoint_url` and the stack's outputs."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,12 @@ class LocalCloud:
 
     @property
     def api_url(self) -> str:
-        """Return where the service answers."""
+        """Return the service's address."""
         return f"http://localhost:{self.api_port}"
 
     @property
     def endpoint_url(self) -> str:
-        """Return where the cloud's AWS services answer."""
+        """Return the address of the cloud's AWS services."""
         return f"http://localhost:{self.cloud_port}"
 
     @property
@@ -243,7 +243,7 @@ class LocalCloud:
         self._scratch.unlink(missing_ok=True)
 
     def _cloud_variables(self) -> dict[str, str]:
-        # The functions inherit all of these, so there is nothing of the user's own environment.
+        # The functions inherit all of these, so none comes from the user's environment.
         elsewhere = {"AWS_ENDPOINT_URL": self.functions_endpoint} if self.functions_endpoint else {}
         return elsewhere | {
             "PATH": f"{CLOUD_PYTHON.parent}:/usr/local/bin:/usr/bin:/bin",
@@ -258,7 +258,7 @@ class LocalCloud:
             "S3_PERSIST": "1",
             "S3_DATA_DIR": str(self._state / "s3"),
             "LAMBDA_EXECUTOR": "local",
-            # Listeners on ports of their own that we have no use for.
+            # Listeners on separate ports that we have no use for.
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
         }
@@ -305,7 +305,7 @@ class LocalCloud:
         say(f"deploy: done after {time.monotonic() - began:.0f} s")
 
     def _start_proxy(self, api: str, stage: str) -> None:
-        # A change of the routes gives the API a new id, and the proxy a new address behind it.
+        # A change of the routes gives the API a new ID, and the proxy a new address behind it.
         variables = {
             "HOME": str(self.home),
             "PORT": str(self.api_port),
@@ -376,7 +376,7 @@ def complaint(log: str) -> str:
 
 
 def wait_for(process: Background, url: str, what: str, patience: float = 60.0) -> None:
-    """Wait until the address answers 200, as long as the process lives."""
+    """Wait until the address returns 200, as long as the process lives."""
     deadline = time.monotonic() + patience
     while True:
         answer = ask(url)
@@ -392,7 +392,7 @@ def wait_for(process: Background, url: str, what: str, patience: float = 60.0) -
 
 
 def ask(url: str) -> str:
-    """Return the status and body of an address on this machine; nothing if nobody answers."""
+    """Return the status and body of an address on this machine; empty if no server responds."""
     # A proxy of the user's is not meant for our own addresses.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

@@ -122,7 +122,7 @@ def settle(defaults: Mapping[str, str | None], *layers: Mapping[str, str]) -> di
 
 
 def require_allowed(template: Path, parameters: Mapping[str, str]) -> None:
-    """Refuse a value as CloudFormation would, but at once and with the value in the sentence."""
+    """Refuse a value as CloudFormation would, but immediately, and name the value."""
     known = section(template, "Parameters")
     for name, value in parameters.items():
         traits = known[name]
@@ -146,7 +146,7 @@ def require_allowed(template: Path, parameters: Mapping[str, str]) -> None:
 
 
 def require_sound(template: Path, parameters: Mapping[str, str]) -> None:
-    """Refuse what the template's rules refuse of all its parameters together, but at once."""
+    """Refuse combinations that the template's rules refuse, but immediately."""
     wrong = [
         assertion["AssertDescription"]
         for rule in section(template, "Rules", LongForm).values()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
-#: Everything that the tools make and nobody commits, but for `.venv` and SAM's own `.aws-sam`.
+#: All uncommitted output of the tools, except `.venv` and SAM's own `.aws-sam`.
 LOCAL = ROOT / ".local"
 
 TEMPLATE = ROOT / "template.yaml"

@@ -1,4 +1,4 @@
-"""`make sam-local`: every function in a container of its own, by SAM, against the local cloud.
+"""`make sam-local`: every function in a separate container, by SAM, against the local cloud.
 
 `sam local` knows neither what a template's references stand for nor our AWS. So a template is
 derived from the built one in which each function has the name of its folder and the environment of
@@ -38,10 +38,10 @@ DERIVED = LOCAL / "sam-local" / "template.json"
 """Where samconfig.toml says that the template is."""
 
 REFUSED = "Unauthorized"
-"""What API Gateway takes for a refusal."""
+"""Responses that API Gateway reads as a refusal."""
 
 DESKTOP = "host.docker.internal"
-"""What Docker's desktop editions call the machine that containers run on."""
+"""The machine's name in containers of Docker's desktop editions."""
 
 
 def main() -> int:
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def everything_answers(wanted: list[str]) -> bool:
-    """Invoke functions by name, or all of them; tell whether each gave an answer."""
+    """Invoke functions by name, or all of them; return whether each responded."""
     require_engine()
     known = sorted(folders().values())
     unknown = [name for name in wanted if name not in known]
@@ -105,7 +105,7 @@ def containers_door(cloud: LocalCloud) -> str:
         cloud.door.start(command, settings)
     url = f"http://{host}:{cloud.cloud_port}"
     deadline = time.monotonic() + 10
-    # Only what is signed is answered there, but a refusal comes from the local cloud, too.
+    # Only signed requests are accepted there, but a refusal comes from the local cloud, too.
     while not ask(url).startswith("403"):
         if time.monotonic() > deadline:
             raise ToolFailure(f"containers would not reach {url}; the log: {cloud.door.log}")
@@ -169,7 +169,7 @@ def environments(session: boto3.Session, address: str) -> dict[str, dict[str, st
 
 
 def folders() -> dict[str, str]:
-    """Return the name of each function's folder by its logical id."""
+    """Return the name of each function's folder by its logical ID."""
     return {
         logical_id: Path(resource["Properties"]["CodeUri"]).name
         for logical_id, resource in section(TEMPLATE, "Resources").items()
@@ -178,7 +178,7 @@ def folders() -> dict[str, str]:
 
 
 def invoke(name: str) -> bool:
-    """Invoke a function with its sample event; tell what it answered and how long it took."""
+    """Invoke a function with its sample event; print its response and its duration."""
     began = time.monotonic()
     done = subprocess.run(
         [os.environ.get("SAM") or str(SAM), "local", "invoke", name, "-e", f"events/{name}.json"],
@@ -199,9 +199,9 @@ def invoke(name: str) -> bool:
 
 
 def is_answer(text: str) -> bool:
-    """Tell whether the last line that a function wrote is what it should be.
+    """Return whether the last line that a function wrote is what it should be.
 
-    "Unauthorized" is the authorizer's way to refuse: where callers say who they are, nobody knows
+    "Unauthorized" is the authorizer's way to refuse: with authentication, no function knows
     the key in its sample.
     """
     try:

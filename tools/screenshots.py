@@ -1,7 +1,7 @@
-"""Look at /docs as a person does, in a real Chromium, and keep what it shows: `make screenshots`.
+"""Open /docs in a real Chromium as a person does, and save its screenshots: `make screenshots`.
 
 It fails if the page asks another host for anything, if the browser complains (of the page's policy,
-say), or if "Try it out" does not get the answer that the document promises.
+say), or if "Try it out" does not get the response that the document promises.
 """
 
 from __future__ import annotations

@@ -30,13 +30,13 @@ BATCH = 10
 """Messages that one SQS call receives."""
 
 LIST_SECONDS = 30
-"""Visibility timeout while messages are listed; afterwards they are visible again at once."""
+"""Visibility timeout while messages are listed; afterwards it is reset to 0."""
 
 MOVE_SECONDS = 120
 """Visibility timeout while messages are moved; longer than moving a batch takes."""
 
 POLL_SECONDS = 2.0
-"""Pause between two looks at the progress of a move task."""
+"""Pause between two polls of a move task's progress."""
 
 WRITTEN_BY = "To write .local/stack.json: make up"
 

@@ -1,4 +1,4 @@
-"""Everything that this program raises on purpose, and the exit code of each.
+"""All errors that this program raises on purpose, and the exit code of each.
 
 Failure
 ├── UsageFailure            2: the command or its settings must be changed
@@ -40,7 +40,7 @@ class FieldError(NamedTuple):
 class Failure(Exception):  # noqa: N818 - its text is a sentence for the user
     """An error with the next step.
 
-    ``details`` are printed on lines of their own; ``response`` is the service's JSON, if any.
+    ``details`` are printed on separate lines; ``response`` is the service's JSON, if any.
     """
 
     exit = Exit.REJECTED

@@ -57,7 +57,7 @@ JOINERS = "\u200c\u200d"
 """Invisible characters that some scripts and composed emoji need."""
 
 _ASCII = {"•": "*", "✗": "x", "✓": "+", "…": "...", "·": "-"}
-"""What replaces this program's own signs on a terminal whose encoding lacks them."""
+"""Replacements of this program's signs on a terminal whose encoding lacks them."""
 
 _ENCODABLE = "dispatch_cli.encodable"
 
@@ -257,7 +257,7 @@ class Table:
 
     A column with a width is never broken. A column without one, which must be the last, has the
     room that is left: its text is wrapped, or cut with an ellipsis. If the terminal is too narrow,
-    the last columns are printed on lines of their own below the first ones.
+    the last columns are printed on separate lines below the first ones.
 
     ``detail`` names a text that is printed below its row; where there is no terminal, it is one
     more column.

@@ -33,7 +33,7 @@ class Words(NamedTuple):
     def about(self, user: str, integration_type: str) -> Words:
         """Fill the placeholders; the user is quoted for a shell.
 
-        Advice about the receiver is for whoever chose it: the user of a webhook, else an operator.
+        Advice about the receiver is for its owner: the user of a webhook, else an operator.
         """
         values = {
             "USER": quote(user),

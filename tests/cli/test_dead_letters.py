@@ -179,7 +179,7 @@ def test_an_id_is_not_broken(dispatch, failed, queues):
 
 
 def test_an_empty_queue_is_purged_without_a_question(dispatch, queues):
-    """There is nothing to confirm."""
+    """An empty queue asks for no confirmation."""
     result = dispatch("dead-letters", "purge", *queues)
 
     assert (result.exit_code, result.stdout) == (0, "The dead-letter queue is empty.\n")
@@ -227,7 +227,7 @@ def test_a_move_leaves_the_dead_letters_of_the_next_round(service, queues):
 
 
 def test_a_dry_run_and_a_missing_confirmation_change_nothing(dispatch, failed, queues, service):
-    """A purge cannot be undone, so it needs --yes or an answer."""
+    """A purge cannot be undone, so it needs --yes or a confirmation."""
     dry_runs = [
         dispatch("dead-letters", command, *queues, "--dry-run", "-o", "json")
         for command in ("redrive", "purge")

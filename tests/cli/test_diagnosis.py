@@ -228,7 +228,7 @@ def test_doctor_explains_the_last_message_that_was_skipped_everywhere(dispatch, 
 
 
 def test_doctor_explains_a_request_that_another_program_sent(dispatch):
-    """With --request, the request is looked up; its other name is --request-id."""
+    """With --request, the request is looked up; its other name is --request-ID."""
     send_skipped(dispatch, XDG_STATE_HOME="/dev/null/none")
 
     unaware = dispatch("doctor", "eve").stdout

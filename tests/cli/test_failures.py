@@ -83,7 +83,7 @@ def test_a_field_error_has_the_name_of_the_option(alone, command, pointer, name)
 
 
 def test_several_field_errors_are_a_list(alone):
-    """Each rejected value has a line of its own."""
+    """Each rejected value has a separate line."""
     errors = [{"pointer": "/email", "detail": "must be short"}, {"detail": "is odd"}]
     with always(422, problem(422, errors=errors)) as gateway:
         result = alone(*SEND, DISPATCH_URL=gateway.url)

@@ -22,14 +22,14 @@ from tools.processes import free_port
 STACK = "integration-dispatcher-dev"
 PROD = "integration-dispatcher-prod"
 MACHINE = f"Runtime={runtime()} Architecture={architecture()}"
-"""What the local cloud runs; a stack keeps it, so only the first deployment names it."""
+"""The local cloud's runtime; a stack keeps it, so only the first deployment names it."""
 
 CHANGED = """
 def handler(event, context):
     print("changed code, version", context.function_version)
     return {"statusCode": 200, "body": "changed code", "batchItemFailures": []}
 """
-"""Code of a function that answers the API and a queue alike."""
+"""Code of a function that serves the API and a queue alike."""
 
 
 @pytest.fixture
@@ -69,8 +69,8 @@ def deploy(account, parameters):
 
 
 def test_a_stack_is_created_changed_rolled_back_and_deleted(account):
-    """What is not named keeps its value, what fails leaves all as it was, and data outlives it."""
-    # The local cloud takes the alarms of its own stage alone, so that of AWS fails there.
+    """An omitted parameter keeps its value, a failure changes nothing, and data outlives both."""
+    # The local cloud accepts only the alarms of its stage, so that of AWS fails there.
     created = deploy(account, f"Stage=local AuthMode=none RetentionDays=30 {MACHINE}")
     changed = deploy(account, "Stage=local LogLevel=DEBUG")
     failed = deploy(account, "Stage=dev RetentionDays=31")
@@ -96,7 +96,7 @@ def test_a_stack_is_created_changed_rolled_back_and_deleted(account):
 
 
 def sam_deploy(account, folder, parameters):
-    """Deploy a build by SAM's own command; what is not named keeps its value."""
+    """Deploy a build by SAM's own command; an omitted parameter keeps its value."""
     config = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", "dev")
     command = (str(SAM), "deploy", "--template-file", str(folder / "template.yaml"), *config)
     assert run(account, *command, "--parameter-overrides", parameters) == 0
@@ -204,9 +204,9 @@ SHELL = {"SLACK_BOT_TOKEN": "xoxb-1"}  # pragma: allowlist secret
 
 @pytest.mark.timeout(600)
 def test_the_page_leads_to_the_first_message(follow, account):
-    """All commands of docs/deploy.md, in their order, but for those of SAM without make.
+    """All commands of docs/deploy.md, in their order, except those of SAM without make.
 
-    `sam build --use-container` needs a container engine; what the rest means to SAM is held by
+    `sam build --use-container` needs a container engine; the meaning of the rest to SAM is held by
     tests/tools/test_documented_deployments.py.
     """
     page = [
@@ -215,7 +215,7 @@ def test_the_page_leads_to_the_first_message(follow, account):
         if block.document == "docs/deploy.md" and block.language == "bash"
     ]
     commands = "".join(text for text in page if "sam build" not in text)
-    # All deployments after the first one are made at once: each takes half a minute.
+    # All deployments after the first one are made in parallel: each takes half a minute.
     before, first, rest = commands.partition("make deploy ")
     rest = re.sub(
         r'^make deploy ENV=prod PARAMETERS="(.*)"$', r'later+=" \1"', rest, flags=re.MULTILINE
@@ -273,7 +273,7 @@ def test_a_redeployed_stack_returns_to_its_kept_tables(follow, account):
 
 def test_a_failed_first_deployment_is_cleaned_up(follow, account):
     """The runbook's two commands remove what a creation has left, protected or not."""
-    # The local cloud refuses the alarms of the other stages, so a creation of theirs fails.
+    # The local cloud refuses the alarms of the other stages, so creating them fails.
     run(account, "make", "deploy", ENV="dev", YES="1", PARAMETERS=f"AuthMode=none {MACHINE}")
 
     follow(runbook("A first deployment that failed"), STACK)

@@ -48,7 +48,7 @@ def test_redriving(follow, system, receiver, user):
     for one in ids:
         until(lambda one=one: one in str(system.messages("DeadLetter")))
 
-    shown = follow("How to redrive")
+    shown = follow("Redriving")
 
     assert all(one in shown for one in ids)
     for one in ids:
@@ -70,7 +70,7 @@ def test_purging(follow, system, user):
     delivery_id = system.sent(user)
     until(lambda: user in str(system.messages("Retry")))
 
-    follow("How to purge safely")
+    follow("Purging")
 
     assert user not in str(system.messages("Retry"))
     system.hasten(user, delivery_id)

@@ -1,4 +1,4 @@
-"""What the template lets each function do."""
+"""The rights that the template gives each function."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ POLLED = {"deliver_messages": ("DeliveryQueue", "RetryQueue"), "accept_events": 
 
 
 def lambdas_own(folder: str) -> set[tuple[str, str]]:
-    """Return the rights that Lambda polls with; no code of ours makes use of them."""
+    """Return the rights that Lambda polls with; our code does not use them."""
     return {
         (f"sqs:{action}", queue)
         for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")

@@ -1,4 +1,4 @@
-"""The API: what API Gateway answers by itself reads like what we answer."""
+"""The API: the gateway's own responses read like those of the functions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_api_gateway_tells_problems_as_we_do(kind):
 
 
 def test_the_same_problem_has_the_same_name_and_title_wherever_it_is_told():
-    """A caller need not know which of the two answered."""
+    """A caller need not know which of the two responded."""
     ours = {problem.name: (problem.status, problem.title) for problem in PROBLEMS.values()}
 
     theirs = [json.loads(*one["ResponseTemplates"].values()) for one in RESPONSES.values()]
@@ -46,7 +46,7 @@ def test_the_same_problem_has_the_same_name_and_title_wherever_it_is_told():
 
 
 def test_api_gateway_names_the_same_limit_of_a_body():
-    """The number stands in the template as text; it must follow the code."""
+    """The number is in the template as text; it must follow the code."""
     text = json.dumps(RESPONSES["REQUEST_TOO_LARGE"])
 
     assert f"at most {LARGEST_BODY} bytes" in text
@@ -80,7 +80,7 @@ def test_the_api_has_one_stage_of_the_stacks_own():
 
 
 def test_every_route_is_throttled_by_parameters():
-    """One limit for the whole stage, so that nobody can run up the bill of what lies behind."""
+    """One limit for the whole stage, so that no caller can run up the bill of the functions."""
     settings = API["MethodSettings"]
 
     assert settings == [
@@ -95,7 +95,7 @@ def test_every_route_is_throttled_by_parameters():
 
 @pytest.mark.parametrize("kind", ["THROTTLED", "QUOTA_EXCEEDED"])
 def test_too_many_requests_are_told_as_such(kind):
-    """Whoever asks too often learns when to come back."""
+    """A caller that exceeds the rate learns when to come back."""
     answer = RESPONSES[kind]
 
     assert answer["StatusCode"] == "429"
@@ -156,7 +156,7 @@ def test_a_firewall_stands_in_front_where_one_is_named():
     ],
 )
 def test_the_firewall_is_a_regional_one(arn, fits):
-    """A web ACL for CloudFront cannot stand in front of a regional API."""
+    """A web ACL for CloudFront cannot protect a regional API."""
     pattern = read_template()["Parameters"]["WebAclArn"]["AllowedPattern"]
 
     assert (re.fullmatch(pattern, arn) is not None) == fits

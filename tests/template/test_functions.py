@@ -251,7 +251,7 @@ def unless(part):
     ],
 )
 def test_what_nobody_configured_nobody_may_use(functions, name, conditions):
-    """Rights to secrets, mail and text messages are there only where a parameter asks for them."""
+    """Rights to secrets, email and text messages exist only where a parameter asks for them."""
     [policy] = functions[name]["Policies"]
 
     found = [one["Fn::If"] for one in policy["Statement"] if "Fn::If" in one]
@@ -281,7 +281,7 @@ def test_no_function_gets_a_policy_that_reaches_every_queue(template, functions)
 
 
 def test_every_function_writes_to_a_log_group_that_forgets(resources, functions):
-    """A group of its own, kept as long as the parameter says."""
+    """Each function has a separate group, kept as long as the parameter says."""
     groups = {name: properties["LoggingConfig"] for name, properties in functions.items()}
 
     expected = {name: name.removesuffix("Function") + "LogGroup" for name in functions}
@@ -295,7 +295,7 @@ def test_every_function_writes_to_a_log_group_that_forgets(resources, functions)
 
 
 def test_what_answers_requests_is_done_before_api_gateway_gives_up(template, functions):
-    """API Gateway waits 29 s; the local cloud waits for ever, so only this test would notice."""
+    """API Gateway waits 29 s; the local cloud waits forever, so only this test would notice."""
     common = template["Globals"]["Function"]["Timeout"]
 
     slow = {

@@ -46,7 +46,7 @@ def test_every_parameter_is_told_with_its_variable_and_default(template):
 
 
 def test_every_variable_is_told(template):
-    """What no parameter sets is named, too."""
+    """A variable that no parameter sets is named, too."""
     known = {name for function in functions() for name in variables(function)}
     cells = (cells[0] for cells in rows(DOCUMENT, "Variables set by the template"))
     by_template = set(re.findall(r"`(\w+)`", " ".join(cells)))

@@ -1,4 +1,4 @@
-"""Queues: nothing is lost between them, and nobody else speaks to them."""
+"""Queues: nothing is lost between them, and no foreign principal has access."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REDRIVES = [
 
 @pytest.fixture
 def queues(resources):
-    """The properties of all queues by logical id."""
+    """The properties of all queues by logical ID."""
     return {
         name: resource["Properties"]
         for name, resource in resources.items()
@@ -38,7 +38,7 @@ def arn(name):
 
 
 def test_there_are_five_and_all_are_standard_and_encrypted(queues):
-    """Doorbells need no order; SSE-SQS needs no right of anybody's."""
+    """Doorbells need no order; SSE-SQS needs no additional right."""
     fifo = {name for name, queue in queues.items() if "FifoQueue" in queue}
     encrypted = {name for name, queue in queues.items() if queue["SqsManagedSseEnabled"] is True}
 
@@ -156,7 +156,7 @@ def test_events_enter_through_our_own_rule_alone(resources, queue, sid):
 
 
 def test_the_rule_passes_events_on_as_they_are(resources):
-    """The intake needs the event's own id, so nothing is taken out of it on the way."""
+    """The intake needs the event's own ID, so nothing is taken out of it on the way."""
     rule = resources["ResponseReadyRule"]["Properties"]
 
     assert rule["EventBusName"] == {"Ref": "IntakeBusName"}

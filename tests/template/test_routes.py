@@ -25,7 +25,7 @@ def api_events(properties):
 
 
 def test_every_folder_is_a_function_and_every_function_a_folder(functions):
-    """A function's logical id is its folder's name in camel case; there is no other of either."""
+    """A function's logical ID is its folder's name in camel case; there is no other of either."""
     declared = {name: properties["CodeUri"] for name, properties in functions.items()}
 
     expected = {logical_id(folder): f"functions/{folder}" for folder in FOLDERS}
@@ -64,7 +64,7 @@ def test_the_authorizer_stands_before_every_route_but_the_open_ones(template, fu
 
 
 def test_the_open_routes_are_these():
-    """Whoever opens another one has to say so here."""
+    """A new open route has to be named here."""
     open_routes = {one.path for one in ROUTES if one.scopes is None}
 
     assert open_routes == {"/health", "/openapi.json", "/docs"}
@@ -103,7 +103,7 @@ def test_a_handler_answers_the_route_of_its_folder(route):
 
 
 def test_whatever_no_route_answers_is_refused_by_us(functions):
-    """Unknown paths have every verb named, and on known paths AWS is told where the others go.
+    """Unknown paths have every verb named, and on known paths AWS knows where the others go.
 
     A path is known to API Gateway from where any route goes on below it, such as /api: a resource
     without a method, for which a bearer token gets 403 ("signature") or 400 instead of 404.
@@ -124,7 +124,7 @@ def test_whatever_no_route_answers_is_refused_by_us(functions):
 
 
 def test_all_routes_belong_to_the_one_api(functions):
-    """No event makes an API of SAM's own beside ours."""
+    """No event makes a second API of SAM beside ours."""
     apis = [
         event.get("RestApiId")
         for properties in functions.values()

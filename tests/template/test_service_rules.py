@@ -17,7 +17,7 @@ DAY = 86_400
 
 
 def of(kind):
-    """Return the properties of all resources of a type by logical id."""
+    """Return the properties of all resources of a type by logical ID."""
     return {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == kind}
 
 
@@ -87,7 +87,7 @@ def test_a_mapping_is_accepted_by_lambda():
 
 
 def test_the_queues_leave_room_in_a_new_account():
-    """A new account often runs 10 functions at once; the API needs at least two of them.
+    """A new account often runs 10 functions at a time; the API needs at least two of them.
 
     Source: Lambda quotas, "Concurrent executions": new accounts begin with less than 1,000.
     """
@@ -188,7 +188,7 @@ def test_a_first_deployment_that_fails_can_be_rolled_back():
     """`RetainExceptOnCreate` deletes what a failed creation made, so it must be deletable.
 
     Source: CloudFormation, DeletionPolicy; DynamoDB, "Deletion protection": a protected table is
-    not deleted, and the stack ends in ROLLBACK_FAILED. ProtectTables=false turns protection off.
+    not deleted, and the stack ends in ROLLBACK_FAILED. ProtectTables=false disables protection.
     """
     conditions = read_template()["Conditions"]
 

@@ -26,7 +26,7 @@ def test_a_table_survives_mistakes(resources, table):
 
 
 def test_overrides_have_one_row_per_user(resources):
-    """One read answers every resolution; nothing of it expires."""
+    """One read serves every resolution; nothing of it expires."""
     properties = resources["OverridesTable"]["Properties"]
 
     assert properties["AttributeDefinitions"] == [

@@ -1,4 +1,4 @@
-"""What CloudFormation gets to see: SAM's own translation of the template."""
+"""The template that CloudFormation reads: SAM's translation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def translated(template):
 
 
 def of(translation, kind):
-    """Return the properties of the resources of one type by logical id."""
+    """Return the properties of the resources of one type by logical ID."""
     return {
         name: resource["Properties"]
         for name, resource in translation["Resources"].items()

@@ -1,6 +1,6 @@
 """SAM's own reading of `--parameter-overrides`, run by the Python that has SAM.
 
-What comes in is JSON: lists of the words after the option. The parameters of each go out.
+The input is JSON: lists of the words after the option. The parameters of each are printed.
 """
 
 from __future__ import annotations

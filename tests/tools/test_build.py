@@ -107,7 +107,7 @@ def test_a_layer_ships_bytecode_that_python_takes_without_looking_at_the_source(
 
 
 AARCH64 = bytes([183, 0])
-"""What ELF calls it."""
+"""ELF's name of the machine."""
 
 
 def test_a_layer_is_built_for_the_processor_that_is_asked_for(tmp_path):
@@ -139,7 +139,7 @@ def test_the_layers_makefiles_do_not_inherit_our_make(monkeypatch):
 
 
 def test_the_makefiles_of_all_built_folders_are_the_same():
-    """Each has to stand alone, so there is one text: no folder is built in a way of its own."""
+    """Each folder is built without the others, so there is one text: no folder differs."""
     texts = {(ROOT / folder / "Makefile").read_text() for folder in SHIPPED}
 
     assert len(texts) == 1

@@ -1,4 +1,4 @@
-"""What `make deploy` sets, and what it refuses."""
+"""The parameters that `make deploy` sets, and the values that it refuses."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def account(monkeypatch):
 
 
 def create(account, stack, **parameters):
-    """Create a stack that has parameters, and nothing of ours."""
+    """Create a stack that has parameters, and none of our resources."""
     template = {
         "Parameters": {name: {"Type": "String"} for name in parameters},
         "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
@@ -116,7 +116,7 @@ def test_credentials_that_are_missing_are_said_plainly(monkeypatch):
 
 @pytest.fixture
 def sam(monkeypatch, tmp_path):
-    """Stand in for SAM: keep what each `sam deploy` was told, and do nothing."""
+    """Replace SAM: keep the arguments of each `sam deploy`, and do nothing."""
     told = []
     program = tmp_path / "sam"
     record = tmp_path / "told"

@@ -74,7 +74,7 @@ def test_the_documents_show_both_ways():
 def test_sam_reads_the_stage_of_the_environment(place, words):
     """`--parameter-overrides` drops all that samconfig.toml says, so it has to name Stage itself.
 
-    What SAM's parser does not understand it drops without a word.
+    SAM's parser drops, without a word, any input that it does not understand.
     """
     environment = words[words.index(CONFIG) + 1]
     expected = profile(SAMCONFIG, environment)
@@ -93,7 +93,7 @@ def test_sam_reads_the_stage_of_the_environment(place, words):
 def test_make_hands_over_what_is_named(place, words):
     """PARAMETERS names parameters of the template, with values that they accept."""
     settings = named(words)
-    # What a shell fills in is not known here.
+    # A value that a shell fills in is not known here.
     values = {
         name: value
         for name, value in parse(settings.get("PARAMETERS", "")).items()
@@ -120,7 +120,7 @@ def test_every_environment_names_its_stage(environment):
 
 
 def test_no_document_uses_guided_mode():
-    """It asks a question for each parameter, and writes the answers into a tracked file."""
+    """It asks a question for each parameter, and writes the values into a tracked file."""
     for path in documents():
         if path.name != "CHANGELOG.md":
             assert "--guided" not in path.read_text(), path

@@ -1,4 +1,4 @@
-"""What the documents say can be followed: commands, links, tables, code."""
+"""Documents can be followed: commands, links, tables, code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BLOCKS = list(blocks())
 
 
 def test_every_block_has_a_meaning():
-    """A block that no test would look at is a block that can rot."""
+    """A block that no test reads is a block that can rot."""
     for block in BLOCKS:
         where = f"{block.document}:{block.line}"
         assert block.language in {"bash", "json", "mermaid", "python", "text", "typescript"}, where
@@ -45,7 +45,7 @@ def test_every_make_target_exists():
 
 
 def test_every_link_leads_somewhere():
-    """To a file of ours, and to a heading that it has."""
+    """To one of our files, and to a heading that it has."""
     for path in documents():
         for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
             if target.startswith("https://"):
@@ -60,7 +60,7 @@ def test_every_link_leads_somewhere():
 
 
 def test_no_document_waits_for_a_part_of_it():
-    """A word in capitals alone on a line holds the place of what somebody meant to put there."""
+    """A word in capitals alone on a line is a placeholder for a missing part."""
     for path in documents():
         assert not re.findall(r"^[A-Z_]{3,}$", path.read_text(), re.MULTILINE), path.name
 
@@ -139,7 +139,7 @@ def test_the_documented_receiver_handles_a_message_once(tmp_path):
     again.close()
 
 
-# How answers are compared -------------------------------------------------------------------------
+# How responses are compared -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

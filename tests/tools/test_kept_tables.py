@@ -1,4 +1,4 @@
-"""What CloudFormation needs to take kept tables back."""
+"""The import that CloudFormation needs to take kept tables back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a local cloud refuses before it starts anything."""
+"""Settings that a local cloud refuses before it starts anything."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_service_that_runs_elsewhere_is_not_replaced(cloud, part, variable, wh
 
 
 def test_what_sam_complains_of_is_shown_alone():
-    """Its log before that is how it got there; but for why single resources failed."""
+    """Its log before that is how it got there; except the reasons of failed resources."""
     way = "\tDeploying with following values\n\tStack name : local\n"
     error = "Error: Failed to create changeset for the stack: local\nMail needs a sender"
 
@@ -56,7 +56,7 @@ def test_what_sam_complains_of_is_shown_alone():
 
 
 def test_the_ports_of_the_last_start_are_used_by_every_command(tmp_path, monkeypatch):
-    """What `make up` was given holds for later commands, also after `make down`."""
+    """The settings of `make up` hold for later commands, also after `make down`."""
     monkeypatch.setenv("CLOUD_HOME", str(tmp_path))
     for variable in ("PORT", "CLOUD_PORT", "URL"):
         monkeypatch.delenv(variable, raising=False)
@@ -70,7 +70,7 @@ def test_the_ports_of_the_last_start_are_used_by_every_command(tmp_path, monkeyp
 
 
 def test_only_a_start_accepts_other_ports(tmp_path, monkeypatch):
-    """`make down`, `status` and `logs` would look at a service that does not exist."""
+    """`make down`, `status` and `logs` would report a service that does not exist."""
     monkeypatch.setenv("CLOUD_HOME", str(tmp_path))
     monkeypatch.setenv("PORT", "8390")
     monkeypatch.setenv("CLOUD_PORT", "4691")

@@ -29,7 +29,7 @@ def test_every_lock_is_in_the_one_list():
 
 
 def test_an_audit_reads_every_lock(capsys):
-    """`make audit` asks for the list; a pattern of its own once left the authorizer's lock out."""
+    """`make audit` asks for the list; a separate pattern once left the authorizer's lock out."""
     makefile = (ROOT / "Makefile").read_text()
     audit = makefile.partition("\naudit:")[2].partition("\n\n")[0]
 

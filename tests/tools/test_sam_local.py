@@ -68,12 +68,12 @@ def test_nothing_is_ignored_that_is_not_there(settled):
     ],
 )
 def test_what_counts_as_an_answer(text, good):
-    """An error of the service is none; a refusal is, also the one that is told by raising."""
+    """An error of the service is not a refusal; an exception of the authorizer is."""
     assert is_answer(text) is good
 
 
 def test_a_named_verb_has_no_rival(settled):
-    """SAM's own server would hand everything to whoever takes ANY."""
+    """SAM's own server would pass all requests to a route with ANY."""
     methods = {
         (event["Properties"]["Path"], event["Properties"]["Method"])
         for resource in settled["Resources"].values()

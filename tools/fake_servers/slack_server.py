@@ -81,7 +81,7 @@ class Post:
 
     @property
     def mentions(self) -> list[str]:
-        """Return whom the message calls, in its blocks and its notification."""
+        """Return the users whom the message mentions, in its blocks and its preview text."""
         called = [
             f"<@{element['user_id']}>"
             for block in self.request["blocks"]
@@ -127,7 +127,7 @@ def _inline(block: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def is_sound(block: Mapping[str, Any]) -> bool:
-    """Tell whether a block has the form that Slack documents."""
+    """Return whether a block has the form that Slack documents."""
     if block["type"] == "context":
         texts = [element["text"] for element in block["elements"]]
         return all(element["type"] == "plain_text" for element in block["elements"]) and all(texts)

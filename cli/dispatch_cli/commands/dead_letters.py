@@ -47,7 +47,7 @@ EFFECTS = {
     "parked": "not a message of the dispatcher; a worker moves it to the parked queue",
     "no effect": "the delivery is unknown, or is not failed in the round before",
 }
-"""What redriving a queue message does."""
+"""The effect of redriving a queue message."""
 
 
 @app.command("list")

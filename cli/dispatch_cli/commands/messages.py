@@ -328,7 +328,7 @@ def finish(
             raise
         response = {**response, "deliveries": deliveries}
     elif was_sent and not run.as_json:
-        # The stored response says "pending" for ever.
+        # The stored response says "pending" forever.
         path = ("api", "v1", "users", user, "requests", request_id)
         response = {**response, "deliveries": run.service.get(*path)["deliveries"]}
     run.show(response, lambda response: show_accepted(run, response, has_details=wait or was_sent))

@@ -95,7 +95,7 @@ def _texts(value: Any) -> list[str]:
 
 
 CONTAINERS = {"recipient", "config"}
-"""The objects of a body whose members are options of their own."""
+"""The objects of a body whose members are separate options."""
 
 ALIASES = {
     "config": "settings",

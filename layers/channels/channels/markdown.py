@@ -293,7 +293,7 @@ def _number(found: list[Token]) -> None:
 
 
 def _blocks(found: list[Token]) -> Iterator[Token]:
-    """Show as text what stands in attributes: a fence's opening line, a number's zeros."""
+    """Show as text the values of attributes: a fence's opening line, a number's zeros."""
     for place, token in enumerate(found):
         if token.type == "fence" and token.info.strip():
             yield from _paragraph(Token("code_inline", "code", 0, content=token.info.strip()))

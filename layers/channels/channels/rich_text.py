@@ -1,6 +1,6 @@
 """Slack's ``rich_text`` blocks, made from Markdown and cut to what Slack accepts.
 
-Styles are data beside the text: no text needs escaping, can mention anybody or is left bold.
+Styles are data beside the text: no text needs escaping, can mention a user or is left bold.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _STYLES = {"strong": "bold", "em": "italic", "s": "strike"}
 _TARGET = re.compile(
     r"https?://[a-z0-9.-]+(:[0-9]{1,5})?([/?#][!-~]*)?|mailto:[!-~]+@[!-~]+", re.IGNORECASE
 )
-"""What is certainly an address to Slack too; it may refuse a message for a link that is none."""
+"""An address that Slack certainly accepts; it may refuse a message for an invalid link."""
 
 
 class Run(NamedTuple):

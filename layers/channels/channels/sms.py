@@ -1,6 +1,6 @@
 """Delivers SMS: one text message by SNS, sent at most once whatever happens.
 
-A second message costs money and patience, so where nobody can tell whether SNS took the first one
+A second message costs money and patience, so if it is unknown whether SNS accepted the first one
 the delivery ends there.
 """
 
@@ -130,7 +130,7 @@ def origination_number(environ: Mapping[str, str]) -> str | None:
 
 
 def alphabet(text: str) -> Alphabet:
-    """Tell how a text is sent: one character outside of GSM-7 makes all of it UCS-2."""
+    """Return how a text is sent: one character outside of GSM-7 makes all of it UCS-2."""
     return GSM_7 if set(text) <= _SEPTET | _TWO_SEPTETS else UCS_2
 
 
@@ -150,7 +150,7 @@ def parts(text: str) -> int:
 
 def fitted(text: str) -> str:
     """Return the text, or as much of it as may be sent, with a mark where it was cut."""
-    # No part holds more characters than this: the rest need not be looked at.
+    # No part holds more characters than this: the rest need not be read.
     seen = text[: MOST_PARTS * GSM_7.each + 1]
     if seen == text and parts(text) <= MOST_PARTS:
         return text

@@ -268,7 +268,7 @@ EVENTS: Mapping[EventName, LogEvent] = {
         "`permanent`. `late_ms` is the time from the due time to the attempt. `status` and "
         "`error_code` are those of the delivery after the attempt.",
         action="Status `failed`: look up the [error code](#error-codes), then "
-        "[redrive](#how-to-redrive).",
+        "[redrive](#redriving).",
     ),
     "delivery.ended": LogEvent(
         functions=("deliver_messages",),
@@ -365,7 +365,7 @@ EVENTS: Mapping[EventName, LogEvent] = {
         description="A queue message failed and was returned to its queue, which delivers it "
         "again.",
         action="Read `reason` or `where`. `BrokenSettingError` is [a setting]"
-        "(#when-a-setting-is-broken); `UnavailableError` is an AWS service.",
+        "(#broken-settings); `UnavailableError` is an AWS service.",
     ),
     "batch.handled": LogEvent(
         functions=("deliver_messages", "accept_events"),

@@ -385,7 +385,7 @@ def test_formatting_counts_as_text_does(bench, content):
 
 
 def test_the_notification_is_short_and_escaped(bench):
-    """It begins as the message does, without marks, and calls nobody."""
+    """It begins as the message does, without marks, and mentions no user."""
     bench.deliver(subject=None, content="**a** <!here> & " + "🇩🇪" * 2000)
 
     (post,) = bench.peer.posts
@@ -396,7 +396,8 @@ def test_the_notification_is_short_and_escaped(bench):
 
 
 def test_rendering_sends_nothing(bench):
-    """What is rendered before the attempt is posted by the attempt alone."""
+    """A message that is rendered before the attempt is posted by the attempt alone."""
+    assert isinstance(bench.channel, Renderer)
     send = bench.channel.render(bench.message())
     before = list(bench.peer.calls)
 

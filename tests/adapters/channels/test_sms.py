@@ -1,4 +1,4 @@
-"""SMS through SNS: on moto what is sent, on a peer that misbehaves what becomes of it."""
+"""SMS through SNS: the sent message on moto, the outcome on a server that misbehaves."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def bench(receive):
 
 
 class TestSms(ChannelContract):
-    """The contract; what cannot be known is final here."""
+    """The contract; an unknown outcome is final here."""
 
     integration_type = "SMS"
     troubles = ON_AWS
@@ -66,7 +66,7 @@ class TestSms(ChannelContract):
 
 @pytest.mark.parametrize("trouble", [Trouble.SLOW, Trouble.GARBAGE, Trouble.LOST])
 def test_what_may_have_been_sent_is_not_sent_again(bench, trouble):
-    """A text message costs money: the delivery ends with a code of its own."""
+    """A text message costs money: the delivery ends with a separate code."""
     bench.prepare(trouble)
 
     outcome = bench.channel.deliver(bench.message())
@@ -89,7 +89,7 @@ def test_what_may_have_been_sent_is_not_sent_again(bench, trouble):
     ],
 )
 def test_errors_of_sns_have_a_class(bench, answer, expected):
-    """A clear refusal for now is tried again, one for good is not, and a doubt never is."""
+    """A temporary refusal is tried again, a permanent one is not, and a doubt never is."""
     bench.peer.answers.append(answer)
 
     outcome = bench.channel.deliver(bench.message())
@@ -98,7 +98,7 @@ def test_errors_of_sns_have_a_class(bench, answer, expected):
 
 
 def test_where_nobody_listens_nothing_was_sent(bench):
-    """The connection was never made, so another try cannot be a second message."""
+    """The connection was never made, so another attempt cannot be a second message."""
     bench.peer.receiver.close()
 
     outcome = bench.channel.deliver(bench.message())
@@ -138,7 +138,7 @@ def test_a_message_is_text_to_a_number(sent):
 
 
 def test_the_parts_that_are_billed_show_in_the_history(sent):
-    """What a message costs can be read off its delivery."""
+    """The parts that a message costs can be read off its delivery."""
     outcome, _ = sent(message_for("SMS", NUMBER, subject=None, content="ê" * 100))
 
     assert outcome.metadata["parts"] == 2

@@ -60,7 +60,7 @@ MESSAGES = st.lists(st.sampled_from(PIECES), max_size=12).map(_written)
 
 
 class Page(HTMLParser):
-    """What a person sees of HTML, and where its links lead."""
+    """The text that a person sees of HTML, and the targets of its links."""
 
     def __init__(self, text):
         super().__init__()
@@ -163,7 +163,7 @@ def test_links_and_images(text, target, label):
 
 
 def test_titles_are_shown():
-    """The title of a link or an image stands behind it, its entities as they are written."""
+    """The title of a link or an image is behind it, its entities as they are written."""
     shown = Page(html("[a](https://e.com 'b &amp; c') ![d](https://e.com (e))")).shown
 
     assert shown.strip() == "a (b &amp; c) d (e)"
@@ -265,7 +265,7 @@ def test_costly_text_is_bounded(piece, monkeypatch):
     markdown._reader.cache_clear()
 
     assert len(steps) <= markdown.MOST_STEPS + 1
-    # One table's row, or one list's item, may be begun before the count is looked at.
+    # One table's row, or one list's item, may be begun before the count is checked.
     assert max(steps) <= markdown.MOST_STEPS + 1000
     if len(steps) > markdown.MOST_STEPS or max(steps) > markdown.MOST_STEPS:
         assert found[1].children[0].content == text.strip()

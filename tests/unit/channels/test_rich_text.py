@@ -59,7 +59,7 @@ def runs(text):
         ("https://e.com/a。b", [("https://e.com/a", "https://e.com/a"), ("。b",)]),
         ("![p](https://e.com/p.png 't')", [("p", "https://e.com/p.png"), (" (t)",)]),
         ("[x](javascript:alert(1))", [("[x](javascript:alert(1))",)]),
-        # What Slack may not take as an address is shown beside the label.
+        # A target that Slack may not accept as an address is shown beside the label.
         ("[x](https://[::1]/a)", [("x (https://[::1]/a)",)]),
         ("<https://e.com|@channel>", [("https://e.com|@channel (https://e.com%7C@channel)",)]),
         ("``a ``` b``", [("a ``` b", "code")]),
