@@ -80,6 +80,10 @@ fuzz-api: setup ## Send generated requests to the running API (CASES=5000 SEED=1
 chaos: setup faults ## Deliver 2,000 messages under faults and crashes; count losses (10 min)
 	@$(python) -m tools.chaos
 
+.PHONY: added
+added: setup faults ## Run the tests that need no cloud in a copy with an eighth integration (4 min)
+	@$(python) -m tools.added_integration
+
 .PHONY: mutants
 mutants: setup ## Check that the unit tests detect 38 of 40 changed operators and constants
 	@$(python) -m tools.mutation_check
