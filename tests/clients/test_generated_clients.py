@@ -7,6 +7,7 @@ import json
 import pytest
 
 from dispatcher.integrations import catalogue
+from tests.catalogues import unused
 from tests.clients.conftest import NODE_MODULES, run
 from tests.contract import operation
 
@@ -45,14 +46,7 @@ def test_a_python_client_does_what_a_caller_does(python_program, gateway):
         "retry_count": 0,
         "listed": [*catalogue()],
         "effective": ["TEST"],
-        "disabled": {
-            "SLACK": "not_configured",
-            "EMAIL": "not_configured",
-            "WEBHOOK": "disabled_by_default",
-            "SMS": "disabled_by_default",
-            "CLI": "disabled_by_default",
-            "TOOL": "disabled_by_default",
-        },
+        "disabled": unused({"STAGE": "local", "TOOL_BUS_NAME": "ToolBus"}, "TEST"),
         "accepted": [["TEST", "pending"]],
         "skipped": [["SMS", "disabled_by_default"]],
         "request": ["Ticket 42", "all", 1],
