@@ -1,4 +1,4 @@
-"""The output of `make build` as a Lambda process finds it, and the Lambda runtime's part."""
+"""What `make build` made, as a Lambda process finds it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SETTINGS = {
     "LANG": "C.UTF-8",
     "PATH": os.defpath,
 }
-"""A function's environment, except the address of AWS."""
+"""A function's environment, but for where AWS answers."""
 
 
 def settings(endpoint: str) -> dict[str, str]:
@@ -98,31 +98,3 @@ def isolated(path: list[str], script: str, *arguments: str) -> list[str]:
     code = Path(__file__).with_name("inside").joinpath(f"{script}.py").read_text()
     beginning = f"import sys; sys.path[:0] = {path}\n"
     return [sys.executable, "-I", "-S", "-B", "-c", beginning + code, *arguments]
-
-
-@cache
-def runtime() -> Path:
-    """Return a folder with boto3 and what it needs, compiled as the layers are.
-
-    Whether Lambda's own copy has bytecode is not documented; the compared library has the same one.
-    """
-    version = importlib.metadata.version("boto3")
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    folder = LOCAL / "bench-runtime" / f"boto3-{version}-python{python}"
-    if folder.exists():
-        return folder
-    packages = Path(str(importlib.metadata.distribution("boto3").locate_file("")))
-    unfinished = folder.with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    for name in RUNTIME_PACKAGES:
-        source = packages / name
-        if source.is_dir():
-            shutil.copytree(source, unfinished / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, unfinished / name)
-    compileall.compile_dir(
-        unfinished, quiet=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH
-    )
-    unfinished.rename(folder)
-    return folder
