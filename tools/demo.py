@@ -1,563 +1,377 @@
-"""The main job, told as it happens: `make demo`.
+"""Run a guided demo: `make demo`.
 
-Starts a Slack workspace and a mail server on loopback, has the service run with them, and plays as
-a user who has just arrived, so it can be repeated. Every step is checked; the first that comes out
-differently ends it with exit code 1. Another part of the demo is another function in ``SCENES``.
+It starts a Slack workspace and a mail server on the two ports after the service's, deploys the
+service with them, and prints what requests return and what receivers get. It ends with exit code 1
+if a request fails or a delivery does not end; the tests in `tests/e2e` check the rest.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from datetime import datetime
-from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+import requests
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+from standardwebhooks import Webhook, WebhookVerificationError
 
-from dispatcher.integrations import catalogue
 from tools.cloud import chosen_cloud
-from tools.demo_context import DemoContext, Json, log_of, signature_fault
-from tools.demo_servers import FakeServers, Ports, keep_secret, merged, workspace
-from tools.demo_seven import SEVEN, play_seven, restricted
 from tools.failure import ToolFailure
+from tools.fake_servers.slack_server import TOKEN, FakeSlackServer
 from tools.fake_servers.smtp_server import FakeSmtpServer
 from tools.local_cloud import settle
-from tools.narrator import CheckFailedError, Narrator, terminal
 from tools.parameters import parse
+from tools.processes import LOOPBACK, require_free
 from tools.receiver import Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-TYPES = set(catalogue())
+    import boto3
 
+Json = dict[str, Any]
+
+PATIENCE = 40.0
+"""Seconds that one request or all deliveries of a message may take; functions may start cold."""
+
+EMAIL, SLACK_USER, PHONE = "john.doe@company.com", "U0JOHNDOE", "+12065550100"
+TOKEN_SECRET = "demo/slack-bot-token"  # noqa: S105 - a name
 REFUSALS = 2
-RETRY_COUNT = 3
-RETRY_DELAY = 2
-"""Seconds: long enough to be seen, short enough to be waited for."""
+TOOL_ID = "archive"
 
-HEALTH_KEPT = 65
-"""Seconds after which /health has looked again, a call included."""
-
-MILLISECOND = 0.001
-"""The history keeps milliseconds: two rounded times can be this far off."""
-
-EMAIL = {
-    "integration_type": "EMAIL",
-    "enabled": True,
-    "config": {"email_address": "john.doe@company.com", "format": "html"},
-    "priority": 1,
-    "retry_count": 5,
-    "retry_delay_seconds": 30,
+REPORT = {
+    "agent_id": "report-agent",
+    "subject": "The weekly report is ready",
+    "content": "Hello $name, the **weekly report** of $team is ready:\n\n"
+    "- 42 tickets closed\n- report [$report](https://reports.company.com/weekly)",
 }
 
-TOKEN = "only-the-receiver-may-read-this"  # noqa: S105 - the demo's own, sent to loopback
+SEVEN: Mapping[str, Json] = {
+    "SLACK": {"user_email": EMAIL, "mention_user": True},
+    "EMAIL": {"email_address": EMAIL, "format": "html"},
+    "WEBHOOK": {},
+    "SMS": {"phone_number": PHONE, "sender_id": "Reports"},
+    "TEST": {},
+    "CLI": {},
+    "TOOL": {"tool_id": TOOL_ID},
+}
+"""The integrations that the demo has a receiver for, with a user's config of each."""
 
 
-def wake(context: DemoContext) -> None:
-    """Let the functions start side by side: after a pause each one's first call takes a second.
+@dataclass
+class Demo:
+    """A deployed service, the receivers, and the terminal."""
 
-    None of these requests changes anything: they read, or are refused.
-    """
-    user, nobody = context.user, "00000000-0000-7000-8000-000000000000"
-    harmless: tuple[tuple[str, str], ...] = (
-        ("GET", "/health"),
-        ("GET", "/api/v1/integration-defaults"),
-        ("GET", f"{user}/integration-defaults"),
-        ("POST", f"{user}/integration-defaults/reset"),
-        ("POST", f"{user}/integrations"),
-        ("GET", f"{user}/integrations/WEBHOOK"),
-        ("POST", f"{user}/deliveries"),
-        ("GET", f"{user}/deliveries"),
-        ("GET", f"{user}/deliveries/{nobody}"),
-    )
-    with (
-        context.narrator.waiting("waking the functions", len(harmless)) as show,
-        ThreadPoolExecutor(len(harmless)) as pool,
-    ):
-        calls = [pool.submit(context.reach, method, path, {}) for method, path in harmless]
-        # What does not answer is told by the first scene that needs it.
-        for done, _ in enumerate(as_completed(calls), start=1):
-            show(done, "waking the functions")
+    stack: Mapping[str, str]
+    session: boto3.Session
+    slack: FakeSlackServer
+    mail: FakeSmtpServer
+    console: Console
+
+    def __post_init__(self) -> None:
+        """Connect to this machine only."""
+        self._http = requests.Session()
+        self._http.trust_env = False
+
+    def ask(self, method: str, path: str, body: Json | None = None, *, quiet: bool = False) -> Json:
+        """Send a request and return the body of its response; ``ToolFailure`` if it fails."""
+        if not quiet:
+            shown = f"{method} {path}  {json.dumps(body) if body else ''}"
+            self.console.print(Text(f"   {shown}".rstrip(), "dim"), soft_wrap=True)
+        url = self.stack["api_url"] + path
+        try:
+            response = self._http.request(method, url, json=body, timeout=PATIENCE)
+            response.raise_for_status()
+        except requests.RequestException as error:
+            text = "" if error.response is None else f": {error.response.text}"
+            raise ToolFailure(f"{method} {path} failed ({error}){text}. See: make logs") from error
+        result: Json = response.json()
+        return result
+
+    def scene(self, title: str) -> None:
+        """Begin a scene."""
+        self.console.print(Text(f"\n{title}", "bold cyan"))
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(Text(f"   {text}"), soft_wrap=True)
+
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Print a table; the last column has as many lines as it needs."""
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
+        for name in header:
+            table.add_column(name, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(str(cell)) for cell in row))
+        self.console.print(Padding(table, (0, 0, 0, 3), expand=False))
+
+    def deliveries(self, user: str, sent: Json) -> list[Json]:
+        """Return the deliveries of a message, in the order of acceptance, when all have ended."""
+        path, until = f"{user}/requests/{sent['request_id']}", time.monotonic() + PATIENCE
+        with self.console.status("delivering …"):
+            while time.monotonic() < until:
+                deliveries: list[Json] = self.ask("GET", path, quiet=True)["deliveries"]
+                if all(delivery["status"] != "pending" for delivery in deliveries):
+                    return deliveries
+                time.sleep(0.1)
+        raise ToolFailure(f"{path}: pending for more than {PATIENCE:.0f} s. See: make logs")
 
 
 # Scenes -------------------------------------------------------------------------------------------
 
 
-def show_defaults(context: DemoContext) -> None:
-    """Show what the system does for everybody."""
-    narrator, log = context.narrator, "get_integration_defaults"
-    narrator.shows("GET /api/v1/integration-defaults")
-    defaults = context.ask("GET", "/api/v1/integration-defaults", log=log)[0][
-        "default_integrations"
-    ]
-    narrator.rows(
-        ("integration", "enabled", "priority", "retries", "delay"),
-        [
-            (
-                name,
-                "yes" if one["enabled"] else "no",
-                one["priority"],
-                one["retry_count"],
-                f"{one['retry_delay_seconds']} s",
-            )
-            for name, one in defaults.items()
-        ],
+def play(demo: Demo) -> None:
+    """Play all scenes for a new user."""
+    user = f"/api/v1/users/demo-{secrets.token_hex(4)}"
+    demo.scene("System defaults")
+    defaults = demo.ask("GET", "/api/v1/integration-defaults")["default_integrations"]
+    settings = ("enabled", "priority", "retry_count", "retry_delay_seconds")
+    demo.table(
+        ("integration", *settings),
+        [(name, *(row[setting] for setting in settings)) for name, row in defaults.items()],
     )
-    narrator.check(
-        "all integrations have a default", came=set(defaults), expected=TYPES, log=log_of(log)
-    )
-    priorities = [one["priority"] for one in defaults.values()]
-    narrator.check(
-        "they stand in delivery order: priority 1 first",
-        came=priorities,
-        expected=sorted(priorities),
-        log=log_of(log),
-    )
+    demo.scene("Effective configuration of a user without overrides")
+    show_effective(demo, user)
+    with Receiver(refusals=REFUSALS) as receiver:
+        show_retries(demo, user, receiver)
+    with Receiver() as receiver:
+        show_all_seven(demo, f"{user}-all", receiver)
+    demo.scene("Service health")
+    health = demo.ask("GET", "/health")
+    demo.say(f"{health['service']} {health['version']} is {health['status']}")
+    rows = [(name, row["healthy"], row["detail"]) for name, row in health["integrations"].items()]
+    demo.table(("integration", "healthy", "detail"), rows)
+    demo.scene("Reset to the defaults")
+    for each in (user, f"{user}-all"):
+        removed = demo.ask("POST", f"{each}/integration-defaults/reset")["removed"]
+        demo.say(f"removed: {', '.join(removed)}; the delivery history is kept")
+    demo.scene("The demo is over")
+    demo.say(f"Read on: curl {demo.stack['api_url']}{user}/deliveries")
+    demo.say("README.md has more commands. Slack and the mail server end now; make up: without.")
 
 
-def resolve_lazy_user(context: DemoContext) -> None:
-    """Resolve a user of whom nothing is stored, and prove that it stays so."""
-    narrator, log = context.narrator, "get_effective_configuration"
-    narrator.shows(f"GET {context.user}/integration-defaults")
-    context.before = context.ask("GET", f"{context.user}/integration-defaults", log=log)[0]
-    tell_effective(narrator, context.before)
-    narrator.check(
-        "the user has the defaults",
-        came=(context.before["user_overrides"], context.before["using_integration_defaults"]),
-        expected=({}, True),
-        log=log_of(log),
-    )
-    narrator.check(
-        "every integration is either used or has a reason why not",
-        came={*context.before["effective_configs"], *context.before["disabled_integrations"]},
-        expected=TYPES,
-        log=log_of(log),
-    )
-    narrator.check(
-        "nothing is stored: the table has no row for the user",
-        came=context.stored_row(),
-        expected=None,
-        log=log_of(log),
-    )
+def show_effective(demo: Demo, user: str) -> None:
+    """Print the integrations that a message would use, and the reasons against the others."""
+    resolved = demo.ask("GET", f"{user}/integration-defaults")
+    used = resolved["effective_configs"].items()
+    rows = [(name, f"used, priority {settings['priority']}") for name, settings in used]
+    demo.table(("integration", ""), [*rows, *resolved["disabled_integrations"].items()])
 
 
-def create_overrides(context: DemoContext) -> None:
-    """Set what this user wants different: e-mail first, and a webhook of their own."""
-    narrator, log = context.narrator, "create_override"
-    narrator.shows(f"POST {context.user}/integrations   EMAIL: priority 1, 5 retries")
-    context.ask("POST", f"{context.user}/integrations", EMAIL, status=201, log=log)
-    url = f"{context.receiver.url}/hooks?token={TOKEN}"
-    webhook: Json = {
+def show_retries(demo: Demo, user: str, receiver: Receiver) -> None:
+    """Override two integrations, send, and print the retries of the webhook."""
+    demo.scene("Overrides")
+    email = {"integration_type": "EMAIL", "priority": 1, "config": {"email_address": EMAIL}}
+    webhook = {
         "integration_type": "WEBHOOK",
-        "config": {"url": url, "headers": {"Authorization": f"Bearer {TOKEN}"}},
-        "retry_count": RETRY_COUNT,
-        "retry_delay_seconds": RETRY_DELAY,
+        "config": {
+            "url": f"{receiver.url}/hooks?token=only-for-the-receiver",
+            "headers": {"Authorization": "Bearer only-for-the-receiver"},
+        },
+        "retry_count": 3,
+        "retry_delay_seconds": 2,
     }
-    narrator.shows(
-        f"POST {context.user}/integrations   WEBHOOK: {RETRY_COUNT} retries, {RETRY_DELAY} s apart"
-    )
-    created, _ = context.ask("POST", f"{context.user}/integrations", webhook, status=201, log=log)
-    context.signing_secret = created.get("signing_secret", "")
-    narrator.says(f"signing secret, shown this once: {context.signing_secret[:12]}…")
-    narrator.check(
-        "a new webhook comes with a secret to verify its signatures",
-        came=context.signing_secret[:6],
-        expected="whsec_",
-        log=log_of(log),
-    )
-    read, _ = context.ask("GET", f"{context.user}/integrations/WEBHOOK", log="get_override")
-    narrator.says(f"read back: {json.dumps(read['config'])}")
-    narrator.check(
-        "what is secret in it is never shown again",
-        came=(read["config"], "signing_secret" in read),
-        expected=(
-            {
-                "url": f"{context.receiver.url}/hooks?token=***",
-                "headers": {"Authorization": "***"},
-            },
-            False,
-        ),
-        log=log_of("get_override"),
-    )
-    row = context.stored_row() or {}
-    narrator.check(
-        "nor is it stored in the clear",
-        came=(set(row) & TYPES, TOKEN in repr(row), context.signing_secret in repr(row)),
-        expected=({"EMAIL", "WEBHOOK"}, False, False),
-        log=log_of(log),
-    )
-    log = "get_effective_configuration"
-    context.effective, _ = context.ask("GET", f"{context.user}/integration-defaults", log=log)
-    tell_effective(narrator, context.effective)
-    narrator.check(
-        "both are used now, beside all that was used before",
-        came=set(context.effective["effective_configs"]),
-        expected={*context.before["effective_configs"], "EMAIL", "WEBHOOK"},
-        log=log_of(log),
-    )
+    demo.ask("POST", f"{user}/integrations", email)
+    secret = demo.ask("POST", f"{user}/integrations", webhook)["signing_secret"]
+    demo.say(f"signing secret, shown this once: {secret[:12]}…")
+    stored = demo.ask("GET", f"{user}/integrations/WEBHOOK")["config"]
+    demo.say(f"secrets are never shown again: {json.dumps(stored)}")
+    show_effective(demo, user)
 
-
-def send_message(context: DemoContext) -> None:
-    """Send a message; the receiver refuses it twice."""
-    narrator, log = context.narrator, "send_message"
+    demo.scene(f"Send a message to a receiver that refuses it {REFUSALS} times")
     body: Json = {
-        "request_id": f"report-{context.user_id}",
-        "agent_id": "demo",
-        "subject": "Your report",
+        "request_id": f"report-{secrets.token_hex(4)}",
         "content": "Hello $name, your report is **ready**.",
         "template_variables": {"name": "John"},
-        **restricted(context.effective),
+        "integration_types": list(SEVEN),
     }
-    narrator.shows(f"POST {context.user}/deliveries   {body['content']}")
-    context.sent, _ = context.ask("POST", f"{context.user}/deliveries", body, status=202, log=log)
-    used = [name for name in context.effective["effective_configs"] if name in SEVEN]
-    narrator.check(
-        "accepted: a delivery for each integration in use, in priority order",
-        came=[one["integration_type"] for one in context.sent["deliveries"]],
-        expected=[name for name in used if name != "SLACK"],
-        log=log_of(log),
+    sent = demo.ask("POST", f"{user}/deliveries", body)
+    for skipped in sent["skipped"]:
+        demo.say(f"skipped: {skipped['integration_type']} ({skipped['reason']})")
+    again = demo.ask("POST", f"{user}/deliveries", body)
+    demo.say(f"the same request again: {'the same response' if again == sent else again}")
+    deliveries = demo.deliveries(user, sent)
+    rows = [
+        (f"{arrival.arrived_at - receiver.arrivals[0].arrived_at:.2f} s", arrival.message_id,
+         signature(arrival.body, arrival.headers, secret), arrival.status)
+        for arrival in receiver.arrivals
+    ]  # fmt: skip
+    demo.table(("the receiver gets", "webhook-id", "signature", "returns"), rows)
+
+    demo.scene("Delivery history")
+    show_statuses(demo, deliveries)
+    [hooked] = [row for row in deliveries if row["integration_type"] == "WEBHOOK"]
+    log = demo.ask("GET", f"{user}/deliveries/{hooked['delivery_id']}")["attempt_log"]
+    columns = ("number", "started_at", "duration_ms", "outcome", "detail")
+    demo.table(columns, [[entry[column] for column in columns] for entry in log])
+
+
+def show_all_seven(demo: Demo, user: str, receiver: Receiver) -> None:
+    """Send one message over seven integrations, and print what each receiver got."""
+    demo.scene("Send one message over all seven integrations")
+    name = user.rpartition("/")[2]
+    for integration_type, config in SEVEN.items():
+        own = {"url": f"{receiver.url}/reports"} if integration_type == "WEBHOOK" else config
+        body = {"integration_type": integration_type, "enabled": True, "config": own}
+        demo.ask("POST", f"{user}/integrations", body)
+    variables = {"name": "John", "team": "R&D", "report": name}
+    message = REPORT | {"template_variables": variables, "integration_types": list(SEVEN)}
+    with tool_queue(demo, name) as queue:
+        show_statuses(demo, demo.deliveries(user, demo.ask("POST", f"{user}/deliveries", message)))
+        events = demo.session.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=10)
+    mails = [mail for mail in demo.mail.mails if name in mail.text]
+    texts = demo.ask("GET", f"{user}/messages?integration_type=TEST")["messages"]
+    terminal = demo.ask("GET", f"{user}/messages?integration_type=CLI")["messages"]
+    arrived = (
+        ("SLACK", [post.shown for post in demo.slack.posts]),
+        ("EMAIL", [f"Subject: {mail.read['Subject']}\n{mail.text}" for mail in mails]),
+        ("", [body_of(mail.html or "") for mail in mails]),
+        ("WEBHOOK", [fields(json.loads(one.body)["data"]) for one in receiver.arrivals]),
+        ("SMS", text_messages(demo, name)),
+        ("TEST", [fields(item) for item in texts]),
+        ("CLI", [fields(item) for item in terminal]),
+        ("TOOL", [fields(json.loads(event["Body"])["detail"]) for event in events["Messages"]]),
     )
-    narrator.check(
-        "but for SLACK, and it says why: nobody told it where to find this user",
-        came=[one["reason"] for one in context.sent["skipped"] if one["integration_type"] in used],
-        expected=["no_address"],
-        log=log_of(log),
-    )
-    again, headers = context.ask("POST", f"{context.user}/deliveries", body, status=202, log=log)
-    narrator.check(
-        "the same request again gets the same answer and sends nothing twice",
-        came=(again, headers.get("Idempotency-Replayed")),
-        expected=(context.sent, "true"),
-        log=log_of(log),
-    )
-    wait_for_deliveries(context)
-    check_arrivals(context)
+    demo.table(("integration", "what arrived"), [(who, "\n".join(got)) for who, got in arrived])
 
 
-def wait_for_deliveries(context: DemoContext) -> None:
-    """Watch receiver and history until every delivery has ended."""
-    told, began = 0, time.monotonic()
-
-    def tell(_: Sequence[Json]) -> None:
-        nonlocal told
-        for arrival in context.receiver.arrivals[told:]:
-            told += 1
-            context.narrator.says(
-                f"{max(0.0, arrival.arrived_at - began):6.2f} s  "
-                f"the receiver gets try {told} and answers {arrival.status}"
-            )
-
-    context.await_deliveries("delivering, and trying again", tell)
+def show_statuses(demo: Demo, deliveries: Sequence[Json]) -> None:
+    """Print how deliveries ended."""
+    columns = ("integration_type", "status", "attempts", "max_attempts", "error_message")
+    demo.table(columns, [[row[column] or "" for column in columns] for row in deliveries])
 
 
-def check_arrivals(context: DemoContext) -> None:
-    """Hold what the receiver got to what Standard Webhooks promise."""
-    narrator, log = context.narrator, log_of("deliver_messages")
-    arrivals = context.receiver.arrivals
-    narrator.check(
-        "refused twice, then taken",
-        came=[arrival.status for arrival in arrivals],
-        expected=[503] * REFUSALS + [200],
-        log=log,
-    )
-    narrator.check(
-        "each try carries the delivery's id as its webhook-id: the receiver can tell repeats",
-        came=[arrival.message_id for arrival in arrivals],
-        expected=[webhook_delivery(context)] * len(arrivals),
-        log=log,
-    )
-    narrator.check(
-        "each signature verifies with the user's secret",
-        came=[signature_fault(arrival, context.signing_secret) for arrival in arrivals],
-        expected=[None] * len(arrivals),
-        log=log,
-    )
-    last = arrivals[-1]
-    content = json.loads(last.body)["data"]["content"]
-    narrator.check(
-        "the text arrived with its variables filled in, the secret header with its value",
-        came=(content, last.headers.get("authorization"), last.path),
-        expected=(
-            "Hello John, your report is **ready**.",
-            f"Bearer {TOKEN}",
-            f"/hooks?token={TOKEN}",
-        ),
-        log=log,
-    )
+# Receivers ----------------------------------------------------------------------------------------
 
 
-def show_history(context: DemoContext) -> None:
-    """Show the attempts, the waits between them, and how every delivery ended."""
-    narrator, log = context.narrator, log_of("deliver_messages")
-    path = f"{context.user}/deliveries/{webhook_delivery(context)}"
-    narrator.shows(f"GET {path}")
-    detail, _ = context.ask("GET", path, log="get_delivery")
-    waits = waits_between(detail["attempt_log"])
-    narrator.rows(
-        ("try", "at (UTC)", "took", "outcome", "detail", "waited before"),
-        [
-            (
-                entry["number"],
-                entry["started_at"][11:23],
-                f"{entry['duration_ms']} ms",
-                entry["outcome"],
-                entry["detail"] or entry["code"] or "",
-                "" if wait is None else f"{wait:.2f} s (set: {RETRY_DELAY} s)",
-            )
-            for entry, wait in zip(detail["attempt_log"], [None, *waits], strict=True)
-        ],
-    )
-    narrator.check(
-        f"three of at most {1 + RETRY_COUNT} tries were needed",
-        came=(detail["status"], detail["attempts"], detail["max_attempts"]),
-        expected=("success", REFUSALS + 1, 1 + RETRY_COUNT),
-        log=log,
-    )
-    seen = [
-        later.arrived_at - earlier.answered_at
-        for earlier, later in pairwise(context.receiver.arrivals)
-    ]
-    narrator.check(
-        "never early: each wait is at least the user's delay, by the log and by the receiver",
-        came=f"{[round(wait, 3) for wait in waits]} and {[round(wait, 3) for wait in seen]} s",
-        expected=f"at least {RETRY_DELAY} s each",
-        log=log,
-        holds=never_early([*waits, *seen], RETRY_DELAY),
-    )
-    narrator.shows(f"GET {context.user}/deliveries")
-    deliveries = context.history()
-    narrator.rows(
-        ("integration", "status", "tries", "why"),
-        [
-            (
-                one["integration_type"],
-                one["status"],
-                f"{one['attempts']} of {one['max_attempts']}",
-                one["error_message"] or "",
-            )
-            for one in deliveries
-        ],
-    )
-    narrator.check(
-        "delivered by all, and none waited for the webhook",
-        came={one["integration_type"]: one["error_code"] or one["status"] for one in deliveries},
-        expected={one["integration_type"]: "success" for one in context.sent["deliveries"]},
-        log=log,
-    )
-
-
-def show_health(context: DemoContext) -> None:
-    """Show the service health, and that the fake servers were probed."""
-    narrator = context.narrator
-    narrator.shows("GET /health")
-    health = fresh_health(context)
-    narrator.says(f"{health['service']} {health['version']} is {health['status']}")
-    integrations: Json = health["integrations"]
-    healthy = {True: "yes", False: "no", None: "-"}
-    narrator.rows(
-        ("integration", "configured", "healthy", ""),
-        [
-            (name, "yes" if one["configured"] else "no", healthy[one["healthy"]], one["detail"])
-            for name, one in integrations.items()
-        ],
-    )
-    narrator.check(
-        "tables, queues and receivers respond",
-        came=(health["status"], health["detail"]),
-        expected=("healthy", None),
-        log=log_of("get_health"),
-    )
-    narrator.check(
-        "all seven are configured, and none whose receiver was probed is unhealthy",
-        came={
-            name: (one["configured"], one["healthy"] is not False)
-            for name, one in integrations.items()
-            if name in SEVEN
-        },
-        expected=dict.fromkeys(SEVEN, (True, True)),
-        log=log_of("get_health"),
-    )
-    narrator.check(
-        "the Slack and the mail server were probed",
-        came={name for name in SEVEN if integrations[name]["healthy"]},
-        expected={"SLACK", "EMAIL"},
-        log=log_of("get_health"),
-    )
-
-
-def fresh_health(context: DemoContext) -> Json:
-    """Return the health; an outcome from before the fake servers ran is cached for a minute."""
-    until, began = time.monotonic() + HEALTH_KEPT, time.monotonic()
-    health, _ = context.ask("GET", "/health", log="get_health")
-    if health["status"] == "healthy":
-        return health
-    with context.narrator.waiting(
-        "probed before the servers ran; it probes again", HEALTH_KEPT
-    ) as show:
-        while health["status"] != "healthy" and time.monotonic() < until:
-            time.sleep(1)
-            show(int(time.monotonic() - began), f"{health['status']}: {health['detail']}")
-            health, _ = context.ask("GET", "/health", log="get_health")
-    return health
-
-
-def reset_user(context: DemoContext) -> None:
-    """Give the user back to the defaults."""
-    narrator, log = context.narrator, "reset_overrides"
-    narrator.shows(f"POST {context.user}/integration-defaults/reset")
-    answer, _ = context.ask("POST", f"{context.user}/integration-defaults/reset", log=log)
-    narrator.check(
-        "both overrides are gone",
-        came=answer["removed"],
-        expected=["EMAIL", "WEBHOOK"],
-        log=log_of(log),
-    )
-    after, _ = context.ask(
-        "GET", f"{context.user}/integration-defaults", log="get_effective_configuration"
-    )
-    narrator.check(
-        "the user is as in the beginning",
-        came=after,
-        expected=context.before,
-        log=log_of("get_effective_configuration"),
-    )
-    narrator.check(
-        "nothing is stored: the table has no row for the user",
-        came=context.stored_row(),
-        expected=None,
-        log=log_of(log),
-    )
-    narrator.check(
-        "the history stays",
-        came=len(context.history()),
-        expected=len(context.sent["deliveries"]),
-        log=log_of("list_deliveries"),
-    )
-
-
-class Scene(NamedTuple):
-    """One part of the demo."""
-
-    title: str
-    play: Callable[[DemoContext], None]
-
-
-SCENES = (
-    Scene("System defaults", show_defaults),
-    Scene("Effective configuration of a user without overrides", resolve_lazy_user),
-    Scene("Overrides", create_overrides),
-    Scene("Send a message to a receiver that refuses it twice", send_message),
-    Scene("Delivery history", show_history),
-    Scene("Send one message over all seven integrations", play_seven),
-    Scene("Service health", show_health),
-    Scene("Reset to the defaults", reset_user),
-)
-
-
-# Parts --------------------------------------------------------------------------------------------
-
-
-def tell_effective(narrator: Narrator, resolved: Json) -> None:
-    """Say by which integrations a message would go, and why by no other."""
-    used = [
-        f"{name} (priority {one['priority']})"
-        for name, one in resolved["effective_configs"].items()
-    ]
-    unused: dict[str, list[str]] = {}
-    for name, reason in resolved["disabled_integrations"].items():
-        unused.setdefault(reason, []).append(name)
-    reasons = [f"{', '.join(names)} ({reason})" for reason, names in unused.items()]
-    narrator.says(f"a message would go by {', '.join(used) or 'nothing'}")
-    narrator.says(f"and not by {'; '.join(reasons) or 'nothing'}")
-
-
-def webhook_delivery(context: DemoContext) -> str:
-    """Return the id of the message's WEBHOOK delivery."""
-    ids = {one["integration_type"]: one["delivery_id"] for one in context.sent["deliveries"]}
-    return str(ids["WEBHOOK"])
-
-
-def waits_between(attempts: Sequence[Json]) -> list[float]:
-    """Return the seconds from the end of each attempt to the start of the next."""
-    times = [
-        (datetime.fromisoformat(one["started_at"]).timestamp(), one["duration_ms"] / 1000)
-        for one in attempts
-    ]
-    return [later - (start + took) for (start, took), (later, _) in pairwise(times)]
-
-
-def never_early(waits: Sequence[float], delay: float) -> bool:
-    """Tell whether no wait was shorter than the delay."""
-    return all(wait >= delay - 2 * MILLISECOND for wait in waits)
-
-
-def play(stack: Mapping[str, str], narrator: Narrator, fake_servers: FakeServers) -> None:
-    """Play all scenes for a user who has just arrived."""
-    began = time.monotonic()
-    with Receiver(refusals=REFUSALS) as receiver:
-        user_id = f"demo-{secrets.token_hex(4)}"
-        context = DemoContext(stack, narrator, receiver, user_id, fake_servers)
-        narrator.says(
-            f"The service at {stack['api_url']}, and {context.user_id}, who is new to it."
-        )
-        wake(context)
-        for scene in SCENES:
-            narrator.scene(scene.title)
-            perform(scene, context)
-    narrator.ends(
-        f"All {narrator.checks} checks came out right, in {time.monotonic() - began:.1f} s."
-    )
-    narrator.says(f"Look yourself: curl {stack['api_url']}{context.user}/deliveries")
-    narrator.says("What else it does, as commands to try: README.md")
-    narrator.says("Slack and the mail server end with the demo; make up goes on without them.")
-
-
-def perform(scene: Scene, context: DemoContext) -> None:
-    """Play one scene; an answer that it cannot even read is a failed check too."""
+def signature(body: bytes, headers: Mapping[str, str], secret: str) -> str:
+    """Verify a webhook's signature as its receiver does: ``valid``, or the fault."""
     try:
-        scene.play(context)
-    except (LookupError, TypeError, ValueError, BotoCoreError, ClientError) as error:
-        raise CheckFailedError(
-            "the answers can be read",
-            expected="the documented shape",
-            came=f"{type(error).__name__}: {error}",
-            log=log_of("ERROR"),
-        ) from error
+        Webhook(secret).verify(body, dict(headers))
+    except WebhookVerificationError as error:
+        return str(error)
+    return "valid"
 
 
-def perform_all(narrator: Narrator) -> None:
-    """Start fake servers and service, and play; the servers' ports are tried before that."""
+def body_of(page: str) -> str:
+    """Return the content of an HTML page's body."""
+    found = re.search(r"<body[^>]*>(.*)</body>", page, re.DOTALL)
+    return found[1].strip() if found else page
+
+
+def fields(data: Json) -> str:
+    """Return the fields of an object, each on a line."""
+    shown = {name: json.dumps(value, ensure_ascii=False) for name, value in data.items()}
+    return "\n".join(f"{name}: {value}" for name, value in shown.items())
+
+
+def text_messages(demo: Demo, text: str) -> list[str]:
+    """Return the text messages to the phone that contain a text; the local cloud keeps them."""
+    with requests.Session() as http:
+        http.trust_env = False
+        url = f"{demo.stack['endpoint_url']}/_ministack/sns/sms-messages"
+        records = http.get(url, params={"phoneNumber": PHONE}, timeout=PATIENCE).json()
+    messages = [str(record["Message"]) for record in records["sms_messages"].get(PHONE, [])]
+    return [message for message in messages if text in message]
+
+
+@contextmanager
+def tool_queue(demo: Demo, name: str) -> Iterator[str]:
+    """Subscribe to the tool bus with a rule and a queue while the block lasts."""
+    sqs, events = demo.session.client("sqs"), demo.session.client("events")
+    bus = demo.stack["ToolBusName"]
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    arn = found["Attributes"]["QueueArn"]
+    pattern = {"detail-type": ["integration.message"], "detail": {"tool_id": [TOOL_ID]}}
+    rule = events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern))
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": rule["RuleArn"]}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "tool", "Arn": arn}])
+    try:
+        yield queue
+    finally:
+        events.remove_targets(Rule=name, EventBusName=bus, Ids=["tool"])
+        events.delete_rule(Name=name, EventBusName=bus)
+        sqs.delete_queue(QueueUrl=queue)
+
+
+# Start --------------------------------------------------------------------------------------------
+
+
+def parameters(smtp_port: int, slack_port: int, wanted: Mapping[str, str]) -> dict[str, str]:
+    """Return the template parameters: those of the receivers, and other ones that are wanted."""
+    # No password: the functions trust no certificate of ours.
+    own = {
+        "SlackBotTokenSecret": TOKEN_SECRET,
+        "SlackApiUrl": f"http://{LOOPBACK}:{slack_port}/api/",
+        "EmailSender": "Reports <reports@company.com>",
+        "PreferencesUrl": "https://company.com/preferences",
+        "SmtpHost": LOOPBACK,
+        "SmtpPort": str(smtp_port),
+        "SmtpTls": "none",
+        "SmsEnabled": "true",
+        "SmsAllowedCountries": "US",
+    }
+    if taken := sorted(own.keys() & wanted.keys()):
+        raise ToolFailure(f"PARAMETERS: the demo sets {', '.join(taken)} itself; leave them out")
+    chosen = {**wanted, **own}
+    settle(chosen)
+    return chosen
+
+
+def keep_token(session: boto3.Session) -> None:
+    """Store the bot token in Secrets Manager."""
+    client = session.client("secretsmanager")
+    try:
+        client.put_secret_value(SecretId=TOKEN_SECRET, SecretString=TOKEN)
+    except client.exceptions.ResourceNotFoundException:
+        client.create_secret(Name=TOKEN_SECRET, SecretString=TOKEN)
+
+
+def run() -> None:
+    """Start the receivers and the service, and play; wrong settings are reported before that."""
     cloud = chosen_cloud()
-    ports = Ports.beside(cloud.api_port)
-    parameters = merged(ports.parameters(), parse(os.environ.get("PARAMETERS", "")))
-    settle(parameters)
-    ports.require_free(cloud.api_port)
-    with workspace(ports.slack) as slack, FakeSmtpServer(port=ports.smtp) as mail:
+    smtp_port, slack_port = cloud.api_port + 1, cloud.api_port + 2
+    chosen = parameters(smtp_port, slack_port, parse(os.environ.get("PARAMETERS", "")))
+    for port in (smtp_port, slack_port):
+        require_free(port, "PORT", "make demo")
+    slack = FakeSlackServer(users={EMAIL: SLACK_USER}, port=slack_port)
+    with slack, FakeSmtpServer(port=smtp_port) as mail:
         cloud.start()
-        keep_secret(cloud.session)
-        play(cloud.deploy(parameters), narrator, FakeServers(slack, mail))
+        keep_token(cloud.session)
+        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
+        console = Console(highlight=False, width=width)
+        play(Demo(cloud.deploy(chosen), cloud.session, slack, mail, console))
 
 
 def main() -> int:
-    """Play; the settings come from the environment, as make hands them on."""
-    narrator = Narrator(terminal())
+    """Run the demo with the settings that make passes in the environment."""
     try:
-        perform_all(narrator)
-    except CheckFailedError as failed:
-        narrator.failed(failed)
+        run()
     except ToolFailure as failure:
         print(f"error: {failure}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
-    else:
-        return 0
-    return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -118,12 +118,12 @@ def kill(processes: Iterable[psutil.Process]) -> None:
             process.kill()
 
 
-def require_free(port: int, variable: str) -> None:
-    """Refuse a port that another process holds, naming it if the system shows it."""
+def require_free(port: int, variable: str, command: str = "make up") -> None:
+    """Refuse a port that another program holds, naming the program if it is visible."""
     if is_held(port):
         raise ToolFailure(
             f"Port {port} is in use by {holder(port)}. "
-            f"Stop that, or choose another port: make up {variable}={port + 1}"
+            f"Stop that, or choose another port: {command} {variable}={port + 1}"
         )
 
 
