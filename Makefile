@@ -57,9 +57,9 @@ key: setup ## Create an API key for a service (NAME=… SCOPES="…" FOR=user)
 down: setup ## Stop the service; its data is kept
 	@$(python) -m tools.cloud down
 
-.PHONY: clean
-clean: setup ## Stop the service, and delete its builds, data and logs
-	@$(python) -m tools.cloud clean
+.PHONY: chaos
+chaos: setup faults ## Deliver 2,000 messages under faults and crashes; count what is lost (10 min)
+	@$(python) -m evidence.chaos
 
 ##@ Test and measure
 
@@ -89,9 +89,8 @@ mutants: setup ## Check that the unit tests detect 38 of 40 changed operators an
 	@$(python) -m tools.mutation_check
 
 .PHONY: bench
-bench: setup ## Compare measured speed with its budgets (15 min; ROWS="cold warm": only these)
-	@"$(PYTHON)" -m tools.bootstrap bench
-	@$(python) -m bench $(ROWS)
+bench: setup ## Measure speed against its budgets, for about 10 minutes (ROWS="cold warm": these)
+	@$(python) -m evidence.bench $(ROWS)
 
 .PHONY: screenshots
 screenshots: setup ## Test /docs of the running service in Chromium, and save its screenshots

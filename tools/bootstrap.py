@@ -86,15 +86,13 @@ ENVIRONMENTS = (
     Environment("fuzz", LOCAL / "fuzz"),
 )
 
-#: Made only on request: by `make lock`, `make audit`, `make screenshots` and `make bench`, and by
-#: `make chaos` and `make test`. In `clients`, npm is a Python package too, so a machine needs no
-#: separate node.
+#: Made only on request: by `make lock`, `make audit`, `make screenshots`, `make chaos` and
+#: `make test`. In `clients`, npm is a Python package too, so a machine needs no node of its own.
 EXTRAS = (
     Environment("lock", LOCAL / "lock"),
     Environment("faults", LOCAL / "faults"),
     Environment("clients", LOCAL / "clients", node_packages=ROOT / "requirements" / "clients"),
     Environment("audit", LOCAL / "audit"),
-    Environment("bench", LOCAL / "bench"),
     Environment("browser", LOCAL / "browser"),
 )
 

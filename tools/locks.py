@@ -13,7 +13,6 @@ import sys
 from tools.paths import LOCAL, ROOT
 
 DEV_LOCK = "requirements/dev.lock"
-BENCH_LOCK = "requirements/bench.lock"
 NODE_PACKAGES = ROOT / "requirements" / "clients"
 
 #: What ships; the lock of each lies beside its requirements.
@@ -34,7 +33,6 @@ SOURCES = {
         "cli/pyproject.toml",
         *(f"{folder}/requirements.txt" for folder in SHIPPED),
     ],
-    BENCH_LOCK: ["requirements/bench.txt"],
     **{f"{folder}/requirements.lock": [f"{folder}/requirements.txt"] for folder in SHIPPED},
 }
 
@@ -50,10 +48,8 @@ def main(options: list[str]) -> int:
         return 0
     for lock, sources in SOURCES.items():
         print(f"lock: {lock}", flush=True)
-        # What ships is what was tested: it gets no version that dev does not have. And what we are
-        # compared with has the same versions.
-        follows = lock == BENCH_LOCK or not lock.startswith("requirements/")
-        constraints = ["--constraint", DEV_LOCK] if follows else []
+        # Shipped packages have the versions that were tested.
+        constraints = [] if lock.startswith("requirements/") else ["--constraint", DEV_LOCK]
         command = [
             *(str(LOCAL / "lock" / "bin" / "uv"), "pip", "compile", "--quiet"),
             *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-strip-extras"),

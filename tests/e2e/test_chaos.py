@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tools.chaos.run import Plan, run
+from evidence.chaos.run import Plan, run
 
 SMALL = Plan(
     seed=20_261_123,

@@ -10,9 +10,9 @@ import time
 import boto3
 import pytest
 
-from bench.cost import CALLS, PUT, READ, READS, RING, WRITE
 from dispatcher.delivery.doorbells import DeadLetter, Doorbell
 from dispatcher.delivery.rows import SHARDS, message_id_of
+from evidence.bench.cost import CALLS, PUT, READ, READS, RING, WRITE
 from tests.e2e.fake_servers import Receiver
 from tests.functions.service import sample
 

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from bench import artifacts, cold
-from bench.processes import fake_server, last_line, timed
-from bench.rows import CONTENT, HOOKED, SUBJECT
+from evidence.bench import artifacts, processes
+from evidence.bench.processes import INSIDE, fake_server, last_line, timed
+from evidence.bench.rows import HOOKED
 from tools.build import build
 from tools.paths import ROOT
 
@@ -25,20 +25,16 @@ def address():
 
 def test_every_function_handles_its_sample(address):
     """A cold start is only measured if its first request succeeds."""
-    measured = [
-        name
-        for name, parts in artifacts.functions().items()
-        if parts["is_api"] or name in {"authorize_request", "deliver_messages"}
-    ]
+    measured = processes.measured_functions()
 
     assert len(measured) > 20
     for name in measured:
-        assert timed(cold.start_of(name, address)).cpu > 0, name
+        assert timed(processes.start_of(name, address)).cpu > 0, name
 
 
 def test_the_worker_attempts_a_delivery_and_opens_a_round_in_its_first_batch(address):
     """A doorbell that is dropped would be a cheaper cold start."""
-    command, environment = cold.start_of("deliver_messages", address)
+    command, environment = processes.start_of("deliver_messages", address)
 
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
 
@@ -69,13 +65,11 @@ def test_batches_wait_for_their_receivers(address):
 
 
 @pytest.mark.parametrize("script", ["worker", "session"])
-def test_webhooks_are_timed(address, script, tmp_path):
+def test_webhooks_are_timed(address, script):
     """The script fails unless all webhooks are delivered."""
-    content = tmp_path / "content.json"
-    content.write_text(json.dumps({"subject": SUBJECT, "content": CONTENT}))
-    command = [sys.executable, str(ROOT / "bench" / "inside" / f"{script}.py")]
-    environment = {"CONTENT": str(content), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(INSIDE / f"{script}.py"), f"{address}/hook/0", "20"]
 
-    cost = json.loads(last_line(([*command, f"{address}/hook/0", "20"], environment)))
+    with processes.sent_content() as environment:
+        cost = json.loads(last_line((command, environment)))
 
     assert len(cost) == 2

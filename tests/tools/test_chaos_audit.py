@@ -9,9 +9,9 @@ import pytest
 from dispatcher.delivery.doorbells import DeadLetter
 from dispatcher.delivery.rows import Delivery, LogEntry, MessageRow, RequestRow
 from dispatcher.integrations.integration import Recipient
-from tools.chaos import audit
-from tools.chaos.audit import Audit, Cause, Crash, Lateness, check
-from tools.chaos.ledger import Arrival, Fate, Write
+from evidence.chaos import audit
+from evidence.chaos.audit import Audit, Cause, Crash, Lateness, check
+from evidence.chaos.ledger import Arrival, Fate, Write
 
 MESSAGE = "01900000-0000-7000-8000-000000000000"
 FIRST, SECOND = (f"{MESSAGE[:-2]}{place:02}" for place in (1, 2))

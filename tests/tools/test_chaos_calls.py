@@ -22,7 +22,7 @@ from dispatcher.delivery.rows import PlannedDelivery, RequestRow
 from dispatcher.delivery.transitions import Attempted, GivenBack, RetryPolicy
 from dispatcher.delivery.transitions import Step as Transition
 from dispatcher.integrations.integration import Address, Recipient
-from tools.chaos.calls import Call, Step, read, refused_by
+from evidence.chaos.calls import Call, Step, read, refused_by
 
 REQUEST = RequestRow(
     user_id="ada",

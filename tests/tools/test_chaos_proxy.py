@@ -11,11 +11,11 @@ from itertools import count
 import psutil
 import pytest
 
-from tools.chaos.crash_proxy import CrashProxy
-from tools.chaos.ledger import Arrival, Fate, Ledger
-from tools.chaos.reaper import Reaper
-from tools.chaos.seeded_random import SeededRandom
-from tools.chaos.workers import Workers
+from evidence.chaos.crash_proxy import CrashProxy
+from evidence.chaos.ledger import Arrival, Fate, Ledger
+from evidence.chaos.reaper import Reaper
+from evidence.chaos.seeded_random import SeededRandom
+from evidence.chaos.workers import Workers
 from tools.loopback import LoopbackServer
 from tools.processes import free_port
 

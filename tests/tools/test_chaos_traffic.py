@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tools.chaos.traffic import messages, population
+from evidence.chaos.traffic import messages, population
 
 
 @pytest.mark.parametrize("seed", [11, 12, 101])

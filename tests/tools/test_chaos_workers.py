@@ -11,7 +11,7 @@ import time
 import psutil
 import pytest
 
-from tools.chaos.workers import Workers
+from evidence.chaos.workers import Workers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

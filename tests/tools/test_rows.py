@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from bench import rows as samples
 from dispatcher.adapters.items import message_item, request_item
 from dispatcher.delivery import transitions
+from evidence.bench import rows as samples
 from tools import rows
 from tools.failure import ToolFailure
 from tools.paths import ROOT

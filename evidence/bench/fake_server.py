@@ -15,8 +15,8 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-from bench.rows import HOOKED, REQUEST_ID, message_of, overrides_item, request_of
 from dispatcher.adapters.items import message_item, request_item
+from evidence.bench.rows import HOOKED, REQUEST_ID, message_of, overrides_item, request_of
 
 if TYPE_CHECKING:
     from dispatcher.adapters.items import Item

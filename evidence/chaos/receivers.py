@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Self
 
-from tools.chaos.calls import Step
-from tools.chaos.ledger import Arrival, Fate
+from evidence.chaos.calls import Step
+from evidence.chaos.ledger import Arrival, Fate
 from tools.loopback import LoopbackServer
 
 if TYPE_CHECKING:
-    from tools.chaos.ledger import Ledger
-    from tools.chaos.reaper import Reaper
-    from tools.chaos.seeded_random import SeededRandom
-    from tools.chaos.workers import Workers
+    from evidence.chaos.ledger import Ledger
+    from evidence.chaos.reaper import Reaper
+    from evidence.chaos.seeded_random import SeededRandom
+    from evidence.chaos.workers import Workers
 
 STALL = 11.0
 """Seconds: longer than an attempt may take."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dispatcher.delivery.rows import MessageRow
-    from tools.chaos.calls import Call
+    from evidence.chaos.calls import Call
 
 
 class Fate(StrEnum):

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from tools.chaos.calls import SETTLING, Step, change
+from evidence.chaos.calls import SETTLING, Step, change
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from dispatcher.delivery.rows import Delivery, MessageRow
-    from tools.chaos.ledger import Write
+    from evidence.chaos.ledger import Write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,8 @@ from dispatcher.adapters.dynamodb import DeliveryTable
 from dispatcher.adapters.items import mailbox_row, message_row, request_row
 from dispatcher.delivery.doorbells import DeadLetter, decode
 from dispatcher.delivery.rows import MAILBOX, MESSAGE, REQUEST, SHARDS
+from evidence.chaos.ledger import Write
 from tools import after_deploy
-from tools.chaos.ledger import Write
 from tools.failure import ToolFailure
 from tools.local_cloud import STACK, LocalCloud
 

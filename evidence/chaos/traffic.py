@@ -23,7 +23,7 @@ from tools.failure import ToolFailure
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tools.chaos.receivers import Receivers
+    from evidence.chaos.receivers import Receivers
 
 PATIENCE = 120.0
 """Seconds for which a caller repeats a request."""

@@ -6,13 +6,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Literal
 
-from tools.chaos.audit import Crash
+from evidence.chaos.audit import Crash
 
 if TYPE_CHECKING:
-    from tools.chaos.calls import Step
-    from tools.chaos.ledger import Ledger
-    from tools.chaos.seeded_random import SeededRandom
-    from tools.chaos.workers import Workers
+    from evidence.chaos.calls import Step
+    from evidence.chaos.ledger import Ledger
+    from evidence.chaos.seeded_random import SeededRandom
+    from evidence.chaos.workers import Workers
 
 WORKER = "DeliverMessages"
 FACTORS = {

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from dispatcher.delivery.doorbells import DeadLetter
-    from tools.chaos.ledger import Ledger
-    from tools.chaos.seeded_random import SeededRandom
-    from tools.chaos.stores import Stores
-    from tools.chaos.traffic import Caller
+    from evidence.chaos.ledger import Ledger
+    from evidence.chaos.seeded_random import SeededRandom
+    from evidence.chaos.stores import Stores
+    from evidence.chaos.traffic import Caller
 
 PAUSE = 3.0
 """Seconds between two reads of the dead-letter queue."""

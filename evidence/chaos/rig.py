@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Self
 
 import psutil
 
-from tools.chaos.crash_proxy import CrashProxy
-from tools.chaos.faults import Faults
-from tools.chaos.ledger import Ledger
-from tools.chaos.reaper import Reaper
-from tools.chaos.receivers import Receivers
-from tools.chaos.seeded_random import SeededRandom
-from tools.chaos.stores import Stores
-from tools.chaos.traffic import PARAMETERS
-from tools.chaos.workers import Workers
+from evidence.chaos.crash_proxy import CrashProxy
+from evidence.chaos.faults import Faults
+from evidence.chaos.ledger import Ledger
+from evidence.chaos.reaper import Reaper
+from evidence.chaos.receivers import Receivers
+from evidence.chaos.seeded_random import SeededRandom
+from evidence.chaos.stores import Stores
+from evidence.chaos.traffic import PARAMETERS
+from evidence.chaos.workers import Workers
 from tools.failure import ToolFailure
 from tools.local_cloud import LocalCloud
 from tools.processes import LOOPBACK, free_port

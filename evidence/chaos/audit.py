@@ -16,15 +16,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from dispatcher.delivery.doorbells import DeadLetter
-from tools.chaos.histories import histories
-from tools.chaos.ledger import Fate
+from evidence.chaos.histories import histories
+from evidence.chaos.ledger import Fate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from dispatcher.delivery.rows import Delivery, MessageRow, RequestRow
-    from tools.chaos.histories import Claim, History
-    from tools.chaos.ledger import Arrival, Write
+    from evidence.chaos.histories import Claim, History
+    from evidence.chaos.ledger import Arrival, Write
 
 FINAL = frozenset({"success", "failed", "skipped"})
 

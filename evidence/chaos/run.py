@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from dispatcher.delivery.transitions import dead_letters_owed, next_due
-from tools.chaos import audit, traffic
-from tools.chaos.audit import Audit, Findings, check
-from tools.chaos.operator import Operator
-from tools.chaos.rig import ChaosRig
+from evidence.chaos import audit, traffic
+from evidence.chaos.audit import Audit, Findings, check
+from evidence.chaos.operator import Operator
+from evidence.chaos.rig import ChaosRig
 from tools.failure import ToolFailure
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dispatcher.delivery.doorbells import DeadLetter
     from dispatcher.delivery.rows import MessageRow
-    from tools.chaos.faults import Calls
+    from evidence.chaos.faults import Calls
 
 LATE = 2.0
 """Seconds after which a due delivery counts as forgotten by its doorbell."""

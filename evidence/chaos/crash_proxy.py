@@ -14,17 +14,17 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Self
 
 from dispatcher.delivery.transitions import dead_letters_owed, fits_sqs_delay, next_due
-from tools.chaos.calls import Step, read, refused_by
-from tools.chaos.ledger import Arrival, Fate
-from tools.chaos.reaper import WORKER
+from evidence.chaos.calls import Step, read, refused_by
+from evidence.chaos.ledger import Arrival, Fate
+from evidence.chaos.reaper import WORKER
 from tools.loopback import LoopbackServer
 from tools.processes import LOOPBACK
 
 if TYPE_CHECKING:
-    from tools.chaos.calls import Call
-    from tools.chaos.ledger import Ledger
-    from tools.chaos.reaper import Reaper
-    from tools.chaos.workers import Workers
+    from evidence.chaos.calls import Call
+    from evidence.chaos.ledger import Ledger
+    from evidence.chaos.reaper import Reaper
+    from evidence.chaos.workers import Workers
 
 HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "content-length", "keep-alive"})
 

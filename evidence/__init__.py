@@ -1,0 +1,1 @@
+"""Measured and audited claims: `make chaos` and `make bench`."""

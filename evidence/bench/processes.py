@@ -1,0 +1,194 @@
+"""Measures processes on this machine: artifact sizes, cold starts, warm requests and batches."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evidence.bench import artifacts
+from evidence.bench.figures import RUNS, Budget, Cost, Figure, median, ratio
+from evidence.bench.rows import CONTENT, HOOKED, SUBJECT
+from tools.failure import ToolFailure
+from tools.paths import BUILD, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Command = tuple[list[str], dict[str, str]]
+"""Arguments and environment."""
+
+INSIDE = Path(__file__).with_name("inside")
+MEGABYTE = 1024 * 1024
+
+
+def sizes() -> Iterator[Figure]:
+    """Yield the zipped size of each layer, and of the largest function."""
+    for layer, budget in (("ResolverLayer", Budget(12)), ("ChannelsLayer", None)):
+        size = zipped(BUILD / layer) / MEGABYTE
+        yield Figure(row="sizes", what=f"{layer}, zipped", value=size, unit="MB", budget=budget)
+    name, size = max(
+        ((name, zipped(parts["code"])) for name, parts in artifacts.functions().items()),
+        key=lambda pair: pair[1],
+    )
+    what = f"largest function ({name}), zipped"
+    yield Figure(row="sizes", what=what, value=size / MEGABYTE, unit="MB")
+
+
+def zipped(folder: Path) -> int:
+    """Return the bytes of a folder's zip file."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in folder.rglob("*"):
+            packed.write(path, path.relative_to(folder))
+    return len(archive.getvalue())
+
+
+def cold() -> Iterator[Figure]:
+    """Yield the cold start of each function, relative to a process that makes one boto3 client."""
+    functions = artifacts.functions()
+    with fake_server() as address:
+        commands = {name: start_of(name, address) for name in measured_functions()}
+        path = artifacts.search_path("get_effective_configuration")
+        floor = (artifacts.isolated(path, "floor"), artifacts.SETTINGS)
+        costs = interleaved({"floor": floor, **commands})
+    milliseconds = {name: median(each).cpu * 1000 for name, each in costs.items()}
+    yield Figure(row="cold", what="floor: one client", value=milliseconds["floor"], unit="ms")
+    for name in commands:
+        over = ratio(costs[name], costs["floor"])
+        yield Figure(
+            row="cold", what=f"{name} / floor", value=over.cpu, wall=over.wall,
+            budget=Budget(1.5 if functions[name]["is_api"] else 1.8),
+            note=f"{milliseconds[name]:.0f} ms",
+        )  # fmt: skip
+
+
+def measured_functions() -> list[str]:
+    """Return the functions whose cold start a caller or a receiver waits for."""
+    others = {"deliver_messages", "authorize_request"}
+    functions = artifacts.functions().items()
+    return [name for name, parts in functions if parts["is_api"] or name in others]
+
+
+def start_of(function: str, address: str) -> Command:
+    """Return the process that imports a function and handles its sample event."""
+    sample = str(ROOT / "events" / f"{function}.json")
+    command = artifacts.isolated(artifacts.search_path(function), "first_request", sample)
+    return command, artifacts.settings(f"{address}/{function}")
+
+
+def warm() -> Iterator[Figure]:
+    """Yield the cost of a warm GET, relative to the DynamoDB read that it contains."""
+    function = "get_effective_configuration"
+    sample = str(ROOT / "events" / f"{function}.json")
+    command = artifacts.isolated(artifacts.search_path(function), "warm", sample)
+    with fake_server() as address:
+        runs = [json.loads(last_line((command, artifacts.settings(address)))) for _ in range(RUNS)]
+    over = ratio(*([Cost(*run[name]) for run in runs] for name in ("get", "bare")))
+    what = "GET effective configuration / bare GetItem"
+    yield Figure(row="warm", what=what, value=over.cpu, budget=Budget(1.5), wall=over.wall)
+
+
+def batch() -> Iterator[Figure]:
+    """Yield the wall time of a batch of ten, relative to one message, with slow receivers."""
+    path = artifacts.search_path("deliver_messages")
+    command = artifacts.isolated(path, "batch", f"{HOOKED}100", str(2 * RUNS))
+    with fake_server() as address:
+        times = json.loads(last_line((command, artifacts.settings(address))))
+    over = ratio(*([Cost(*cost) for cost in times[size]] for size in ("ten", "one"))).wall
+    what = "10 messages to receivers of 100 ms / one"
+    note = "judged by wall time"
+    yield Figure(row="batch", what=what, value=over, budget=Budget(1.5), wall=over, note=note)
+
+
+def worker() -> Iterator[Figure]:
+    """Yield the cost of a webhook, relative to a plain loop of requests."""
+    costs: dict[str, list[Cost]] = {"worker": [], "session": []}
+    with fake_server() as address, sent_content() as environment:
+        for _ in range(RUNS):
+            for name, each in costs.items():
+                script = str(INSIDE / f"{name}.py")
+                command = [sys.executable, "-B", script, f"{address}/hook/0", "200"]
+                each.append(Cost(*json.loads(last_line((command, environment)))))
+    over = ratio(costs["worker"], costs["session"])
+    note = " / ".join(f"{median(each).cpu * 1000:.2f} ms" for each in costs.values())
+    what = "processor time per webhook / requests.Session loop"
+    yield Figure(
+        row="worker", what=what, value=over.cpu, budget=Budget(2), wall=over.wall, note=note
+    )
+
+
+@contextmanager
+def sent_content() -> Iterator[dict[str, str]]:
+    """Yield the environment of the two scripts that send webhooks."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as content:
+        json.dump({"subject": SUBJECT, "content": CONTENT}, content)
+        content.flush()
+        yield {"CONTENT": content.name, "PYTHONPATH": str(ROOT)}
+
+
+# Processes ----------------------------------------------------------------------------------------
+
+
+def interleaved(commands: Mapping[str, Command], runs: int = RUNS) -> dict[str, list[Cost]]:
+    """Time processes in turn, so that other load on the machine affects all of them.
+
+    A first round fills the file cache and does not count.
+    """
+    costs: dict[str, list[Cost]] = {name: [] for name in commands}
+    for _ in range(1 + runs):
+        for name, command in commands.items():
+            costs[name].append(timed(command))
+    return {name: each[1:] for name, each in costs.items()}
+
+
+def timed(command: Command) -> Cost:
+    """Run a process to its end and return its cost; ``ToolFailure`` if it failed."""
+    arguments, environment = command
+    with tempfile.TemporaryFile("w+") as errors:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            arguments,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            errors.seek(0)
+            raise ToolFailure(f"A measured process failed:\n{errors.read()}")
+    return Cost(used.ru_utime + used.ru_stime, wall)
+
+
+def last_line(command: Command) -> str:
+    """Run a process and return the last line that it printed; ``ToolFailure`` if it failed."""
+    arguments, environment = command
+    done = subprocess.run(
+        arguments, env=environment, capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    if done.returncode:
+        raise ToolFailure(f"A measured process failed:\n{done.stderr}")
+    return done.stdout.splitlines()[-1]
+
+
+@contextmanager
+def fake_server() -> Iterator[str]:
+    """Run ``fake_server`` in its own process; yield its address."""
+    command = [sys.executable, "-m", "evidence.bench.fake_server"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None  # noqa: S101 - for the type checker
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()

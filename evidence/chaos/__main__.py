@@ -1,0 +1,77 @@
+"""`make chaos`: the whole service under faults, crashes and failing receivers."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from evidence.chaos.audit import PROMISES
+from evidence.chaos.run import Plan, run
+from tools.failure import ToolFailure
+from tools.paths import LOCAL
+
+if TYPE_CHECKING:
+    from evidence.chaos.run import Outcome
+
+HOME = LOCAL / "chaos"
+
+EXAMPLES = 5
+"""Cases that are printed of each broken promise."""
+
+
+def main() -> int:
+    """Run with CHAOS_SEED and CHAOS_DELIVERIES, by default a random seed and 2,000."""
+    # SIGTERM has to stop all started processes, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        plan = Plan(
+            seed=_number("CHAOS_SEED", random.randrange(10**6)),  # noqa: S311 - no secret
+            deliveries=_number("CHAOS_DELIVERIES", 2000),
+        )
+        print(f"Chaos, CHAOS_SEED={plan.seed}")
+        outcome = run(plan, HOME, print)
+    except ToolFailure as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    path = HOME / "figures.json"
+    shown = json.dumps(figures(outcome), indent=2, default=asdict)
+    path.write_text(shown + "\n")
+    print(shown)
+    broken = {rule: outcome.findings.broken.get(rule, []) for rule in PROMISES}
+    for rule, cases in broken.items():
+        print(f"{'BROKEN' if cases else 'kept'}  {rule}")
+        for case in cases[:EXAMPLES]:
+            print(f"        {case}")
+    print(f"{'Promises are broken' if any(broken.values()) else 'All promises hold'}: {path}")
+    return int(any(broken.values()))
+
+
+def figures(outcome: Outcome) -> dict[str, Any]:
+    """Return all counts and times of a run."""
+    return {
+        "seed": outcome.plan.seed,
+        "accepted": outcome.accepted,
+        "requests repeated by the caller": outcome.repeats,
+        "lost": outcome.findings.lost,
+        **vars(outcome.findings),
+        "AWS calls": outcome.calls,
+        "seconds": outcome.times._asdict(),
+    }
+
+
+def _number(variable: str, default: int) -> int:
+    text = os.environ.get(variable) or str(default)
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ToolFailure(f"{variable}={text} is not a number above 0")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
