@@ -15,6 +15,7 @@ from dispatcher.integrations.rules import whole
 from tools.api_document import operations, problems
 from tools.api_document.operations import OPERATIONS, TAGS, Operation, Response
 from tools.api_document.prose import prose, third_person
+from tools.api_document.samples import sample
 from tools.api_document.schemas import REF, Json, schemas
 
 if TYPE_CHECKING:
@@ -102,10 +103,10 @@ SECURITY_SCHEMES: Json = {
 
 def document() -> Json:
     """Return the document."""
-    by_status = problems.responses()
+    by_status, named = problems.responses(), schemas()
     paths: dict[str, Json] = {}
     for route in sorted(ROUTES, key=lambda route: [*OPERATIONS].index(route.function)):
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_status)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_status, named)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -120,7 +121,7 @@ def document() -> Json:
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": schemas(),
+            "schemas": named,
             "responses": dict(by_status.values()),
             "headers": HEADERS,
             "securitySchemes": SECURITY_SCHEMES,
@@ -136,7 +137,7 @@ def text() -> str:
 # Operations ---------------------------------------------------------------------------------------
 
 
-def _operation(route: Route, by_status: Mapping[int, tuple[str, Json]]) -> Json:
+def _operation(route: Route, by_status: Mapping[int, tuple[str, Json]], named: Json) -> Json:
     declared = OPERATIONS[route.function]
     module = import_module(f"functions.{route.function}.app")
     summary = prose(module.__doc__).partition(": ")[2].removesuffix(".")
@@ -161,7 +162,8 @@ def _operation(route: Route, by_status: Mapping[int, tuple[str, Json]]) -> Json:
                 }
             },
         }
-    successful = {str(response.status): _response(response) for response in declared.responses}
+    own = filter(None, (declared.response, declared.failure))
+    successful = {str(response.status): _response(response, named) for response in own}
     failed = {
         str(status): {"$ref": f"#/components/responses/{by_status[status][0]}"}
         for status in _problem_statuses(route, declared)
@@ -199,17 +201,18 @@ def _parameters(route: Route, declared: Operation) -> Iterator[Json]:
         }
 
 
-def _response(declared: Response) -> Json:
+def _response(declared: Response, named: Json) -> Json:
     response: Json = {"description": declared.description}
     if declared.headers:
         response["headers"] = {
             name: {"$ref": f"#/components/headers/{name}"} for name in declared.headers
         }
     if declared.schema:
+        example = sample(declared.schema, named)
         response["content"] = {
             declared.content_type: {
                 "schema": {"$ref": REF + declared.schema},
-                "example": declared.example,
+                "example": {**example, **declared.example} if declared.example else example,
             }
         }
     return response
