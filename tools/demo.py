@@ -142,7 +142,7 @@ def play(demo: Demo) -> None:
     )
     demo.scene("Effective configuration of a user without overrides")
     show_effective(demo, user)
-    with Receiver(refusals=REFUSALS) as receiver:
+    with Receiver([(503, {})] * REFUSALS) as receiver:
         show_retries(demo, user, receiver)
     with Receiver() as receiver:
         show_all_seven(demo, f"{user}-all", receiver)
@@ -175,7 +175,7 @@ def show_retries(demo: Demo, user: str, receiver: Receiver) -> None:
     webhook = {
         "integration_type": "WEBHOOK",
         "config": {
-            "url": f"{receiver.url}/hooks?token=only-for-the-receiver",
+            "url": f"{receiver.url}?token=only-for-the-receiver",
             "headers": {"Authorization": "Bearer only-for-the-receiver"},
         },
         "retry_count": 3,
@@ -202,7 +202,7 @@ def show_retries(demo: Demo, user: str, receiver: Receiver) -> None:
     demo.say(f"the same request again: {'the same response' if again == sent else again}")
     deliveries = demo.deliveries(user, sent)
     rows = [
-        (f"{arrival.arrived_at - receiver.arrivals[0].arrived_at:.2f} s", arrival.message_id,
+        (f"{arrival.at - receiver.arrivals[0].at:.2f} s", arrival.headers["webhook-id"],
          signature(arrival.body, arrival.headers, secret), arrival.status)
         for arrival in receiver.arrivals
     ]  # fmt: skip
@@ -221,7 +221,7 @@ def show_all_seven(demo: Demo, user: str, receiver: Receiver) -> None:
     demo.scene("Send one message over all seven integrations")
     name = user.rpartition("/")[2]
     for integration_type, config in SEVEN.items():
-        own = {"url": f"{receiver.url}/reports"} if integration_type == "WEBHOOK" else config
+        own = {"url": receiver.url} if integration_type == "WEBHOOK" else config
         body = {"integration_type": integration_type, "enabled": True, "config": own}
         demo.ask("POST", f"{user}/integrations", body)
     variables = {"name": "John", "team": "R&D", "report": name}
@@ -236,7 +236,7 @@ def show_all_seven(demo: Demo, user: str, receiver: Receiver) -> None:
         ("SLACK", [post.shown for post in demo.slack.posts]),
         ("EMAIL", [f"Subject: {mail.read['Subject']}\n{mail.text}" for mail in mails]),
         ("", [body_of(mail.html or "") for mail in mails]),
-        ("WEBHOOK", [fields(json.loads(one.body)["data"]) for one in receiver.arrivals]),
+        ("WEBHOOK", [fields(one.json["data"]) for one in receiver.arrivals]),
         ("SMS", text_messages(demo, name)),
         ("TEST", [fields(item) for item in texts]),
         ("CLI", [fields(item) for item in terminal]),

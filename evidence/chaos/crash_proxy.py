@@ -11,7 +11,7 @@ import http.client
 import socket
 import time
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from dispatcher.delivery.transitions import dead_letters_owed, fits_sqs_delay, next_due
 from evidence.chaos.calls import Step, read, refused_by
@@ -32,25 +32,9 @@ Response = tuple[int, list[tuple[str, str]], bytes]
 """Status, headers, content."""
 
 
-class CrashProxy:
+class CrashProxy(LoopbackServer):
     """Listens on loopback while its ``with`` block lasts."""
 
-    def __init__(
-        self, port: int, upstream_port: int, reaper: Reaper, ledger: Ledger, workers: Workers
-    ) -> None:
-        self._server = _Server(port, upstream_port, reaper, ledger, workers)
-
-    def __enter__(self) -> Self:
-        """Begin to listen."""
-        self._server.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop listening."""
-        self._server.stop()
-
-
-class _Server(LoopbackServer):
     def __init__(
         self, port: int, upstream_port: int, reaper: Reaper, ledger: Ledger, workers: Workers
     ) -> None:
@@ -68,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1
     disable_nagle_algorithm = True
-    server: _Server
+    server: CrashProxy
 
     def setup(self) -> None:
         super().setup()

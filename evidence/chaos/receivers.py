@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from evidence.chaos.calls import Step
 from evidence.chaos.ledger import Arrival, Fate
@@ -50,25 +50,27 @@ SHARES = (
 """The shares of requests that fail, 30 % in all, and how; all others are accepted."""
 
 
-class Receivers:
+class Receivers(LoopbackServer):
     """One server on a free port of loopback; each user has a path, which names a behavior."""
 
     def __init__(
         self, seeded_random: SeededRandom, reaper: Reaper, ledger: Ledger, workers: Workers
     ) -> None:
+        self.reaper = reaper
+        self.ledger = ledger
+        self.workers = workers
         self._seeded_random = seeded_random
-        self._ledger = ledger
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
-        self._server = _Server(self, reaper, ledger, workers)
+        super().__init__(_Handler)
 
     def url(self, behavior: str, user_id: str) -> str:
         """Return a URL: ``mixed``, ``broken`` (always refuses) or ``leaving`` (410 once)."""
-        return f"{self._server.origin}/{behavior}/{user_id}"
+        return f"{self.origin}/{behavior}/{user_id}"
 
     def react(self, behavior: str, delivery_id: str) -> Reaction:
         """Decide what to do with the next request of a delivery."""
-        name = self._ledger.name(delivery_id)
+        name = self.ledger.name(delivery_id)
         with self._lock:
             self._requests[name] += 1
             number = self._requests[name]
@@ -83,26 +85,6 @@ class Receivers:
             roll -= share
         return ACCEPTS
 
-    def __enter__(self) -> Self:
-        """Begin to listen."""
-        self._server.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop listening."""
-        self._server.stop()
-
-
-class _Server(LoopbackServer):
-    def __init__(
-        self, receivers: Receivers, reaper: Reaper, ledger: Ledger, workers: Workers
-    ) -> None:
-        self.receivers = receivers
-        self.reaper = reaper
-        self.ledger = ledger
-        self.workers = workers
-        super().__init__(_Handler)
-
     def handle_error(self, request: object, client_address: object) -> None:
         """Print nothing: a sender that dies breaks its connections."""
 
@@ -110,7 +92,7 @@ class _Server(LoopbackServer):
 class _Handler(BaseHTTPRequestHandler):
     timeout = 30
     wbufsize = -1
-    server: _Server
+    server: Receivers
 
     def do_POST(self) -> None:
         at = time.time()
@@ -139,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         reaper, sender = self.server.reaper, self.server.workers.at(self.client_address[1])
         if reaper.strikes("before", Step.SEND, delivery_id, sender):
             return Reaction(Fate.UNREAD), None
-        reaction = self.server.receivers.react(self.path.split("/")[1], delivery_id)
+        reaction = self.server.react(self.path.split("/")[1], delivery_id)
         if reaction.fate is Fate.UNREAD:
             return reaction, None
         body = self.rfile.read(int(self.headers["Content-Length"]))

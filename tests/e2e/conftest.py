@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.fake_servers import ApiSession, Receiver
+from tests.e2e.api_session import ApiSession
 from tests.e2e.system import System
 from tools import after_deploy
 from tools.local_cloud import STACK, LocalCloud
 from tools.processes import free_port
+from tools.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import boto3
 
     from dispatcher.delivery.rows import Delivery, MailboxRow, MessageRow, RequestRow
-    from tests.e2e.fake_servers import ApiSession
+    from tests.e2e.api_session import ApiSession
 
 Value = TypeVar("Value")
 

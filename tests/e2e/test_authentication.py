@@ -11,7 +11,7 @@ import pytest
 
 from dispatcher.access.policy import ADMIN, READ, SEND, WRITE
 from dispatcher.edges.routes import ROUTES
-from tests.e2e.fake_servers import ApiSession
+from tests.e2e.api_session import ApiSession
 from tests.e2e.system import until
 from tests.issuer import AUDIENCE, ISSUER, Issuer, claims, private_key, published
 from tools.local_cloud import LocalCloud

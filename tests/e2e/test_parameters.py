@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.fake_servers import ApiSession
+from tests.e2e.api_session import ApiSession
 from tests.e2e.system import answered, until
 from tools.local_cloud import LocalCloud, settle
 from tools.parameters import parse

@@ -13,8 +13,8 @@ import pytest
 from dispatcher.delivery.doorbells import DeadLetter, Doorbell
 from dispatcher.delivery.rows import SHARDS, message_id_of
 from evidence.bench.cost import CALLS, PUT, READ, READS, RING, WRITE
-from tests.e2e.fake_servers import Receiver
 from tests.functions.service import sample
+from tools.receiver import Receiver
 
 QUERY = "dynamodb:Query"
 HOOK = {"integration_type": "WEBHOOK", "config": {"url": "https://hooks.example.com/x"}}

@@ -13,9 +13,9 @@ import pytest
 
 from dispatcher.delivery import prepare
 from dispatcher.edges.routes import ROUTES
-from tests.e2e.fake_servers import Receiver
 from tests.functions.service import batch, sample
 from tests.template.rights import granted_to, lambdas_own, unconditional
+from tools.receiver import Receiver
 
 FUNCTIONS = (
     *(one.function for one in ROUTES),

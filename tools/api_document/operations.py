@@ -110,7 +110,7 @@ _IDEMPOTENCY_KEY = Parameter(
     place="header",
 )
 
-_CANCELLED = {
+_CANCELLED: Mapping[str, Any] = {
     "status": "skipped",
     "error_code": "cancelled",
     "attempts": 0,
