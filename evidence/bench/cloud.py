@@ -19,9 +19,9 @@ from dispatcher.adapters.items import item_size, key, message_item
 from dispatcher.adapters.system import SystemClock
 from dispatcher.delivery.rows import MESSAGE
 from dispatcher.messages.history import History
-from evidence.bench.cost import USUAL, life, read_units
+from evidence.bench.cost import read_units
 from evidence.bench.figures import Budget, Figure
-from evidence.bench.rows import DAY
+from evidence.bench.rows import DAY, MESSAGE_ID, message_of
 from tools.failure import ToolFailure
 from tools.local_cloud import LocalCloud
 from tools.processes import free_port
@@ -160,9 +160,8 @@ def pages(dynamodb: Any, stack: Stack, rows: int) -> Iterator[Figure]:  # noqa: 
 
 def insert(dynamodb: Any, table: str, user: str, count: int) -> int:  # noqa: ANN401 - a client of boto3
     """Write so many delivered messages of a user; return the bytes of one."""
-    delivered = life(USUAL).row
-    assert delivered is not None  # noqa: S101 - for the type checker
-    item = message_item(replace(delivered, user_id=user, ttl=int(time.time()) + DAY))
+    delivered = message_of(user, MESSAGE_ID, "success")
+    item = message_item(replace(delivered, ttl=int(time.time()) + DAY))
 
     def write(start: int) -> None:
         # A message ID ends with 00.

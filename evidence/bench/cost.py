@@ -1,30 +1,22 @@
-"""The cost of a million sends: dollars from AWS calls, encoded rows and measured milliseconds.
+"""The cost of a million sends: dollars from AWS calls, row sizes and measured milliseconds.
 
-Rows are those of the real transitions, encoded and sized as the table's adapter does it. Calls are
-counted by ``tests/functions/test_aws_calls.py``, bytes of log lines by
-``tests/functions/test_cost.py``, milliseconds by `make bench`.
+``tests/functions/test_aws_calls.py`` counts the calls of the real functions,
+``tests/functions/test_cost.py`` their write units, rows and log lines; `make bench` measures
+milliseconds.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dispatcher.adapters.items import item_size, message_item, request_item
-from dispatcher.delivery import transitions
 from dispatcher.delivery.rows import SHARDS
-from dispatcher.delivery.transitions import Attempted, Step
-from evidence.bench import rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dispatcher.delivery.rows import MessageRow
-    from dispatcher.delivery.transitions import ClaimDenied, SettleDenied
-
 MILLION = 1_000_000
-RETENTION = 90 * 86_400.0
 
 # List prices in us-east-1, November 2026, in dollars without any free tier: for a million …
 API_REQUEST, INVOCATION, QUEUE_REQUEST = 3.50, 0.20, 0.40
@@ -50,6 +42,12 @@ CALLS: Mapping[str, tuple[str, ...]] = {
 }
 """The AWS calls of each step."""
 
+UNITS = {1: 6, 3: 8, 7: 12}
+"""Write units of a send of 1,000 bytes by its number of deliveries, none of them retried."""
+
+STORED = {1: (876, 716), 3: (881, 591), 7: (863, 733)}
+"""Bytes of its request row and message row."""
+
 SIZES = {"overrides row": 180, "send": 1240, "attempt": 830, "batch": 250}
 """Bytes of a row, and of the log lines of one send, attempt and batch."""
 
@@ -73,10 +71,7 @@ class Case:
     """How messages come in and go out; by default one HTTP send over one webhook."""
 
     deliveries: int = 1
-    attempts: int = 1
-    """Of each delivery; the last one succeeds."""
-    content: int = 1_000
-    """Bytes."""
+    """One of the keys of ``UNITS``; each succeeds with its first attempt."""
     by_events: bool = False
     """Ten to a batch, without API Gateway and authorizer."""
     batch: int = 10
@@ -92,26 +87,26 @@ class Case:
 
 def bill(case: Case) -> dict[str, float]:
     """Return the dollars that a million sends cost, by item."""
-    message, doorbells = life(case), case.attempts
-    attempts, batches = case.deliveries * case.attempts, doorbells / case.batch
+    request_bytes, message_bytes = STORED[case.deliveries]
+    batches = 1 / case.batch
     invocations = batches + (1 / 10 if case.by_events else 2)
     # A visit reads, claims, and records after each attempt.
-    waited = attempts / doorbells * (RECEIVER + CALL) + 2 * CALL
-    busy = attempts / batches * DELIVERY * _slowdown(case.worker_memory)
+    waited = case.deliveries * (RECEIVER + CALL) + 2 * CALL
+    busy = case.deliveries * case.batch * DELIVERY * _slowdown(case.worker_memory)
     api = (SEND + (0 if case.by_events else AUTHORIZE)) * _slowdown(case.memory) + 4 * CALL
     gigabyte_seconds = (batches * (busy + waited) * case.worker_memory + api * case.memory) / 1000
-    # Each doorbell is sent alone, and received and deleted in a batch, as events are.
-    queue = doorbells * (1 + 2 / case.batch) + (1 + 2 / 10 if case.by_events else 0)
+    # A doorbell is sent alone, and received and deleted in a batch, as events are.
+    queue = 1 + 2 / case.batch + (1 + 2 / 10 if case.by_events else 0)
     overrides = read_units(SIZES["overrides row"])
-    visit = overrides + read_units(message.row_bytes) + read_units(message.request_bytes)
-    log_bytes = SIZES["send"] + attempts * SIZES["attempt"] + batches * SIZES["batch"]
-    stored = message.request_bytes + message.row_bytes
+    reads = 2 * overrides + read_units(message_bytes) + read_units(request_bytes)
+    log_bytes = SIZES["send"] + case.deliveries * SIZES["attempt"] + batches * SIZES["batch"]
+    stored = request_bytes + message_bytes
     return {
         "API Gateway": 0.0 if case.by_events else API_REQUEST,
         "Lambda": INVOCATION * invocations + GIGABYTE_SECOND * gigabyte_seconds,
         "SQS": QUEUE_REQUEST * queue,
-        "DynamoDB writes": WRITE_UNIT * message.units,
-        "DynamoDB reads": READ_UNIT * (overrides + case.attempts * visit),
+        "DynamoDB writes": WRITE_UNIT * UNITS[case.deliveries],
+        "DynamoDB reads": READ_UNIT * reads,
         "Storage": STORED_GIGABYTE * stored * case.months * MILLION / 1e9,
         "Logs": LOG_GIGABYTE * log_bytes * case.logs * MILLION / 1e9,
     }
@@ -120,62 +115,6 @@ def bill(case: Case) -> dict[str, float]:
 def total(case: Case) -> float:
     """Return the sum of a bill."""
     return sum(bill(case).values())
-
-
-@dataclass(slots=True)
-class Life:
-    """The writes of a request and its message row, counted as DynamoDB bills them."""
-
-    request_bytes: int
-    row_bytes: int = 0
-    row_units: int = 0
-    index_units: int = 0
-    writes: int = 0
-    row: MessageRow | None = field(default=None, repr=False)
-
-    @property
-    def units(self) -> int:
-        """Return all write units: the request's, the message row's, and index entries."""
-        return write_units(self.request_bytes) + self.row_units + self.index_units
-
-    def write(self, step: Step | ClaimDenied | SettleDenied) -> MessageRow:
-        """Count a write: the larger of the two sizes, and the index entries put and deleted."""
-        if not isinstance(step, Step):
-            raise TypeError(f"the model's message does not go on: {step}")
-        row = replace(step.row, rev=rows.REV)
-        size = item_size(message_item(row))
-        before = self.row.sweep_at if self.row else None
-        if before != row.sweep_at:
-            self.index_units += (before is not None) + (row.sweep_at is not None)
-        self.row_units += write_units(max(size, self.row_bytes))
-        self.row_bytes, self.row, self.writes = size, row, self.writes + 1
-        return row
-
-
-def life(case: Case) -> Life:
-    """Write a message as a worker does whose visits attempt all deliveries in time."""
-    request = rows.request(case.deliveries, case.content, max_attempts=max(4, case.attempts))
-    message = Life(request_bytes=item_size(request_item(request)))
-    now = request.created_at
-    row = message.write(transitions.accept(request, now=now))
-    for _ in range(case.attempts):
-        now = max(now + 0.1, *(delivery.due_at for delivery in row.deliveries))
-        claim = transitions.begin(row, token=rows.token(1), now=now, retention=RETENTION)
-        row = message.write(claim)
-        while row.owner is not None and row.current is not None:
-            delivery = row.deliveries[row.current]
-            is_last = delivery.tries == case.attempts
-            outcome = (rows.DELIVERED if is_last else rows.FAILED)[delivery.type]
-            step = transitions.settle(
-                row,
-                row.owner,
-                Attempted(outcome, round(now, 3), 0.183),
-                now=round(now + 0.2, 3),
-                retention=RETENTION,
-                next_token=rows.token(message.writes),
-            )
-            row, now = message.write(step), now + 0.371
-    return message
 
 
 def idle() -> dict[str, float]:
@@ -229,19 +168,14 @@ def tables() -> dict[str, list[list[str]]]:
         items = {**items, "all": sum(items.values())}
         return [[name, _dollars(amount)] for name, amount in items.items()]
 
-    def row(name: str, case: Case) -> list[str]:
-        return [name, str(life(case).units), _dollars(total(case))]
-
     return {
         "One send": with_all(bill(USUAL)),
         "An idle stack": with_all(idle()),
         "Fan-out": [
-            [*row(str(count), case), _dollars(total(case) / count)]
-            for count in (1, 3, 7)
+            [str(count), str(units), *map(_dollars, (total(case), total(case) / count))]
+            for count, units in UNITS.items()
             for case in [Case(deliveries=count)]
         ],
-        "Retries": [row(str(count), Case(attempts=1 + count)) for count in (0, 1, 3, 10)],
-        "Payload": [row(f"{size:,}", Case(content=size)) for size in (250, 1_000, 10_000, 100_000)],
         "Knobs": [[name, _dollars(total(case))] for name, case in KNOBS.items()],
     }
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import TypeSerializer
 
 from dispatcher.delivery import transitions
-from dispatcher.delivery.outcomes import Delivered, Retry
 from dispatcher.delivery.rows import (
     MessageRow,
     PlannedDelivery,
@@ -44,34 +43,10 @@ DAY = 86_400
 ORDER = ("WEBHOOK", "SLACK", "EMAIL", "TOOL", "SMS", "CLI", "TEST")
 """In which the model's message is delivered."""
 
-DELIVERED = {
-    "SLACK": Delivered({"channel": "D024BE91L", "ts": "1795382736.183200"}),
-    "EMAIL": Delivered({"message_id": "<019aae2c8f0070008a5b3c1d2e4f5a01@example.com>"}),
-    "WEBHOOK": Delivered({"status": 200}),
-    "SMS": Delivered({"message_id": "c2f1c5b5-8a0e-5f6b-9d7c-4a1f0b2d3e4f"}),
-    "TOOL": Delivered({"event_id": "c2f1c5b5-8a0e-5f6b-9d7c-4a1f0b2d3e4f"}),
-    "CLI": Delivered(detail="recorded"),
-    "TEST": Delivered(detail="recorded"),
-}
-FAILED = {
-    "SLACK": Retry("ratelimited", "Slack returned ratelimited"),
-    "EMAIL": Retry("smtp_451", "451 4.7.1 Greylisted, please try again later"),
-    "WEBHOOK": Retry("http_503", "the receiver returned 503 Service Unavailable"),
-    "SMS": Retry("throttled", "SNS returned ThrottlingException"),
-    "TOOL": Retry("internal_failure", "EventBridge returned InternalFailure"),
-    "CLI": Retry("unavailable", "the mailbox could not be written"),
-    "TEST": Retry("rehearsed_failure", "rehearsed transient failure of attempt 1"),
-}
-
 
 def integration_of(user_id: str) -> str:
     """Return the one integration that a user's messages go out by."""
     return "WEBHOOK" if user_id.startswith(HOOKED) else "CLI"
-
-
-def token(number: int) -> str:
-    """Return a token as long and as random as a real one."""
-    return hashlib.sha256(str(number).encode()).hexdigest()[:16]
 
 
 def text(size: int) -> str:

@@ -5,16 +5,25 @@ from __future__ import annotations
 import io
 import logging
 import re
-from dataclasses import replace
 
 import boto3
 import pytest
 
 from dispatcher import wiring
 from dispatcher.adapters.items import item_size
+from dispatcher.delivery.outcomes import Delivered
 from evidence.bench import cost, rows
 
 USER = "john.doe"
+DELIVERED = {
+    "SLACK": Delivered({"channel": "D024BE91L", "ts": "1795382736.183200"}),
+    "EMAIL": Delivered({"message_id": "<019aae2c8f0070008a5b3c1d2e4f5a01@example.com>"}),
+    "WEBHOOK": Delivered({"status": 200}),
+    "SMS": Delivered({"message_id": "c2f1c5b5-8a0e-5f6b-9d7c-4a1f0b2d3e4f"}),
+    "TOOL": Delivered({"event_id": "c2f1c5b5-8a0e-5f6b-9d7c-4a1f0b2d3e4f"}),
+    "CLI": Delivered(detail="recorded"),
+    "TEST": Delivered(detail="recorded"),
+}
 ALL = ("SLACK", "EMAIL", "WEBHOOK", "SMS", "TEST", "CLI", "TOOL")
 
 
@@ -75,7 +84,7 @@ def all_types(service, monkeypatch):
 
     class Accepting:
         def deliver(self, message):
-            return rows.DELIVERED[message.integration_type]
+            return DELIVERED[message.integration_type]
 
     monkeypatch.setattr(wiring, "_channel", lambda _name: Accepting())
     hook = {"integration_type": "WEBHOOK", "config": {"url": "https://hooks.example.com/x"}}
@@ -90,11 +99,10 @@ def lines(log):
     return {re.search(r'"message":"([\w.]+)"', line)[1]: len(line.encode()) + 1 for line in found}
 
 
-@pytest.mark.parametrize(("deliveries", "expected"), [(1, 6), (3, 8), (7, 12)])
-def test_write_units_are_what_the_functions_write(service, units, all_types, deliveries, expected):
-    """A message of 1,000 bytes costs 6, 8 and 12 write units for 1, 3 and 7 deliveries."""
+def send_and_deliver(service, deliveries, content):
+    """Send a message with so many deliveries, and deliver it."""
     body = {
-        "content": rows.text(1_000),
+        "content": rows.text(content),
         "subject": rows.SUBJECT,
         "integration_types": list(rows.ORDER[:deliveries]),
         "recipient": {"email": "john.doe@example.com", "phone_number": "+14155552671"},
@@ -106,8 +114,26 @@ def test_write_units_are_what_the_functions_write(service, units, all_types, del
     assert (status, len(sent["deliveries"])) == (202, deliveries)
     _, page = service.ask("list_deliveries")
     assert {delivery["status"] for delivery in page["deliveries"]} == {"success"}
-    assert sum(units.values()) == expected, units
-    assert cost.life(replace(cost.USUAL, deliveries=deliveries)).units == expected
+
+
+@pytest.mark.parametrize("deliveries", [1, 3, 7])
+def test_the_model_has_what_the_functions_write(service, units, all_types, deliveries):
+    """Write units are exact; IDs and times make rows differ by a few bytes."""
+    send_and_deliver(service, deliveries, 1_000)
+
+    items = boto3.client("dynamodb").scan(TableName="DeliveriesTable")["Items"]
+    sizes = {item["sk"]["S"].partition("#")[0]: item_size(item) for item in items}
+    assert sum(units.values()) == cost.UNITS[deliveries], units
+    stored = (sizes["REQUEST"], sizes["MESSAGE"])
+    assert stored == pytest.approx(cost.STORED[deliveries], rel=0.15)
+
+
+@pytest.mark.parametrize(("content", "expected"), [(250, 6), (10_000, 9), (100_000, 35)])
+def test_long_content_costs_write_units_of_its_own(service, units, all_types, content, expected):
+    """Rows above 1,024 bytes are compressed, and each KB that is begun is a unit."""
+    send_and_deliver(service, 1, content)
+
+    assert sum(units.values()) == pytest.approx(expected, rel=0.03), units
 
 
 def test_bytes_are_those_of_rows_and_lines(service, log):

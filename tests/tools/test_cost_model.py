@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from evidence.bench import cost
-from evidence.bench.cost import USUAL
+from evidence.bench.cost import Case
 from tests.declared import template
 from tests.documents import rows
 
@@ -45,22 +43,15 @@ def test_what_an_idle_stack_pays_for_is_what_the_template_declares():
 )
 def test_the_budget_of_a_million_sends(deliveries, units, most):
     """A send of 1,000 bytes keeps its budget of write units and dollars."""
-    case = replace(USUAL, deliveries=deliveries)
+    case = Case(deliveries=deliveries)
 
-    assert cost.life(case).units == units
+    assert cost.UNITS[deliveries] == units
     assert cost.total(case) <= most
-
-
-def test_a_retry_adds_a_claim_and_a_record_that_moves_the_row_in_the_index():
-    """It is due again, so its index entry is deleted and put once more."""
-    once, twice = (cost.life(replace(USUAL, attempts=attempts)).units for attempts in (1, 2))
-
-    assert twice - once == 1 + (1 + 2)
 
 
 def test_sharing_makes_each_delivery_cheaper_and_no_send():
     """The more deliveries a send has, the less each costs."""
-    totals = [cost.total(replace(USUAL, deliveries=count)) for count in (1, 3, 7)]
+    totals = [cost.total(Case(deliveries=count)) for count in (1, 3, 7)]
 
     assert totals == sorted(totals)
     assert totals[2] / 7 < totals[1] / 3 < totals[0]
