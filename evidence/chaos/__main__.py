@@ -7,10 +7,9 @@ import os
 import random
 import signal
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from evidence.chaos.audit import PROMISES
+from evidence.chaos.audit import Promise
 from evidence.chaos.run import Plan, run
 from tools.failure import ToolFailure
 from tools.paths import LOCAL
@@ -41,10 +40,10 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     path = HOME / "figures.json"
-    shown = json.dumps(figures(outcome), indent=2, default=asdict)
+    shown = json.dumps(figures(outcome), indent=2)
     path.write_text(shown + "\n")
     print(shown)
-    broken = {rule: outcome.findings.broken.get(rule, []) for rule in PROMISES}
+    broken = {rule: outcome.findings.broken.get(rule, []) for rule in Promise}
     for rule, cases in broken.items():
         print(f"{'BROKEN' if cases else 'kept'}  {rule}")
         for case in cases[:EXAMPLES]:
@@ -61,7 +60,7 @@ def figures(outcome: Outcome) -> dict[str, Any]:
         "requests repeated by the caller": outcome.repeats,
         "lost": outcome.findings.lost,
         **vars(outcome.findings),
-        "AWS calls": outcome.calls,
+        "AWS calls": outcome.calls._asdict(),
         "seconds": outcome.times._asdict(),
     }
 

@@ -13,7 +13,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from statistics import median_high
+from typing import TYPE_CHECKING, NamedTuple
 
 from dispatcher.delivery.doorbells import DeadLetter
 from evidence.chaos.histories import histories
@@ -100,18 +101,32 @@ class Cause(StrEnum):
     RECEIVER = "receiver's response did not arrive"
 
 
-@dataclass(frozen=True, slots=True)
-class Lateness:
+class Lateness(NamedTuple):
     """Seconds between the time from which an attempt was allowed and its claim."""
 
     median: float = 0.0
     worst: float = 0.0
 
-    @classmethod
-    def of(cls, seconds: Sequence[float]) -> Lateness:
-        """Return the median and the maximum."""
-        ordered = sorted(seconds)
-        return cls(ordered[len(ordered) // 2], ordered[-1]) if ordered else cls()
+
+class Promise(StrEnum):
+    """A promise of the service; ``docs/chaos-figures.md`` says what breaks each."""
+
+    ACCEPTED = "a caller that repeats its request gets its response"
+    LOST = "no accepted message is lost"
+    ENDED = "every delivery ends, and its end is final"
+    API = "the API returns what the table holds"
+    EQUAL = "equal requests make one message"
+    CONTENT = "no message is sent with another's content"
+    DUPLICATES = "every duplicate has its cause"
+    CLAIMED = "one send per claim, none without"
+    BUDGET = "the budget of attempts holds"
+    EARLY = "no attempt is early"
+    ORDER = "first attempts follow the priority order"
+    FIRST_SUCCESS = "a first_success message succeeds once"
+    CANCELLED = "no send after a 200 of DELETE"
+    REOPENED = "every redrive and every 202 of /retry opens its round"
+    DEAD_LETTERS = "every final failure has its dead letter"
+    CHAINED = "every write of a row passed the crash proxy"
 
 
 @dataclass(kw_only=True)
@@ -143,47 +158,14 @@ class Findings:
     doubled_dead_letters: int = 0
     broken: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
+    def add(self, promise: Promise, case: str) -> None:
+        """Add a case of a broken promise."""
+        self.broken[promise].append(case)
+
     @property
     def lost(self) -> int:
         """Return how many accepted deliveries are missing, or succeeded without a receiver."""
-        return len(self.broken.get(LOST, ()))
-
-
-ACCEPTED = "a caller that repeats its request gets its response"
-LOST = "no accepted message is lost"
-ENDED = "every delivery ends, and its end is final"
-API = "the API returns what the table holds"
-EQUAL = "equal requests make one message"
-CONTENT = "no message is sent with another's content"
-DUPLICATES = "every duplicate has its cause"
-CLAIMED = "one send per claim, none without"
-BUDGET = "the budget of attempts holds"
-EARLY = "no attempt is early"
-ORDER = "first attempts follow the priority order"
-FIRST_SUCCESS = "a first_success message succeeds once"
-CANCELLED = "no send after a 200 of DELETE"
-REOPENED = "every redrive and every 202 of /retry opens its round"
-DEAD_LETTERS = "every final failure has its dead letter"
-CHAINED = "every write of a row passed the crash proxy"
-
-PROMISES = (
-    ACCEPTED,
-    LOST,
-    ENDED,
-    API,
-    EQUAL,
-    CONTENT,
-    DUPLICATES,
-    CLAIMED,
-    BUDGET,
-    EARLY,
-    ORDER,
-    FIRST_SUCCESS,
-    CANCELLED,
-    REOPENED,
-    DEAD_LETTERS,
-    CHAINED,
-)
+        return len(self.broken.get(Promise.LOST, ()))
 
 
 def check(audit: Audit) -> Findings:
@@ -199,7 +181,7 @@ def check(audit: Audit) -> Findings:
         _check_history(history, findings)
     for arrival in audit.arrivals:
         if arrival.delivery_id not in tracks:
-            findings.broken[LOST].append(f"{arrival.delivery_id}: was sent, but has no row")
+            findings.add(Promise.LOST, f"{arrival.delivery_id}: was sent, but has no row")
     for track in tracks.values():
         _check_content(track, audit, findings)
         _check_budget(track, findings)
@@ -275,7 +257,7 @@ def _check_requests(audit: Audit, findings: Findings) -> None:
     stored = {request.request_id: request for request in audit.requests}
     for request_id, ids in audit.responses.items():
         if len(set(ids)) > 1:
-            findings.broken[EQUAL].append(f"{request_id}: {len(set(ids))} different responses")
+            findings.add(Promise.EQUAL, f"{request_id}: {len(set(ids))} different responses")
         named = {delivery_id for each in ids for delivery_id in each}
         there = {
             row.delivery_id(place)
@@ -283,13 +265,14 @@ def _check_requests(audit: Audit, findings: Findings) -> None:
             for place in range(len(row.deliveries))
         }
         for delivery_id in sorted(named - there):
-            findings.broken[LOST].append(f"{delivery_id}: was accepted, but has no row")
+            findings.add(Promise.LOST, f"{delivery_id}: was accepted, but has no row")
     for request_id, rows in messages.items():
         request = stored.get(request_id)
         if [row.message_id for row in rows] != [request.message_id if request else None]:
-            findings.broken[EQUAL].append(
+            findings.add(
+                Promise.EQUAL,
                 f"{request_id}: {len(rows)} messages, the request names "
-                f"{request.message_id if request else 'none'}"
+                f"{request.message_id if request else 'none'}",
             )
     findings.never_accepted = sum(
         bool(request.deliveries) and name not in messages and name not in audit.responses
@@ -304,19 +287,19 @@ def _check_ends(audit: Audit, tracks: Mapping[str, Track], findings: Findings) -
         if all(delivery.status in FINAL for delivery in row.deliveries):
             owes += ["no ttl"] if row.ttl is None else []
             for name in owes:
-                findings.broken[ENDED].append(f"{row.message_id}: has ended, but has {name}")
+                findings.add(Promise.ENDED, f"{row.message_id}: has ended, but has {name}")
     for delivery_id, track in tracks.items():
         status = str(track.delivery.status)
         if status not in FINAL:
-            findings.broken[ENDED].append(f"{delivery_id}: {status}")
+            findings.add(Promise.ENDED, f"{delivery_id}: {status}")
         if status == "success" and not _was_received(track, audit):
-            findings.broken[LOST].append(f"{delivery_id}: success, but no receiver took it")
+            findings.add(Promise.LOST, f"{delivery_id}: success, but no receiver took it")
         if audit.statuses.get(delivery_id) != status:
             returned = audit.statuses.get(delivery_id)
             case = f"{delivery_id}: {status} in the table, the API returns {returned}"
-            findings.broken[API].append(case)
+            findings.add(Promise.API, case)
     for delivery_id in sorted(audit.statuses.keys() - tracks.keys()):
-        findings.broken[API].append(f"{delivery_id}: is returned, but not in the table")
+        findings.add(Promise.API, f"{delivery_id}: is returned, but not in the table")
 
 
 def _was_received(track: Track, audit: Audit) -> bool:
@@ -337,10 +320,10 @@ def _check_dead_letters(audit: Audit, tracks: Mapping[str, Track], findings: Fin
         # A round that /retry opened needs no dead letter any more.
         is_final = delivery == tracks[letter.delivery_id].delivery
         if is_final and letter not in letters:
-            findings.broken[DEAD_LETTERS].append(f"{letter.delivery_id}: failed, no dead letter")
+            findings.add(Promise.DEAD_LETTERS, f"{letter.delivery_id}: failed, no dead letter")
     for letter in letters.keys() - failed.keys():
         case = f"{letter.delivery_id}: dead letter for round {letter.round}, but it did not fail"
-        findings.broken[DEAD_LETTERS].append(case)
+        findings.add(Promise.DEAD_LETTERS, case)
     findings.doubled_dead_letters = sum(count - 1 for count in letters.values())
 
 
@@ -355,24 +338,24 @@ def _check_rounds(audit: Audit, tracks: Mapping[str, Track], findings: Findings)
         succeeded = any(delivery.status == "success" for delivery in row.deliveries)
         if delivery_id in audit.reopened or row.mode == "all" or not succeeded:
             case = f"{delivery_id}: is in round {track.delivery.round}, not {number}"
-            findings.broken[REOPENED].append(case)
+            findings.add(Promise.REOPENED, case)
 
 
 def _check_history(history: History, findings: Findings) -> None:
     row = history.row
     if not history.is_complete:
-        findings.broken[CHAINED].append(f"{row.message_id}: after {len(history.writes)} writes")
+        findings.add(Promise.CHAINED, f"{row.message_id}: after {len(history.writes)} writes")
     for before, after in pairwise(write.row for write in history.writes):
         for place, (old, new) in enumerate(zip(before.deliveries, after.deliveries, strict=True)):
             reopened = old.status == "failed" and new.round == old.round + 1
             if old.status in FINAL and new.status != old.status and not reopened:
                 case = f"{row.delivery_id(place)}: {old.status}, then {new.status}"
-                findings.broken[ENDED].append(case)
+                findings.add(Promise.ENDED, case)
             _check_first_attempt(before, after, place, findings)
     successes = [delivery for delivery in row.deliveries if delivery.status == "success"]
     if row.mode == "first_success" and len(successes) > 1:
         types = ", ".join(delivery.type for delivery in successes)
-        findings.broken[FIRST_SUCCESS].append(f"{row.message_id}: over {types}")
+        findings.add(Promise.FIRST_SUCCESS, f"{row.message_id}: over {types}")
 
 
 def _check_first_attempt(
@@ -387,7 +370,7 @@ def _check_first_attempt(
         sibling = after.deliveries[earlier]
         if sibling.status == "pending" and sibling.round == 1 and sibling.attempts == 0:
             case = f"{after.delivery_id(place)}: claimed before place {earlier} was attempted"
-            findings.broken[ORDER].append(case)
+            findings.add(Promise.ORDER, case)
 
 
 # One delivery -------------------------------------------------------------------------------------
@@ -400,7 +383,7 @@ def _check_content(track: Track, audit: Audit, findings: Findings) -> None:
         seen.append(audit.mailbox[track.delivery_id])
     for other in seen:
         if other != content:
-            findings.broken[CONTENT].append(f"{track.delivery_id}: {other!r}, not {content!r}")
+            findings.add(Promise.CONTENT, f"{track.delivery_id}: {other!r}, not {content!r}")
 
 
 def _check_budget(track: Track, findings: Findings) -> None:
@@ -409,9 +392,9 @@ def _check_budget(track: Track, findings: Findings) -> None:
         name = f"{track.delivery_id}, round {delivery.round}"
         most, count = delivery.max_attempts, sends[delivery.round]
         if delivery.attempts > most:
-            findings.broken[BUDGET].append(f"{name}: {delivery.attempts} recorded of {most}")
+            findings.add(Promise.BUDGET, f"{name}: {delivery.attempts} recorded of {most}")
         if count > most + FORGIVEN:
-            findings.broken[BUDGET].append(f"{name}: sent {count} times, {most} + 3 at most")
+            findings.add(Promise.BUDGET, f"{name}: sent {count} times, {most} + 3 at most")
         refused = all(
             arrival.fate is Fate.REFUSED
             for arrival, claim in track.sends()
@@ -420,7 +403,7 @@ def _check_budget(track: Track, findings: Findings) -> None:
         used_up = delivery.status == "failed" and delivery.error_code in RETRIED
         known = delivery.unknown <= FORGIVEN
         if used_up and refused and known and delivery.attempts != most:
-            findings.broken[BUDGET].append(f"{name}: gave up after {delivery.attempts} of {most}")
+            findings.add(Promise.BUDGET, f"{name}: gave up after {delivery.attempts} of {most}")
 
 
 def _check_claims(track: Track, findings: Findings) -> None:
@@ -428,11 +411,11 @@ def _check_claims(track: Track, findings: Findings) -> None:
     for arrival in track.arrivals:
         claim = track.claim_of(arrival)
         if claim is None:
-            findings.broken[CLAIMED].append(f"{track.delivery_id}: sent without a claim")
+            findings.add(Promise.CLAIMED, f"{track.delivery_id}: sent without a claim")
         elif claim.given_back:
-            findings.broken[CLAIMED].append(f"{track.delivery_id}: sent, and the claim given back")
+            findings.add(Promise.CLAIMED, f"{track.delivery_id}: sent, and the claim given back")
         elif claim.token in used:
-            findings.broken[CLAIMED].append(f"{track.delivery_id}: sent twice under one claim")
+            findings.add(Promise.CLAIMED, f"{track.delivery_id}: sent twice under one claim")
         else:
             used.add(claim.token)
 
@@ -443,12 +426,12 @@ def _check_cancel(track: Track, audit: Audit, findings: Findings) -> None:
         return
     ended = (str(track.delivery.status), track.delivery.error_code)
     if ended != ("skipped", "cancelled"):
-        findings.broken[CANCELLED].append(f"{track.delivery_id}: cancelled, then {ended}")
+        findings.add(Promise.CANCELLED, f"{track.delivery_id}: cancelled, then {ended}")
     for arrival, claim in track.sends():
         # A worker that stalled beyond its lease may send late.
         if arrival.at > cancelled_at and arrival.at < claim.lease_until:
             late = f"sent {arrival.at - cancelled_at:.3f} s after the 200"
-            findings.broken[CANCELLED].append(f"{track.delivery_id}: {late}")
+            findings.add(Promise.CANCELLED, f"{track.delivery_id}: {late}")
 
 
 def _check_times(track: Track, findings: Findings) -> None:
@@ -458,17 +441,17 @@ def _check_times(track: Track, findings: Findings) -> None:
         due_at = track.history.writes[0].row.deliveries[track.place].due_at
         if track.arrivals[0].at < due_at - ROUNDING:
             early = f"{due_at - track.arrivals[0].at:.3f} s before it was due"
-            findings.broken[EARLY].append(f"{name}: {early}")
+            findings.add(Promise.EARLY, f"{name}: {early}")
     for claim in track.claims:
         if claim.taken_over_at is not None and claim.taken_over_at < claim.lease_until - ROUNDING:
             early = f"{claim.lease_until - claim.taken_over_at:.3f} s before the lease ended"
-            findings.broken[EARLY].append(f"{name}: taken over {early}")
+            findings.add(Promise.EARLY, f"{name}: taken over {early}")
     for (before, claim), (after, _) in track.repeats(frozenset(Fate)):
         if claim.record is None:
             continue
         due_at = _due(before, claim, track.place)
         if after.at < due_at - ROUNDING:
-            findings.broken[EARLY].append(f"{name}: {due_at - after.at:.3f} s early")
+            findings.add(Promise.EARLY, f"{name}: {due_at - after.at:.3f} s early")
 
 
 def _due(arrival: Arrival, claim: Claim, place: int) -> float:
@@ -483,7 +466,7 @@ def _explain_duplicates(track: Track, deaths: Mapping[int, float], findings: Fin
         cause = _cause(track, first, again, deaths)
         if cause is None:
             when = f"{again[0].at - first[0].at:.1f} s later"
-            findings.broken[DUPLICATES].append(f"{track.delivery_id}: sent again {when}")
+            findings.add(Promise.DUPLICATES, f"{track.delivery_id}: sent again {when}")
         elif track.delivery.type == WEBHOOK:
             findings.duplicates[cause] += 1
         else:
@@ -538,7 +521,10 @@ def _count(audit: Audit, tracks: Mapping[str, Track], findings: Findings) -> Non
             for _, claim in track.sends()
         )
         _measure_lateness(track, retries, take_overs)
-    findings.retries, findings.take_overs = Lateness.of(retries), Lateness.of(take_overs)
+    findings.retries, findings.take_overs = (
+        Lateness(median_high(seconds), max(seconds)) if seconds else Lateness()
+        for seconds in (retries, take_overs)
+    )
 
 
 def _measure_lateness(track: Track, retries: list[float], take_overs: list[float]) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import boto3
 import requests
 
-from tools.local_cloud import CREDENTIALS, REGION, wait_for
+from tools.local_cloud import CREDENTIALS, wait_for
 from tools.paths import MICROBURST
 from tools.processes import LOOPBACK, Background
 
@@ -18,30 +16,43 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-SHARES: dict[str, tuple[float, dict[str, object]]] = {
-    "throttled": (0.10, {"error": {"code": "ThrottlingException", "status": 400}}),
-    "reset before the effect": (0.05, {"reset": True}),
-    "error 500": (0.025, {"error": {"code": "InternalServerError", "status": 500}}),
-    "error 503": (0.025, {"error": {"code": "ServiceUnavailable", "status": 503}}),
-    "response lost after the effect": (0.10, {"response": {"abort_bytes": 0}}),
-}
-"""The shares of calls that fail, 30 % in all, and how; a third of them are lost responses."""
+    import boto3
 
-_COUNT = re.compile(
-    r'^microburst_faults_total\{service="(\w+)",operation="(\w+)",action="(.*)"\} (\d+)$',
-    re.MULTILINE,
+
+class Fault(NamedTuple):
+    """A kind of fault."""
+
+    name: str
+    share: float
+    """Of all calls."""
+    effect: Mapping[str, object]
+    """In a rule of microburst."""
+    action: str
+    """A word by which microburst counts it."""
+
+
+FAULTS = (
+    Fault(
+        "throttled", 0.1, {"error": {"code": "ThrottlingException", "status": 400}}, "Throttling"
+    ),
+    Fault("reset before the effect", 0.05, {"reset": True}, "reset"),
+    Fault(
+        "error 500", 0.025, {"error": {"code": "InternalServerError", "status": 500}}, "Internal"
+    ),
+    Fault("error 503", 0.025, {"error": {"code": "ServiceUnavailable", "status": 503}}, "Service"),
+    Fault("response lost after the effect", 0.1, {"response": {"abort_bytes": 0}}, "abort"),
 )
+"""30 % of all calls fail; a third of them are lost responses."""
+
+_COUNT = re.compile(r'^microburst_faults_total\{.*action="(.*)"\} (\d+)$', re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Calls:
+class Calls(NamedTuple):
     """AWS calls of the functions while faults were on."""
 
     seen: int
     faulty: Mapping[str, int]
     """By kind."""
-    by_operation: Mapping[str, int]
-    """Faulty ones, by operation."""
 
 
 class Faults:
@@ -61,18 +72,13 @@ class Faults:
         """Return the URL of the faulty AWS."""
         return f"http://{LOOPBACK}:{self._port}"
 
-    def start(self) -> None:
+    def start(self, session: boto3.Session) -> None:
         """Start it, and make a first call to each service: it loads their models for seconds."""
         self._process.stop()
         upstream = f"http://{LOOPBACK}:{self._cloud_port}"
         command = [*(str(MICROBURST), "--upstream", upstream), "--resign"]
         self._process.start([*command, "--port", str(self._port)], CREDENTIALS)
         wait_for(self._process, f"{self.url}/_microburst/health", "The fault proxy")
-        session = boto3.Session(
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            region_name=REGION,
-        )
         session.client("dynamodb", endpoint_url=self.url).list_tables()
         session.client("sqs", endpoint_url=self.url).list_queues()
         session.client("kms", endpoint_url=self.url).list_keys()
@@ -92,14 +98,14 @@ class Faults:
         self._seen = self._requests() - self._before
 
     def calls(self) -> Calls:
-        """Return the number of calls, and of the faulty ones by kind and operation."""
+        """Return the number of calls, and of the faulty ones by kind."""
         # Not /fired, the audit log: it keeps the last 2,000 only. These counters lose nothing.
         text = self._control.get(f"{self.url}/_microburst/metrics", timeout=10).text
-        kinds, operations = Counter[str](), Counter[str]()
-        for service, operation, action, count in _COUNT.findall(text):
-            kinds[kind_of(action)] += int(count)
-            operations[f"{service} {operation}"] += int(count)
-        return Calls(self._seen, kinds, operations)
+        kinds = Counter[str]()
+        for action, count in _COUNT.findall(text):
+            [name] = [fault.name for fault in FAULTS if fault.action in action]
+            kinds[name] += int(count)
+        return Calls(self._seen, kinds)
 
     def _requests(self) -> int:
         stats: dict[str, Any] = self._ask("GET", "stats")
@@ -115,20 +121,6 @@ class Faults:
 def rules() -> Iterator[dict[str, object]]:
     """Yield the rules; each one sees only calls that the rules before it let pass."""
     rest = 1.0
-    for share, effect in SHARES.values():
-        yield {"service": "*", "probability": share / rest, **effect}
-        rest -= share
-
-
-def kind_of(action: str) -> str:
-    """Return our name for an action of microburst."""
-    for word, kind in (
-        ("Throttling", "throttled"),
-        ("reset", "reset before the effect"),
-        ("InternalServerError", "error 500"),
-        ("ServiceUnavailable", "error 503"),
-        ("abort", "response lost after the effect"),
-    ):
-        if word in action:
-            return kind
-    return action
+    for fault in FAULTS:
+        yield {"service": "*", "probability": fault.share / rest, **fault.effect}
+        rest -= fault.share

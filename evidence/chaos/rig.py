@@ -50,7 +50,7 @@ class ChaosRig:
                 raise ToolFailure(f"The local cloud has ended: {self.cloud.cloud.log}")
             self.faults = Faults(self.home, faults_port, self.cloud.cloud_port)
             undo.callback(self.faults.stop)
-            self.faults.start()
+            self.faults.start(self.cloud.session)
             self.ledger = Ledger()
             self.seeded_random = SeededRandom(self.seed)
             self.workers = undo.enter_context(Workers(psutil.Process(process.pid)))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from dispatcher.delivery.transitions import dead_letters_owed, next_due
-from evidence.chaos import audit, traffic
-from evidence.chaos.audit import Audit, Findings, check
+from evidence.chaos import traffic
+from evidence.chaos.audit import Audit, Findings, Promise, check
 from evidence.chaos.operator import Operator
 from evidence.chaos.rig import ChaosRig
 from tools.failure import ToolFailure
@@ -97,7 +97,7 @@ def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
         # A broken promise can be examined without another run.
         (home / "audit.pickle").write_bytes(pickle.dumps(audited))
         findings = check(audited)
-        findings.broken[audit.ACCEPTED] += caller.refused
+        findings.broken[Promise.ACCEPTED] += caller.refused
         return Outcome(
             plan=plan,
             findings=findings,

@@ -9,8 +9,7 @@ import pytest
 from dispatcher.delivery.doorbells import DeadLetter
 from dispatcher.delivery.rows import Delivery, LogEntry, MessageRow, RequestRow
 from dispatcher.integrations.integration import Recipient
-from evidence.chaos import audit
-from evidence.chaos.audit import Audit, Cause, Crash, Lateness, check
+from evidence.chaos.audit import Audit, Cause, Crash, Lateness, Promise, check
 from evidence.chaos.ledger import Arrival, Fate, Write
 
 MESSAGE = "01900000-0000-7000-8000-000000000000"
@@ -221,7 +220,7 @@ def test_an_accepted_delivery_without_a_row_is_lost():
     """A 202 named it."""
     found = check(delivered().audit(responses={"r-1": [(FIRST, SECOND)]}))
 
-    assert broken(found) == {audit.LOST: [f"{SECOND}: was accepted, but has no row"]}
+    assert broken(found) == {Promise.LOST: [f"{SECOND}: was accepted, but has no row"]}
     assert found.lost == 1
 
 
@@ -232,7 +231,7 @@ def test_a_send_without_a_row_is_lost():
 
     found = check(message.audit())
 
-    assert broken(found) == {audit.LOST: [f"{OTHER}: was sent, but has no row"]}
+    assert broken(found) == {Promise.LOST: [f"{OTHER}: was sent, but has no row"]}
 
 
 @pytest.mark.parametrize("integration_type", ["WEBHOOK", "TEST"])
@@ -244,7 +243,7 @@ def test_a_success_without_a_receiver_is_lost(integration_type):
 
     found = check(message.audit(mailbox={SECOND: "Hello"}))
 
-    assert broken(found) == {audit.LOST: [f"{FIRST}: success, but no receiver took it"]}
+    assert broken(found) == {Promise.LOST: [f"{FIRST}: success, but no receiver took it"]}
 
 
 def test_a_row_that_no_202_named_is_counted():
@@ -284,7 +283,7 @@ def test_an_ended_row_owes_nothing(fields, case):
     message = delivered()
     message.write(501.0, **fields)
 
-    assert broken(check(message.audit())) == {audit.ENDED: [case]}
+    assert broken(check(message.audit())) == {Promise.ENDED: [case]}
 
 
 def test_a_delivery_that_did_not_end_is_found():
@@ -292,7 +291,7 @@ def test_a_delivery_that_did_not_end_is_found():
     message = Message()
     message.attempt("a", 100.4)
 
-    assert broken(check(message.audit())) == {audit.ENDED: [f"{FIRST}: pending"]}
+    assert broken(check(message.audit())) == {Promise.ENDED: [f"{FIRST}: pending"]}
 
 
 def test_an_end_that_does_not_last_is_found():
@@ -300,7 +299,7 @@ def test_an_end_that_does_not_last_is_found():
     message = failed()
     message.write(502.0, deliveries=message.change(status="skipped", error_code="cancelled"))
 
-    assert broken(check(message.audit())) == {audit.ENDED: [f"{FIRST}: failed, then skipped"]}
+    assert broken(check(message.audit())) == {Promise.ENDED: [f"{FIRST}: failed, then skipped"]}
 
 
 @pytest.mark.parametrize(
@@ -310,21 +309,21 @@ def test_an_api_that_returns_something_else_is_found(statuses):
     """Another status, nothing, or a delivery that does not exist."""
     found = check(delivered().audit(statuses=statuses))
 
-    assert broken(found).keys() == {audit.API}
+    assert broken(found).keys() == {Promise.API}
 
 
 def test_equal_requests_with_different_responses_are_found():
     """All of them name the same deliveries."""
     found = check(delivered().audit(responses={"r-1": [(FIRST,), (FIRST,), ()]}))
 
-    assert broken(found) == {audit.EQUAL: ["r-1: 2 different responses"]}
+    assert broken(found) == {Promise.EQUAL: ["r-1: 2 different responses"]}
 
 
 def test_a_message_that_its_request_does_not_name_is_found():
     """A request has one message."""
     found = check(delivered().audit(requests=[request(message_id=OTHER)]))
 
-    assert broken(found) == {audit.EQUAL: [f"r-1: 1 messages, the request names {OTHER}"]}
+    assert broken(found) == {Promise.EQUAL: [f"r-1: 1 messages, the request names {OTHER}"]}
 
 
 def test_foreign_content_is_found():
@@ -335,7 +334,7 @@ def test_foreign_content_is_found():
     found = check(message.audit(mailbox={FIRST: "Other"}))
 
     assert broken(found) == {
-        audit.CONTENT: [f"{FIRST}: 'Secret', not 'Hello'", f"{FIRST}: 'Other', not 'Hello'"]
+        Promise.CONTENT: [f"{FIRST}: 'Secret', not 'Hello'", f"{FIRST}: 'Other', not 'Hello'"]
     }
 
 
@@ -395,7 +394,7 @@ def test_a_duplicate_without_a_cause_is_found(message, deaths):
     found = check(message.audit(deaths=deaths))
 
     assert found.duplicates == {}
-    assert broken(found)[audit.DUPLICATES] == [f"{FIRST}: sent again 69.7 s later"]
+    assert broken(found)[Promise.DUPLICATES] == [f"{FIRST}: sent again 69.7 s later"]
 
 
 def test_a_request_that_was_not_read_is_no_duplicate():
@@ -457,7 +456,7 @@ def test_each_send_needs_its_own_claim():
     message.send(109.0, Fate.REFUSED)
     message.end()
 
-    assert broken(check(message.audit()))[audit.CLAIMED] == [
+    assert broken(check(message.audit()))[Promise.CLAIMED] == [
         f"{FIRST}: sent without a claim",
         f"{FIRST}: sent, and the claim given back",
         f"{FIRST}: sent twice under one claim",
@@ -474,7 +473,7 @@ def test_a_budget_that_is_exceeded_is_found():
     found = check(message.audit(dead_letters=[DeadLetter("ada", FIRST, 2)]))
 
     assert broken(found) == {
-        audit.BUDGET: [
+        Promise.BUDGET: [
             f"{FIRST}, round 1: 4 recorded of 3",
             f"{FIRST}, round 1: sent 7 times, 3 + 3 at most",
         ]
@@ -487,7 +486,7 @@ def test_a_budget_that_is_not_used_up_is_found():
 
     found = check(message.audit(dead_letters=[DeadLetter("ada", FIRST, 2)]))
 
-    assert broken(found) == {audit.BUDGET: [f"{FIRST}, round 1: gave up after 1 of 3"]}
+    assert broken(found) == {Promise.BUDGET: [f"{FIRST}, round 1: gave up after 1 of 3"]}
 
 
 def test_a_first_attempt_before_its_time_is_found():
@@ -496,7 +495,9 @@ def test_a_first_attempt_before_its_time_is_found():
     message.attempt("a", 100.4, Fate.ACCEPTED, status="success")
     message.end()
 
-    assert broken(check(message.audit())) == {audit.EARLY: [f"{FIRST}: 4.400 s before it was due"]}
+    assert broken(check(message.audit())) == {
+        Promise.EARLY: [f"{FIRST}: 4.400 s before it was due"]
+    }
 
 
 @pytest.mark.parametrize(
@@ -511,7 +512,7 @@ def test_a_retry_before_its_time_is_found(retry_after, at):
 
     found = check(message.audit(arrivals=arrivals))
 
-    assert broken(found) == {audit.EARLY: [f"{FIRST}: 0.010 s early"]}
+    assert broken(found) == {Promise.EARLY: [f"{FIRST}: 0.010 s early"]}
 
 
 def test_a_take_over_before_the_end_of_the_lease_is_found():
@@ -526,7 +527,7 @@ def test_a_take_over_before_the_end_of_the_lease_is_found():
     hastened.end()
 
     assert broken(check(waited.audit())) == {
-        audit.EARLY: [f"{FIRST}: taken over 10.300 s before the lease ended"]
+        Promise.EARLY: [f"{FIRST}: taken over 10.300 s before the lease ended"]
     }
     assert broken(check(hastened.audit())) == {}
 
@@ -539,7 +540,7 @@ def test_a_first_attempt_out_of_order_is_found():
     message.end()
 
     assert broken(check(message.audit())) == {
-        audit.ORDER: [f"{SECOND}: claimed before place 0 was attempted"]
+        Promise.ORDER: [f"{SECOND}: claimed before place 0 was attempted"]
     }
 
 
@@ -551,7 +552,7 @@ def test_a_second_success_of_a_first_success_message_is_found():
     message.end()
 
     assert broken(check(message.audit())) == {
-        audit.FIRST_SUCCESS: [f"{MESSAGE}: over WEBHOOK, WEBHOOK"]
+        Promise.FIRST_SUCCESS: [f"{MESSAGE}: over WEBHOOK, WEBHOOK"]
     }
 
 
@@ -570,15 +571,15 @@ def test_a_send_after_a_cancellation_is_found():
         message.audit(cancelled={FIRST: 101.6}, arrivals=[message.arrivals[0], after_lease])
     )
 
-    assert broken(found)[audit.CANCELLED] == [f"{FIRST}: sent 1.400 s after the 200"]
-    assert audit.CANCELLED not in broken(stalled)
+    assert broken(found)[Promise.CANCELLED] == [f"{FIRST}: sent 1.400 s after the 200"]
+    assert Promise.CANCELLED not in broken(stalled)
 
 
 def test_a_cancelled_delivery_stays_cancelled():
     """DELETE had returned 200, and it was delivered."""
     found = check(delivered().audit(cancelled={FIRST: 900.0}))
 
-    assert broken(found) == {audit.CANCELLED: [f"{FIRST}: cancelled, then ('success', None)"]}
+    assert broken(found) == {Promise.CANCELLED: [f"{FIRST}: cancelled, then ('success', None)"]}
 
 
 @pytest.mark.parametrize(
@@ -593,7 +594,7 @@ def test_a_round_that_was_not_opened_is_found(fields):
     """A 202 of /retry named it, or its dead letter was handled."""
     found = check(failed().audit(dead_letters=[DeadLetter("ada", FIRST, 2)], **fields))
 
-    assert broken(found) == {audit.REOPENED: [f"{FIRST}: is in round 1, not 2"]}
+    assert broken(found) == {Promise.REOPENED: [f"{FIRST}: is in round 1, not 2"]}
 
 
 @pytest.mark.parametrize(
@@ -607,7 +608,7 @@ def test_a_dead_letter_that_is_missing_or_wrong_is_found(rounds, case):
     """A final failure has a dead letter for the next round."""
     letters = [DeadLetter("ada", FIRST, number) for number in rounds]
 
-    assert broken(check(failed().audit(dead_letters=letters))) == {audit.DEAD_LETTERS: [case]}
+    assert broken(check(failed().audit(dead_letters=letters))) == {Promise.DEAD_LETTERS: [case]}
 
 
 def test_a_dead_letter_may_be_doubled_and_some_failures_have_none():
@@ -628,8 +629,8 @@ def test_a_write_that_did_not_pass_the_proxy_is_found():
     unseen = check(message.audit(rows=[replace(message.row, rev=b"unseen")]))
     headless = check(message.audit(writes=message.writes[1:]))
 
-    assert broken(unseen)[audit.CHAINED] == [f"{MESSAGE}: after 0 writes"]
-    assert broken(headless)[audit.CHAINED] == [f"{MESSAGE}: after 5 writes"]
+    assert broken(unseen)[Promise.CHAINED] == [f"{MESSAGE}: after 0 writes"]
+    assert broken(headless)[Promise.CHAINED] == [f"{MESSAGE}: after 5 writes"]
 
 
 def test_refused_writes_are_no_history():
