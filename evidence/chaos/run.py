@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import pickle
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import psutil
 
 from dispatcher.delivery.transitions import dead_letters_owed, next_due
 from evidence.chaos import traffic
 from evidence.chaos.audit import Audit, Findings, Promise, check
+from evidence.chaos.crash_proxy import CrashProxy
+from evidence.chaos.faults import Faults
+from evidence.chaos.ledger import Ledger
 from evidence.chaos.operator import Operator
-from evidence.chaos.rig import ChaosRig
+from evidence.chaos.reaper import Reaper
+from evidence.chaos.receivers import Receivers
+from evidence.chaos.seeded_random import SeededRandom
+from evidence.chaos.stores import Stores
+from evidence.chaos.workers import Workers
 from tools.failure import ToolFailure
+from tools.local_cloud import LocalCloud
+from tools.processes import LOOPBACK, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,6 +80,52 @@ class Outcome(NamedTuple):
     repeats: int
     calls: Calls
     times: Times
+
+
+@dataclass
+class ChaosRig:
+    """A local cloud of its own: functions → crash proxy → microburst → cloud, and receivers."""
+
+    home: Path
+    seed: int
+    crash_share: float
+
+    def __enter__(self) -> Self:
+        """Start everything, without faults yet."""
+        with ExitStack() as undo:
+            proxy_port, faults_port = free_port(), free_port()
+            self.cloud = LocalCloud(
+                self.home,
+                api_port=free_port(),
+                cloud_port=free_port(),
+                functions_endpoint=f"http://{LOOPBACK}:{proxy_port}",
+            )
+            undo.callback(self.cloud.forget)
+            self.cloud.start()
+            process = self.cloud.cloud.process()
+            if process is None:
+                raise ToolFailure(f"The local cloud has ended: {self.cloud.cloud.log}")
+            self.faults = Faults(self.home, faults_port, self.cloud.cloud_port)
+            undo.callback(self.faults.stop)
+            self.faults.start(self.cloud.session)
+            self.ledger = Ledger()
+            self.seeded_random = SeededRandom(self.seed)
+            self.workers = undo.enter_context(Workers(psutil.Process(process.pid)))
+            self.reaper = Reaper(self.workers, self.ledger, self.seeded_random, self.crash_share)
+            undo.enter_context(
+                CrashProxy(proxy_port, faults_port, self.reaper, self.ledger, self.workers)
+            )
+            self.receivers = undo.enter_context(
+                Receivers(self.seeded_random, self.reaper, self.ledger, self.workers)
+            )
+            self.stack = self.cloud.deploy(traffic.PARAMETERS)
+            self.stores = Stores(self.cloud, self.stack)
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop everything and delete the data; the logs stay."""
+        self._undo.close()
 
 
 def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
