@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import compileall
 import os
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import boto3
 import yaml
 
-from tools.paths import BUILD, BUILT_TEMPLATE, LOCAL, ROOT
-
-RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3")
-"""boto3 and its dependencies, besides the module ``six``."""
+from tools.paths import BUILD, BUILT_TEMPLATE, ROOT
 
 SETTINGS = {
     "STAGE": "local",
@@ -94,23 +89,3 @@ def isolated(path: list[str], script: str, *arguments: str) -> list[str]:
     code = Path(__file__).with_name("inside").joinpath(f"{script}.py").read_text()
     beginning = f"import sys; sys.path[:0] = {path}\n"
     return [sys.executable, "-I", "-S", "-B", "-c", beginning + code, *arguments]
-
-
-@cache
-def runtime() -> Path:
-    """Return a folder with boto3 and its dependencies, compiled as the layers are.
-
-    Whether Lambda's own copy has bytecode is not documented; all measured processes use this one.
-    """
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    folder = LOCAL / "bench-runtime" / f"boto3-{boto3.__version__}-python{python}"
-    if not folder.exists():
-        packages, unfinished = Path(boto3.__file__).parent.parent, folder.with_suffix(".unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        for name in RUNTIME_PACKAGES:
-            shutil.copytree(packages / name, unfinished / name)
-        shutil.copy(packages / "six.py", unfinished)
-        mode = PycInvalidationMode.UNCHECKED_HASH
-        compileall.compile_dir(unfinished, quiet=1, force=True, invalidation_mode=mode)
-        unfinished.rename(folder)
-    return folder
