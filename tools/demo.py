@@ -45,6 +45,8 @@ PATIENCE = 40.0
 """Seconds that one request or all deliveries of a message may take; functions may start cold."""
 
 EMAIL, SLACK_USER, PHONE = "john.doe@company.com", "U0JOHNDOE", "+12065550100"
+DIRECT_MESSAGE = "D0JOHNDOE"
+"""The channel to the user, which a worker of an earlier demo may have looked up."""
 TOKEN_SECRET = "demo/slack-bot-token"  # noqa: S105 - a name
 REFUSALS = 2
 TOOL_ID = "archive"
@@ -353,7 +355,7 @@ def run() -> None:
     chosen = parameters(smtp_port, slack_port, parse(os.environ.get("PARAMETERS", "")))
     for port in (smtp_port, slack_port):
         require_free(port, "PORT", "make demo")
-    slack = FakeSlackServer(users={EMAIL: SLACK_USER}, port=slack_port)
+    slack = FakeSlackServer(users={EMAIL: SLACK_USER}, channels=(DIRECT_MESSAGE,), port=slack_port)
     with slack, FakeSmtpServer(port=smtp_port) as mail:
         cloud.start()
         keep_token(cloud.session)

@@ -60,6 +60,7 @@ class Receivers(LoopbackServer):
         self.ledger = ledger
         self.workers = workers
         self._seeded_random = seeded_random
+        self.has_ended = threading.Event()
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
         super().__init__(_Handler)
@@ -84,6 +85,11 @@ class Receivers(LoopbackServer):
                 return reaction
             roll -= share
         return ACCEPTS
+
+    def stop(self) -> None:
+        """Stop listening, and let go of stalled senders."""
+        self.has_ended.set()
+        super().stop()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Print nothing: a sender that dies breaks its connections."""
@@ -113,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._respond(reaction)
             return
         if reaction.fate is Fate.SLOW:
-            time.sleep(STALL)
+            self.server.has_ended.wait(STALL)
         self.connection.shutdown(socket.SHUT_RDWR)
 
     def _reaction(self, delivery_id: str) -> tuple[Reaction, str | None]:
