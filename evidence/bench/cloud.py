@@ -36,7 +36,8 @@ COUNT = 100
 """Messages whose latency is measured."""
 FAILING = 200
 """Messages of another user whose receiver refuses all of them."""
-ROWS, PAGE = 100_000, 5
+ROWS, SHORT, PAGE = 100_000, 12, 5
+"""Rows of a long and of a short history, and of a page; both go on behind their second page."""
 PATIENCE = 60.0
 
 
@@ -128,7 +129,7 @@ def pages(dynamodb: Any, stack: Stack, rows: int) -> Iterator[Figure]:  # noqa: 
     it read, by DynamoDB's rule: one for each 4 KB of all rows of a call.
     """
     table = stack["DeliveriesTableName"]
-    size = insert(dynamodb, table, "short", 2 * PAGE)
+    size = insert(dynamodb, table, "short", SHORT)
     insert(dynamodb, table, "long", rows)
     read: list[int] = []
     dynamodb.meta.events.register(
@@ -148,7 +149,7 @@ def pages(dynamodb: Any, stack: Stack, rows: int) -> Iterator[Figure]:  # noqa: 
             page(user, **({"cursor": page(user)[2]} if by_cursor else {}))
             for user in ("long", "short")
         )
-        what = f"page {place}, {rows:,} rows / {2 * PAGE}"
+        what = f"page {place}, {rows:,} rows / {SHORT}"
         over = max(long_calls / calls, long_units / units)
         note = "the larger of calls and read units"
         yield Figure(row="history", what=what, value=over, budget=Budget(1), note=note)
