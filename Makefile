@@ -57,9 +57,9 @@ key: setup ## Create an API key for a service (NAME=… SCOPES="…" FOR=user)
 down: setup ## Stop the service; its data is kept
 	@$(python) -m tools.cloud down
 
-.PHONY: chaos
-chaos: setup faults ## Deliver 2,000 messages under faults and crashes; count what is lost (10 min)
-	@$(python) -m evidence.chaos
+.PHONY: clean
+clean: setup ## Stop the service, and delete its builds, data and logs
+	@$(python) -m tools.cloud clean
 
 ##@ Test and measure
 
@@ -78,7 +78,7 @@ fuzz-api: setup ## Send generated requests to the running API (CASES=5000 SEED=1
 
 .PHONY: chaos
 chaos: setup faults ## Deliver 2,000 messages under faults and crashes; count losses (10 min)
-	@$(python) -m tools.chaos
+	@$(python) -m evidence.chaos
 
 .PHONY: added
 added: setup faults ## Run the tests that need no cloud in a copy with an eighth integration (4 min)
@@ -89,7 +89,7 @@ mutants: setup ## Check that the unit tests detect 38 of 40 changed operators an
 	@$(python) -m tools.mutation_check
 
 .PHONY: bench
-bench: setup ## Measure speed against its budgets, for about 10 minutes (ROWS="cold warm": these)
+bench: setup ## Compare measured speed with its budgets (10 min; ROWS="cold warm": only these)
 	@$(python) -m evidence.bench $(ROWS)
 
 .PHONY: screenshots
@@ -131,7 +131,7 @@ document: setup ## Check that generated parts of the docs match the code
 registry_hosts := pypi[.](org|io|python[.]org)|pythonhosted[.]org|npmjs[.](org|com)|yarnpkg[.]com|deb[.]debian[.]org|crates[.]io|proxy[.]golang[.]org|rubygems[.]org
 
 .PHONY: hosts
-hosts: setup ## Check that no file names a package registry's host
+hosts: setup ## Check that no file names the host of a package registry
 	@git grep --untracked -nIiE '$(registry_hosts)' >&2 && exit 1 || [ $$? -eq 1 ]
 
 # Tokens and keys that have a form of their own are found everywhere, values of names such as
@@ -141,7 +141,7 @@ detect_secrets = $(bin)/detect-secrets-hook --no-verify \
   TelegramBotTokenDetector)
 
 .PHONY: secrets
-secrets: setup ## Check that no file holds a secret
+secrets: setup ## Check that no file contains a secret
 	@git ls-files -z --cached --others --exclude-standard ':!tests/data/bad_inputs.json' ':!*.lock' \
 	  | xargs -0 $(detect_secrets) --disable-plugin=KeywordDetector
 	@git ls-files -z --cached --others --exclude-standard functions layers samconfig.toml \

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dispatcher.integrations.integration import Integration
 
 TABLE = """\
-| Integration | Configured | Goes to | `config` of an override |
+| Integration | Configured when | Delivers to | `config` of an override |
 | --- | --- | --- | --- |
 """
 ROWS = re.compile(re.escape(TABLE) + r"((?:\|.*\n)*)")

@@ -150,6 +150,10 @@ CODES = {
         "the mail server offers no TLS or no login",
         "An operator can configure another server: docs/integrations.md",
     ),
+    "auth_unsupported": Words(
+        "the mail server offers no login that this service knows",
+        "An operator can configure another server: docs/integrations.md",
+    ),
     "no_address": REASONS["no_address"],
     "not_configured": REASONS["not_configured"],
     "expired": Words("its expires_at has passed", "Send the message again if it is still needed."),

@@ -122,13 +122,13 @@ def idle() -> dict[str, float]:
     sweep = (SWEEP + CALL) / 1000 * CORE
     read = READ_UNIT * read_units(0, consistent=False) * SHARDS
     return {
-        "the key": KEY,
-        "the dashboard": DASHBOARD,
-        f"{ALARMS} alarms, which look at {ALARM_METRICS} metrics": ALARM_METRIC * ALARM_METRICS,
+        "KMS key": KEY,
+        "dashboard": DASHBOARD,
+        f"{ALARMS} alarms on {ALARM_METRICS} metrics": ALARM_METRIC * ALARM_METRICS,
         f"polling of {POLLED_QUEUES} queues": (
             QUEUE_REQUEST * POLLED_QUEUES * POLLS * MINUTES / MILLION
         ),
-        "a sweep each minute": (read + INVOCATION + GIGABYTE_SECOND * sweep) * MINUTES / MILLION,
+        "sweep every minute": (read + INVOCATION + GIGABYTE_SECOND * sweep) * MINUTES / MILLION,
     }
 
 
@@ -149,12 +149,12 @@ def read_units(size: float, *, consistent: bool = True) -> float:
 
 USUAL = Case()
 KNOBS: Mapping[str, Case] = {
-    "as it is": USUAL,
-    "events in place of HTTP": Case(by_events=True),
+    "unchanged": USUAL,
+    "events instead of HTTP": Case(by_events=True),
     "API functions with 256 MB": Case(memory=0.25),
     "API functions with 1,024 MB": Case(memory=1.0),
     "worker with 512 MB": Case(worker_memory=0.5),
-    "worker gets one message at a time": Case(batch=1),
+    "worker batches of one message": Case(batch=1),
     "`LogLevel=WARNING`": Case(logs=0.0),
     "`RetentionDays=30`": Case(months=1),
     "events, `LogLevel=WARNING`, `RetentionDays=30`": Case(by_events=True, logs=0.0, months=1),
@@ -164,19 +164,19 @@ KNOBS: Mapping[str, Case] = {
 def tables() -> dict[str, list[list[str]]]:
     """Return the rows of each table of docs/cost.md by the heading above it."""
 
-    def with_all(items: dict[str, float]) -> list[list[str]]:
-        items = {**items, "all": sum(items.values())}
+    def with_total(items: dict[str, float]) -> list[list[str]]:
+        items = {**items, "total": sum(items.values())}
         return [[name, _dollars(amount)] for name, amount in items.items()]
 
     return {
-        "One send": with_all(bill(USUAL)),
-        "An idle stack": with_all(idle()),
+        "One send": with_total(bill(USUAL)),
+        "Idle stack": with_total(idle()),
         "Fan-out": [
             [str(count), str(units), *map(_dollars, (total(case), total(case) / count))]
             for count, units in UNITS.items()
             for case in [Case(deliveries=count)]
         ],
-        "Knobs": [[name, _dollars(total(case))] for name, case in KNOBS.items()],
+        "Cost settings": [[name, _dollars(total(case))] for name, case in KNOBS.items()],
     }
 
 

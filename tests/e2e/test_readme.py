@@ -105,8 +105,8 @@ def played(block: Block, text: str, shown: str | None) -> list[str]:
 @pytest.mark.parametrize("document", scripts())
 def test_every_command_does_what_the_document_says(document, stack, monkeypatch):
     """A reader who pastes the commands in their order gets the responses that are shown."""
-    if shutil.which("curl") is None:
-        pytest.skip("the documents' commands need curl: apt-get install curl")
+    if not all(map(shutil.which, ("curl", "jq"))):
+        pytest.skip("the documents' commands need curl and jq: apt-get install curl jq")
     monkeypatch.setenv("DISPATCH_URL", stack["api_url"])
     monkeypatch.setenv("COLUMNS", "80")
     for name, text in {**CREDENTIALS, "AWS_ENDPOINT_URL": stack["endpoint_url"]}.items():

@@ -52,7 +52,7 @@ def test_outdated_lists_are_rejected_until_they_are_written(copies, capsys):
         in (copies / "cli/dispatch_cli/commands/options.py").read_text()
     )
     readme = (copies / "README.md").read_text()
-    assert "| SLACK | with `SlackBotTokenSecret` | a channel or a direct message |" in readme
+    assert "| SLACK | `SlackBotTokenSecret` is set | a channel or a direct message |" in readme
     assert "| EMAIL |" not in readme
 
 
