@@ -142,10 +142,10 @@ detect_secrets = $(bin)/detect-secrets-hook --no-verify \
 
 .PHONY: secrets
 secrets: setup ## Check that no file contains a secret
-	@git ls-files -z --cached --others --exclude-standard ':!tests/data/bad_inputs.json' ':!*.lock' \
+	@git ls-files -z --cached --others --exclude-standard ':!tests/data/bad_inputs.json' ':!*[.]lock' \
 	  | xargs -0 $(detect_secrets) --disable-plugin=KeywordDetector
 	@git ls-files -z --cached --others --exclude-standard functions layers samconfig.toml \
-	  ':!*.lock' ':!*/openapi.json' \
+	  ':!*[.]lock' ':!*/openapi.json' \
 	  | xargs -0 $(detect_secrets)
 
 .PHONY: prose
