@@ -134,7 +134,7 @@ registry_hosts := pypi[.](org|io|python[.]org)|pythonhosted[.]org|npmjs[.](org|c
 hosts: setup ## Check that no file names the host of a package registry
 	@git grep --untracked -nIiE '$(registry_hosts)' >&2 && exit 1 || [ $$? -eq 1 ]
 
-# Tokens and keys that have a form of their own are found everywhere, values of names such as
+# Tokens and keys with a known format are found everywhere, values of names such as
 # `password` only in what ships: tests are full of made-up ones. `pragma: allowlist secret` allows one.
 detect_secrets = $(bin)/detect-secrets-hook --no-verify \
   $(addprefix --disable-plugin=,Base64HighEntropyString HexHighEntropyString IPPublicDetector \

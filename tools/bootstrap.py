@@ -87,7 +87,7 @@ ENVIRONMENTS = (
 )
 
 #: Made only on request: by `make lock`, `make audit`, `make screenshots`, `make chaos` and
-#: `make test`. In `clients`, npm is a Python package too, so a machine needs no node of its own.
+#: `make test`. In `clients`, npm is a Python package too, so a machine needs no installed node.
 EXTRAS = (
     Environment("lock", LOCAL / "lock"),
     Environment("faults", LOCAL / "faults"),

@@ -1,4 +1,4 @@
-"""A webhook receiver on this machine: it keeps what arrives, and returns what it is told."""
+"""A webhook receiver on this machine: it records requests and returns the scripted responses."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def test_one_broken_budget_fails_the_run(rows, code, monkeypatch, tmp_path, caps
 
 
 def test_a_row_that_cannot_be_measured_fails_the_run(monkeypatch, tmp_path, capsys):
-    """The other rows are measured all the same."""
+    """The other rows are still measured."""
 
     def fail():
         raise ToolFailure("no processor")

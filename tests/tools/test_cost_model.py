@@ -17,7 +17,7 @@ def test_a_table_is_the_models(heading):
 
 
 def test_log_lines_are_told_as_they_are_reckoned():
-    """Measured elsewhere; here one number stands in one place."""
+    """The measured value is defined in one place."""
     told = [int(size) for _, size in rows("docs/cost.md", "Logs")]
 
     assert told == [cost.SIZES[name] for name in ("send", "attempt", "batch")]

@@ -121,7 +121,7 @@ def test_a_registry_host_is_found_with_its_line(tmp_path):
 
 
 def test_a_check_that_cannot_run_fails(tmp_path):
-    """Without a repository there is nothing to read."""
+    """Without a repository no file is read."""
     recipe = make("--dry-run", "hosts").stdout.partition("git ")
     done = subprocess.run(
         ["bash", "-eu", "-c", "".join(recipe[1:])], cwd=tmp_path, capture_output=True, check=False

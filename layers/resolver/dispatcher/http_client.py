@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dispatcher.response_head import Head
 
 LARGEST_PART = 64 * 1024
-"""Bytes of the body that are read at once."""
+"""Bytes of the body of one read."""
 
 
 class Response(NamedTuple):

@@ -86,7 +86,7 @@ def read_head(stream: IO[bytes]) -> Head:
 
 
 def is_final(status: int) -> bool:
-    """Tell whether no other response follows this one (RFC 9110, 15.2)."""
+    """Return whether no other response follows this one (RFC 9110, 15.2)."""
     return status >= 200 or status == SWITCHING_PROTOCOLS
 
 

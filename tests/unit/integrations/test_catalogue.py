@@ -11,7 +11,7 @@ ALL = list(catalogue().values())
 
 
 def test_the_guides_seven_have_the_defaults_of_its_table():
-    """They stand in its order, whatever integrations were added; only this test names them all."""
+    """They keep the order of its table, whatever was added; only this test names them all."""
     found = [
         (one.name, Row(one.priority, one.retry_count, one.retry_delay_seconds, one.config))
         for one in ALL
