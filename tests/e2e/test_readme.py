@@ -65,6 +65,8 @@ def is_run(block: Block) -> bool:
 
 def shows_output(block: Block, after: Block) -> bool:
     """Return whether the next block is the response or the output of this one's commands."""
+    if after.document != block.document:
+        return False
     right_after = block.line + block.text.count("\n") + 3
     return after.language == "json" or (after.language == "text" and after.line == right_after)
 

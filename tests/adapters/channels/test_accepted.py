@@ -224,14 +224,12 @@ def test_an_endless_response_costs_little(answer, receive, guard):
 
 
 def cheaply(attempt):
-    """Return what an attempt returns, which must cost little."""
+    """Return the outcome of an attempt, which must not keep what an endless response sends."""
     tracemalloc.start()
-    began = time.thread_time()
     outcome = attempt()
-    cpu = time.thread_time() - began
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert (peak < 40 * LARGEST_HEAD, cpu < 3) == (True, True)
+    assert peak < 40 * LARGEST_HEAD
     return outcome
 
 
