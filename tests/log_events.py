@@ -8,7 +8,7 @@ from dispatcher.edges.routes import FALLBACK, ROUTES
 from dispatcher.events import API, EVENTS
 
 OF_EVERY_RECORD = vars(logging.makeLogRecord({})).keys() | {"message", "taskName"}
-OF_EVERY_LINE = {"function_request_id", "api_request_id", "stack", "_aws"}
+OF_EVERY_LINE = {"function_name", "function_request_id", "api_request_id", "stack", "_aws"}
 
 
 def require_declared(event, fields) -> None:

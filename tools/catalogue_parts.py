@@ -25,7 +25,7 @@ TABLE = """\
 """
 ROWS = re.compile(re.escape(TABLE) + r"((?:\|.*\n)*)")
 METRICS = re.compile(
-    r'(?:^ *\["IntegrationDispatcher", "accepted_\w+", .*\n)+(?=^ *\]\n)', re.MULTILINE
+    r'(?:^ *\["IntegrationDispatcher", "accepted_\w+", .*\n)+(?=^ *\])', re.MULTILINE
 )
 LONGEST_LINE = 100
 TYPES = re.compile(r"^TYPES = \([^)]*\)$", re.MULTILINE)

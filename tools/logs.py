@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tools.after_deploy import physical_ids
+from tools.local_cloud import STACK
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from tools.local_cloud import LocalCloud
 
 UNSHOWN = {
     *("level", "message", "timestamp", "service", "stack", "_aws"),
-    *("function_request_id", "api_request_id", "xray_trace_id"),
+    *("function_name", "function_request_id", "api_request_id", "xray_trace_id"),
 }
 """Fields that a readable line omits, or has in another place; GREP still finds them."""
 
@@ -27,6 +31,9 @@ FIELDS_TOO = frozenset({"oldest_due_seconds"})
 
 BOOKKEEPING = re.compile(r"(START|END|REPORT|INIT_START|XRAY) ")
 """How Lambda's own lines begin."""
+
+UNKNOWN = "a_function"
+"""What a function is called of whose call there is no line of ours."""
 
 PAUSE = 1.0
 """Seconds between two looks."""
@@ -75,6 +82,7 @@ def logged(cloud: LocalCloud, seen: dict[str, int]) -> list[Entry]:
     client = cloud.session.client("logs")
     found = []
     try:
+        folders = folders_by_name(physical_ids(cloud.session, STACK))
         for group in client.describe_log_groups()["logGroups"]:
             name = group["logGroupName"]
             pages = client.get_paginator("filter_log_events").paginate(
@@ -83,17 +91,37 @@ def logged(cloud: LocalCloud, seen: dict[str, int]) -> list[Entry]:
             events = [event for page in pages for event in page["events"]]
             if events:
                 seen[name] = max(event["timestamp"] for event in events) + 1
-            function = function_of(name)
-            found += [Entry(each["timestamp"], function, each["message"]) for each in events]
+            found += entries(events, folders)
     except (BotoCoreError, ClientError) as error:
         print(f"(the functions' logs cannot be read: {error})", file=sys.stderr)
     return sorted(found, key=lambda entry: entry.at)
 
 
-def function_of(group: str) -> str:
-    """Name a function as its folder is named, from the name of its log group."""
-    name = group.rsplit("/", 1)[-1].removesuffix("LogGroup")
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+def folders_by_name(ids: Mapping[str, str]) -> dict[str, str]:
+    """Return the functions' folders by their real names, from those of the stack's resources."""
+    names = {real: logical.removesuffix("Function") for logical, real in ids.items()}
+    return {real: re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for real, name in names.items()}
+
+
+def entries(events: Iterable[Mapping[str, Any]], folders: Mapping[str, str]) -> list[Entry]:
+    """Return events with their functions, which our own lines name for all lines of their stream.
+
+    A call that ended before its first line of ours leaves the function open.
+    """
+    events = list(events)
+    writers = {
+        each["logStreamName"]: fields["function_name"]
+        for each in events
+        if (fields := event_of(each["message"])) and "function_name" in fields
+    }
+    return [
+        Entry(
+            each["timestamp"],
+            folders.get(writers.get(each["logStreamName"], ""), UNKNOWN),
+            each["message"],
+        )
+        for each in events
+    ]
 
 
 def lines_of(entry: Entry, *, everything: bool) -> list[str]:

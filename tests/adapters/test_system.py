@@ -170,22 +170,27 @@ def test_a_note_is_one_structured_line():
 
 def test_every_line_names_its_invocation():
     """Which call of which function wrote it, until the next one begins."""
+
+    def context(call):
+        return SimpleNamespace(function_name="stack-SendMessageFunction-x", aws_request_id=call)
+
     written = io.StringIO()
     logger = Logger(service="invocations", stream=written, level="INFO")
     event_log = StructuredEventLog(logger, stack="test")
 
-    event_log.begin(SimpleNamespace(aws_request_id="call-1"), api_request_id="request-1")
+    event_log.begin(context("call-1"), api_request_id="request-1")
     event_log.emit("doorbell.lost", user_id="ada")
-    event_log.begin(SimpleNamespace(aws_request_id="call-2"))
+    event_log.begin(context("call-2"))
     event_log.emit("doorbell.lost", user_id="ada")
     event_log.begin(None)
     event_log.emit("doorbell.lost", user_id="ada")
 
     lines = [json.loads(line) for line in written.getvalue().splitlines()]
-    assert [(line.get("function_request_id"), line.get("api_request_id")) for line in lines] == [
-        ("call-1", "request-1"),
-        ("call-2", None),
-        (None, None),
+    names = ("function_name", "function_request_id", "api_request_id")
+    assert [tuple(map(line.get, names)) for line in lines] == [
+        ("stack-SendMessageFunction-x", "call-1", "request-1"),
+        ("stack-SendMessageFunction-x", "call-2", None),
+        (None, None, None),
     ]
 
 

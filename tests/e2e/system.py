@@ -177,9 +177,12 @@ class System:
 
     def _logged(self, function: str) -> list[str]:
         pages = self._logs.get_paginator("filter_log_events").paginate(
-            logGroupName=self.ids[f"{function}LogGroup"]
+            logGroupName=self.ids["FunctionsLogGroup"]
         )
-        return [event["message"] for page in pages for event in page["events"]]
+        events = [event for page in pages for event in page["events"]]
+        name = f'"function_name":"{self.ids[f"{function}Function"]}"'
+        streams = {each["logStreamName"] for each in events if name in each["message"]}
+        return [each["message"] for each in events if each["logStreamName"] in streams]
 
     def ring(self, queue: str, body: object) -> None:
         """Put a message into a queue, as it is if it is text, else as JSON."""

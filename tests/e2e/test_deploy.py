@@ -126,7 +126,7 @@ def test_an_update_is_what_api_and_queues_call(account, tmp_path):
     update_code(account, tmp_path / "build", "GetDocsFunction", "AcceptEventsFunction")
     queues.send_message(QueueUrl=ids["IntakeQueue"], MessageBody="{}")
 
-    log = {"logGroupName": ids["AcceptEventsLogGroup"], "filterPattern": '"changed code"'}
+    log = {"logGroupName": ids["FunctionsLogGroup"], "filterPattern": '"changed code"'}
     [line, *_] = until(lambda: logs.filter_log_events(**log)["events"])
     assert [answer[:3] for answer in answers] == ["200", "404", "200"]
     assert ask(docs) == "200 changed code"

@@ -280,18 +280,19 @@ def test_no_function_gets_a_policy_that_reaches_every_queue(template, functions)
     assert "Policies" not in template["Globals"]["Function"]
 
 
-def test_every_function_writes_to_a_log_group_that_forgets(resources, functions):
-    """Each function has a separate group, kept as long as the parameter says."""
-    groups = {name: properties["LoggingConfig"] for name, properties in functions.items()}
+def test_every_function_writes_to_a_log_group_that_forgets(template, resources, functions):
+    """All functions share one group, kept as long as the parameter says."""
+    own = [name for name, properties in functions.items() if "LoggingConfig" in properties]
+    ignoring = {name: resources[name].get("IgnoreGlobals", []) for name in functions}
 
-    expected = {name: name.removesuffix("Function") + "LogGroup" for name in functions}
-    assert groups == {name: {"LogGroup": {"Ref": group}} for name, group in expected.items()}
-    kept = {name: resources[name] for name in expected.values()}
-    group = {
+    shared = {"LogGroup": {"Ref": "FunctionsLogGroup"}}
+    assert template["Globals"]["Function"]["LoggingConfig"] == shared
+    assert own == []
+    assert [name for name, ignored in ignoring.items() if "LoggingConfig" in ignored] == []
+    assert resources["FunctionsLogGroup"] == {
         "Type": "AWS::Logs::LogGroup",
         "Properties": {"RetentionInDays": {"Ref": "LogRetentionDays"}},
     }
-    assert list(kept.values()) == [group] * len(functions)
 
 
 def test_what_answers_requests_is_done_before_api_gateway_gives_up(template, functions):

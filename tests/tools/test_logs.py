@@ -9,7 +9,7 @@ import pytest
 
 from dispatcher.adapters.event_log import embedded
 from tools.local_cloud import LocalCloud
-from tools.logs import Entry, function_of, has, lines_of, watch
+from tools.logs import Entry, entries, folders_by_name, has, lines_of, watch
 
 AT = datetime(2026, 11, 23, 5, 40, 15, tzinfo=UTC)
 CLOCK = f"{AT.astimezone():%H:%M:%S}"
@@ -18,6 +18,7 @@ ATTEMPTED = {
     "message": "delivery.attempted",
     "timestamp": "2026-11-23T05:40:15.807+00:00",
     "service": "integration-dispatcher",
+    "function_name": "integration-dispatcher-local-DeliverMessagesFunction-x",
     "function_request_id": "f-1",
     "user_id": "ada",
     "outcome": "retry",
@@ -126,10 +127,15 @@ def test_everything_is_shown_as_it_was_written():
 
 
 def test_a_function_has_the_name_of_its_folder():
-    """That is how the documents call it."""
-    group = "/aws/cloudformation/integration-dispatcher-local/DeliverMessagesLogGroup"
+    """That is how the documents call it; a line of ours names the function of its whole stream."""
+    ids = {"DeliverMessagesFunction": ATTEMPTED["function_name"], "SendMessageFunction": "s-x"}
+    lines = [("1", "START"), ("1", json.dumps(ATTEMPTED)), ("1", "Traceback"), ("2", "Traceback")]
+    events = [{"logStreamName": stream, "timestamp": 1, "message": text} for stream, text in lines]
 
-    assert function_of(group) == "deliver_messages"
+    found = entries(events, folders_by_name(ids))
+
+    assert [one.function for one in found] == [*["deliver_messages"] * 3, "a_function"]
+    assert [one.text for one in found] == [text for _, text in lines]
 
 
 def test_a_text_is_found_in_any_case():

@@ -77,8 +77,9 @@ class StructuredEventLog:
         self._invocation: dict[str, object] = {}
 
     def begin(self, context: object, **ids: object) -> None:
-        """Name an invocation in every line from here on."""
+        """Name function and invocation in every line from here on."""
         self._invocation = {
+            "function_name": getattr(context, "function_name", None),
             "function_request_id": getattr(context, "aws_request_id", None),
             **ids,
         }
