@@ -234,6 +234,14 @@ class _Connection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         return self._connection
 
+    def request(self, *args: Any, **options: Any) -> None:  # type: ignore[override] # handed through # noqa: ANN401
+        """Send; a receiver may respond, and hang up, before it has read everything.
+
+        ``urllib3`` knows that of some errors, and of none that TLS makes of them.
+        """
+        with suppress(OSError):
+            super().request(*args, **options)
+
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override] # one that was read
         """Read the head, and of the body what comes at once."""
         with self.sock.makefile("rb") as stream:

@@ -49,7 +49,9 @@ def send(request: Request, deadline: Deadline, *, largest: int) -> Response:
         connection.connect()
         connection.sock.settimeout(deadline.require())
         headers = {**dict(request.header_items()), "Connection": "close"}
-        connection.request(request.get_method(), request.selector, request.data, headers)
+        # A server may respond, and hang up, before it has read everything.
+        with suppress(OSError):
+            connection.request(request.get_method(), request.selector, request.data, headers)
         received = _Received(connection.sock, deadline, LARGEST_HEAD + largest)
         stream = io.BufferedReader(received)
         head = read_head(stream)

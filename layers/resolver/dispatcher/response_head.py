@@ -18,6 +18,7 @@ LARGEST_HEAD = 1024 * 1024
 
 SWITCHING_PROTOCOLS = 101
 
+_EMPTY = frozenset({b"\r\n", b"\n"})
 _STATUS = re.compile(rb"HTTP/1\.[0-9][ \t]+([1-9][0-9]{2})(?=[ \t\r\n])")
 _DIGITS = re.compile(r"[0-9]{1,15}")
 
@@ -66,13 +67,16 @@ def read_head(stream: IO[bytes]) -> Head:
     while left:
         line = stream.readline(left)
         left -= len(line)
+        if not status and line in _EMPTY:
+            # Some servers send one too many after "100 Continue".
+            continue
         if not status:
             if not line:
                 raise ConnectionAbortedError
             if (found := _STATUS.match(line)) is None:
                 raise BadStatusLine("")
             status, lines = int(found[1]), []
-        elif line in {b"\r\n", b"\n"}:
+        elif line in _EMPTY:
             if is_final(status):
                 return Head(status, lines)
             status = 0

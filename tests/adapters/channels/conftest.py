@@ -40,14 +40,15 @@ def connects():
 
 
 class Receiver:
-    """Listens on loopback, reads whole requests and lets a function of the connection respond."""
+    """Listens on loopback, reads requests and lets a function of the connection respond."""
 
-    def __init__(self, answer, context=None):
+    def __init__(self, answer, context=None, *, reads_body=True):
         self.requests = []
         self.failures = []
         self.stop = threading.Event()
         self._answer = answer if callable(answer) else lambda line, _stop: line.sendall(answer)
         self._context = context
+        self._reads_body = reads_body
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve)
@@ -75,8 +76,7 @@ class Receiver:
         except OSError as error:
             self.failures.append(error)
 
-    @staticmethod
-    def _read(line):
+    def _read(self, line):
         data = b""
         while b"\r\n\r\n" not in data:
             part = line.recv(65536)
@@ -87,7 +87,7 @@ class Receiver:
         first, *rest = head.decode().split("\r\n")
         headers = [tuple(one.split(": ", 1)) for one in rest]
         length = int(dict(headers).get("Content-Length", 0))
-        while len(body) < length:
+        while self._reads_body and len(body) < length:
             body += line.recv(65536)
         return first, dict(headers), body
 
@@ -133,8 +133,8 @@ def receive(tls):
     """Start receivers: ``receive(answer)`` over TLS, ``receive(answer, None)`` without."""
     started = []
 
-    def start(answer=OK, context="trusted"):
-        started.append(Receiver(answer, tls() if context == "trusted" else context))
+    def start(answer=OK, context="trusted", **options):
+        started.append(Receiver(answer, tls() if context == "trusted" else context, **options))
         return started[-1]
 
     yield start

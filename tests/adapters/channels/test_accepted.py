@@ -10,6 +10,7 @@ import struct
 import time
 import tracemalloc
 from dataclasses import replace
+from urllib.request import Request
 
 import pytest
 
@@ -18,9 +19,13 @@ from channels.email import channel
 from channels.slack_web import LARGEST_BODY
 from channels.smtp import LARGEST_REPLY
 from channels.webhook import Webhook
+from dispatcher.deadline import Deadline
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
+from dispatcher.http_client import send
+from dispatcher.integrations.egress import permitted
 from dispatcher.integrations.integration import Address
 from dispatcher.response_head import LARGEST_HEAD
+from tests.adapters.channels.conftest import LOOPBACK
 from tests.adapters.channels.contract import message_for
 from tools.fake_servers.scripted_smtp_server import ACCEPTANCE, ScriptedSmtpServer, endless
 from tools.fake_servers.slack_server import TOKEN
@@ -78,6 +83,8 @@ def repeat(part, head=b""):
 OK = b"HTTP/1.1 200 OK\r\n"
 END = b"\r\n\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked" + END
+LARGE = b"x" * 8 * 1024 * 1024
+"""More than the buffers of two sockets hold."""
 EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload" + END
 CONTINUE = b"HTTP/1.1 100 Continue" + END
 
@@ -102,6 +109,8 @@ YES = {
         200,
     ),
     "HTTP/1.0": (b"HTTP/1.0 200 OK" + END + b"ok", 200),
+    "an empty line first": (b"\r\n" + OK + b"Content-Length: 0" + END, 200),
+    "100 with an empty line too many": (CONTINUE + b"\r\n" + OK + END[2:], 200),
     "a later HTTP/1": (b"HTTP/1.2 200 OK\r\nContent-Length: 0" + END, 200),
     "closed without a length": (OK + b"Connection: close" + END + b"ok", 200),
     "no reason": (b"HTTP/1.1 200 \r\nContent-Length: 0" + END, 200),
@@ -163,6 +172,25 @@ def test_a_webhook_is_accepted_by_one_request(scheme, answer, status, receive, g
     assert time.monotonic() - began < 4
 
 
+EARLY_YES = {
+    "closed": then(OK + END[2:], pause=0.2),
+    "reset": then_reset(OK + END[2:]),
+    "not read": then(OK + END[2:], None),
+}
+
+
+@pytest.mark.parametrize("answer", EARLY_YES.values(), ids=EARLY_YES)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_request_that_is_not_read_whole_is_accepted(scheme, answer, receive, guard):
+    """A receiver may respond before it has read the body, and hang up or read no further."""
+    receiver = receive(answer, "trusted" if scheme == "https" else None, reads_body=False)
+    url = permitted(f"{scheme}://{HOST}:{receiver.port}/h", LOOPBACK)
+
+    response = guard(seconds=2.0).send(url, "POST", {}, LARGE)
+
+    assert (response.status, len(receiver.requests)) == (200, 1)
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
@@ -208,8 +236,9 @@ ENDLESS = pytest.mark.parametrize(
         repeat(b" b\r\n" * 100, OK + b"X: y\r\n"),
         repeat(b"\r\n" * 100, CHUNKED),
         repeat(b"x" * 1000),
+        repeat(b"\r\n" * 100),
     ],
-    ids=["100 lines", "100", "103", "trailers", "headers", "folds", "empty", "no line"],
+    ids=["100 lines", "100", "103", "trailers", "headers", "folds", "empty", "no line", "no head"],
 )
 
 
@@ -247,6 +276,7 @@ SLACK_YES = {
     "201": (b"HTTP/1.1 201 C\r\n" + SIZED, IDS),
     "HTTP/1.0": (b"HTTP/1.0 200 OK" + END + POSTED, IDS),
     "100, then 200": (CONTINUE + OK + SIZED, IDS),
+    "100 with an empty line too many": (CONTINUE + b"\r\n" + OK + SIZED, IDS),
     "102, then 200": (b"HTTP/1.1 102 Processing" + END + OK + SIZED, IDS),
     "103, then 200": (EARLY + OK + SIZED, IDS),
     "103 and 100, then 200": (EARLY + CONTINUE + EARLY + OK + SIZED, IDS),
@@ -309,6 +339,15 @@ def post(receive, aws):
         return outcome, [first for first, *_ in receiver.requests]
 
     return deliver_to
+
+
+@pytest.mark.parametrize("answer", [EARLY_YES["closed"], EARLY_YES["reset"]])
+def test_a_response_to_a_request_that_is_not_read_whole_is_read(answer, receive):
+    """A server may respond before it has read the body: the status says why."""
+    receiver = receive(answer, None, reads_body=False)
+    request = Request(f"http://127.0.0.1:{receiver.port}/", LARGE)
+
+    assert send(request, Deadline(2.0, time.monotonic), largest=100).status == 200
 
 
 ONE_POST = ["POST /api/chat.postMessage HTTP/1.1"]
