@@ -5,19 +5,34 @@ After an intended change, write them with ``WRITE_PAGES=1 pytest`` and read the 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.text import Text
 
+from dispatch_cli.picture import svg
+from dispatch_cli.screen import USUAL_WIDTH
 from tests.catalogues import GUIDE, only
 from tests.cli.conftest import stable
 from tools.paths import ROOT
 
 PAGES = Path(__file__).parent / "pages"
 PICTURE = ROOT / "docs" / "images" / "doctor.svg"
+RECORDING = ROOT / "docs" / "images" / "send.svg"
+
+# From the command that hides the cursor to those that erase the line.
+ANIMATION = re.compile(r"\x1b\[\?25l.*?\x1b\[\?25h\r\x1b\[1A\x1b\[2K", re.DOTALL)
+
+
+def same_duration(page):
+    """Replace the duration of each attempt, which differs between runs, by a fixed one."""
+    return re.sub(r"\d+ ms +", f"{'7 ms':<10}", page)
 
 
 def expected_page(file, text):
@@ -92,10 +107,8 @@ def test_pages_are_as_designed(narrator):
 def test_a_delivery_is_shown_with_its_attempts(narrator):
     """The page of a delivery has all its fields, its error in words, and its attempts."""
     page = stable(narrator("history", "ada", failed_delivery(narrator)).output)
-    # The only value that differs between runs.
-    page = re.sub(r"\d+ ms +", f"{'7 ms':<10}", page)
 
-    assert page == expected_page(PAGES / "delivery.txt", page)
+    assert same_duration(page) == expected_page(PAGES / "delivery.txt", same_duration(page))
 
 
 def test_the_picture_in_the_documentation_is_up_to_date(narrator, tmp_path):
@@ -106,5 +119,56 @@ def test_the_picture_in_the_documentation_is_up_to_date(narrator, tmp_path):
 
     drawn = stable(file.read_text())
     assert drawn == expected_page(PICTURE, drawn)
+    assert "http://www.w3.org" in drawn
+    assert "@font-face" not in drawn
+
+
+class Recording:
+    """A terminal whose commands and output become a picture."""
+
+    def __init__(self, dispatch):
+        self._dispatch = dispatch
+        self._console = Console(
+            file=io.StringIO(), record=True, width=USUAL_WIDTH, force_terminal=True
+        )
+
+    def __call__(self, command):
+        """Run a command as it is typed, and keep its output."""
+        words = shlex.split(command.replace("\\\n", ""))
+        page = self._dispatch(*words, TERM="xterm-256color", COLORTERM="truecolor").output
+        self._console.print(Text(stable(f"$ dispatch {command}").rstrip(), style="bold"))
+        # The number of frames differs between runs.
+        page = same_duration(stable(ANIMATION.sub("", page)))
+        self._console.print(Text.from_ansi(page))
+        self._console.print()
+
+    def svg(self):
+        """Return the picture."""
+        return svg(self._console, "dispatch")
+
+
+def test_the_recording_in_the_readme_is_up_to_date(guide, dispatch, service, clock):
+    """The first attempt fails, the retry succeeds, and the delivery's page has both attempts."""
+    # TEST's retry delay is 10 s, and a doorbell's delay is rounded up.
+    spans = iter((1, 12))
+
+    def time_passes():
+        clock(seconds=next(spans))
+        for queue in ("DeliveryQueue", "RetryQueue"):
+            if bodies := service.messages(queue):
+                service.deliver(*bodies, queue=queue)
+
+    dispatch.meanwhile = time_passes
+    record = Recording(dispatch)
+
+    record("override set ada TEST --config failure=transient \\\n    --config fail_attempts=1")
+    record("send ada 'Your laptop is **ready**.' --type TEST --wait")
+    record("history ada")
+    (delivery,) = json.loads(dispatch("history", "ada", "-o", "json").stdout)["deliveries"]
+    record(f"history ada {delivery['delivery_id']}")
+
+    drawn = record.svg()
+    assert (delivery["status"], delivery["attempts"]) == ("success", 2)
+    assert drawn == expected_page(RECORDING, drawn)
     assert "http://www.w3.org" in drawn
     assert "@font-face" not in drawn
