@@ -25,7 +25,10 @@ def test_every_block_has_a_meaning():
         where = f"{block.document}:{block.line}"
         assert block.language in {"bash", "json", "mermaid", "python", "text", "typescript"}, where
         if block.language == "bash":
-            known = block.mark in {None, "make", "aws", "cli", "docker"} or block.mark.isdecimal()
+            known = (
+                block.mark in {None, "make", "aws", "cli", "debug", "docker"}
+                or block.mark.isdecimal()
+            )
             assert known, where
         else:
             assert block.mark is None, where
@@ -59,10 +62,62 @@ def test_every_link_leads_somewhere():
                 assert anchor in slugs, f"{path.name} links {target}"
 
 
+def test_every_page_is_in_the_index():
+    """docs/README.md links each page of its folder."""
+    index = ROOT / "docs" / "README.md"
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", index.read_text()))
+
+    assert {path.name for path in index.parent.glob("*.md")} - {index.name} == linked
+
+
 def test_no_document_waits_for_a_part_of_it():
     """A word in capitals alone on a line is a placeholder for a missing part."""
     for path in documents():
         assert not re.findall(r"^[A-Z_]{3,}$", path.read_text(), re.MULTILINE), path.name
+
+
+# Glossary -----------------------------------------------------------------------------------------
+
+GLOSSARY = ROOT / "docs" / "glossary.md"
+CENTRAL = re.compile(r"\b(?:doorbell|dead letter|override|round|lease)s?\b", re.IGNORECASE)
+NOT_PROSE = re.compile(
+    r"^```.*?^```$|^#.*?$|`[^`\n]*`|(?<=\])\([^)\s]*\)", re.MULTILINE | re.DOTALL
+)
+
+
+def first_central_term(text):
+    """Return the number of the first line that uses a central term, code and headings aside."""
+    blank = NOT_PROSE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+    found = CENTRAL.search(blank)
+    return found and blank.count("\n", 0, found.start()) + 1
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_first_use_of_a_central_term_links_the_glossary(path):
+    """The link is in the line of the first use, or before it."""
+    text = path.read_text()
+    links = [at for at, line in enumerate(text.splitlines(), 1) if "glossary.md)" in line]
+    used = first_central_term(text)
+
+    if path != GLOSSARY and used:
+        assert links, f"{path.name}:{used} uses a term of the glossary, and no line links it"
+        assert links[0] <= used, f"{path.name}:{used} uses a term before the link to the glossary"
+
+
+def test_code_and_headings_are_no_first_use():
+    """A reader cannot follow a link there."""
+    text = "# Overrides\n```text\nround\n```\n`lease` [it](override.md)\n%s\n"
+
+    assert first_central_term(text % "Around, released") is None
+    assert first_central_term(text % "Two Dead letters") == 6
+
+
+def test_the_glossary_is_short():
+    """It defines at most 25 terms, each in one row."""
+    terms = [cells[0] for cells in rows("docs/glossary.md", "Glossary")]
+
+    assert 0 < len(terms) <= 25
+    assert len(terms) == len(set(terms))
 
 
 # Tables and code ----------------------------------------------------------------------------------
