@@ -6,10 +6,9 @@ On AWS none of this is needed: there the template alone does it.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import boto3
+import boto3
 
 API = "AWS::ApiGateway::RestApi"
 STAGE = "AWS::ApiGateway::Stage"

@@ -18,13 +18,10 @@ import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tools.failure import ToolFailure
 from tools.paths import LOCAL, ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OLDEST, NEWEST = (3, 11), (3, 14)
 NODE_FILES = ("package.json", "package-lock.json")

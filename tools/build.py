@@ -10,15 +10,13 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tools.failure import ToolFailure
 from tools.paths import BUILD, LOCAL, ROOT, SAM, TEMPLATE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DIGEST = BUILD / ".digest"
 

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from dispatcher.integrations import catalogue
+from dispatcher.integrations.integration import Integration
 from tools.paths import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from dispatcher.integrations.integration import Integration
 
 TABLE = """\
 | Integration | Configured when | Delivers to | `config` of an override |

@@ -13,10 +13,12 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import boto3
 import requests
 from rich import box
 from rich.console import Console
@@ -33,11 +35,6 @@ from tools.local_cloud import settle
 from tools.parameters import parse
 from tools.processes import LOOPBACK, require_free
 from tools.receiver import Receiver
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    import boto3
 
 Json = dict[str, Any]
 

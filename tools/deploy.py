@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -28,9 +28,6 @@ from tools.parameters import (
     write_for_sam,
 )
 from tools.paths import BUILT_TEMPLATE, LOCAL, ROOT, SAM, TEMPLATE
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 SAMCONFIG = ROOT / "samconfig.toml"
 HERE = "local"

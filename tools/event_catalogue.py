@@ -6,16 +6,11 @@ They are in ``docs/operations.md``, each between two comments.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
-from dispatcher.events import EVENTS
+from dispatcher.events import EVENTS, Metric
 from dispatcher.integrations import catalogue
 from tools.paths import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from dispatcher.events import Metric
 
 DOCUMENT = ROOT / "docs" / "operations.md"
 

@@ -14,16 +14,14 @@ import json
 import os
 import sys
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 from urllib.parse import quote
 
 import requests
 
 from dispatcher.integrations import catalogue
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 
 class OldRow(TypedDict):

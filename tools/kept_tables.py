@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from tools.failure import ToolFailure
 from tools.parameters import LongForm, section
 from tools.paths import LOCAL, ROOT, TEMPLATE
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 FOLDER = LOCAL / "kept"
 

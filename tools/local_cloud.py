@@ -20,6 +20,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,9 +35,6 @@ from tools.build import architecture, build, runtime
 from tools.failure import ToolFailure
 from tools.paths import BUILT_TEMPLATE, CADDY, CLOUD_PYTHON, ROOT, SAM, TEMPLATE, ports_file
 from tools.processes import LOOPBACK, Background, require_free
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 STACK = "integration-dispatcher-local"
 ARTIFACTS = "integration-dispatcher-artifacts"

@@ -6,19 +6,15 @@ import json
 import re
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tools.after_deploy import physical_ids
-from tools.local_cloud import STACK
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-
-    from tools.local_cloud import LocalCloud
+from tools.local_cloud import STACK, LocalCloud
 
 UNSHOWN = {
     *("level", "message", "timestamp", "service", "stack", "_aws"),

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import threading
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from tools.processes import LOOPBACK
-
-if TYPE_CHECKING:
-    from http.server import BaseHTTPRequestHandler
 
 LOOK = 0.02
 """Seconds between two checks whether it is to stop."""

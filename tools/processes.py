@@ -9,17 +9,15 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import psutil
 
 from tools.failure import ToolFailure
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 

@@ -11,8 +11,8 @@ import re
 import subprocess
 import sys
 import tokenize
+from collections.abc import Iterator
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 import yaml
 from proselint.checks import __register__ as built_in
@@ -22,9 +22,6 @@ from proselint.registry.checks.engine import Fancy, RegexOptions
 from proselint.tools import LintFile
 
 from tools.paths import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 VOCABULARY = yaml.safe_load((ROOT / "tools" / "prose.yaml").read_text())
 

@@ -13,9 +13,11 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import boto3
 import psutil
 import yaml
 
@@ -26,11 +28,6 @@ from tools.local_cloud import CREDENTIALS, REGION, STACK, LocalCloud, ask
 from tools.parameters import section
 from tools.paths import BUILD, BUILT_TEMPLATE, CADDY, LOCAL, ROOT, SAM, TEMPLATE
 from tools.processes import LOOPBACK
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import boto3
 
 FUNCTION = "AWS::Serverless::Function"
 SAM_CLIENTS = "samcli.local.docker.container_client_factory"

@@ -5,23 +5,18 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from evidence.bench import cloud, processes
-from evidence.bench.figures import RUNS
+from evidence.bench.figures import RUNS, Figure
 from tools.build import build
 from tools.failure import ToolFailure
 from tools.paths import LOCAL
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from evidence.bench.figures import Figure
 
 ROWS: dict[str, Callable[[], Iterable[Figure]]] = {
     "sizes": processes.sizes,

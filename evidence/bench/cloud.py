@@ -6,11 +6,12 @@ import statistics
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import requests
 
@@ -23,14 +24,9 @@ from evidence.bench.cost import read_units
 from evidence.bench.figures import Budget, Figure
 from evidence.bench.rows import DAY, MESSAGE_ID, message_of
 from tools.failure import ToolFailure
-from tools.local_cloud import LocalCloud
+from tools.local_cloud import LocalCloud, Stack
 from tools.processes import free_port
 from tools.receiver import Receiver
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tools.local_cloud import Stack
 
 COUNT = 100
 """Messages whose latency is measured."""

@@ -10,18 +10,15 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from evidence.bench import artifacts
 from evidence.bench.figures import RUNS, Budget, Cost, Figure, median, ratio
 from evidence.bench.rows import CONTENT, HOOKED, SUBJECT
 from tools.failure import ToolFailure
 from tools.paths import BUILD, ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 Command = tuple[list[str], dict[str, str]]
 """Arguments and environment."""

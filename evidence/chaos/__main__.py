@@ -7,15 +7,12 @@ import os
 import random
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evidence.chaos.audit import Promise
-from evidence.chaos.run import Plan, run
+from evidence.chaos.run import Outcome, Plan, run
 from tools.failure import ToolFailure
 from tools.paths import LOCAL
-
-if TYPE_CHECKING:
-    from evidence.chaos.run import Outcome
 
 HOME = LOCAL / "chaos"
 

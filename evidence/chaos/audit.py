@@ -10,22 +10,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 from statistics import median_high
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from dispatcher.delivery.doorbells import DeadLetter
-from evidence.chaos.histories import histories
-from evidence.chaos.ledger import Fate
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from dispatcher.delivery.rows import Delivery, MessageRow, RequestRow
-    from evidence.chaos.histories import Claim, History
-    from evidence.chaos.ledger import Arrival, Write
+from dispatcher.delivery.rows import Delivery, MessageRow, RequestRow
+from evidence.chaos.histories import Claim, History, histories
+from evidence.chaos.ledger import Arrival, Fate, Write
 
 FINAL = frozenset({"success", "failed", "skipped"})
 

@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dispatcher.adapters.items import message_row
-from dispatcher.delivery.rows import MAILBOX, MESSAGE, REQUEST
+from dispatcher.delivery.rows import MAILBOX, MESSAGE, REQUEST, MessageRow
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from dispatcher.delivery.rows import MessageRow
-
-    KnownRow = Callable[[bytes], MessageRow | None]
-    """Returns the row that was written with a ``rev``."""
+KnownRow = Callable[[bytes], MessageRow | None]
+"""Returns the row that was written with a ``rev``."""
 
 
 class Step(StrEnum):

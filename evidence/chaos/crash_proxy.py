@@ -11,20 +11,14 @@ import http.client
 import socket
 import time
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING
 
 from dispatcher.delivery.transitions import dead_letters_owed, fits_sqs_delay, next_due
-from evidence.chaos.calls import Step, read, refused_by
-from evidence.chaos.ledger import Arrival, Fate
-from evidence.chaos.reaper import WORKER
+from evidence.chaos.calls import Call, Step, read, refused_by
+from evidence.chaos.ledger import Arrival, Fate, Ledger
+from evidence.chaos.reaper import WORKER, Reaper
+from evidence.chaos.workers import Workers
 from tools.loopback import LoopbackServer
 from tools.processes import LOOPBACK
-
-if TYPE_CHECKING:
-    from evidence.chaos.calls import Call
-    from evidence.chaos.ledger import Ledger
-    from evidence.chaos.reaper import Reaper
-    from evidence.chaos.workers import Workers
 
 HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "content-length", "keep-alive"})
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import boto3
 import requests
 
 from tools.local_cloud import CREDENTIALS, wait_for
 from tools.paths import MICROBURST
 from tools.processes import LOOPBACK, Background
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    import boto3
 
 
 class Fault(NamedTuple):

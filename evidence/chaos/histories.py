@@ -7,17 +7,13 @@ back to the message's first row, whatever the functions believed about their wri
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
+from dispatcher.delivery.rows import Delivery, MessageRow
 from evidence.chaos.calls import SETTLING, Step, change
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from dispatcher.delivery.rows import Delivery, MessageRow
-    from evidence.chaos.ledger import Write
+from evidence.chaos.ledger import Write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

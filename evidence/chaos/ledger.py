@@ -5,11 +5,9 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from dispatcher.delivery.rows import MessageRow
-    from evidence.chaos.calls import Call
+from dispatcher.delivery.rows import MessageRow
+from evidence.chaos.calls import Call
 
 
 class Fate(StrEnum):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-if TYPE_CHECKING:
-    from dispatcher.delivery.doorbells import DeadLetter
-    from evidence.chaos.ledger import Ledger
-    from evidence.chaos.seeded_random import SeededRandom
-    from evidence.chaos.stores import Stores
-    from evidence.chaos.traffic import Caller
+from dispatcher.delivery.doorbells import DeadLetter
+from evidence.chaos.ledger import Ledger
+from evidence.chaos.seeded_random import SeededRandom
+from evidence.chaos.stores import Stores
+from evidence.chaos.traffic import Caller
 
 PAUSE = 3.0
 """Seconds between two reads of the dead-letter queue."""

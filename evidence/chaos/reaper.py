@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from evidence.chaos.audit import Crash
-
-if TYPE_CHECKING:
-    from evidence.chaos.calls import Step
-    from evidence.chaos.ledger import Ledger
-    from evidence.chaos.seeded_random import SeededRandom
-    from evidence.chaos.workers import Workers
+from evidence.chaos.calls import Step
+from evidence.chaos.ledger import Ledger
+from evidence.chaos.seeded_random import SeededRandom
+from evidence.chaos.workers import Workers
 
 WORKER = "DeliverMessages"
 FACTORS = {

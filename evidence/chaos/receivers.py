@@ -9,17 +9,13 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING
 
 from evidence.chaos.calls import Step
-from evidence.chaos.ledger import Arrival, Fate
+from evidence.chaos.ledger import Arrival, Fate, Ledger
+from evidence.chaos.reaper import Reaper
+from evidence.chaos.seeded_random import SeededRandom
+from evidence.chaos.workers import Workers
 from tools.loopback import LoopbackServer
-
-if TYPE_CHECKING:
-    from evidence.chaos.ledger import Ledger
-    from evidence.chaos.reaper import Reaper
-    from evidence.chaos.seeded_random import SeededRandom
-    from evidence.chaos.workers import Workers
 
 STALL = 11.0
 """Seconds: longer than an attempt may take."""

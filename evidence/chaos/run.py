@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Self
+from pathlib import Path
+from typing import NamedTuple, Self
 
 import psutil
 
+from dispatcher.delivery.doorbells import DeadLetter
+from dispatcher.delivery.rows import MessageRow
 from dispatcher.delivery.transitions import dead_letters_owed, next_due
 from evidence.chaos import traffic
 from evidence.chaos.audit import Audit, Findings, Promise, check
 from evidence.chaos.crash_proxy import CrashProxy
-from evidence.chaos.faults import Faults
+from evidence.chaos.faults import Calls, Faults
 from evidence.chaos.ledger import Ledger
 from evidence.chaos.operator import Operator
 from evidence.chaos.reaper import Reaper
@@ -25,14 +29,6 @@ from evidence.chaos.workers import Workers
 from tools.failure import ToolFailure
 from tools.local_cloud import LocalCloud
 from tools.processes import LOOPBACK, free_port
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from dispatcher.delivery.doorbells import DeadLetter
-    from dispatcher.delivery.rows import MessageRow
-    from evidence.chaos.faults import Calls
 
 LATE = 2.0
 """Seconds after which a due delivery counts as forgotten by its doorbell."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import requests
 from botocore.config import Config
@@ -13,16 +14,19 @@ from botocore.config import Config
 from dispatcher.adapters.dynamodb import DeliveryTable
 from dispatcher.adapters.items import mailbox_row, message_row, request_row
 from dispatcher.delivery.doorbells import DeadLetter, decode
-from dispatcher.delivery.rows import MAILBOX, MESSAGE, REQUEST, SHARDS
+from dispatcher.delivery.rows import (
+    MAILBOX,
+    MESSAGE,
+    REQUEST,
+    SHARDS,
+    MailboxRow,
+    MessageRow,
+    RequestRow,
+)
 from evidence.chaos.ledger import Write
 from tools import after_deploy
 from tools.failure import ToolFailure
 from tools.local_cloud import STACK, LocalCloud
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from dispatcher.delivery.rows import MailboxRow, MessageRow, RequestRow
 
 RECEIVED = 10
 """Seconds for which a received dead letter is invisible."""

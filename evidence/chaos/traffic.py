@@ -10,20 +10,17 @@ import random
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 
+from evidence.chaos.receivers import Receivers
 from tools.failure import ToolFailure
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from evidence.chaos.receivers import Receivers
 
 PATIENCE = 120.0
 """Seconds for which a caller repeats a request."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from dispatcher import VERSION
 from dispatcher.edges.routes import ROUTES, Route
@@ -17,9 +17,6 @@ from tools.api_document.operations import OPERATIONS, TAGS, Operation, Response
 from tools.api_document.prose import prose, third_person
 from tools.api_document.samples import sample
 from tools.api_document.schemas import REF, Json, schemas
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 DESCRIPTION = """
 Delivers a message to a user over every integration that is enabled for this user. Most users rely

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from dispatcher.configuration.resolution import (
     DISABLED_BY_DEFAULT,
@@ -14,9 +14,6 @@ from dispatcher.configuration.resolution import (
 from dispatcher.delivery.rows import Status
 from dispatcher.integrations import catalogue
 from tools.paths import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 OPERATIONS = ROOT / "docs" / "operations.md"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from dispatcher import paging
 from dispatcher.delivery.rows import Status
@@ -12,9 +13,6 @@ from dispatcher.identifiers import REQUEST_ID as REQUEST_ID_PATTERN
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.rules import whole
 from dispatcher.messages import history, mailbox
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 USER = "john.doe"
 DELIVERY_ID = "019ab2c4-7d10-7c3e-9b1f-2a6d8e4f5c70"

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from dispatcher.edges import http
 from tools.api_document.schemas import REF, Json
 from tools.parameters import section
 from tools.paths import TEMPLATE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PROBLEM_TYPE = "urn:integration-dispatcher:problem:"
 INSTANCE = "urn:uuid:5f0c1d2e-3a4b-4c5d-8e6f-1a2b3c4d5e60"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from dispatcher import VERSION
 from tools.api_document.operations import DELIVERY_ID, EMAIL, MESSAGE_ID, REQUEST_ID, USER
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 TIME = "2026-11-23T09:30:00.000Z"
 

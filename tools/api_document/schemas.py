@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
 from typing_extensions import is_typeddict
 
 from dispatcher import responses
@@ -14,11 +16,6 @@ from dispatcher.integrations import catalogue
 from dispatcher.messages.bodies import RecipientBody, SendBody
 from tools.api_document.known_values import known_values
 from tools.api_document.prose import constants, fields, prose
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from pydantic_core import core_schema
 
 Json = dict[str, Any]
 

@@ -6,16 +6,14 @@ For replies that ``aiosmtpd`` cannot send. It counts the mails that it was given
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Mapping
-
-    Say = bytes | Callable[[socket.socket], None]
+Say = bytes | Callable[[socket.socket], None]
 
 GREETING, ACCEPTANCE = "GREETING", "."
 """The places of a script that are no verbs: the first reply, and the one after the final dot."""

@@ -9,18 +9,14 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import ssl
 import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from email.message import EmailMessage
+from typing import Self
 
-from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Iterable, Mapping
-    from email.message import EmailMessage
-
-    from aiosmtpd.smtp import Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
 @dataclass(frozen=True)
