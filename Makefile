@@ -122,10 +122,7 @@ template: setup ## Check template.yaml
 
 .PHONY: document
 document: setup ## Check that generated parts of the docs match the code
-	@$(python) -m tools.api_document --check
-	@$(python) -m tools.event_catalogue --check
-	@$(python) -m tools.state_diagram --check
-	@$(python) -m tools.catalogue_parts --check
+	@$(python) -m tools.generate --check
 
 # Where packages come from is each user's own setting. [.] keeps this line from matching itself.
 registry_hosts := pypi[.](org|io|python[.]org)|pythonhosted[.]org|npmjs[.](org|com)|yarnpkg[.]com|deb[.]debian[.]org|crates[.]io|proxy[.]golang[.]org|rubygems[.]org
@@ -167,17 +164,16 @@ format: setup ## Format the code, and fix style errors that can be fixed automat
 	@$(bin)/ruff format --quiet
 
 .PHONY: generate
-generate: openapi event-catalogue ## Write everything that is made from the code, after a new integration
-	@$(python) -m tools.catalogue_parts
+generate: setup ## Write everything that is made from the code, after a new integration
+	@$(python) -m tools.generate
 
 .PHONY: openapi
 openapi: setup ## Generate docs/openapi.json from the code
-	@$(python) -m tools.api_document
+	@$(python) -m tools.generate docs/openapi.json
 
 .PHONY: event-catalogue
 event-catalogue: setup ## Generate the log events, metrics and states in the docs from the code
-	@$(python) -m tools.event_catalogue
-	@$(python) -m tools.state_diagram
+	@$(python) -m tools.generate docs/operations.md docs/architecture.md
 
 .PHONY: lock
 lock: setup ## Update all locks after a change of requirements (UPGRADE=1: newest versions)

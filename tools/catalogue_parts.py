@@ -1,19 +1,17 @@
-"""Write the lists of integrations in files that cannot import the catalogue, or check them.
+"""Lists of integrations in files that cannot import the catalogue; `make generate` writes them.
 
-`make generate` writes them: the rows of README's table, the lines of the dashboard, and the types
-that the command line completes. With ``--check`` nothing is written.
+They are the rows of README's table, the lines of the dashboard, and the types that the command line
+completes.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.integration import Integration
-from tools.paths import ROOT
 
 TABLE = """\
 | Integration | Configured when | Delivers to | `config` of an override |
@@ -35,7 +33,7 @@ def readme(text: str) -> str:
         rows = [written.get(name) or _row(one) for name, one in catalogue().items()]
         return TABLE + "".join(f"{row}\n" for row in rows)
 
-    return _replaced(ROWS, table, text)
+    return replaced(ROWS, table, text)
 
 
 def _row(integration: Integration) -> str:
@@ -54,7 +52,7 @@ def template(text: str) -> str:
         f'"${{AWS::StackName}}", {{"label": "{name}", "stat": "Sum"}}]'
         for name in catalogue()
     ]
-    return _replaced(METRICS, lambda _: ",\n".join(lines) + "\n", text)
+    return replaced(METRICS, lambda _: ",\n".join(lines) + "\n", text)
 
 
 def options(text: str) -> str:
@@ -64,10 +62,11 @@ def options(text: str) -> str:
     if len(line) > LONGEST_LINE:
         # As the formatter writes it.
         line = "".join(["TYPES = (\n", *(f"    {name},\n" for name in types), ")"])
-    return _replaced(TYPES, lambda _: line, text)
+    return replaced(TYPES, lambda _: line, text)
 
 
-def _replaced(part: re.Pattern[str], made: Callable[[re.Match[str]], str], text: str) -> str:
+def replaced(part: re.Pattern[str], made: Callable[[re.Match[str]], str], text: str) -> str:
+    """Return a text with a part made new; ``ValueError`` unless it has the part exactly once."""
     text, count = part.subn(made, text)
     if count != 1:
         raise ValueError(f"This part occurs {count} times instead of once: {part.pattern}")
@@ -79,24 +78,3 @@ PARTS: Mapping[str, Callable[[str], str]] = {
     "template.yaml": template,
     "cli/dispatch_cli/commands/options.py": options,
 }
-
-
-def main(arguments: list[str]) -> int:
-    """Write the parts, or name the files whose parts differ from the catalogue."""
-    outdated = []
-    for name, made in PARTS.items():
-        file = ROOT / name
-        written = file.read_text()
-        if made(written) == written:
-            continue
-        outdated.append(name)
-        if "--check" not in arguments:
-            file.write_text(made(written))
-    if outdated and "--check" in arguments:
-        print(f"{', '.join(outdated)} differs from the catalogue: make generate", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

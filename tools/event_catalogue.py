@@ -1,18 +1,13 @@
-"""Write the tables of log events and metrics (`make event-catalogue`), or check them (`--check`).
-
-They are in ``docs/operations.md``, each between two comments.
-"""
+"""The tables of log events and metrics in ``docs/operations.md``, each between two comments."""
 
 from __future__ import annotations
 
-import sys
+import re
 from collections.abc import Iterable
 
 from dispatcher.events import EVENTS, Metric
 from dispatcher.integrations import catalogue
-from tools.paths import ROOT
-
-DOCUMENT = ROOT / "docs" / "operations.md"
+from tools.catalogue_parts import replaced
 
 
 def event_table() -> str:
@@ -65,16 +60,19 @@ def names(metric: Metric) -> list[str]:
 def text(document: str) -> str:
     """Return the document with its tables as the code has them."""
     for name, table in (("log events", event_table()), ("metrics", metric_table())):
-        begin, end = (
+        document = between(
             f"<!-- begin {name}: make event-catalogue writes them -->\n",
+            table,
             f"<!-- end {name} -->\n",
+            document,
         )
-        before, begun, rest = document.partition(begin)
-        _, ended, after = rest.partition(end)
-        if not (begun and ended):
-            raise ValueError(f"There are no comments that begin and end the table of {name}.")
-        document = f"{before}{begin}\n{table}\n{end}{after}"
     return document
+
+
+def between(begin: str, made: str, end: str, document: str) -> str:
+    """Return the document with a text between two of its comments."""
+    part = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    return replaced(part, lambda _: f"{begin}\n{made}\n{end}", document)
 
 
 def _table(heading: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -85,18 +83,3 @@ def _table(heading: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def _code(words: Iterable[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
-
-
-def main(options: list[str]) -> int:
-    """Write the tables, or say that they are not what the code says."""
-    written = DOCUMENT.read_text()
-    if "--check" not in options:
-        DOCUMENT.write_text(text(written))
-    elif written != text(written):
-        print("docs/operations.md differs from events.py: make event-catalogue", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -17,7 +17,6 @@ from dispatcher.integrations import catalogue
 from dispatcher.messages.bodies import send_body
 from tests.contract import DOCUMENT, field_errors, operation, resolved
 from tests.documents import rows
-from tools.api_document import __main__ as command
 from tools.api_document.document import document
 from tools.api_document.operations import OPERATIONS
 from tools.api_document.schemas import REQUESTS
@@ -38,30 +37,11 @@ def example(function, name):
     return content["examples"][name]["value"]
 
 
-def test_the_committed_document_is_what_the_code_says():
-    """`make check` compares them, and so does this test; `make openapi` writes it anew."""
-    assert document() == DOCUMENT
-    assert command.main(["--check"]) == 0
-
-
 def test_a_service_that_has_run_before_makes_the_same_document():
     """The service closes the shape of a config when it first reads one."""
     assert override_config(catalogue()["TEST"], {"latency_ms": 1}, {}) == {"latency_ms": 1}
 
-    assert command.main(["--check"]) == 0
-
-
-def test_a_document_of_yesterday_is_noticed(monkeypatch, tmp_path, capsys):
-    """The check fails and says what to do, until the document is written."""
-    monkeypatch.setattr(command, "DOCUMENT", tmp_path / "openapi.json")
-
-    before = command.main(["--check"])
-    said = capsys.readouterr().err
-    command.main([])
-    after = command.main(["--check"])
-
-    assert (before, after) == (1, 0)
-    assert said == "docs/openapi.json differs from the code: run make openapi\n"
+    assert document() == DOCUMENT
 
 
 def test_the_document_is_valid():

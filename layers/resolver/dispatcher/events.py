@@ -1,7 +1,7 @@
 """The log events: who writes each one, with which fields, at which level, and what it counts.
 
 This table is the only list of log events. The log adapter reads levels and metrics from it, mypy
-rejects an ``emit`` of any other name, and ``tools.event_catalogue`` writes the tables of
+rejects an ``emit`` of any other name, and ``tools.generate`` writes the tables of
 ``docs/operations.md`` from it; links in its texts are relative to that page.
 """
 
