@@ -14,7 +14,7 @@ import sys
 
 from dispatcher.access.rows import parse_api_keys
 from dispatcher.errors import BrokenSettingError
-from tools.failure import ToolFailure
+from tools.failure import ToolFailure, reported
 
 PREFIX = "disp_"
 """Lets people, and scanners of secrets, tell what was left lying about."""
@@ -38,14 +38,11 @@ def made(name: str, scopes: list[str], user: str) -> tuple[str, dict[str, object
     return key, entry
 
 
+@reported
 def main() -> int:
     """Read what is wanted from the environment, as make hands it on, and print what was made."""
     name, scopes, user = (os.environ.get(one, "") for one in ("NAME", "SCOPES", "FOR"))
-    try:
-        key, entry = made(name, scopes.split(), user)
-    except ToolFailure as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        return 1
+    key, entry = made(name, scopes.split(), user)
     print(f"The key, shown this once: {key}")
     print(f"Its entry in the secret: {json.dumps({name: entry})}")
     return 0

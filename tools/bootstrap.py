@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.failure import ToolFailure
+from tools.failure import ToolFailure, run_logged
 from tools.paths import LOCAL, ROOT
 
 OLDEST, NEWEST = (3, 11), (3, 14)
@@ -175,24 +175,9 @@ def make(environment: Environment) -> None:
 
 
 def run(environment: Environment, command: list[str]) -> None:
-    """Run a step of an installation; keep its output for the case that it fails."""
-    logs = LOCAL / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    log = logs / f"setup-{environment.name}.log"
-    with log.open("w") as output:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if done.returncode:
-        last_lines = "\n".join(log.read_text().splitlines()[-15:])
-        raise ToolFailure(
-            f"{environment.name}: `{' '.join(command)}` failed:\n{last_lines}\n"
-            f"(all of it: {log.relative_to(ROOT)})"
-        )
+    """Run a step of an installation."""
+    log = LOCAL / "logs" / f"setup-{environment.name}.log"
+    run_logged(f"{environment.name}: `{' '.join(command)}`", command, log)
 
 
 def say(text: str) -> None:

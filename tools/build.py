@@ -7,7 +7,6 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.failure import ToolFailure
+from tools.failure import ToolFailure, reported, run_logged
 from tools.paths import BUILD, LOCAL, ROOT, SAM, TEMPLATE
 
 DIGEST = BUILD / ".digest"
@@ -79,7 +78,7 @@ def build(target: Target | None = None) -> str:
 
 
 def run_sam_build(target: Target) -> None:
-    """Run `sam build`; show its output only if it fails."""
+    """Run `sam build`."""
     variables = environment(target)
     DIGEST.unlink(missing_ok=True)
     parameters = f"Runtime={target.runtime} Architecture={target.architecture}"
@@ -87,21 +86,7 @@ def run_sam_build(target: Target) -> None:
         *(str(SAM), "build", "--template-file", str(TEMPLATE), "--build-dir", str(BUILD)),
         *("--parameter-overrides", parameters),
     ]
-    log = LOCAL / "logs" / "build.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as output:
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if done.returncode:
-        last_lines = "\n".join(log.read_text().splitlines()[-30:])
-        raise ToolFailure(f"sam build failed:\n{last_lines}\n(all of it: {log.relative_to(ROOT)})")
+    run_logged("sam build", command, LOCAL / "logs" / "build.log", variables)
 
 
 def interpreter(runtime_name: str) -> str:
@@ -142,13 +127,10 @@ def one_at_a_time() -> Iterator[None]:
         yield
 
 
+@reported
 def main() -> int:
     """Build, and say plainly what went wrong if it did."""
-    try:
-        build()
-    except ToolFailure as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        return 1
+    build()
     return 0
 
 

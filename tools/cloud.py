@@ -7,23 +7,18 @@ import shutil
 import sys
 from pathlib import Path
 
-from tools.failure import ToolFailure
+from tools.failure import ToolFailure, reported, short
 from tools.local_cloud import STACK, LocalCloud, settle
 from tools.logs import watch
 from tools.parameters import parse
 from tools.paths import LOCAL, ROOT
 
 
+@reported
 def main(arguments: list[str]) -> int:
     """Run one command; settings come from the environment, as make hands them on."""
     commands = {"up": up, "down": down, "status": status, "logs": logs, "clean": clean}
-    try:
-        commands[arguments[0]]()
-    except ToolFailure as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    commands[arguments[0]]()
     return 0
 
 
@@ -115,11 +110,6 @@ def number(variable: str, default: int) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise ToolFailure(f"{variable}={text}: choose a number of 1 to 65535")
     return int(text)
-
-
-def short(path: Path) -> str:
-    """Name a file as seen from the checkout, where that is shorter."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 if __name__ == "__main__":

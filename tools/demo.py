@@ -28,7 +28,7 @@ from rich.text import Text
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tools.cloud import chosen_cloud
-from tools.failure import ToolFailure
+from tools.failure import ToolFailure, reported
 from tools.fake_servers.slack_server import TOKEN, FakeSlackServer
 from tools.fake_servers.smtp_server import FakeSmtpServer
 from tools.local_cloud import settle
@@ -345,7 +345,8 @@ def keep_token(session: boto3.Session) -> None:
         client.create_secret(Name=TOKEN_SECRET, SecretString=TOKEN)
 
 
-def run() -> None:
+@reported
+def main() -> int:
     """Start the receivers and the service, and play; wrong settings are reported before that."""
     cloud = chosen_cloud()
     smtp_port, slack_port = cloud.api_port + 1, cloud.api_port + 2
@@ -359,17 +360,6 @@ def run() -> None:
         width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
         console = Console(highlight=False, width=width)
         play(Demo(cloud.deploy(chosen), cloud.session, slack, mail, console))
-
-
-def main() -> int:
-    """Run the demo with the settings that make passes in the environment."""
-    try:
-        run()
-    except ToolFailure as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
     return 0
 
 

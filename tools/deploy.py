@@ -16,7 +16,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tools.build import Target, build
-from tools.failure import ToolFailure
+from tools.failure import ToolFailure, reported
 from tools.parameters import (
     declared,
     deploy_settings,
@@ -34,17 +34,11 @@ HERE = "local"
 """The environment of `make up`."""
 
 
+@reported
 def main() -> int:
     """Deploy the environment that ENV names; YES=1 asks nothing."""
-    try:
-        return deploy(
-            os.environ.get("ENV", ""),
-            parse(os.environ.get("PARAMETERS", "")),
-            ask=os.environ.get("YES", "") != "1",
-        )
-    except ToolFailure as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        return 1
+    overrides = parse(os.environ.get("PARAMETERS", ""))
+    return deploy(os.environ.get("ENV", ""), overrides, ask=os.environ.get("YES", "") != "1")
 
 
 def deploy(environment: str, overrides: Mapping[str, str], *, ask: bool) -> int:

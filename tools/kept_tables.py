@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from tools.failure import ToolFailure
-from tools.parameters import LongForm, section
-from tools.paths import LOCAL, ROOT, TEMPLATE
+from tools.failure import ToolFailure, reported, short
+from tools.parameters import section
+from tools.paths import LOCAL, TEMPLATE
 
 FOLDER = LOCAL / "kept"
 
@@ -27,30 +27,24 @@ KEPT = {
 """The resources that a deleted stack leaves behind."""
 
 
+@reported
 def main(names: Sequence[str]) -> int:
     """Write template and list of resources; print where."""
-    try:
-        overrides, deliveries, key = names
-    except ValueError:
-        print("error: give OVERRIDES_TABLE DELIVERIES_TABLE KEY_ARN", file=sys.stderr)
-        return 1
-    try:
-        resources = to_import(overrides, deliveries, key)
-    except ToolFailure as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        return 1
+    if len(names) != len(KEPT):
+        raise ToolFailure("give OVERRIDES_TABLE DELIVERIES_TABLE KEY_ARN")
+    resources = to_import(*names)
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, content in (("template", template()), ("resources", resources)):
         file = FOLDER / f"{name}.json"
         file.write_text(json.dumps(content, indent=2) + "\n")
-        print(file.relative_to(ROOT) if file.is_relative_to(ROOT) else file)
+        print(short(file))
     return 0
 
 
 def template() -> dict[str, Any]:
     """Return the part of our template that outlives a stack, with all that it refers to."""
     parameters, conditions, resources = (
-        section(TEMPLATE, name, LongForm) for name in ("Parameters", "Conditions", "Resources")
+        section(TEMPLATE, name) for name in ("Parameters", "Conditions", "Resources")
     )
     return {
         "AWSTemplateFormatVersion": "2010-09-09",

@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 import urllib.error
@@ -32,7 +31,7 @@ from botocore.exceptions import ClientError
 
 from tools import after_deploy, parameters
 from tools.build import architecture, build, runtime
-from tools.failure import ToolFailure
+from tools.failure import ToolFailure, run_logged
 from tools.paths import BUILT_TEMPLATE, CADDY, CLOUD_PYTHON, ROOT, SAM, TEMPLATE, ports_file
 from tools.processes import LOOPBACK, Background, require_free
 
@@ -286,20 +285,7 @@ class LocalCloud:
             "SAM_CLI_POLL_DELAY": SAM_POLL_DELAY,
         }
         log = self.home / "logs" / "deploy.log"
-        with log.open("w") as output:
-            done = subprocess.run(
-                command,
-                cwd=ROOT,
-                env=ours | CREDENTIALS | address,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-        if done.returncode:
-            raise ToolFailure(
-                f"sam deploy failed:\n{complaint(log.read_text())}\n(all of it: {log})"
-            )
+        run_logged("sam deploy", command, log, ours | CREDENTIALS | address)
         say(f"deploy: done after {time.monotonic() - began:.0f} s")
 
     def _start_proxy(self, api: str, stage: str) -> None:
@@ -361,16 +347,6 @@ def settle(overrides: Mapping[str, str]) -> dict[str, str]:
     parameters.require_allowed(TEMPLATE, settled)
     parameters.require_sound(TEMPLATE, settled)
     return settled
-
-
-def complaint(log: str) -> str:
-    """Return what SAM's log says of a failure: from its `Error:` on.
-
-    Where single resources failed, why is in the table of events before it.
-    """
-    before, error, after = log.rpartition("\nError:")
-    told = f"Error:{after}" if error and "_FAILED" not in before else log
-    return "\n".join(told.splitlines()[-30:])
 
 
 def wait_for(process: Background, url: str, what: str, patience: float = 60.0) -> None:

@@ -20,41 +20,23 @@ import yaml
 from tools.failure import ToolFailure
 
 
-class _Loader(yaml.SafeLoader):
-    """Read a template without minding what its `!Ref` and the like stand for."""
-
-
-def _ignore_tag(loader: _Loader, _suffix: str, node: yaml.Node) -> Any:  # noqa: ANN401 - any YAML value
-    if isinstance(node, yaml.ScalarNode):
-        return loader.construct_scalar(node)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node)
-    assert isinstance(node, yaml.MappingNode)  # noqa: S101 - there is no fourth kind
-    return loader.construct_mapping(node)
-
-
-_Loader.add_multi_constructor("!", _ignore_tag)
-
-
-class LongForm(yaml.SafeLoader):
+class _LongForm(yaml.SafeLoader):
     """Read `!Equals [a, b]` as {"Fn::Equals": [a, b]}, which is how JSON templates say it."""
 
 
-def _keep_tag(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    value = _ignore_tag(loader, suffix, node)
+def _keep_tag(loader: _LongForm, suffix: str, node: Any) -> dict[str, Any]:  # noqa: ANN401 - no stub has "id"
+    value = getattr(loader, f"construct_{node.id}")(node)
     if suffix == "GetAtt":
         value = value.split(".", 1)
     return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
 
 
-LongForm.add_multi_constructor("!", _keep_tag)
+_LongForm.add_multi_constructor("!", _keep_tag)
 
 
-def section(
-    template: Path, name: str, loader: type[yaml.SafeLoader] = _Loader
-) -> dict[str, dict[str, Any]]:
+def section(template: Path, name: str) -> dict[str, dict[str, Any]]:
     """Read ``Parameters``, ``Resources`` or another part of a template."""
-    read = yaml.load(template.read_text(), Loader=loader)  # noqa: S506 - a SafeLoader
+    read = yaml.load(template.read_text(), Loader=_LongForm)  # noqa: S506 - a SafeLoader
     found: dict[str, dict[str, Any]] = read[name]
     return found
 
@@ -147,7 +129,7 @@ def require_sound(template: Path, parameters: Mapping[str, str]) -> None:
     """Refuse combinations that the template's rules refuse, but immediately."""
     wrong = [
         assertion["AssertDescription"]
-        for rule in section(template, "Rules", LongForm).values()
+        for rule in section(template, "Rules").values()
         if _value(rule["RuleCondition"], parameters)
         for assertion in rule["Assertions"]
         if not _value(assertion["Assert"], parameters)

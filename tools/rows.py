@@ -13,7 +13,7 @@ from typing import Any
 
 from dispatcher.adapters.items import body_of, item_size
 from dispatcher.responses import rfc3339
-from tools.failure import ToolFailure
+from tools.failure import ToolFailure, reported
 
 Json = Any
 """Any JSON value: a body may hold keys that this version does not know."""
@@ -49,14 +49,10 @@ def rows(text: str) -> list[dict[str, Json]]:
         ) from error
 
 
+@reported
 def main() -> int:
     """Print the rows that come in by standard input."""
-    try:
-        found = rows(sys.stdin.read())
-    except ToolFailure as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        return 1
-    for row in found:
+    for row in rows(sys.stdin.read()):
         print(json.dumps(row, indent=2, ensure_ascii=False))
     return 0
 
@@ -65,14 +61,14 @@ def _number(name: str, content: str, kind: str) -> Json:
     if kind != "N":
         return content
     value = float(content)
-    return _time(value) if _is_time(name) else int(value) if value.is_integer() else value
+    return rfc3339(value) if _is_time(name) else int(value) if value.is_integer() else value
 
 
 def _with_times(value: Json) -> Json:
     match value:
         case dict():
             return {
-                name: _time(part)
+                name: rfc3339(part)
                 if _is_time(name) and isinstance(part, int | float)
                 else _with_times(part)
                 for name, part in value.items()
@@ -85,10 +81,6 @@ def _with_times(value: Json) -> Json:
 
 def _is_time(name: str) -> bool:
     return name.endswith(("_at", "_until")) or name == "ttl"
-
-
-def _time(seconds: float) -> str | None:
-    return rfc3339(seconds)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ import psutil
 import yaml
 
 from tools.after_deploy import physical_ids
-from tools.cloud import running_cloud, short
-from tools.failure import ToolFailure
+from tools.cloud import running_cloud
+from tools.failure import ToolFailure, reported, short
 from tools.local_cloud import CREDENTIALS, REGION, STACK, LocalCloud, ask
 from tools.parameters import section
 from tools.paths import BUILD, BUILT_TEMPLATE, CADDY, LOCAL, ROOT, SAM, TEMPLATE
@@ -41,13 +41,10 @@ DESKTOP = "host.docker.internal"
 """The machine's name in containers of Docker's desktop editions."""
 
 
+@reported
 def main() -> int:
     """Prepare, then try the functions that FUNCTION names (all, if it is empty) one by one."""
-    try:
-        return 0 if everything_answers(os.environ.get("FUNCTION", "").split()) else 1
-    except ToolFailure as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        return 1
+    return 0 if everything_answers(os.environ.get("FUNCTION", "").split()) else 1
 
 
 def everything_answers(wanted: list[str]) -> bool:

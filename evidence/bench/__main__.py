@@ -54,9 +54,10 @@ def table(figures: Sequence[Figure]) -> Table:
     shown = Table("row", "what", "measured", "budget", "wall", "verdict", "note", caption=CAPTION)
     for figure in figures:
         wall = "" if figure.wall is None else f"{figure.wall:.3g}"
+        budget = "" if figure.budget is None else f"≤ {figure.budget:g}"
         shown.add_row(
             *(figure.row, figure.what, f"{figure.value:.3g} {figure.unit}"),
-            *(str(figure.budget or ""), wall, figure.verdict, figure.note),
+            *(budget, wall, figure.verdict, figure.note),
         )
     return shown
 

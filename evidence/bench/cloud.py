@@ -21,7 +21,7 @@ from dispatcher.adapters.system import SystemClock
 from dispatcher.delivery.rows import MESSAGE
 from dispatcher.messages.history import History
 from evidence.bench.cost import read_units
-from evidence.bench.figures import Budget, Figure
+from evidence.bench.figures import Figure
 from evidence.bench.rows import DAY, MESSAGE_ID, message_of
 from tools.failure import ToolFailure
 from tools.local_cloud import LocalCloud, Stack
@@ -77,7 +77,7 @@ def latencies(api_url: str, count: int = COUNT, failing: int = FAILING) -> Itera
         yield Figure(row="latency", what=what, value=percentile(alone, share), unit="ms")
     what = f"the same p95 beside {failing} failing messages of another user / alone"
     over = percentile(beside, 95) / percentile(alone, 95)
-    yield Figure(row="latency", what=what, value=over, budget=Budget(2))
+    yield Figure(row="latency", what=what, value=over, budget=2)
 
 
 def send(user: str, count: int) -> list[float]:
@@ -148,7 +148,7 @@ def pages(dynamodb: Any, stack: Stack, rows: int) -> Iterator[Figure]:  # noqa: 
         what = f"page {place}, {rows:,} rows / {SHORT}"
         over = max(long_calls / calls, long_units / units)
         note = "the larger of calls and read units"
-        yield Figure(row="history", what=what, value=over, budget=Budget(1), note=note)
+        yield Figure(row="history", what=what, value=over, budget=1, note=note)
     for offset in (100, 1_000, 10_000):
         _, units, _ = page("long", offset=str(offset))
         what = f"read units at offset {offset:,}"

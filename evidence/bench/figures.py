@@ -19,21 +19,6 @@ class Cost(NamedTuple):
     wall: float
 
 
-class Budget(NamedTuple):
-    """The limit of a figure."""
-
-    limit: float
-    at_least: bool = False
-
-    def allows(self, value: float) -> bool:
-        """Tell whether a figure keeps the budget."""
-        return value >= self.limit if self.at_least else value <= self.limit
-
-    def __str__(self) -> str:
-        """Return it as the table shows it."""
-        return f"{'≥' if self.at_least else '≤'} {self.limit:g}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """One line of the table; a figure without a budget is not judged."""
@@ -42,7 +27,8 @@ class Figure:
     what: str
     value: float
     unit: str = "times"
-    budget: Budget | None = None
+    budget: float | None = None
+    """The largest value that is kept."""
     wall: float | None = None
     """The same figure by wall time, which is not judged."""
     note: str = ""
@@ -52,7 +38,7 @@ class Figure:
         """Return a word on the budget, empty if there is none."""
         if self.budget is None:
             return ""
-        return "kept" if self.budget.allows(self.value) else "BROKEN"
+        return "kept" if self.value <= self.budget else "BROKEN"
 
 
 def median(costs: Sequence[Cost]) -> Cost:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evidence.bench import artifacts
-from evidence.bench.figures import RUNS, Budget, Cost, Figure, median, ratio
+from evidence.bench.figures import RUNS, Cost, Figure, median, ratio
 from evidence.bench.rows import CONTENT, HOOKED, SUBJECT
 from tools.failure import ToolFailure
 from tools.paths import BUILD, ROOT
@@ -29,7 +29,7 @@ MEGABYTE = 1024 * 1024
 
 def sizes() -> Iterator[Figure]:
     """Yield the zipped size of each layer, and of the largest function."""
-    for layer, budget in (("ResolverLayer", Budget(12)), ("ChannelsLayer", None)):
+    for layer, budget in (("ResolverLayer", 12), ("ChannelsLayer", None)):
         size = zipped(BUILD / layer) / MEGABYTE
         yield Figure(row="sizes", what=f"{layer}, zipped", value=size, unit="MB", budget=budget)
     name, size = max(
@@ -63,7 +63,7 @@ def cold() -> Iterator[Figure]:
         over = ratio(costs[name], costs["floor"])
         yield Figure(
             row="cold", what=f"{name} / floor", value=over.cpu, wall=over.wall,
-            budget=Budget(1.5 if functions[name]["is_api"] else 1.8),
+            budget=1.5 if functions[name]["is_api"] else 1.8,
             note=f"{milliseconds[name]:.0f} ms",
         )  # fmt: skip
 
@@ -91,7 +91,7 @@ def warm() -> Iterator[Figure]:
         runs = [json.loads(last_line((command, artifacts.settings(address)))) for _ in range(RUNS)]
     over = ratio(*([Cost(*run[name]) for run in runs] for name in ("get", "bare")))
     what = "GET effective configuration / bare GetItem"
-    yield Figure(row="warm", what=what, value=over.cpu, budget=Budget(1.5), wall=over.wall)
+    yield Figure(row="warm", what=what, value=over.cpu, budget=1.5, wall=over.wall)
 
 
 def batch() -> Iterator[Figure]:
@@ -103,7 +103,7 @@ def batch() -> Iterator[Figure]:
     over = ratio(*([Cost(*cost) for cost in times[size]] for size in ("ten", "one"))).wall
     what = "10 messages to receivers of 100 ms / one"
     note = "judged by wall time"
-    yield Figure(row="batch", what=what, value=over, budget=Budget(1.5), wall=over, note=note)
+    yield Figure(row="batch", what=what, value=over, budget=1.5, wall=over, note=note)
 
 
 def worker() -> Iterator[Figure]:
@@ -118,9 +118,7 @@ def worker() -> Iterator[Figure]:
     over = ratio(costs["worker"], costs["session"])
     note = " / ".join(f"{median(each).cpu * 1000:.2f} ms" for each in costs.values())
     what = "processor time per webhook / requests.Session loop"
-    yield Figure(
-        row="worker", what=what, value=over.cpu, budget=Budget(2), wall=over.wall, note=note
-    )
+    yield Figure(row="worker", what=what, value=over.cpu, budget=2, wall=over.wall, note=note)
 
 
 @contextmanager

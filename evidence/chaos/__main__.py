@@ -11,7 +11,7 @@ from typing import Any
 
 from evidence.chaos.audit import Promise
 from evidence.chaos.run import Outcome, Plan, run
-from tools.failure import ToolFailure
+from tools.failure import ToolFailure, reported
 from tools.paths import LOCAL
 
 HOME = LOCAL / "chaos"
@@ -20,22 +20,17 @@ EXAMPLES = 5
 """Cases that are printed of each broken promise."""
 
 
+@reported
 def main() -> int:
     """Run with CHAOS_SEED and CHAOS_DELIVERIES, by default a random seed and 2,000."""
     # SIGTERM has to stop all started processes, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        plan = Plan(
-            seed=_number("CHAOS_SEED", random.randrange(10**6)),  # noqa: S311 - no secret
-            deliveries=_number("CHAOS_DELIVERIES", 2000),
-        )
-        print(f"Chaos, CHAOS_SEED={plan.seed}")
-        outcome = run(plan, HOME, print)
-    except ToolFailure as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    plan = Plan(
+        seed=_number("CHAOS_SEED", random.randrange(10**6)),  # noqa: S311 - no secret
+        deliveries=_number("CHAOS_DELIVERIES", 2000),
+    )
+    print(f"Chaos, CHAOS_SEED={plan.seed}")
+    outcome = run(plan, HOME, print)
     path = HOME / "figures.json"
     shown = json.dumps(figures(outcome), indent=2)
     path.write_text(shown + "\n")

@@ -8,7 +8,7 @@ import pytest
 
 from evidence.bench import __main__ as bench
 from evidence.bench.cloud import percentile
-from evidence.bench.figures import Budget, Cost, Figure, median, ratio
+from evidence.bench.figures import Cost, Figure, median, ratio
 from tools.failure import ToolFailure
 from tools.paths import ROOT
 
@@ -37,21 +37,17 @@ def test_a_percentile_is_a_value_that_so_many_do_not_exceed():
     assert percentile([*range(101)], 95) == pytest.approx(95)
 
 
-@pytest.mark.parametrize(
-    ("budget", "allowed", "refused"),
-    [(Budget(1.5), (0, 1.5), (1.51, 9)), (Budget(0.5, at_least=True), (0.5, 9), (0, 0.49))],
-)
-def test_a_budget_is_a_limit_on_one_side(budget, allowed, refused):
+def test_a_budget_is_the_largest_value_that_is_kept():
     """The limit itself is allowed."""
-    assert [figure(value, budget).verdict for value in allowed] == ["kept", "kept"]
-    assert [figure(value, budget).verdict for value in refused] == ["BROKEN", "BROKEN"]
+    assert [figure(value, 1.5).verdict for value in (0, 1.5)] == ["kept", "kept"]
+    assert [figure(value, 1.5).verdict for value in (1.51, 9)] == ["BROKEN", "BROKEN"]
 
 
 @pytest.mark.parametrize(
     ("rows", "code"),
     [
-        ([figure(99), figure(1, Budget(1))], 0),
-        ([figure(1, Budget(1)), figure(2, Budget(1.5))], 1),
+        ([figure(99), figure(1, 1)], 0),
+        ([figure(1, 1), figure(2, 1.5)], 1),
     ],
 )
 def test_one_broken_budget_fails_the_run(rows, code, monkeypatch, tmp_path, capsys):

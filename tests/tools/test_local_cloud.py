@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from tools.cloud import chosen_cloud, running_cloud
-from tools.failure import ToolFailure
-from tools.local_cloud import LocalCloud, complaint
+from tools.failure import ToolFailure, complaint
+from tools.local_cloud import LocalCloud
 from tools.paths import ports_file, service_url
 from tools.processes import free_port
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -11,11 +12,13 @@ from pydantic_core import core_schema
 from typing_extensions import is_typeddict
 
 from dispatcher import responses
+from dispatcher.configuration import resolution
 from dispatcher.configuration.bodies import ChangeBody, OverrideBody
+from dispatcher.delivery.rows import Status
 from dispatcher.integrations import catalogue
 from dispatcher.messages.bodies import RecipientBody, SendBody
-from tools.api_document.known_values import known_values
 from tools.api_document.prose import constants, fields, prose
+from tools.paths import ROOT
 
 Json = dict[str, Any]
 
@@ -143,11 +146,35 @@ def _describe(schema: Json, shape: type) -> None:
 
 def _describe_open_strings(generated: Json) -> None:
     descriptions = constants(responses)
-    for name, values in known_values().items():
+    for name, values in _known_values().items():
         known = ", ".join(f"`{value}`" for value in values)
         generated[name]["description"] = (
             f"{descriptions[name]} Known values: {known}. New values may be added."
         )
+
+
+def _known_values() -> Mapping[str, tuple[str, ...]]:
+    """Return the values that open strings have now, by the name of their type."""
+    return {
+        "IntegrationType": tuple(catalogue()),
+        "DeliveryStatus": tuple(map(str, Status)),
+        "SkipReason": (
+            resolution.DISABLED_BY_DEFAULT,
+            resolution.NOT_CONFIGURED,
+            resolution.DISABLED_BY_USER,
+            resolution.DISABLED_BY_RECEIVER,
+            "no_address",
+        ),
+        "ErrorCode": _error_codes(),
+    }
+
+
+def _error_codes() -> tuple[str, ...]:
+    # The runbook's table is complete: a test compares it with the code.
+    runbook = (ROOT / "docs" / "operations.md").read_text()
+    section = runbook.partition("\n## Error codes\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`.+?) \|", section, re.MULTILINE)
+    return tuple(code for cell in cells for code in re.findall(r"`(\w+)`", cell))
 
 
 def _config_keys() -> str:
