@@ -5,7 +5,6 @@ On AWS none of this is needed: there the template alone does it.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import boto3
@@ -25,21 +24,13 @@ def physical_ids(session: boto3.Session, stack: str) -> dict[str, str]:
     }
 
 
-def processed_resources(session: boto3.Session, stack: str) -> dict[str, Any]:
-    """Return the resources of the stack's template as SAM's transform left them."""
-    answer = session.client("cloudformation").get_template(
-        StackName=stack, TemplateStage="Processed"
-    )
-    body: Any = answer["TemplateBody"]
-    template = json.loads(body) if isinstance(body, str) else body
-    resources: dict[str, Any] = template["Resources"]
-    return resources
-
-
 def finish(session: boto3.Session, stack: str) -> tuple[str, str]:
     """Do all that is left to do; return the API's ID and stage name."""
     ids = physical_ids(session, stack)
-    resources = processed_resources(session, stack)
+    client = session.client("cloudformation")
+    answer = client.get_template(StackName=stack, TemplateStage="Processed")
+    # As JSON, which boto3 decodes.
+    resources: dict[str, Any] = dict(answer["TemplateBody"])["Resources"]
     api = stage = ""
     for logical_id, resource in resources.items():
         properties = resource.get("Properties", {})
@@ -82,10 +73,4 @@ def set_time_to_live(session: boto3.Session, table: str, properties: dict[str, A
         client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]["TimeToLiveStatus"]
         == "DISABLED"
     ):
-        client.update_time_to_live(
-            TableName=table,
-            TimeToLiveSpecification={
-                "Enabled": True,
-                "AttributeName": specification["AttributeName"],
-            },
-        )
+        client.update_time_to_live(TableName=table, TimeToLiveSpecification=specification)

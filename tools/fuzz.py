@@ -89,17 +89,13 @@ def fuzz(
 def _peers(credentials: Path) -> str:
     """Return the settings for several users, the first of whom owns the paths."""
     names = [one["name"] for one in json.loads(credentials.read_text())["auth"]]
-    return "\n".join(
-        [
-            "",
-            "[auth.wfc]",
-            f"path = {json.dumps(str(credentials.resolve()))}",
-            f"peers = {json.dumps(names)}",
-            "[parameters]",
-            f'"path.user_id" = {json.dumps(names[0])}',
-            "",
-        ]
-    )
+    return f"""
+[auth.wfc]
+path = {json.dumps(str(credentials.resolve()))}
+peers = {json.dumps(names)}
+[parameters]
+"path.user_id" = {json.dumps(names[0])}
+"""
 
 
 def main() -> int:

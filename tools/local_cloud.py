@@ -17,16 +17,16 @@ import os
 import shutil
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import psutil
+import requests
 from botocore.exceptions import ClientError
 
 from tools import after_deploy, parameters
@@ -125,12 +125,24 @@ class LocalCloud:
 
     def start(self) -> None:
         """Start the local cloud unless it runs already."""
-        self._require_not_elsewhere()
         variables = self._cloud_variables()
-        if self.proxy.started_with().get("PORT") != str(self.api_port):
-            require_free(self.api_port, "PORT")
-        if self.cloud.started_with().get("GATEWAY_PORT") != str(self.cloud_port):
-            require_free(self.cloud_port, "CLOUD_PORT")
+        for what, running, port, variable in (
+            ("service", self.proxy.started_with().get("PORT"), self.api_port, "PORT"),
+            (
+                "local cloud",
+                self.cloud.started_with().get("GATEWAY_PORT"),
+                self.cloud_port,
+                "CLOUD_PORT",
+            ),
+        ):
+            if running is None:
+                require_free(port, variable)
+            elif running != str(port):
+                # The data would seem to be gone.
+                raise ToolFailure(
+                    f"The {what} runs at http://localhost:{running}. To move it: make down first; "
+                    "each CLOUD_PORT has data of its own."
+                )
         ports = {"PORT": self.api_port, "CLOUD_PORT": self.cloud_port}
         ports_file(self.home).write_text(json.dumps(ports) + "\n")
         if self.cloud.runs(CLOUD, variables):
@@ -143,7 +155,7 @@ class LocalCloud:
             Path(variables[name]).mkdir(parents=True, exist_ok=True)
         self._drop_scratch()
         self._make_scratch()
-        say(f"cloud: starting at {self.endpoint_url}")
+        print(f"cloud: starting at {self.endpoint_url}", flush=True)
         self.cloud.start(CLOUD, variables)
         ready = f"http://{LOOPBACK}:{self.cloud_port}/_ministack/ready"
         wait_for(self.cloud, ready, "The local cloud")
@@ -158,7 +170,7 @@ class LocalCloud:
         digest = build()
         deployment = {"build": digest, "parameters": settled}
         if self._is_deployed(deployment):
-            say("deploy: nothing has changed")
+            print("deploy: nothing has changed", flush=True)
         else:
             self._deployment_file.unlink(missing_ok=True)
             self._sam_deploy(settled)
@@ -186,30 +198,18 @@ class LocalCloud:
     def stack_status(self) -> str:
         """Return CloudFormation's word on the stack."""
         try:
-            stacks = self.session.client("cloudformation").describe_stacks(StackName=STACK)
-            return stacks["Stacks"][0]["StackStatus"]
+            return str(self._described()["StackStatus"])
         except ClientError:
             return "not deployed"
 
     def deployed_parameters(self) -> dict[str, str]:
         """Read the parameters back from the deployed stack."""
-        stacks = self.session.client("cloudformation").describe_stacks(StackName=STACK)
-        return {
-            each["ParameterKey"]: each["ParameterValue"]
-            for each in stacks["Stacks"][0]["Parameters"]
-        }
+        parameters = self._described()["Parameters"]
+        return {each["ParameterKey"]: each["ParameterValue"] for each in parameters}
 
-    def _require_not_elsewhere(self) -> None:
-        """Refuse other ports than those that run: the data would seem to be gone."""
-        for what, running, wanted in (
-            ("service", self.proxy.started_with().get("PORT"), self.api_port),
-            ("local cloud", self.cloud.started_with().get("GATEWAY_PORT"), self.cloud_port),
-        ):
-            if running not in {None, str(wanted)}:
-                raise ToolFailure(
-                    f"The {what} runs at http://localhost:{running}. To move it: make down first; "
-                    "each CLOUD_PORT has data of its own."
-                )
+    def _described(self) -> dict[str, Any]:
+        client = self.session.client("cloudformation")
+        return dict(client.describe_stacks(StackName=STACK)["Stacks"][0])
 
     @property
     def _state(self) -> Path:
@@ -270,7 +270,7 @@ class LocalCloud:
 
     def _sam_deploy(self, settled: Mapping[str, str]) -> None:
         began = time.monotonic()
-        say("deploy: sam deploy to the local cloud …")
+        print("deploy: sam deploy to the local cloud …", flush=True)
         self.session.client("s3").create_bucket(Bucket=ARTIFACTS)
         overrides = parameters.write_for_sam(settled, self._state / "parameters.yaml")
         command = [
@@ -286,7 +286,7 @@ class LocalCloud:
         }
         log = self.home / "logs" / "deploy.log"
         run_logged("sam deploy", command, log, ours | CREDENTIALS | address)
-        say(f"deploy: done after {time.monotonic() - began:.0f} s")
+        print(f"deploy: done after {time.monotonic() - began:.0f} s", flush=True)
 
     def _start_proxy(self, api: str, stage: str) -> None:
         # A change of the routes gives the API a new ID, and the proxy a new address behind it.
@@ -304,8 +304,7 @@ class LocalCloud:
         wait_for(self.proxy, f"http://{LOOPBACK}:{self.api_port}/health", "The service")
 
     def _write_stack_file(self) -> Stack:
-        stacks = self.session.client("cloudformation").describe_stacks(StackName=STACK)
-        deployed = stacks["Stacks"][0]["Outputs"]
+        deployed = self._described()["Outputs"]
         outputs = {each["OutputKey"]: each["OutputValue"] for each in deployed}
         stack = {"api_url": self.api_url, "endpoint_url": self.endpoint_url, **outputs}
         self.stack_file.write_text(json.dumps(stack, indent=2) + "\n")
@@ -367,20 +366,12 @@ def wait_for(process: Background, url: str, what: str, patience: float = 60.0) -
 
 def ask(url: str) -> str:
     """Return the status and body of an address on this machine; empty if no server responds."""
-    # A proxy of the user's is not meant for our own addresses.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=10) as response:
-            return f"{response.status} {response.read().decode()}"
-    except urllib.error.HTTPError as refusal:
-        return f"{refusal.code} {refusal.read().decode()}"
-    except OSError:
-        return ""
-
-
-def say(text: str) -> None:
-    """Tell the person what is going on."""
-    print(text, flush=True)
+    with requests.Session() as http, suppress(requests.RequestException):
+        # A proxy of the user's is not meant for our own addresses.
+        http.trust_env = False
+        response = http.get(url, timeout=10)
+        return f"{response.status_code} {response.text}"
+    return ""
 
 
 def _free_memory() -> int:

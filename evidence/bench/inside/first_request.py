@@ -4,25 +4,19 @@ import json
 import os
 import sys
 from importlib import import_module
+from types import SimpleNamespace
 
-
-class Context:
-    """The context that Lambda passes to a function with the event."""
-
-    function_name = "function"
-    memory_limit_in_mb = 512
-    invoked_function_arn = "arn:aws:lambda:eu-central-1:123456789012:function:function"
-    aws_request_id = "8f14e45f-ceea-467f-9575-6b6d3f1c2a11"
-
-    @staticmethod
-    def get_remaining_time_in_millis() -> int:
-        """Return the timeout of the worker."""
-        return 120_000
-
-
+# The context that Lambda passes to a function with the event.
+context = SimpleNamespace(
+    function_name="function",
+    memory_limit_in_mb=512,
+    invoked_function_arn="arn:aws:lambda:eu-central-1:123456789012:function:function",
+    aws_request_id="8f14e45f-ceea-467f-9575-6b6d3f1c2a11",
+    get_remaining_time_in_millis=lambda: 120_000,
+)
 handler = import_module("app").handler
 with open(sys.argv[1], "rb") as sample:  # noqa: PTH123 - pathlib would be another import
-    response = handler(json.load(sample), Context())
+    response = handler(json.load(sample), context)
 # The sample of refuse_request gets 405.
 if response.get("statusCode", 200) not in {200, 201, 202, 204, 405} or response.get(
     "batchItemFailures"
