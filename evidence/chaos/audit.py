@@ -48,16 +48,6 @@ WEBHOOK = "WEBHOOK"
 """The type whose receivers see a repeated send; a mailbox overwrites its own row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Crash:
-    """A process that was killed at a step."""
-
-    at: float
-    step: str
-    """Function, moment and step: ``DeliverMessages: before claim``."""
-    pid: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
     """All results of a run."""
@@ -82,7 +72,8 @@ class Audit:
     """Moved to the delivery queue, and handled since."""
     writes: Sequence[Write]
     arrivals: Sequence[Arrival]
-    crashes: Sequence[Crash]
+    crashes: Sequence[str]
+    """Where a process was killed: ``DeliverMessages: before claim``."""
     deaths: Mapping[int, float]
     """When each process was seen to have ended."""
 
@@ -498,7 +489,7 @@ def _came_too_late(arrival: Arrival, delivery: Delivery) -> bool:
 def _count(audit: Audit, tracks: Mapping[str, Track], findings: Findings) -> None:
     named = {each for ids in audit.responses.values() for every in ids for each in every}
     findings.unpromised = len(tracks.keys() - named)
-    findings.crashes.update(crash.step for crash in audit.crashes)
+    findings.crashes.update(audit.crashes)
     retries: list[float] = []
     take_overs: list[float] = []
     for track in tracks.values():

@@ -81,8 +81,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._add_arrival(call, at, Fate.CUT)
             return False
         took_effect = _took_effect(call, response)
-        if took_effect and call.row:
-            ledger.add_effect(call.row.rev, time.time())
         if took_effect and reaper.strikes("after", call.step, call.subject, pid):
             self._add_arrival(call, at, Fate.BEREFT)
             return False

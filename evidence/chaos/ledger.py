@@ -49,8 +49,6 @@ class Write:
     """Time at which its first attempt passed."""
     pid: int
     """The process that made it; 0 if unknown."""
-    done_at: float | None = None
-    """When it was first known to have taken effect."""
     by_rig: bool = False
     """Whether the run itself wrote it, to cut a dead worker's lease short."""
 
@@ -103,13 +101,6 @@ class Ledger:
                 self._names[row.message_id] = row.request_id
                 for place, delivery in enumerate(row.deliveries):
                     self._names[row.delivery_id(place)] = f"{row.request_id} {delivery.type}"
-
-    def add_effect(self, rev: bytes, at: float) -> None:
-        """Note that a write is known to have taken effect."""
-        with self._lock:
-            write = self._writes[rev]
-            if write.done_at is None:
-                self._writes[rev] = replace(write, done_at=at)
 
     def add(self, write: Write) -> None:
         """Add a write of the run itself."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Literal
 
-from evidence.chaos.audit import Crash
 from evidence.chaos.calls import Step
 from evidence.chaos.ledger import Ledger
 from evidence.chaos.seeded_random import SeededRandom
@@ -39,7 +37,7 @@ class Reaper:
         self._struck: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self.is_on = False
-        self.crashes: list[Crash] = []
+        self.crashes: list[str] = []
 
     def function(self, pid: int) -> str | None:
         """Return the function that a process runs, if it may be killed."""
@@ -65,5 +63,5 @@ class Reaper:
             return False
         with self._lock:
             self._struck.add((label, name))
-            self.crashes.append(Crash(time.time(), label, pid))
+            self.crashes.append(label)
         return True

@@ -105,7 +105,7 @@ class Stores:
         stored = self._table.write(hastened, on=row.rev)
         if stored is None or stored.rev != hastened.rev:
             return None
-        return Write(row=hastened, on=row.rev, at=now, pid=0, done_at=now, by_rig=True)
+        return Write(row=hastened, on=row.rev, at=now, pid=0, by_rig=True)
 
     def sweep(self) -> None:
         """Run the sweeper now."""

@@ -9,7 +9,7 @@ import pytest
 from dispatcher.delivery.doorbells import DeadLetter
 from dispatcher.delivery.rows import Delivery, LogEntry, MessageRow, RequestRow
 from dispatcher.integrations.integration import Recipient
-from evidence.chaos.audit import Audit, Cause, Crash, Lateness, Promise, check
+from evidence.chaos.audit import Audit, Cause, Lateness, Promise, check
 from evidence.chaos.ledger import Arrival, Fate, Write
 
 MESSAGE = "01900000-0000-7000-8000-000000000000"
@@ -55,13 +55,13 @@ class Message:
             deliveries=self.deliveries,
             sweep_at=160.0,
         )
-        self.writes.append(Write(row=self.row, on=None, at=100.0, pid=1, done_at=100.0))
+        self.writes.append(Write(row=self.row, on=None, at=100.0, pid=1))
 
     def write(self, at, pid=7, **fields):
         """Write the row with other fields."""
         rev = str(len(self.writes)).encode()
         row = replace(self.row, **fields, rev=rev)
-        self.writes.append(Write(row=row, on=self.row.rev, at=at, pid=pid, done_at=at))
+        self.writes.append(Write(row=row, on=self.row.rev, at=at, pid=pid))
         self.row = row
 
     def change(self, place=0, **fields):
@@ -647,8 +647,8 @@ def test_refused_writes_are_no_history():
 def test_crashes_are_counted():
     """By step, and those between a send and its record."""
     crashes = (
-        Crash(101.0, "DeliverMessages: after send", 7),
-        Crash(300.0, "DeliverMessages: before claim", 8),
+        "DeliverMessages: after send",
+        "DeliverMessages: before claim",
     )
 
     found = check(sent_twice().audit(crashes=crashes, deaths={7: 101.0, 8: 300.0}))

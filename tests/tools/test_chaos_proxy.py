@@ -92,7 +92,7 @@ class Ran:
                 self.output = cloud.communicate()[0].split("\n")[:-1]
         aws.stop()
         self.calls = len(handler.calls)
-        self.crashes = [crash.step for crash in reaper.crashes]
+        self.crashes = reaper.crashes
 
 
 def seed_for(before, after):
