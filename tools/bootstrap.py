@@ -104,7 +104,8 @@ def main(names: list[str]) -> int:
         if missing:
             require_supported_python(sys.version_info[:2])
             ensure_venv_works()
-            make_all(missing)
+            with ThreadPoolExecutor(max_workers=2) as pool:
+                list(pool.map(make, missing))
     except ToolFailure as failure:
         print(f"setup: {failure}", file=sys.stderr)
         return 1
@@ -139,12 +140,6 @@ def ensure_venv_works() -> None:
     ):
         if subprocess.run(command, env=environment, check=False).returncode:
             raise ToolFailure(f"`{' '.join(command)}` failed: see above.")
-
-
-def make_all(environments: list[Environment]) -> None:
-    """Make the environments, two at a time."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        list(pool.map(make, environments))
 
 
 def make(environment: Environment) -> None:

@@ -24,12 +24,11 @@ from tools.parameters import (
     parse,
     profile,
     require_allowed,
+    sam_command,
     unknown,
-    write_for_sam,
 )
-from tools.paths import BUILT_TEMPLATE, LOCAL, ROOT, SAM, TEMPLATE
+from tools.paths import LOCAL, ROOT, SAMCONFIG, TEMPLATE
 
-SAMCONFIG = ROOT / "samconfig.toml"
 HERE = "local"
 """The environment of `make up`."""
 
@@ -72,12 +71,8 @@ def deploy(environment: str, overrides: Mapping[str, str], *, ask: bool) -> int:
 def sam_deploy(environment: str, parameters: Mapping[str, str], *, ask: bool) -> int:
     """Run `sam deploy` for an environment; return its exit code."""
     file = LOCAL / f"parameters-{environment}.yaml"
-    command = [
-        *(str(SAM), "deploy", "--template-file", str(BUILT_TEMPLATE)),
-        *("--config-file", str(SAMCONFIG), "--config-env", environment),
-        *("--parameter-overrides", write_for_sam(parameters, file)),
-        *(() if ask else ("--no-confirm-changeset",)),
-    ]
+    command = sam_command(SAMCONFIG, environment, parameters, file)
+    command += [] if ask else ["--no-confirm-changeset"]
     quiet = os.environ | {"SAM_CLI_TELEMETRY": "0"}
     return subprocess.run(command, cwd=ROOT, env=quiet, check=False).returncode
 

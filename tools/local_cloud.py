@@ -32,7 +32,7 @@ from botocore.exceptions import ClientError
 from tools import after_deploy, parameters
 from tools.build import architecture, build, runtime
 from tools.failure import ToolFailure, run_logged
-from tools.paths import BUILT_TEMPLATE, CADDY, CLOUD_PYTHON, ROOT, SAM, TEMPLATE, ports_file
+from tools.paths import CADDY, CLOUD_PYTHON, ROOT, SAMCONFIG, TEMPLATE, ports_file
 from tools.processes import LOOPBACK, Background, require_free
 
 STACK = "integration-dispatcher-local"
@@ -230,7 +230,8 @@ class LocalCloud:
         The local cloud unpacks the layers, thousands of files, for each process that it starts:
         memory takes them five times as fast as a disk, and lets go of them twenty times as fast.
         """
-        if MEMORY.is_dir() and _free_memory() > ENOUGH_MEMORY:
+        free = psutil.virtual_memory().available
+        if MEMORY.is_dir() and min(free, psutil.disk_usage(str(MEMORY)).free) > ENOUGH_MEMORY:
             self._scratch.symlink_to(tempfile.mkdtemp(prefix=f"{STACK}-", dir=MEMORY))
         else:
             self._scratch.mkdir()
@@ -272,12 +273,8 @@ class LocalCloud:
         began = time.monotonic()
         print("deploy: sam deploy to the local cloud …", flush=True)
         self.session.client("s3").create_bucket(Bucket=ARTIFACTS)
-        overrides = parameters.write_for_sam(settled, self._state / "parameters.yaml")
-        command = [
-            *(str(SAM), "deploy", "--template-file", str(BUILT_TEMPLATE)),
-            *("--config-file", str(ROOT / "samconfig.toml"), "--config-env", "local"),
-            *("--parameter-overrides", overrides),
-        ]
+        file = self._state / "parameters.yaml"
+        command = parameters.sam_command(SAMCONFIG, "local", settled, file)
         ours = {name: text for name, text in os.environ.items() if not name.startswith("AWS_")}
         address = {
             "AWS_ENDPOINT_URL": self.endpoint_url,
@@ -339,7 +336,7 @@ def settle(overrides: Mapping[str, str]) -> dict[str, str]:
             )
     settled = parameters.settle(
         parameters.declared(TEMPLATE),
-        parameters.profile(ROOT / "samconfig.toml", "local"),
+        parameters.profile(SAMCONFIG, "local"),
         machine,
         overrides,
     )
@@ -348,12 +345,14 @@ def settle(overrides: Mapping[str, str]) -> dict[str, str]:
     return settled
 
 
-def wait_for(process: Background, url: str, what: str, patience: float = 60.0) -> None:
-    """Wait until the address returns 200, as long as the process lives."""
+def wait_for(
+    process: Background, url: str, what: str, *, status: str = "200", patience: float = 60.0
+) -> None:
+    """Wait until the address returns a status, as long as the process lives."""
     deadline = time.monotonic() + patience
     while True:
         answer = ask(url)
-        if answer.startswith("200"):
+        if answer.startswith(status):
             return
         if process.process() is None:
             raise ToolFailure(f"{what} has ended by itself. Its log: {process.log}")
@@ -372,7 +371,3 @@ def ask(url: str) -> str:
         response = http.get(url, timeout=10)
         return f"{response.status_code} {response.text}"
     return ""
-
-
-def _free_memory() -> int:
-    return int(min(psutil.virtual_memory().available, psutil.disk_usage(str(MEMORY)).free))

@@ -20,14 +20,11 @@ SHIPPED = ("layers/resolver", "layers/channels", "functions/authorize_request")
 
 #: Lock file → what it is made from; last what follows the versions of dev.
 SOURCES = {
-    "requirements/lock.lock": ["requirements/lock.txt"],
-    "requirements/sam.lock": ["requirements/sam.txt"],
-    "requirements/cloud.lock": ["requirements/cloud.txt"],
-    "requirements/faults.lock": ["requirements/faults.txt"],
-    "requirements/audit.lock": ["requirements/audit.txt"],
-    "requirements/fuzz.lock": ["requirements/fuzz.txt"],
-    "requirements/browser.lock": ["requirements/browser.txt"],
-    "requirements/clients.lock": ["requirements/clients.txt"],
+    **{
+        f"requirements/{file.stem}.lock": [f"requirements/{file.name}"]
+        for file in sorted((ROOT / "requirements").glob("*.txt"))
+        if file.stem != "dev"
+    },
     DEV_LOCK: [
         "requirements/dev.txt",
         "cli/pyproject.toml",

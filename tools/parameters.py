@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from tools.failure import ToolFailure
+from tools.paths import BUILT_TEMPLATE, SAM
 
 
 class _LongForm(yaml.SafeLoader):
@@ -160,6 +161,17 @@ def unknown(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"It has: {', '.join(sorted(known))}"
     return f"The template has no parameter {name}. {hint}"
+
+
+def sam_command(
+    samconfig: Path, environment: str, parameters: Mapping[str, str], file: Path
+) -> list[str]:
+    """Return the command that deploys an environment with these parameters, written to a file."""
+    return [
+        *(str(SAM), "deploy", "--template-file", str(BUILT_TEMPLATE)),
+        *("--config-file", str(samconfig), "--config-env", environment),
+        *("--parameter-overrides", write_for_sam(parameters, file)),
+    ]
 
 
 def write_for_sam(parameters: Mapping[str, str], file: Path) -> str:

@@ -24,7 +24,7 @@ import yaml
 from tools.after_deploy import physical_ids
 from tools.cloud import running_cloud
 from tools.failure import ToolFailure, reported, short
-from tools.local_cloud import CREDENTIALS, REGION, STACK, LocalCloud, ask
+from tools.local_cloud import CREDENTIALS, REGION, STACK, LocalCloud, wait_for
 from tools.parameters import section
 from tools.paths import BUILD, BUILT_TEMPLATE, CADDY, LOCAL, ROOT, SAM, TEMPLATE
 from tools.processes import LOOPBACK
@@ -98,12 +98,8 @@ def containers_door(cloud: LocalCloud) -> str:
         cloud.door.stop()
         cloud.door.start(command, settings)
     url = f"http://{host}:{cloud.cloud_port}"
-    deadline = time.monotonic() + 10
     # Only signed requests are accepted there, but a refusal comes from the local cloud, too.
-    while not ask(url).startswith("403"):
-        if time.monotonic() > deadline:
-            raise ToolFailure(f"containers would not reach {url}; the log: {cloud.door.log}")
-        time.sleep(0.1)
+    wait_for(cloud.door, url, "The proxy for containers", status="403", patience=10)
     return url
 
 

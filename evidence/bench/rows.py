@@ -15,7 +15,6 @@ from dispatcher.delivery.rows import (
     MessageRow,
     PlannedDelivery,
     RequestRow,
-    SkippedType,
     Status,
     message_id_of,
 )
@@ -32,7 +31,6 @@ REQUEST_ID = "order-4711-shipped"
 MESSAGE_ID = "019aae2c-8f00-7000-8a5b-3c1d2e4f5a00"
 CREATED_AT = 1_795_382_736.183
 REV = bytes.fromhex("8f3a61c95e07d24b")
-FINGERPRINT = hashlib.sha256(b"body").digest()
 CONTENT = (
     "Your question about **order 4711** was answered: it left our warehouse this morning and will "
     "reach you by Thursday. You can follow it at https://example.com/orders/4711."
@@ -42,11 +40,6 @@ DAY = 86_400
 
 ORDER = ("WEBHOOK", "SLACK", "EMAIL", "TOOL", "SMS", "CLI", "TEST")
 """In which the model's message is delivered."""
-
-
-def integration_of(user_id: str) -> str:
-    """Return the one integration that a user's messages go out by."""
-    return "WEBHOOK" if user_id.startswith(HOOKED) else "CLI"
 
 
 def text(size: int) -> str:
@@ -62,23 +55,18 @@ def text(size: int) -> str:
     return " ".join(words)[:size].ljust(size, ".")
 
 
-def request(
-    deliveries: int,
-    content: int | str,
-    *,
-    user_id: str = "alice@example.com",
-    max_attempts: int = 4,
-) -> RequestRow:
-    """Return an accepted request; ``content`` is its text, or so many bytes of one."""
-    order = ORDER[:deliveries]
+def request_of(user_id: str, request_id: str) -> RequestRow:
+    """Return the request that a user's doorbell names, with one delivery that is kept for long."""
+    kind = "WEBHOOK" if user_id.startswith(HOOKED) else "CLI"
+    plan = PlannedDelivery(type=kind, priority=30, max_attempts=4, retry_delay_seconds=60)
     return RequestRow(
         user_id=user_id,
-        request_id=REQUEST_ID,
+        request_id=request_id,
         message_id=MESSAGE_ID,
-        fingerprint=FINGERPRINT,
-        ttl=int(CREATED_AT) + 94 * DAY,
+        fingerprint=hashlib.sha256(b"body").digest(),
+        ttl=int(time.time()) + 90 * DAY,
         subject=SUBJECT,
-        content=text(content) if isinstance(content, int) else content,
+        content=CONTENT,
         agent_id="support-agent",
         session_id="session-8f14e45f",
         recipient=Recipient(),
@@ -87,27 +75,6 @@ def request(
         created_at=CREATED_AT,
         due_at=CREATED_AT,
         expires_at=None,
-        deliveries=tuple(
-            PlannedDelivery(
-                type=name, priority=30, max_attempts=max_attempts, retry_delay_seconds=60
-            )
-            for name in order
-        ),
-        skipped=tuple(
-            SkippedType(type=name, reason="not_configured") for name in ORDER if name not in order
-        ),
-    )
-
-
-def request_of(user_id: str, request_id: str) -> RequestRow:
-    """Return the request that a user's doorbell names, with one delivery that is kept for long."""
-    plan = PlannedDelivery(
-        type=integration_of(user_id), priority=30, max_attempts=4, retry_delay_seconds=60
-    )
-    return replace(
-        request(0, CONTENT, user_id=user_id),
-        request_id=request_id,
-        ttl=int(time.time()) + 90 * DAY,
         deliveries=(plan,),
         skipped=(),
     )
@@ -117,8 +84,7 @@ def message_of(
     user_id: str, message_id: str, status: str = "pending", request_id: str = REQUEST_ID
 ) -> MessageRow:
     """Return the message of ``request_of``, its one delivery in a state."""
-    request = request_of(user_id, request_id)
-    row = transitions.accept(request, now=CREATED_AT).row
+    row = transitions.accept(request_of(user_id, request_id), now=CREATED_AT).row
     delivery = replace(row.deliveries[0], status=Status(status))
     return replace(row, message_id=message_id_of(message_id), rev=REV, deliveries=(delivery,))
 

@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -180,7 +181,11 @@ class Caller:
         until = time.monotonic() + PATIENCE
         pause = 0.1
         while True:
-            response = self._request(method, path, body)
+            response = None
+            with suppress(requests.RequestException):
+                response = self._http.request(
+                    method, self.api_url + path, json=body, timeout=RESPONSE_WITHIN
+                )
             if response is not None and response.status_code < 500:
                 return response
             with self._lock:
@@ -190,14 +195,6 @@ class Caller:
                 return None
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
-
-    def _request(self, method: str, path: str, body: object = None) -> requests.Response | None:
-        try:
-            return self._http.request(
-                method, self.api_url + path, json=body, timeout=RESPONSE_WITHIN
-            )
-        except requests.RequestException:
-            return None
 
 
 def population(seed: int, count: int, most_retries: int) -> list[User]:

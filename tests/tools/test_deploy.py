@@ -128,7 +128,7 @@ def sam(monkeypatch, tmp_path):
         f"exit $(cat {tmp_path}/exit 2>/dev/null || echo 0)\n"
     )
     program.chmod(0o755)
-    monkeypatch.setattr(module, "SAM", program)
+    monkeypatch.setattr("tools.parameters.SAM", program)
     monkeypatch.setattr(module, "LOCAL", tmp_path)
     monkeypatch.setattr(module, "build", told.append)
 
