@@ -104,11 +104,11 @@ def home() -> Path:
     return folder
 
 
-def number(variable: str, default: int) -> int:
+def number(variable: str, default: int, most: int = 65535) -> int:
     """Read a port or a count from the environment; empty is unset."""
     text = os.environ.get(variable) or str(default)
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise ToolFailure(f"{variable}={text}: choose a number of 1 to 65535")
+    if not text.isdecimal() or not 0 < int(text) <= most:
+        raise ToolFailure(f"{variable}={text}: choose a number of 1 to {most}")
     return int(text)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import sys
@@ -11,7 +10,8 @@ from typing import Any
 
 from evidence.chaos.audit import Promise
 from evidence.chaos.run import Outcome, Plan, run
-from tools.failure import ToolFailure, reported
+from tools.cloud import number
+from tools.failure import reported
 from tools.paths import LOCAL
 
 HOME = LOCAL / "chaos"
@@ -26,8 +26,8 @@ def main() -> int:
     # SIGTERM has to stop all started processes, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan = Plan(
-        seed=_number("CHAOS_SEED", random.randrange(10**6)),  # noqa: S311 - no secret
-        deliveries=_number("CHAOS_DELIVERIES", 2000),
+        seed=number("CHAOS_SEED", random.randrange(1, 10**6), most=10**18),  # noqa: S311 - no secret
+        deliveries=number("CHAOS_DELIVERIES", 2000, most=10**6),
     )
     print(f"Chaos, CHAOS_SEED={plan.seed}")
     outcome = run(plan, HOME, print)
@@ -55,13 +55,6 @@ def figures(outcome: Outcome) -> dict[str, Any]:
         "AWS calls": outcome.calls._asdict(),
         "seconds": outcome.times._asdict(),
     }
-
-
-def _number(variable: str, default: int) -> int:
-    text = os.environ.get(variable) or str(default)
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise ToolFailure(f"{variable}={text} is not a number above 0")
-    return int(text)
 
 
 if __name__ == "__main__":
