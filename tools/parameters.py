@@ -25,7 +25,7 @@ class _LongForm(yaml.SafeLoader):
     """Read `!Equals [a, b]` as {"Fn::Equals": [a, b]}, which is how JSON templates say it."""
 
 
-def _keep_tag(loader: _LongForm, suffix: str, node: Any) -> dict[str, Any]:  # noqa: ANN401 - no stub has "id"
+def _keep_tag(loader: _LongForm, suffix: str, node: Any) -> dict[str, Any]:  # noqa: ANN401 - the stubs lack `id`
     value = getattr(loader, f"construct_{node.id}")(node)
     if suffix == "GetAtt":
         value = value.split(".", 1)
