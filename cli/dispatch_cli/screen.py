@@ -80,6 +80,13 @@ def make_encodable() -> None:
             stream.reconfigure(errors=_ENCODABLE)
 
 
+def ignore_zero_width() -> None:
+    """Remove ``COLUMNS=0`` from the environment: Rich would print nothing at all."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and not int(columns):
+        del os.environ["COLUMNS"]
+
+
 class _Console(Console):
     """A console that leaves a closed pipe to the program."""
 

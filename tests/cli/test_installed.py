@@ -85,6 +85,15 @@ def test_dead_letters_without_boto3_name_the_extra(installed):
     )
 
 
+@pytest.mark.parametrize("columns", ["0", "00", "-1", "nonsense", "1"])
+@pytest.mark.parametrize("words", [("--help",), ("send",), ("health", "--nonsense")])
+def test_no_width_hides_the_output(installed, words, columns):
+    """Help and errors are shown in full whatever COLUMNS says; 0 is what some terminals say."""
+    result = run(installed, *words, COLUMNS=columns)
+
+    assert "dispatch" in result.stdout + result.stderr
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_can_complete_its_commands(installed, shell):
     """The program prints a completion script for each shell.
