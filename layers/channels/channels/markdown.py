@@ -65,6 +65,9 @@ _ATTRIBUTES: dict[str, set[str]] = {
 }  # fmt: skip
 _ENDLESS = re.compile(rf"\S{{{LONGEST_WORD + 1}}}")
 _WEB = re.compile(r"(?:^|[^a-z0-9.+-])https?$", re.IGNORECASE)
+_USUAL = re.compile(
+    r"https?://([a-z0-9-]+\.)*[a-z][a-z0-9-]*(:[0-9]{1,4})?([/?#]|$)", re.IGNORECASE
+)
 _QUOTES = re.compile(r"""<[^>]*>|["']""")
 _ENTITIES = {'"': "&quot;", "'": "&#x27;"}
 
@@ -162,7 +165,16 @@ def _as_written(url: str) -> str:
 
 
 def _leads_somewhere(url: str) -> bool:
-    return url.lower().startswith(("http://", "https://", "mailto:"))
+    """Tell whether a link would keep this target; one that would lose it stays text."""
+    if not url.lower().startswith(("http://", "https://", "mailto:")):
+        return False
+    if _USUAL.match(url):
+        return True
+    import nh3
+
+    # A port of 70,000, a "%" in a host: only the cleaner's own parser knows what it drops.
+    link = f'<a href="{escapeHtml(normalizeLink(url))}">'
+    return "href" in nh3.clean(link, tags={"a"}, attributes={"a": {"href"}}, link_rel=None)
 
 
 def _count(state: StateBlock | StateInline, *_: object) -> bool:
@@ -336,7 +348,9 @@ def _inlines(children: list[Token]) -> list[Token]:
 
 def _link(target: str, label: list[Token], token: Token) -> list[Token]:
     if target:
-        opening = Token("link_open", "a", 1, attrs={"href": normalizeLink(target)})
+        # Slack may know schemes in lower case alone.
+        scheme, colon, rest = normalizeLink(target).partition(":")
+        opening = Token("link_open", "a", 1, attrs={"href": f"{scheme.lower()}{colon}{rest}"})
         label = label if _shows(label) else [*label, _words(target)]
         label = [opening, *label, Token("link_close", "a", -1)]
     title = token.attrs.get("title")
