@@ -29,7 +29,7 @@ BOOKKEEPING = re.compile(r"(START|END|REPORT|INIT_START|XRAY) ")
 """How Lambda's own lines begin."""
 
 UNKNOWN = "a_function"
-"""What a function is called of whose call there is no line of ours."""
+"""The name of a function whose call wrote no line of the service."""
 
 PAUSE = 1.0
 """Seconds between two looks."""
@@ -102,7 +102,7 @@ def folders_by_name(ids: Mapping[str, str]) -> dict[str, str]:
 def entries(events: Iterable[Mapping[str, Any]], folders: Mapping[str, str]) -> list[Entry]:
     """Return events with their functions, which our own lines name for all lines of their stream.
 
-    A call that ended before its first line of ours leaves the function open.
+    A call that ended before its first line of the service leaves the function open.
     """
     events = list(events)
     writers = {

@@ -234,7 +234,7 @@ class _Connection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         return self._connection
 
-    def request(self, *args: Any, **options: Any) -> None:  # type: ignore[override] # handed through # noqa: ANN401
+    def request(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - handed through
         """Send; a receiver may respond, and hang up, before it has read everything.
 
         ``urllib3`` knows that of some errors, and of none that TLS makes of them.

@@ -165,7 +165,7 @@ def _as_written(url: str) -> str:
 
 
 def _leads_somewhere(url: str) -> bool:
-    """Tell whether a link would keep this target; one that would lose it stays text."""
+    """Return whether a link would keep this target; one that would lose it stays text."""
     if not url.lower().startswith(("http://", "https://", "mailto:")):
         return False
     if _USUAL.match(url):
