@@ -127,7 +127,7 @@ def test_everything_is_shown_as_it_was_written():
 
 
 def test_a_function_has_the_name_of_its_folder():
-    """That is how the documents call it; a line of the service names the function of its whole stream."""
+    """The documents use that name; a line of the service names the function of its stream."""
     ids = {"DeliverMessagesFunction": ATTEMPTED["function_name"], "SendMessageFunction": "s-x"}
     lines = [("1", "START"), ("1", json.dumps(ATTEMPTED)), ("1", "Traceback"), ("2", "Traceback")]
     events = [{"logStreamName": stream, "timestamp": 1, "message": text} for stream, text in lines]
