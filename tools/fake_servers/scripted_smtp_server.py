@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Self
+from typing import BinaryIO, Self
 
 Say = bytes | Callable[[socket.socket], None]
 
@@ -74,9 +74,16 @@ class ScriptedSmtpServer:
                         self.commands.append(text)
                         self._say(line, verb)
                         if verb == "DATA":
-                            mail = b"".join(iter(stream.readline, b".\r\n"))
-                            self.mails.append(mail)
-                            self._say(line, ACCEPTANCE)
+                            self._receive(line, stream)
+
+    def _receive(self, line: socket.socket, stream: BinaryIO) -> None:
+        lines: list[bytes] = []
+        while part := stream.readline():
+            if part == b".\r\n":
+                self.mails.append(b"".join(lines))
+                self._say(line, ACCEPTANCE)
+                return
+            lines.append(part)
 
     def _say(self, line: socket.socket, place: str) -> None:
         said = self._script.get(place, b"502 unknown\r\n")
