@@ -26,15 +26,22 @@ def printed_by_aws(item):
     }
 
 
+def request(content):
+    """Return an accepted request with one webhook, which expires after 94 days."""
+    ttl = int(samples.CREATED_AT) + 94 * samples.DAY
+    row = samples.request_of("hooked-0", samples.REQUEST_ID)
+    return replace(row, content=content, ttl=ttl)
+
+
 def test_a_message_row_is_readable():
     """Attributes, size and the whole body are shown, times in RFC 3339."""
-    request = samples.request(1, "Hello")
-    row = replace(transitions.accept(request, now=samples.CREATED_AT).row, rev=samples.REV)
+    accepted = transitions.accept(request("Hello"), now=samples.CREATED_AT)
+    row = replace(accepted.row, rev=samples.REV)
 
     shown = rows.readable(printed_by_aws(message_item(row)))
 
     assert shown == {
-        "user_id": "alice@example.com",
+        "user_id": "hooked-0",
         "sk": f"MESSAGE#{samples.MESSAGE_ID}",
         "rev": samples.REV.hex(),
         "n": 1,
@@ -65,7 +72,7 @@ def test_a_message_row_is_readable():
 
 def test_a_compressed_body_is_decoded():
     """A row above 1,024 bytes is shown as any other."""
-    item = request_item(samples.request(2, 3_000))
+    item = request_item(request(samples.text(3_000)))
     assert "B" in item["body"]
 
     shown = rows.readable(printed_by_aws(item))
@@ -75,7 +82,7 @@ def test_a_compressed_body_is_decoded():
 
 def test_the_command_reads_what_the_aws_cli_prints():
     """All rows of a query are printed, one JSON document each."""
-    item = printed_by_aws(request_item(samples.request(1, "Hello")))
+    item = printed_by_aws(request_item(request("Hello")))
     query = json.dumps({"Items": [item, item], "Count": 2})
 
     printed = subprocess.run(
