@@ -7,20 +7,25 @@ executable protocol model; ``docs/guarantees.md`` explains them.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dispatcher.configuration.hours import is_open, opening, quiet_of, zone
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
 from dispatcher.delivery.rows import MessageRow, RequestRow, Status, message_id_of, place_of
 from dispatcher.delivery.transitions import TABLE, State, Transition, state_of
 from dispatcher.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from dispatcher.integrations import catalogue
 from tests.steps import SkewedClock, acting
+from tests.world import ZONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from dispatcher.configuration.hours import Quiet
+    from dispatcher.configuration.rows import Preferences
     from dispatcher.delivery.doorbells import DeadLetter
     from dispatcher.delivery.outcomes import Outcome
     from dispatcher.delivery.ports import Message
@@ -65,6 +70,12 @@ LATE = 45.0
 
 LATE_BEHIND = 10.0
 """Seconds more for each other delivery of its message, which may time out before it."""
+
+CLOSED = 12.0
+"""Seconds for which a user may be closed when a send comes: the preferences are 10 s old."""
+
+OPENED = 65.0
+"""Seconds within which a delivery is attempted once it is due and open."""
 
 Key = tuple[str, int]
 """A delivery's ID and its round: what has one budget."""
@@ -208,6 +219,9 @@ class Audit:
         self.freed_at: dict[str, float] = {}
         self.tried: set[str] = set()
         self.off_since: dict[str, float] = {}
+        self.past: list[tuple[float, Preferences | None]] = [(0.0, None)]
+        self.base: dict[Key, float] = {}
+        self.held: set[str] = set()
         self.sweeps: Counter[str] = Counter()
         self.changes: set[Change] = set()
         self.counts: Counter[str] = Counter()
@@ -293,6 +307,12 @@ class Audit:
             if claim.recorded_at is None:
                 claim.excuse = why
 
+    def preferred(self, preferences: Preferences | None) -> None:
+        """Record the preferences that are stored from here on."""
+        if preferences != self.past[-1][1]:
+            self.past.append((self.clock.seconds, preferences))
+            self.counts["preferences"] += 1
+
     def removed(self, row: MessageRow) -> None:
         """Check that an expired row that DynamoDB removes is not needed any more."""
         pending = [one for one in row.deliveries if one.is_pending or one.dead_letter_owed]
@@ -305,6 +325,7 @@ class Audit:
         self.moves.append(move)
         if before is None:
             self.creators[after.message_id].append(actor)
+            self._created(after, now)
             return
         for place, (did, old, new) in enumerate(move.deliveries()):
             waited = state_of(before, place) is State.WAITING
@@ -312,6 +333,8 @@ class Audit:
                 self.freed_at[did] = now
             if new.round > old.round:
                 self.openers[did, new.round].append(actor)
+                self.base[did, new.round] = now
+            self._holds(did, old, new)
             if old.is_pending and new.error_code == "cancelled":
                 self.cancellers[did] = actor
         if before.owner and after.owner != before.owner and after.last_owner == before.owner:
@@ -334,6 +357,17 @@ class Audit:
             self.claims_of[claim.key].append(claim)
             self.by_token[after.owner] = claim
 
+    def _created(self, row: MessageRow, now: float) -> None:
+        due_at = self.plans[row.message_id].request.due_at
+        for place, delivery in enumerate(row.deliveries):
+            self.base[row.delivery_id(place), 1] = max(now, due_at)
+            self._holds(row.delivery_id(place), None, delivery)
+
+    def _holds(self, did: str, old: Delivery | None, new: Delivery) -> None:
+        if new.held is not None and (old is None or old.held is None):
+            self.held.add(did)
+            self.counts["held"] += 1
+
     def _recorded(self, claim: Claim, before: MessageRow, after: MessageRow) -> None:
         now, place = self.clock.seconds, before.current or 0
         if claim.stalled:
@@ -345,7 +379,7 @@ class Audit:
             asked_for = claim.outcome.after if isinstance(claim.outcome, Retry) else None
             delay = max(new.retry_delay_seconds, min(asked_for or 0.0, LONGEST_RETRY_AFTER))
             end = now if claim.ended_at is None else claim.ended_at
-            self.retry_at[claim.key] = end + delay
+            self.retry_at[claim.key] = self.base[claim.key] = end + delay
 
     # At every write -------------------------------------------------------------------------------
 
@@ -609,6 +643,7 @@ class Audit:
                 "send": (InvalidInputError,),
                 "retry": (ConflictError, NotFoundError),
                 "cancel": (ConflictError, NotFoundError),
+                "prefer": (ConflictError,),
             }.get(kind, ())
             if not self.quiet:
                 expected += (UnavailableError,)
@@ -681,6 +716,63 @@ class Audit:
             off = self.off_since.get(claim.delivery.type, claim.at)
             assert claim.at <= off + FRESH, f"{claim} was sent after the user opted out"
 
+    def holds_no_send_to_a_closed_user(self) -> None:
+        """I15: nothing is sent to a user who has been closed for more than 12 s.
+
+        Unless the message is urgent, the round ignores hours, or the worker stalled. Faults of AWS
+        may make the read of the preferences as old as a call takes.
+        """
+        for send in self.sends:
+            if len(self.past) == 1 or send.row.urgent or send.claim.delivery.ignores_hours:
+                continue
+            stood = 0.0 if self.quiet else SDK_TIME + send.claim.actor.stood - send.claim.stood
+            since = send.checked_at - CLOSED - stood
+            closed = self._closed_throughout(
+                send.claim.delivery.type, since, send.checked_at + SKEW
+            )
+            assert not closed or send.after_lease, f"{send.claim} was sent to a closed user"
+
+    def holds_what_is_held_is_sent_when_it_opens(self) -> None:
+        """I17: without a fault a delivery is attempted soon after it is due and open at first."""
+        for send in self.sends:
+            row, delivery = send.row, send.claim.delivery
+            calm = self.quiet and not self.purged and not delivery.unknown
+            if len(self.past) == 1 or not calm or row.mode != "all":
+                continue
+            size = len(row.deliveries)
+            first = self._first_chance(send, OPENED + LATE_BEHIND * size)
+            late = send.at - first
+            assert late <= OPENED + LATE_BEHIND * size, f"{send.claim} came {late:.0f} s late"
+
+    def _closed_throughout(self, integration_type: str, since: float, until: float) -> bool:
+        """Return whether the user may not be disturbed at any second of a time."""
+        moments = [since + step for step in range(int(until - since) + 1)]
+        moments += [until, *(at for at, _ in self.past if since <= at <= until)]
+        for moment in moments:
+            preferences = next(one for at, one in reversed(self.past) if at <= max(0.0, moment))
+            quiet = quiet_of(preferences, ZONE)
+            if integration_type not in quiet.integrations or _is_open(quiet, moment):
+                return False
+        return True
+
+    def _first_chance(self, send: Send, patience: float) -> float:
+        """Return when a delivery was due and open at first, and stayed so for some time."""
+        row, delivery = send.row, send.claim.delivery
+        base = self.base[send.claim.key]
+        ends = [at for at, _ in self.past[1:]] + [math.inf]
+        for (begin, preferences), end in zip(self.past, ends, strict=True):
+            if end <= base:
+                continue
+            at = max(begin, base)
+            if row.urgent or delivery.ignores_hours:
+                return at
+            quiet = quiet_of(preferences, ZONE)
+            at = opening(quiet, row.user_id, delivery.type, at).at
+            if at + patience < end:
+                stays = delivery.type not in quiet.integrations or _is_open(quiet, at + patience)
+                return at if stays else math.inf
+        return math.inf
+
     def holds_the_budget_of_sends(self) -> None:
         """I2: a round has at most three sends more than its ``max_attempts``."""
         for send in self.sends:
@@ -708,15 +800,18 @@ class Audit:
     def holds_first_attempts_follow_the_priority(self) -> None:
         """I6: in round 1 a first attempt comes after those of all higher priorities.
 
-        Unless they have ended, or the worker stalled between its last check and its send.
+        Unless they have ended, the worker stalled between its last check and its send, or they were
+        held and became due only since the claim.
         """
         for send in self.sends:
             did, number = send.claim.key
             if number == 1 and did not in self.tried:
                 self.tried.add(did)
                 for place, one in enumerate(send.row.deliveries[: send.place]):
-                    before = send.row.delivery_id(place) in self.tried
-                    gone = before or not one.is_pending or one.round > 1
+                    other = send.row.delivery_id(place)
+                    gone = other in self.tried or not one.is_pending or one.round > 1
+                    later = one.due_at > min(send.claim.delivery.due_at, send.claim.at - 2 * SKEW)
+                    gone = gone or (other in self.held and later)
                     assert gone or send.after_lease, f"{did} overtook {one}"
 
     def holds_a_first_success_message_goes_in_order(self) -> None:
@@ -752,6 +847,13 @@ class Audit:
                 assert rings <= 4 + 2 * max(1, tries), f"I11: {message_id} was rung {rings} times"
 
 
+def _is_open(quiet: Quiet, t: float) -> bool:
+    windows = quiet.windows
+    return quiet.muted_until <= t and (
+        windows is None or is_open(windows, zone(quiet.zone_name), t)
+    )
+
+
 def _transition(before: MessageRow | None, after: MessageRow) -> Transition | None:
     """Return the transition that a write made, from what it left; ``None``: of no state."""
     if before is None:
@@ -780,7 +882,10 @@ def _accepted(row: MessageRow) -> tuple[object, ...]:
 
 def _created(row: MessageRow) -> tuple[object, ...]:
     deliveries = tuple(
-        (one.type, one.priority, one.max_attempts, one.retry_delay_seconds, one.due_at)
+        (
+            *(one.type, one.priority, one.max_attempts, one.retry_delay_seconds),
+            *(one.due_at, one.held, one.by_lock),
+        )
         for one in row.deliveries
     )
     times = (row.created_at, row.expires_at)
@@ -789,7 +894,10 @@ def _created(row: MessageRow) -> tuple[object, ...]:
 
 def _planned(request: RequestRow) -> tuple[object, ...]:
     deliveries = tuple(
-        (one.type, one.priority, one.max_attempts, one.retry_delay_seconds, request.due_at)
+        (
+            *(one.type, one.priority, one.max_attempts, one.retry_delay_seconds),
+            *(one.due_at or request.due_at, one.held, one.by_lock),
+        )
         for one in request.deliveries
     )
     times = (request.created_at, request.expires_at)

@@ -12,11 +12,11 @@ import ast
 import random
 import threading
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from dispatcher.configuration.rows import UserOverrides
+from dispatcher.configuration.rows import Policy, UserOverrides
 from dispatcher.delivery.outcomes import Delivered
 from dispatcher.delivery.ports import VisitRead
 from dispatcher.delivery.rows import (
@@ -54,6 +54,15 @@ class MemoryTable:
                 self.rows.get((user_id, f"{REQUEST}{request_id}")) if request_id else None,
                 self._overrides.get(user_id),
             )
+
+    def pending(self, user_id, *, pages):
+        with self._lock:
+            rows = [
+                row
+                for row in self.messages()
+                if row.user_id == user_id and row.sweep_at is not None
+            ]
+        return tuple(sorted(rows, key=lambda row: row.message_id, reverse=True)), True
 
     def create(self, row):
         with self._lock:
@@ -175,21 +184,69 @@ class MemoryOverrides:
         if integration_type not in stored.by_type:
             return self._refuse(user_id, token)
         left = {name: one for name, one in stored.by_type.items() if name != integration_type}
-        if left:
-            return self._put(user_id, left, stored.version + 1, token)
-        del self.rows[user_id]
-        return None
+        return self._put(user_id, left, stored.version + 1, token)
 
-    def clear(self, user_id):
-        return tuple(self.rows.pop(user_id, UserOverrides()).by_type)
+    def clear(self, user_id, *, token):
+        stored = self.rows.get(user_id, UserOverrides())
+        if stored.by_type:
+            self._put(user_id, {}, stored.version + 1, token)
+        return tuple(stored.by_type)
+
+    def set_preferences(self, user_id, preferences, *, version, now, token):
+        stored = self.get(user_id)
+        if stored.version != version:
+            self._refuse(user_id, token)
+            return stored.version
+        new_version = (version or int(now * 1000)) + 1
+        self.rows[user_id] = replace(stored, preferences=preferences, version=new_version)
+        self._writers[user_id] = token
+        return new_version
+
+    def delete_preferences(self, user_id, *, token, version=None):
+        stored = self.get(user_id)
+        if version is not None and (stored.preferences is None or stored.version != version):
+            self._refuse(user_id, token)
+            return True
+        if stored.preferences is None:
+            return self._writers.get(user_id) == token
+        self.rows[user_id] = replace(stored, preferences=None)
+        self._put(user_id, stored.by_type, stored.version + 1, token)
+        return True
 
     def _put(self, user_id, by_type, version, token):
-        self.rows[user_id] = UserOverrides(by_type, version)
+        new = replace(self.get(user_id), by_type=by_type, version=version)
+        if new.is_empty:
+            del self.rows[user_id]
+        else:
+            self.rows[user_id] = new
         self._writers[user_id] = token
 
     def _refuse(self, user_id, token):
         if self._writers.get(user_id) != token:
             raise ConditionFailed
+
+
+class MemoryPolicies:
+    """Categories in memory; ``broken`` lets every call fail, ``reads`` holds the reads."""
+
+    def __init__(self) -> None:
+        self.policy, self.broken = Policy(), False
+        self.reads: list[str] = []
+        self._writer: str | None = None
+
+    def read(self, *, consistent):
+        self.reads.append("consistent" if consistent else "eventual")
+        if self.broken:
+            raise UnavailableError("the table is out of reach")
+        return self.policy
+
+    def write(self, policy, *, version, token):
+        if self.policy.version != version:
+            if self._writer != token:
+                raise ConditionFailed
+            return self.policy
+        self.policy, self._writer = replace(policy, version=version + 1), token
+        return self.policy
 
 
 @dataclass

@@ -19,9 +19,11 @@ import random
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from dispatcher.configuration.hours import DAYS
+from dispatcher.configuration.rows import Preferences
 from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
 from dispatcher.delivery.rows import Status
 from dispatcher.delivery.transitions import TABLE
@@ -185,6 +187,7 @@ class Player:
         self._worked_at = 0.0
         self._tries: Counter[Actor] = Counter()
         self._arrived: list[Sent] = []
+        self._hours = random.Random(f"{seed}:hours")
 
     @property
     def now(self) -> float:
@@ -413,6 +416,38 @@ class Player:
             self.at(draw.choice([30, 300, 3000, 9000]) * draw.uniform(0.5, 1.5), self._redrive)
         if draw.random() < 0.15:
             self.at(draw.choice([1, 60, 600]) * draw.uniform(0.5, 1.5), self.rig.purge)
+        self._write_preferences()
+
+    def _write_preferences(self) -> None:
+        """Draw changes of the user's preferences: mutes, hours, and their ends."""
+        # A separate generator: the rest of a scenario does not depend on these draws.
+        draw = random.Random(f"{self.seed}:preferences")
+        if draw.random() < 0.5:
+            return
+        for number in range(draw.choice([1, 2, 3, 5])):
+            spread = draw.choice([100, 1000, 4000, 12_000]) if number else draw.choice([1, 100])
+            self.at(draw.random() * spread, self._prefer, random.Random(draw.random()))
+
+    def _prefer(self, draw: random.Random) -> None:
+        """Let the user change the preferences."""
+        kind = draw.choice(["mute", "mute", "unmute", "hours", "hours", "always", "nothing"])
+        mute = self.clock.seconds + draw.choice([20, 300, 1000, 10_000]) * draw.random()
+        types = draw.sample(TYPES, draw.choice([1, 3, 7]))
+        hours = {"integrations": types, "windows": windows(draw)}
+        changes: dict[str, dict[str, Any]] = {
+            "mute": {"muted_until": round(mute, 3)},
+            "unmute": {"muted_until": None},
+            "hours": {"hours": hours},
+            "always": {"hours": {"integrations": types}},
+            "nothing": {"muted_until": None, "hours": None},
+        }
+
+        def change(old: Preferences | None) -> Preferences | None:
+            base = old or Preferences(updated_at=0.0, updated_via="api")
+            new = replace(base, **changes[kind])
+            return None if new.is_empty else new
+
+        self._begin_all([self.rig.prefer(change, self._skew())])
 
     def _write_request(self, draw: random.Random, request_id: str) -> None:
         types = draw.sample(TYPES, draw.choice([1, 2, 3, 4, 4, 7]))
@@ -470,7 +505,9 @@ class Player:
     def body(self, request_id: str, types: list[str], mode: str) -> dict[str, Any]:
         """Return the body of a send, with unique content."""
         self._numbers["bodies"] += 1
+        urgent = {"category": "urgent"} if self._hours.random() < 0.1 else {}
         return {
+            **urgent,
             "request_id": request_id,
             "content": f"content {self._numbers['bodies']}",
             "integration_types": types,
@@ -484,7 +521,8 @@ class Player:
     def retry(self, request_id: str, name: str) -> None:
         """Let a caller retry the request's delivery over an integration, if there is one."""
         for did in self._found(request_id, name, Status.FAILED, Status.PENDING):
-            self._begin_all([self.rig.retry(did, self._skew())])
+            now = self._hours.random() < 0.2
+            self._begin_all([self.rig.retry(did, self._skew(), now=now)])
 
     def _cancel(self, request_id: str, name: str) -> None:
         for did in self._found(request_id, name, Status.PENDING, Status.SUCCESS):
@@ -518,6 +556,21 @@ class Player:
 
     def _enable(self, name: str) -> None:
         self.policy(name, enabled=True)
+
+
+def windows(draw: random.Random) -> list[dict[str, Any]]:
+    """Return windows of 15 minutes to an hour that open every two or three hours."""
+    number = draw.choice([8, 10, 12])
+    first, length = draw.randrange(1440 // number), draw.choice([15, 30, 60])
+    starts = [first + index * 1440 // number for index in range(number)]
+    return [
+        {"days": list(DAYS), "from": _clock(start), "to": _clock((start + length) % 1440)}
+        for start in starts
+    ]
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 # Results ------------------------------------------------------------------------------------------

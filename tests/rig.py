@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from dispatcher.configuration.rows import Category, Policy
 from dispatcher.deadline import Deadline
 from dispatcher.delivery.doorbells import encode
 from dispatcher.delivery.rows import MessageRow, RequestRow, Status, shard_of
 from dispatcher.delivery.sweeper import LONGEST_SWEEP
+from dispatcher.errors import ConditionFailed, ConflictError
 from tests.audit import Audit, Call
 from tests.steps import Actor, ActorLock, CrashError, Gate, SkewedClock, acting
 from tests.world import HOOK, USER, World
@@ -22,16 +24,20 @@ from tests.world import HOOK, USER, World
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from dispatcher.configuration.rows import Preferences
     from dispatcher.delivery.outcomes import Outcome
     from dispatcher.delivery.ports import Message
     from dispatcher.delivery.rows import Delivery
 
 INVOCATION = 120.0
 VISIBILITY = 720.0
+PREFERENCE_TRIES = 4
 RECEIVES = 10
 """Times that a queue message is received before it goes to the dead-letter queue."""
 
-TABLE_CALLS = ("message", "visit", "create", "write", "overdue", "request", "put_request")
+TABLE_CALLS = ("message", "visit", "create", "write", "overdue", "pending")
+USER_CALLS = ("get", "replace", "set_preferences", "delete_preferences")
+REQUEST_CALLS = ("request", "put_request")
 QUEUE_CALLS = ("ring_first", "ring", "send_dead_letter")
 
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -132,9 +138,9 @@ class Rig:
         self._calls: dict[Actor, Call] = {}
         self._batches: dict[Actor, Batch] = {}
         self._indexed: dict[str, tuple[float, float | None]] = {}
-        table = Gate(self.world.table, *TABLE_CALLS, seen=self._table)
+        table = Gate(self.world.table, *TABLE_CALLS, *REQUEST_CALLS, seen=self._table)
         doorbells = Gate(self.world.doorbells, *QUEUE_CALLS, seen=self._queue)
-        overrides = Gate(self.world.overrides, "get", "replace")
+        overrides = Gate(self.world.overrides, *USER_CALLS, seen=self._user)
         context = replace(
             self.world.context,
             messages=table,
@@ -142,12 +148,27 @@ class Rig:
             clock=self.clock,
             retention=retention,
         )
+        self._users = overrides
         self._defaults = self.world.system_defaults()
-        more = {"context": context, "system_defaults": lambda: self._defaults}
-        self._acceptance = replace(
-            self.world.acceptance, requests=table, overrides=overrides, **more
+        urgent = Category(name="urgent", title="Urgent", urgent=True)
+        self.world.policies.policy = Policy({"urgent": urgent}, version=1)
+        holds = replace(self.world.holds, context=context, overrides=overrides)
+        planner = replace(
+            self.world.planner,
+            overrides=overrides,
+            system_defaults=lambda: self._defaults,
+            retention=retention,
         )
-        self._rounds = replace(self.world.rounds, **more)
+        self._acceptance = replace(
+            self.world.acceptance, context=context, requests=table, planner=planner, holds=holds
+        )
+        self._rounds = replace(
+            self.world.rounds,
+            context=context,
+            system_defaults=lambda: self._defaults,
+            holds=holds,
+        )
+        self._replanner = replace(self.world.replanner, context=context, holds=holds)
         self._sweeper = replace(self.world.sweeper, context=context)
         self._worker = replace(
             self.world.worker,
@@ -157,6 +178,7 @@ class Rig:
                 overrides=overrides,
                 clock=self.clock,
                 system_defaults=lambda: self._defaults,
+                holds=holds,
             ),
             channels=lambda _: Receiver(self.audit, decide),
             rounds=self._rounds,
@@ -170,10 +192,34 @@ class Rig:
         call = Call("send", str(body["request_id"]), body)
         return self._start(call, lambda: self._acceptance.accept(USER, body), skew)
 
-    def retry(self, delivery_id: str, skew: float) -> Actor:
-        """Begin to ask for a new round."""
-        work = partial(self._rounds.retry, USER, delivery_id)
+    def retry(self, delivery_id: str, skew: float, *, now: bool = False) -> Actor:
+        """Begin to ask for a new round, with ``now`` for one that ignores hours."""
+        work = partial(self._rounds.retry, USER, delivery_id, now=now)
         return self._start(Call("retry", delivery_id), work, skew)
+
+    def prefer(
+        self, change: Callable[[Preferences | None], Preferences | None], skew: float
+    ) -> Actor:
+        """Begin to change the user's preferences, and to plan again what is held."""
+
+        def work() -> object:
+            for _ in range(PREFERENCE_TRIES):
+                stored = self._users.get(USER)
+                new = change(stored.preferences)
+                token, now = self.world.id_generator.token(), self.clock.now()
+                try:
+                    if new is not None:
+                        self._users.set_preferences(
+                            USER, new, version=stored.version, now=now, token=token
+                        )
+                    else:
+                        self._users.delete_preferences(USER, token=token)
+                except ConditionFailed:
+                    continue
+                return self._replanner.replan(USER)
+            raise ConflictError("the preferences are being changed by others")
+
+        return self._start(Call("prefer"), work, skew)
 
     def cancel(self, delivery_id: str, skew: float) -> Actor:
         """Begin to cancel a delivery."""
@@ -357,6 +403,12 @@ class Rig:
             if at is not None and at <= now and shard_of(row.message_id) == shard:
                 found.append((at, row.user_id, row.message_id))
         return [(user_id, message_id) for _, user_id, message_id in sorted(found)]
+
+    def _user(self, name: str, call: Callable[[], Any], _args: tuple[Any, ...]) -> Any:
+        result = call()
+        if name.endswith("_preferences"):
+            self.audit.preferred(self.world.overrides.get(USER).preferences)
+        return result
 
     def _queue(self, name: str, call: Callable[[], Any], args: tuple[Any, ...]) -> Any:
         if name == "ring" and self._calls[acting()].kind == "sweep":

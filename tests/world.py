@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
+from dispatcher.configuration.categories import PolicyCache
 from dispatcher.configuration.health import Health
 from dispatcher.configuration.overrides import Configurations, Defaults
 from dispatcher.configuration.resolution import system_defaults
-from dispatcher.configuration.rows import Override, UserOverrides
+from dispatcher.configuration.rows import Category, Override, Preferences, UserOverrides
 from dispatcher.delivery import transitions
 from dispatcher.delivery.doorbells import DeadLetter, Doorbell, encode
+from dispatcher.delivery.holds import Holds
 from dispatcher.delivery.perform import DeliveryContext
 from dispatcher.delivery.prepare import MessageBuilder
 from dispatcher.delivery.redrive import Rounds
+from dispatcher.delivery.replan import Replanner
 from dispatcher.delivery.rows import Delivery, MessageRow, message_id_of, place_of
 from dispatcher.delivery.sweeper import Sweeper
 from dispatcher.delivery.worker import Worker
@@ -21,6 +24,8 @@ from dispatcher.messages.acceptance import Acceptance
 from dispatcher.messages.history import History
 from dispatcher.messages.intake import Intake
 from dispatcher.messages.mailbox import Mailbox
+from dispatcher.messages.planning import Planner
+from dispatcher.messages.preview import Preview
 from dispatcher.messages.requests import Requests
 from tests.catalogues import switched_off
 from tests.fakes import (
@@ -30,6 +35,7 @@ from tests.fakes import (
     MemoryDoorbells,
     MemoryEventLog,
     MemoryOverrides,
+    MemoryPolicies,
     MemoryTable,
     MemoryVault,
     PatientWatchdog,
@@ -37,6 +43,8 @@ from tests.fakes import (
 )
 
 USER = "ada@example.com"
+ZONE = "Europe/Berlin"
+"""The zone of users who set none."""
 HOOK = {"url": "https://hooks.example.com/x"}
 ENVIRON = {"STAGE": "local"}
 
@@ -76,20 +84,36 @@ class World:
             retention=90 * 86_400.0,
             publisher=publisher,
         )
-        self.acceptance = Acceptance(
-            context=self.context,
-            requests=table,
-            overrides=self.overrides,
+        self._version = 0
+        self.policies = MemoryPolicies()
+        self.categories = PolicyCache(wrap(self.policies), self.clock.monotonic)
+        users = wrap(self.overrides)
+        self.holds = Holds(context=self.context, overrides=users, default_zone=ZONE)
+        self.planner = Planner(
+            overrides=users,
+            categories=self.categories,
             system_defaults=self.system_defaults,
             environ=self.environ,
+            default_zone=ZONE,
+            retention=self.context.retention,
+            event_log=self.event_log,
         )
-        self.rounds = Rounds(context=self.context, system_defaults=self.system_defaults)
+        self.acceptance = Acceptance(
+            context=self.context, requests=table, planner=self.planner, holds=self.holds
+        )
+        self.preview = Preview(planner=self.planner, clock=self.clock)
+        self.replanner = Replanner(context=self.context, holds=self.holds)
+        self.rounds = Rounds(
+            context=self.context, system_defaults=self.system_defaults, holds=self.holds
+        )
         self.builder = MessageBuilder(
             environ=self.environ,
             system_defaults=self.system_defaults,
-            overrides=self.overrides,
+            overrides=users,
             vault=self.vault,
             clock=self.clock,
+            categories=self.categories,
+            holds=self.holds,
         )
         self.worker = Worker(
             context=self.context,
@@ -107,6 +131,7 @@ class World:
             vault=self.vault,
             clock=self.clock,
             id_generator=self.id_generator,
+            policies=lambda: self.categories,
         )
         self.requests = Requests(store=self.table, clock=self.clock)
         self.history = History(store=self.table, clock=self.clock)
@@ -129,8 +154,32 @@ class World:
         """Store an override as it is, whatever a caller would be allowed."""
         by_type = dict(self.overrides.get(user_id).by_type)
         by_type[integration_type] = Override(settings, created_at=1.0, updated_at=1.0)
-        version = self.overrides.get(user_id).version + 1
-        self.overrides.rows[user_id] = UserOverrides(by_type, version)
+        version = self._next_version(user_id)
+        preferences = self.overrides.get(user_id).preferences
+        self.overrides.rows[user_id] = UserOverrides(by_type, version, preferences)
+
+    def prefer(self, user_id: str = USER, **fields: object) -> None:
+        """Store preferences as they are; without fields they are removed."""
+        stored = self.overrides.get(user_id)
+        preferences = Preferences(updated_at=1.0, updated_via="api", **fields) if fields else None
+        new = replace(stored, preferences=preferences, version=self._next_version(user_id))
+        self.overrides.rows[user_id] = new
+        if new.is_empty:
+            del self.overrides.rows[user_id]
+
+    def _next_version(self, user_id: str) -> int:
+        # None comes twice, not even after the row was deleted.
+        self._version = max(self._version, self.overrides.get(user_id).version) + 1
+        return self._version
+
+    def category(self, name: str, **fields: object) -> None:
+        """Define a category, as of now for all."""
+        category = Category(name=name, title=name.title(), **fields)
+        policy = self.policies.policy
+        self.policies.policy = replace(
+            policy, categories={**policy.categories, name: category}, version=policy.version + 1
+        )
+        self.clock.advance(31)
 
     def webhook(self, **settings: object) -> None:
         """Give the user a WEBHOOK that can be delivered to."""

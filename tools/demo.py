@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -94,7 +95,7 @@ class Demo:
         except requests.RequestException as error:
             text = "" if error.response is None else f": {error.response.text}"
             raise ToolFailure(f"{method} {path} failed ({error}){text}. See: make logs") from error
-        result: Json = response.json()
+        result: Json = response.json() if response.content else {}
         return result
 
     def scene(self, title: str) -> None:
@@ -145,6 +146,7 @@ def play(demo: Demo) -> None:
         show_retries(demo, user, receiver)
     with Receiver() as receiver:
         show_all_seven(demo, f"{user}-all", receiver)
+    show_hold(demo, f"{user}-muted")
     demo.scene("Service health")
     health = demo.ask("GET", "/health")
     demo.say(f"{health['service']} {health['version']} is {health['status']}")
@@ -242,6 +244,36 @@ def show_all_seven(demo: Demo, user: str, receiver: Receiver) -> None:
         ("TOOL", [fields(json.loads(event["Body"])["detail"]) for event in events["Messages"]]),
     )
     demo.table(("integration", "what arrived"), [(who, "\n".join(got)) for who, got in arrived])
+
+
+def show_hold(demo: Demo, user: str) -> None:
+    """Mute a user, print that a message is held and an urgent one is not, and end the mute."""
+    demo.scene("Hold a message while the user is muted")
+    categories: Mapping[str, Json] = {
+        "demo-builds": {"title": "Builds"},
+        "demo-security": {"title": "Security", "urgent": True},
+    }
+    for name, category in categories.items():
+        demo.ask("PUT", f"/api/v1/categories/{name}", category)
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    mute = {"hours": {"integrations": ["CLI"]}, "muted_until": until}
+    demo.ask("PUT", f"{user}/preferences", mute)
+
+    def send(category: str) -> Json:
+        content = f"A message of the category {category}."
+        body = {"content": content, "category": category, "integration_types": ["CLI"]}
+        return demo.ask("POST", f"{user}/deliveries", body)
+
+    held, urgent = map(send, categories)
+    demo.say(f"held: {held['deliveries'][0]['held']['detail']}")
+    demo.deliveries(user, urgent)
+    demo.say("the urgent message is delivered in spite of the mute")
+    changed = demo.ask("PUT", f"{user}/preferences", {"muted_until": None})
+    demo.say(f"the mute ends: {changed['rescheduled']['deliveries']} delivery is rescheduled")
+    show_statuses(demo, demo.deliveries(user, held))
+    demo.ask("DELETE", f"{user}/preferences")
+    for name in categories:
+        demo.ask("DELETE", f"/api/v1/categories/{name}")
 
 
 def show_statuses(demo: Demo, deliveries: Sequence[Json]) -> None:

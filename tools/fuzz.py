@@ -25,7 +25,7 @@ from tools.paths import LOCAL, ROOT, service_url
 PROGRAM = LOCAL / "fuzz" / "bin" / "schemathesis"
 CONFIG = ROOT / "tools" / "schemathesis.toml"
 DOCUMENT = ROOT / "docs" / "openapi.json"
-OPERATIONS = 21
+OPERATIONS = 28
 """As many as the document has: what the number of cases is spread over."""
 
 NEED_CREDENTIALS = "ignored_auth,object_level_authorization"

@@ -48,7 +48,7 @@ GRACE = 60.0 => GRACE = 30.0
 _MARGIN = 3600.0 => _MARGIN = 0.0
 LOG_LENGTH = 25 => LOG_LENGTH = 24
 _DETAIL = 300, 80 => _DETAIL = 300, 81
-delivery.round == 1 => delivery.round >= 1
+and delivery.round == 1 => and delivery.round >= 1
 due_at - now <= LONGEST_SQS_DELAY => due_at - now < LONGEST_SQS_DELAY
 row.lease_until > now => row.lease_until >= now
 or row.owner is not None) => or row.owner is None)
@@ -61,10 +61,10 @@ elif not may_attempt(unknown) => elif may_attempt(unknown)
 in _open(row) if due_at <= now => in _open(row) if due_at < now
 place = min(due)[1] => place = max(due)[1]
 row.owner != token or row.current => row.owner != token and row.current
-delivery.tries - 1 => delivery.tries - 0
+after, place, replace(delivery, tries= => after, place, replace(delivery, tries=1 +
 max(delivery.retry_delay_seconds, asked_for) => min(delivery.retry_delay_seconds, asked_for)
-due_at > row.expires_at => due_at >= row.expires_at
-next_due(row) != next_due(step.row) => next_due(row) == next_due(step.row)
+opens_at > row.expires_at => opens_at >= row.expires_at
+step if next_due(row) != next_due(step.row) => step if next_due(row) == next_due(step.row)
 row.ttl <= now => row.ttl < now
 row.delivery_id(place), delivery.round + 1 => row.delivery_id(place), delivery.round + 0
 wanted - GRACE <= present => wanted - GRACE < present

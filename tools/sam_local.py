@@ -135,12 +135,9 @@ def derived(
         if resource["Type"] == FUNCTION:
             properties["FunctionName"] = names[logical_id]
             properties["Environment"] = {"Variables": dict(environments[logical_id])}
-            # SAM's own server prefers ANY to the verb that is named.
-            properties["Events"] = {
-                event: traits
-                for event, traits in properties.get("Events", {}).items()
-                if traits["Properties"].get("Method") != "ANY"
-            }
+        # SAM's own server prefers ANY to the verb that is named.
+        for path in properties.get("DefinitionBody", {}).get("paths", {}).values():
+            path.pop("x-amazon-apigateway-any-method", None)
     return template
 
 

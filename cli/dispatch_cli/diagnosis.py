@@ -32,12 +32,14 @@ def findings(
     deliveries: Sequence[Mapping[str, Any]],
     health: Mapping[str, Any],
     now: datetime,
+    *,
     requests: Sequence[Mapping[str, Any]] = (),
+    preferences: Mapping[str, Any] | None = None,
 ) -> list[Finding]:
     """Return the reasons why messages do not reach the user, faults first.
 
     ``requests`` are those to explain in addition to ``deliveries``: the one that was asked for, or
-    recent ones of which the history knows nothing.
+    recent ones of which the history knows nothing. ``preferences`` are the user's, if known.
     """
     found = [
         *_service(health),
@@ -46,6 +48,7 @@ def findings(
         *_no_integration(user, configuration),
         *_not_configured(configuration, health),
         *_disabled(user, configuration, health),
+        *_ignored(user, preferences),
     ]
     if not deliveries and not requests:
         found.append(
@@ -105,8 +108,14 @@ def _deliveries(
         name = delivery["integration_type"]
         cause = words.code(delivery["error_code"] or "").about(user, name)
         because = f": {cause.meaning}" if cause.meaning else ""
+        if delivery["locked"]:
+            yield Finding(
+                "choice",
+                f"{name} is used {age(delivery['created_at'], now)} although it is disabled: the "
+                f"category {delivery['category']} is locked, and nothing else reaches the user.",
+            )
         if delivery["status"] == "pending":
-            yield from _pending(delivery, because, now)
+            yield from _pending(user, delivery, because, now)
             continue
         if name in ended:
             continue
@@ -129,9 +138,18 @@ def _retry(user: str, delivery: Mapping[str, Any], advice: str) -> str:
     return f"{advice}\n{purpose}: {command}".strip()
 
 
-def _pending(delivery: Mapping[str, Any], because: str, now: datetime) -> Iterator[Finding]:
+def _pending(
+    user: str, delivery: Mapping[str, Any], because: str, now: datetime
+) -> Iterator[Finding]:
     name, due = delivery["integration_type"], delivery["next_attempt_at"]
-    if due is None:
+    held = delivery["held"]
+    if held is not None:
+        until = age(held["until"], now)
+        advice = f"To see the preferences: dispatch preferences show {quote(user)}"
+        if held["reason"] == "muted":
+            advice = f"To end the mute: dispatch preferences unmute {quote(user)}"
+        yield Finding("choice", f"{name} is held, due {until}: {held['detail']}", advice)
+    elif due is None:
         yield Finding("choice", f"{name} waits for an integration of higher priority.")
     elif (now - parse(due)).total_seconds() > OVERDUE:
         yield Finding(
@@ -148,6 +166,17 @@ def _pending(delivery: Mapping[str, Any], because: str, now: datetime) -> Iterat
         )
     else:
         yield Finding("choice", f"{name} is due {age(due, now)}.")
+
+
+def _ignored(user: str, preferences: Mapping[str, Any] | None) -> Iterator[Finding]:
+    for category in preferences["effective"]["categories"] if preferences else ():
+        for setting in category["ignored"]:
+            yield Finding(
+                "choice",
+                f"The setting {setting} for {category['category']} has no effect: operators locked "
+                "this category.",
+                f"To see the preferences: dispatch preferences show {quote(user)}",
+            )
 
 
 def _no_integration(user: str, configuration: Mapping[str, Any]) -> Iterator[Finding]:

@@ -9,7 +9,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from dispatch_cli.commands import configuration, dead_letters, deliveries, messages, service
+from dispatch_cli.commands import (
+    configuration,
+    dead_letters,
+    deliveries,
+    messages,
+    preferences,
+    service,
+)
 from dispatch_cli.commands.options import App, in_words, path_of
 from dispatch_cli.failures import Exit, Failure, RejectedFailure, UsageFailure
 from dispatch_cli.run import Run
@@ -102,7 +109,7 @@ app = App(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_show_locals=False,  # they could hold a token
 )
-for part in (messages, deliveries, configuration, service):
+for part in (messages, deliveries, preferences, configuration, service):
     app.add_typer(part.app)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=deliveries.PANEL)
 

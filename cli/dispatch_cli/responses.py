@@ -10,6 +10,8 @@ from typing import Any
 
 OPTIONAL_TEXT = (str, type(None))
 
+OPTIONAL_OBJECT = (dict, type(None))
+
 SETTINGS = {
     "enabled": bool,
     "priority": int,
@@ -32,6 +34,8 @@ DELIVERY = {
     "delivered_at": OPTIONAL_TEXT,
     "next_attempt_at": OPTIONAL_TEXT,
     "error_code": OPTIONAL_TEXT,
+    "locked": bool,
+    "held": OPTIONAL_OBJECT,
 }
 ATTEMPT = {
     "round": int,
@@ -71,6 +75,42 @@ REQUEST = {
     "deliveries": [DELIVERY],
     "skipped": [SKIPPED],
 }
+PREVIEWED = {"integration_type": str, "locked": bool, "held": OPTIONAL_OBJECT}
+CATEGORY = {
+    "category": str,
+    "title": str,
+    "integrations": {"*": bool},
+    "enabled": bool,
+    "locked": bool,
+    "urgent": bool,
+    "reach_by": [str],
+}
+IN_EFFECT = {"*": {"enabled": bool, "reason": OPTIONAL_TEXT}}
+PREFERENCES = {
+    "user_id": str,
+    "language": OPTIONAL_TEXT,
+    "hours": OPTIONAL_OBJECT,
+    "muted_until": OPTIONAL_TEXT,
+    "categories": OPTIONAL_OBJECT,
+    "version": str,
+    "effective": {
+        "time_zone": {"value": str, "source": str},
+        "open_now": bool,
+        "next_open_at": OPTIONAL_TEXT,
+        "without_category": {"integrations": IN_EFFECT},
+        "categories": [
+            {
+                "category": str,
+                "enabled": bool,
+                "locked": bool,
+                "urgent": bool,
+                "ignored": [str],
+                "integrations": IN_EFFECT,
+            }
+        ],
+    },
+}
+CHANGED_PREFERENCES = {**PREFERENCES, "rescheduled": {"deliveries": int, "complete": bool}}
 MAILBOX_ITEM = {
     "message_id": str,
     "agent_id": OPTIONAL_TEXT,
@@ -123,6 +163,15 @@ RESPONSES: tuple[tuple[str, tuple[str, ...], Any], ...] = (
     ("GET", (*_USER, "deliveries", "*"), DELIVERY_DETAIL),
     ("POST", (*_USER, "deliveries", "*", "retry"), {"round": int}),
     ("GET", (*_USER, "requests", "*"), REQUEST),
+    ("GET", ("api", "v1", "categories"), {"categories": [CATEGORY]}),
+    ("PUT", ("api", "v1", "categories", "*"), CATEGORY),
+    ("GET", (*_USER, "preferences"), PREFERENCES),
+    ("PUT", (*_USER, "preferences"), CHANGED_PREFERENCES),
+    (
+        "POST",
+        (*_USER, "preview"),
+        {"user_id": str, "deliveries": [PREVIEWED], "skipped": [SKIPPED]},
+    ),
     ("GET", (*_USER, "messages"), {"messages": [MAILBOX_ITEM], "next_cursor": OPTIONAL_TEXT}),
 )
 """Method, path and shape of each response; any object or null is accepted from other routes."""

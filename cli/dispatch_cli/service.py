@@ -67,18 +67,20 @@ class Service:
         except Failure:
             return {}
 
-    def post(self, *path: str, body: object = None) -> Any:
-        """Send a POST request."""
-        return self._request("POST", path, body=body)[0]
+    def post(self, *path: str, body: object = None, **query: str | None) -> Any:
+        """Send a POST request; parameters that are ``None`` are omitted."""
+        parameters = {name: value for name, value in query.items() if value is not None}
+        return self._request("POST", path, query=parameters, body=body)[0]
 
     def send(self, *path: str, body: object) -> tuple[Any, bool]:
         """Send a POST request with an identity; return also whether it had been sent before."""
         document, headers = self._request("POST", path, body=body)
         return document, headers.get("Idempotency-Replayed") == "true"
 
-    def put(self, *path: str, body: object) -> Any:
-        """Send a PUT request."""
-        return self._request("PUT", path, body=body)[0]
+    def put(self, *path: str, body: object, if_match: str | None = None) -> Any:
+        """Send a PUT request, with ``if_match`` on the condition of a tag."""
+        headers = {} if if_match is None else {"If-Match": if_match}
+        return self._request("PUT", path, body=body, headers=headers)[0]
 
     def delete(self, *path: str) -> Any:
         """Send a DELETE request; return ``None`` if the response has no body."""
@@ -95,6 +97,7 @@ class Service:
         *,
         query: Mapping[str, Any] | None = None,
         body: object = None,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[Any, Mapping[str, str]]:
         try:
             response = self._session.request(
@@ -102,6 +105,7 @@ class Service:
                 self.settings.url + _encoded(path),
                 params=query,
                 json=body,
+                headers=headers,
                 timeout=TIMEOUT,
                 # A redirect could send the credential and the message to another server.
                 allow_redirects=False,

@@ -63,6 +63,7 @@ CORRECT_URL = f"To correct the address before a retry: {SET_ADDRESS}"
 CHECK_RECEIVER = "Check that the receiver is up and its address is correct; then retry."
 CHECK_PROVIDER = "An operator can check the provider and its settings: docs/integrations.md"
 SHOW_OVERRIDES = "To see the override: dispatch override list USER"
+SHOW_PREFERENCES = "To see the preferences: dispatch preferences show USER"
 SHORTEN = "Send less content."
 RENEWED = "The next attempt uses the new one."
 REPORT = "Please report it, with the delivery's ID."
@@ -80,6 +81,15 @@ REASONS = {
         "To enable it once it is back: dispatch override set USER TYPE --enable",
     ),
     "no_address": Words("the user has no address for it", f"To set one: {SET_ADDRESS}"),
+    "category_disabled_by_user": Words(
+        "the user switched it off for this category", SHOW_PREFERENCES
+    ),
+    "category_disabled_by_default": Words(
+        "the category does not use it unless the user chooses it", SHOW_PREFERENCES
+    ),
+    "expires_while_held": Words(
+        "the message would expire before the user may be disturbed", SHOW_PREFERENCES
+    ),
 }
 """The reasons why an integration is not used."""
 
@@ -162,6 +172,8 @@ CODES = {
         "the last attempts have no recorded outcome", "Ask whether it arrived; if not, retry."
     ),
     "disabled_by_user": Words("the user opted out before it was sent"),
+    "category_disabled_by_user": REASONS["category_disabled_by_user"],
+    "category_disabled_by_default": REASONS["category_disabled_by_default"],
     "disabled_by_default": Words("it was disabled before it was sent"),
     "disabled_by_receiver": REASONS["disabled_by_receiver"],
     "first_success": Words("another integration delivered the message"),
@@ -269,6 +281,14 @@ def code(name: str) -> Words:
         meaning = "the mail server rejected the email" if is_final else "the mail server is busy"
         return Words(f"{meaning} (SMTP {digits})", CORRECT_ADDRESS if is_final else CHECK_PROVIDER)
     return CODES.get(name) or SLACK.get(name) or Words(name)
+
+
+def held(delivery: Mapping[str, Any]) -> str:
+    """Return why a delivery is held, or used although it is disabled; empty for other ones."""
+    reasons = [delivery["held"]["detail"]] if delivery["held"] else []
+    if delivery["locked"]:
+        reasons.append("Used because the category is locked.")
+    return " ".join(reasons)
 
 
 def request_command(user: str, request_id: str) -> str:

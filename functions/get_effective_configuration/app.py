@@ -7,4 +7,4 @@ from dispatcher.edges import http
 @http.route("GET", "/api/v1/users/{user_id}/integration-defaults")
 def handler(request: http.Request) -> http.Response:
     """Return the user's overrides and the settings that result from them."""
-    return http.Response(200, wiring.configurations().effective(request.user_id))
+    return http.Response(200, wiring.configurations().effective(request.user_id, request.query))

@@ -7,4 +7,5 @@ from dispatcher.edges import http
 @http.route("POST", "/api/v1/users/{user_id}/deliveries/{delivery_id}/retry")
 def handler(request: http.Request) -> http.Response:
     """Start a new round of attempts; a body is ignored."""
-    return http.Response(202, wiring.rounds().retry(request.user_id, request.delivery_id))
+    round_ = wiring.rounds().retry(request.user_id, request.delivery_id, now=request.switch("now"))
+    return http.Response(202, round_)

@@ -132,7 +132,7 @@ def request_row(name: str = "r-1", **fields: Any) -> RequestRow:
             ),
         ),
         "skipped": (SkippedType(type="SMS", reason="no_address"),),
-        "extra": {"category": "news", "nested": [{"a": None}]},
+        "extra": {"digest": "news", "nested": [{"a": None}]},
     }
     return RequestRow(**{**of_all, **fields})
 
@@ -175,7 +175,7 @@ def full_row(detail: str):
         last_owner="before",
         rings=3,
         sweep_at=NOW + 60.125,
-        extra={"category": "news"},
+        extra={"digest": "news"},
     )
     entry = LogEntry(
         number=1,
@@ -341,6 +341,23 @@ def test_overdue_messages_come_oldest_first(table):
 
     assert overdue == [(f"user-{number}", message_id(number)) for number in (second, first, third)]
     assert [*table.overdue(5, NOW)] == []
+
+
+def test_pending_messages_of_a_user_come_newest_first(table):
+    """Only rows that the sweeper reads are pending; other users are left out."""
+    for number, fields in {
+        1: {"sweep_at": NOW},
+        2: {"sweep_at": None, "ttl": int(NOW)},
+        3: {"sweep_at": NOW + 5},
+        4: {"sweep_at": NOW, "user_id": "grace"},
+    }.items():
+        table.create(message_row(number, **{"user_id": "ada", **fields}))
+
+    rows, is_all = table.pending("ada", pages=4)
+
+    assert [row.message_id for row in rows] == [message_id(3), message_id(1)]
+    assert is_all
+    assert table.pending("bob", pages=4) == ((), True)
 
 
 def test_a_written_row_moves_in_the_index(table):
@@ -597,6 +614,22 @@ def test_a_page_continues_where_a_query_ended_at_1_mb(real, asked):
     assert len(asked) > 1
 
 
+def test_pending_messages_are_read_in_so_many_pages_of_1_mb(real, asked):
+    """A page ends at 1 MB, whatever the filter leaves of it; then the rest is not known."""
+    noise = random.Random(1)
+    for number in range(1, 9):
+        extra = {"noise": noise.randbytes(150_000).hex()}
+        real.create(message_row(number, user_id="ada", sweep_at=NOW, extra=extra))
+
+    first, is_all = real.pending("ada", pages=1)
+    everything = real.pending("ada", pages=4)
+
+    assert 0 < len(first) < 8
+    assert not is_all
+    assert [row.message_id for row in everything[0]] == [*map(message_id, range(8, 0, -1))]
+    assert everything[1]
+
+
 def test_counting_continues_where_a_query_ended(five):
     """A query counts at most so many rows as are asked for."""
     assert [*five.counts("ada", limit=2)] == [*five.counts("ada", limit=9)]
@@ -654,6 +687,7 @@ def test_rows_are_read_consistently(real, asked):
     real.visit("ada", message_id(1), "r-1")
     real.history("ada", limit=1, newest=None, after=None)
     [*real.counts("ada", limit=1)]
+    real.pending("ada", pages=1)
     real.mailbox("ada", "CLI", limit=1, after=None, now=NOW)
     [*real.overdue(1, NOW)]
 
@@ -663,6 +697,7 @@ def test_rows_are_read_consistently(real, asked):
         ("GetItem", True),
         ("GetItem", True),
         ("BatchGetItem", None),
+        ("Query", True),
         ("Query", True),
         ("Query", True),
         ("Query", True),
@@ -785,6 +820,7 @@ def test_all_pages_of_the_index_are_read(stubbed):
         ("query", lambda table: [*table.overdue(1, NOW)]),
         ("query", lambda table: table.history("ada", limit=1, newest=None, after=None)),
         ("query", lambda table: [*table.counts("ada", limit=1)]),
+        ("query", lambda table: table.pending("ada", pages=1)),
         ("query", lambda table: table.mailbox("ada", "CLI", limit=1, after=None, now=NOW)),
         ("delete_item", lambda table: table.remove_from_mailbox("ada", "CLI", message_id(1))),
     ],

@@ -16,7 +16,9 @@ from dispatcher.errors import UnavailableError
 from tests.world import USER, World
 
 PAGE = Path(__file__).parents[2] / "docs" / "outcome-events.md"
-SHOWN, PATTERN = map(json.loads, re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL))
+SHOWN, PATTERN, CHANGE = map(
+    json.loads, re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
+)
 
 
 @pytest.fixture
@@ -56,6 +58,23 @@ def test_a_subscriber_gets_the_delivery_as_the_history_lists_it(aws, subscriber,
     assert list(event["detail"]) == list(SHOWN["detail"])
     shown = ("user_id", "integration_type", "status", "subject")
     assert [event["detail"][name] for name in shown] == [USER, "TEST", "failed", "Rain"]
+
+
+def test_a_subscriber_gets_a_change_of_preferences(aws):
+    """The event names the changed fields, as the page shows it."""
+    events, sqs = aws("events"), aws("sqs")
+    events.create_event_bus(Name="outcomes")
+    url = sqs.create_queue(QueueName="subscriber")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    pattern = {"source": [SHOWN["source"]], "detail-type": ["preferences.changed"]}
+    events.put_rule(Name="changed", EventBusName="outcomes", EventPattern=json.dumps(pattern))
+    target = {"Id": "queue", "Arn": arn["Attributes"]["QueueArn"]}
+    events.put_targets(Rule="changed", EventBusName="outcomes", Targets=[target])
+
+    EventBridgePublisher(events, "outcomes").publish_change(CHANGE)
+
+    [message] = sqs.receive_message(QueueUrl=url)["Messages"]
+    assert json.loads(message["Body"])["detail"] == CHANGE
 
 
 def test_an_entry_that_was_not_taken_is_a_failure(failed):

@@ -250,6 +250,10 @@ DELIVERIES = whole(
     error_message=optional(TEXTS),
     metadata=st.dictionaries(TEXTS, TEXTS | st.integers(), max_size=3),
     attempt_log=st.lists(ENTRIES, max_size=3).map(tuple),
+    held=optional(TEXTS),
+    not_before=optional(TIMES),
+    ignores_hours=st.booleans(),
+    by_lock=st.booleans(),
 )
 MESSAGES = whole(
     MessageRow,
@@ -272,6 +276,11 @@ MESSAGES = whole(
     rings=COUNTS,
     sweep_at=optional(TIMES),
     ttl=optional(COUNTS),
+    category=optional(TEXTS),
+    urgent=st.booleans(),
+    locked=st.booleans(),
+    hold_end=optional(TIMES),
+    hold_zone=TEXTS,
 )
 REQUESTS = whole(
     RequestRow,
@@ -303,10 +312,17 @@ REQUESTS = whole(
             priority=COUNTS,
             max_attempts=COUNTS,
             retry_delay_seconds=COUNTS,
+            due_at=optional(TIMES),
+            held=optional(TEXTS),
+            by_lock=st.booleans(),
         ),
         max_size=3,
     ).map(tuple),
     skipped=st.lists(whole(SkippedType, type=TEXTS, reason=TEXTS), max_size=3).map(tuple),
+    category=optional(TEXTS),
+    urgent=st.booleans(),
+    locked=st.booleans(),
+    hold_zone=TEXTS,
 )
 
 
@@ -330,7 +346,7 @@ def test_a_request_row_reads_back_whole(row):
 
 # Unknown keys -------------------------------------------------------------------------------------
 
-LATER = {"category": "alert", "nested": {"list": [1, None, 2.5, {"x": "é"}]}, "null": None}
+LATER = {"digest": "alert", "nested": {"list": [1, None, 2.5, {"x": "é"}]}, "null": None}
 """Keys of a later edition, with all kinds of values."""
 
 LOGGED = {

@@ -6,10 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from dispatcher.adapters.overrides import OverrideTable
-from dispatcher.configuration.rows import Override, UserOverrides
+from dispatcher.adapters.overrides import OverrideTable, PolicyTable
+from dispatcher.configuration.preferences import tag
+from dispatcher.configuration.rows import (
+    Category,
+    CategoryChoice,
+    Override,
+    Policy,
+    Preferences,
+    UserOverrides,
+)
 from dispatcher.errors import ConditionFailed, UnavailableError
-from tests.fakes import MemoryOverrides
+from tests.fakes import MemoryOverrides, MemoryPolicies
 
 NOW = 1_800_000_000.125
 EMAIL = Override(
@@ -24,6 +32,15 @@ WEBHOOK = Override(
     disabled_by_receiver=True,
     sealed=(b"\x00one", b"two"),
 )
+CHOSEN = Preferences(
+    time_zone="Europe/Berlin",
+    hours={"windows": [{"days": ["mon"], "from": "08:00", "to": "18:00"}]},
+    muted_until=1_800_003_600.0,
+    categories={"news": CategoryChoice(enabled=False, integrations={"CLI": True})},
+    updated_at=NOW,
+    updated_via="api",
+)
+"""The mute ends at a whole second, which a table returns without its decimal point."""
 
 
 @pytest.fixture(params=["memory", "dynamodb"])
@@ -167,7 +184,7 @@ def test_clearing_removes_everything_and_names_it(table):
     table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
     table.create("ada", "WEBHOOK", WEBHOOK, now=NOW, token="b")
 
-    removed = [sorted(table.clear("ada")), sorted(table.clear("ada"))]
+    removed = [sorted(table.clear("ada", token=token)) for token in "cd"]
 
     assert removed == [["EMAIL", "WEBHOOK"], []]
     assert table.get("ada") == UserOverrides({}, 0)
@@ -212,7 +229,9 @@ def test_an_emptied_row_that_was_filled_again_stays(dynamodb, monkeypatch):
         lambda table: table.get("ada"),
         lambda table: table.create("ada", "EMAIL", EMAIL, now=NOW, token="a"),
         lambda table: table.delete("ada", "EMAIL", token="a"),
-        lambda table: table.clear("ada"),
+        lambda table: table.set_preferences("ada", CHOSEN, version=0, now=NOW, token="a"),
+        lambda table: table.delete_preferences("ada", token="a"),
+        lambda table: table.clear("ada", token="a"),
     ],
 )
 def test_a_table_out_of_reach_is_unavailability(aws, call):
@@ -221,3 +240,193 @@ def test_a_table_out_of_reach_is_unavailability(aws, call):
 
     with pytest.raises(UnavailableError, match="ResourceNotFoundException"):
         call(table)
+
+
+# Preferences --------------------------------------------------------------------------------------
+
+
+def test_preferences_come_back_as_they_were_stored(table):
+    """Every field and the tag survive, with overrides and without."""
+    version = table.set_preferences("ada", CHOSEN, version=0, now=NOW, token="a")
+
+    found = table.get("ada")
+
+    assert found == UserOverrides({}, version, CHOSEN)
+    assert tag(found.preferences) == tag(CHOSEN)
+    table.create("ada", "EMAIL", EMAIL, now=NOW, token="b")
+    assert table.get("ada") == UserOverrides({"EMAIL": EMAIL}, version + 1, CHOSEN)
+
+
+def test_preferences_are_written_on_the_version_that_was_read(table):
+    """Any write between the read and this one refuses it, an override's too."""
+    table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
+    version = table.get("ada").version
+    after = table.set_preferences("ada", CHOSEN, version=version, now=NOW, token="b")
+
+    for stale in (0, version):
+        with pytest.raises(ConditionFailed):
+            table.set_preferences("ada", CHOSEN, version=stale, now=NOW, token="c")
+
+    assert (after, table.get("ada").version) == (version + 1, version + 1)
+
+
+def test_our_own_write_of_preferences_is_recognised(table):
+    """Repeated with its token, because its response was lost, it is no conflict."""
+    first = table.set_preferences("ada", CHOSEN, version=0, now=NOW, token="t")
+
+    assert table.set_preferences("ada", CHOSEN, version=0, now=NOW, token="t") == first
+    table.create("ada", "EMAIL", EMAIL, now=NOW, token="other")
+    assert table.delete_preferences("ada", token="u") is True
+    assert table.delete_preferences("ada", token="u") is True
+    assert table.delete_preferences("ada", token="v") is False
+
+
+def test_preferences_are_removed_at_the_version_that_was_read(table):
+    """Another writer in between refuses the removal, and what it wrote stays."""
+    version = table.set_preferences("ada", CHOSEN, version=0, now=NOW, token="a")
+    table.create("ada", "EMAIL", EMAIL, now=NOW, token="b")
+
+    with pytest.raises(ConditionFailed):
+        table.delete_preferences("ada", version=version, token="c")
+    assert table.get("ada").preferences == CHOSEN
+    assert table.delete_preferences("ada", version=version + 1, token="d") is True
+    assert table.get("ada").preferences is None
+
+
+@pytest.mark.parametrize("last", ["override", "preferences"])
+def test_the_row_goes_with_its_last_part(dynamodb, last):
+    """Overrides keep the row for preferences, and preferences for overrides; then none is left."""
+    table = OverrideTable(dynamodb, "OverridesTable")
+    table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
+    version = table.get("ada").version
+    table.set_preferences("ada", CHOSEN, version=version, now=NOW, token="b")
+    deletions = [
+        lambda: table.delete("ada", "EMAIL", token="c"),
+        lambda: table.delete_preferences("ada", token="d"),
+    ]
+    if last == "override":
+        deletions.reverse()
+
+    deletions[0]()
+    between = table.get("ada")
+    deletions[1]()
+
+    assert between.version > version
+    assert between.by_type == ({"EMAIL": EMAIL} if last == "override" else {})
+    assert between.preferences == (None if last == "override" else CHOSEN)
+    assert dynamodb.scan(TableName="OverridesTable")["Count"] == 0
+
+
+def test_preferences_of_a_user_without_any_are_not_there_to_delete(table):
+    """Nothing is written, neither for a user without a row nor for one with overrides alone."""
+    table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
+    before = table.get("ada")
+
+    assert table.delete_preferences("ada", token="b") is False
+    assert table.delete_preferences("bob", token="b") is False
+    assert (table.get("ada"), table.get("bob")) == (before, UserOverrides())
+
+
+def test_clearing_overrides_keeps_preferences(table):
+    """A reset concerns overrides only."""
+    table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
+    version = table.get("ada").version
+    version = table.set_preferences("ada", CHOSEN, version=version, now=NOW, token="b")
+
+    removed = [table.clear("ada", token=token) for token in ("c", "d")]
+
+    assert removed == [("EMAIL",), ()]
+    assert table.get("ada") == UserOverrides({}, version + 1, CHOSEN)
+
+
+def test_clearing_without_preferences_takes_one_call(dynamodb, asked):
+    """As it did before there were preferences."""
+    table = OverrideTable(dynamodb, "OverridesTable")
+    table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
+    asked.clear()
+
+    table.clear("ada", token="b")
+
+    assert [name for name, _ in asked] == ["DeleteItem"]
+
+
+def test_preferences_that_go_while_overrides_are_cleared_are_no_conflict(dynamodb, monkeypatch):
+    """The row changed between the two calls: the clearing begins again and names its types."""
+    table = OverrideTable(dynamodb, "OverridesTable")
+    table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
+    version = table.get("ada").version
+    table.set_preferences("ada", CHOSEN, version=version, now=NOW, token="b")
+    update, calls = dynamodb.update_item, []
+
+    def after_another_writer(**request):
+        calls.append(request)
+        if len(calls) == 1:
+            table.delete_preferences("ada", token="c")
+        return update(**request)
+
+    monkeypatch.setattr(dynamodb, "update_item", after_another_writer)
+
+    assert table.clear("ada", token="d") == ("EMAIL",)
+    assert dynamodb.scan(TableName="OverridesTable")["Count"] == 0
+
+
+# Categories ---------------------------------------------------------------------------------------
+
+SECURITY = Category(
+    name="security",
+    title="Security",
+    order=10,
+    integrations={"SMS": True},
+    locked=True,
+    reach_by=("EMAIL", "SMS"),
+    urgent=True,
+)
+NEWS = Category(name="news", title="News", enabled=False)
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def policies(request):
+    """Both implementations of the port."""
+    if request.param == "memory":
+        return MemoryPolicies()
+    return PolicyTable(request.getfixturevalue("dynamodb"), "OverridesTable")
+
+
+def test_there_are_no_categories_before_the_first(policies):
+    """No row reads as no category."""
+    assert policies.read(consistent=True) == Policy({}, 0)
+
+
+def test_categories_come_back_as_they_were_written(policies):
+    """Every field survives; the version grows by one."""
+    both = Policy({"security": SECURITY, "news": NEWS})
+
+    written = policies.write(both, version=0, token="a")
+
+    assert written == policies.read(consistent=True) == Policy(both.categories, 1)
+    assert policies.write(Policy({}), version=1, token="b") == Policy({}, 2)
+
+
+def test_categories_are_written_on_the_version_that_was_read(policies):
+    """Of two operators who read the same version the second is refused; a repeat is not."""
+    policies.write(Policy({"news": NEWS}), version=0, token="a")
+
+    for stale in (0, 7):
+        with pytest.raises(ConditionFailed):
+            policies.write(Policy({}), version=stale, token="b")
+
+    assert policies.write(Policy({"news": NEWS}), version=0, token="a").version == 1
+
+
+@pytest.mark.parametrize("consistent", [True, False])
+def test_the_reader_of_categories_chooses_the_consistency(dynamodb, asked, consistent):
+    """Functions that keep a copy need no consistent read, at half the price."""
+    PolicyTable(dynamodb, "OverridesTable").read(consistent=consistent)
+
+    assert [(name, one["ConsistentRead"]) for name, one in asked] == [("GetItem", consistent)]
+
+
+def test_categories_of_a_table_out_of_reach_are_unavailable(aws):
+    """A missing table stands for any fault of AWS: it is not an empty policy."""
+    with pytest.raises(UnavailableError):
+        PolicyTable(aws("dynamodb"), "NoSuchTable").read(consistent=False)

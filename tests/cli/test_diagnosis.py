@@ -29,6 +29,9 @@ def delivery(status, **fields):
         "delivered_at": "2026-11-23T11:00:05.000Z",
         "next_attempt_at": None,
         "error_code": None,
+        "category": None,
+        "locked": False,
+        "held": None,
         **fields,
     }
 
@@ -193,7 +196,7 @@ def test_a_request_that_was_skipped_everywhere():
         "deliveries": [],
     }
 
-    (finding,) = findings("ada", ENABLED, [], HEALTHY, NOW, [request])
+    (finding,) = findings("ada", ENABLED, [], HEALTHY, NOW, requests=[request])
 
     assert (finding.kind, finding.text) == (
         "fault",

@@ -371,6 +371,9 @@ def delivery(**fields):
         "last_attempt_at": "2026-11-23T09:20:00.000Z",
         "delivered_at": None,
         "next_attempt_at": None,
+        "category": None,
+        "locked": False,
+        "held": None,
         "error_code": None,
         **fields,
     }

@@ -8,7 +8,7 @@ import pytest
 
 from dispatch_cli import words
 from dispatch_cli.words import CODES, REASONS
-from dispatcher.configuration import resolution
+from dispatcher.configuration import resolution, selection
 from tests.documents import rows
 
 
@@ -24,13 +24,16 @@ def test_every_documented_error_code_has_words():
 
 
 def test_every_reason_has_words():
-    """The reasons are those of the effective configuration, and no_address."""
+    """The reasons are those of the effective configuration, of categories and of holds."""
     names = {
         resolution.DISABLED_BY_DEFAULT,
         resolution.DISABLED_BY_USER,
         resolution.DISABLED_BY_RECEIVER,
         resolution.NOT_CONFIGURED,
-        "no_address",
+        selection.NO_ADDRESS,
+        selection.CATEGORY_DISABLED_BY_USER,
+        selection.CATEGORY_DISABLED_BY_DEFAULT,
+        selection.EXPIRES_WHILE_HELD,
     }
 
     assert names == REASONS.keys()

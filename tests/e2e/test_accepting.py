@@ -40,12 +40,15 @@ def test_answer_names_every_integration(api, system, user):
     assert answer == {
         "request_id": request_id,
         "user_id": user,
+        "category": None,
         "deliveries": [
             {
                 "delivery_id": delivery["delivery_id"],
                 "integration_type": "TEST",
                 "priority": 5,
                 "status": "pending",
+                "locked": False,
+                "held": None,
             }
         ],
         "skipped": ALL_OTHERS,
@@ -91,6 +94,7 @@ def test_nothing_enabled(system, user):
     assert answer == {
         "request_id": "r-1",
         "user_id": user,
+        "category": None,
         "deliveries": [],
         "skipped": [reasons[name] for name in order],
     }

@@ -98,6 +98,7 @@ def test_opt_out_wins(system, user):
     assert answer == {
         "request_id": "r-1",
         "user_id": user,
+        "category": None,
         "deliveries": [],
         "skipped": [{"integration_type": "TEST", "reason": "disabled_by_user"}],
     }

@@ -70,6 +70,9 @@ def test_an_example_works_when_it_is_pasted(api, user, function, name):
     if function == "update_override":
         email = OPERATIONS["create_override"].examples["email"].body
         answered(api.post(f"/api/v1/users/{user}/integrations", json=email), 201)
+    for known in ("news", "builds", "security"):
+        # The examples name them; another test may have defined them already.
+        api.put(f"/api/v1/categories/{known}", json={"title": known})
 
     response = api.request(
         method.upper(),
@@ -77,4 +80,5 @@ def test_an_example_works_when_it_is_pasted(api, user, function, name):
         json=content["examples"][name]["value"],
     )
 
-    assert str(response.status_code) == min(told["responses"]), response.text
+    statuses = {"200", "201"} if function == "put_category" else {min(told["responses"])}
+    assert str(response.status_code) in statuses, response.text

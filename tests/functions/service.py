@@ -35,7 +35,9 @@ EVENTS = Path(__file__).parents[2] / "events"
 QUEUES = ("DeliveryQueue", "RetryQueue", "DeadLetterQueue", "IntakeQueue", "ParkedQueue")
 TABLES = ("OverridesTable", "DeliveriesTable")
 ROUTED = {route.function for route in ROUTES}
-PATH_PARAMETERS = {"user_id", "integration_type", "delivery_id", "request_id", "message_id"}
+PATH_PARAMETERS = {
+    *("user_id", "category", "integration_type", "delivery_id", "request_id", "message_id"),
+}
 
 
 OPERATOR = Caller("key:operator", "", frozenset({ADMIN}))

@@ -15,12 +15,15 @@ SKIPPED = skipped(unused({"STAGE": "local", "TOOL_BUS_NAME": "ToolBus"}, "TEST")
 ACCEPTED = {
     "request_id": "ticket-4711-answer",
     "user_id": "john.doe",
+    "category": None,
     "deliveries": [
         {
             "delivery_id": DELIVERY_ID,
             "integration_type": "TEST",
             "priority": 5,
             "status": "pending",
+            "locked": False,
+            "held": None,
         }
     ],
     "skipped": SKIPPED,
@@ -42,6 +45,9 @@ PENDING = {
     "last_attempt_at": None,
     "delivered_at": None,
     "next_attempt_at": TIME,
+    "category": None,
+    "locked": False,
+    "held": None,
     "error_code": None,
     "error_message": None,
     "metadata": {},

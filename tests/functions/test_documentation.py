@@ -91,8 +91,11 @@ def test_an_example_works_when_it_is_pasted(service, function, name):
     given = {one["name"]: one["example"] for one in told["parameters"] if one["in"] == "path"}
     if function == "update_override":
         service.ask("create_override", OPERATIONS["create_override"].examples["email"].body)
+    if function != "put_category":
+        for known in ("security", "news", "builds"):
+            service.ask("put_category", {"title": known}, category=known)
 
     status, _ = service.ask(function, content["examples"][name]["value"], **given)
 
     assert sample(function)["pathParameters"].keys() == given.keys()
-    assert str(status) == min(told["responses"])
+    assert str(status) == ("201" if function == "put_category" else min(told["responses"]))

@@ -23,6 +23,13 @@ STATUS = {
     "get_override": 200,
     "update_override": 200,
     "delete_override": 204,
+    "list_categories": 200,
+    "put_category": 201,
+    "delete_category": 204,
+    "get_preferences": 200,
+    "update_preferences": 200,
+    "delete_preferences": 204,
+    "preview_message": 200,
     "send_message": 202,
     "list_deliveries": 200,
     "get_delivery": 200,
@@ -35,7 +42,10 @@ STATUS = {
     "delete_message": 204,
     "refuse_request": 405,
 }
-WITHOUT_JSON = {"get_docs", "delete_override", "delete_message"}
+WITHOUT_JSON = {
+    *("get_docs", "delete_override", "delete_message"),
+    *("delete_category", "delete_preferences"),
+}
 
 
 def test_every_function_has_a_sample_and_every_sample_a_function():
@@ -75,6 +85,8 @@ def test_a_sample_of_a_request_is_answered(service, function):
         )
         _, sent = service.ask("send_message", {"content": "x", "integration_types": ["TEST"]})
         event["pathParameters"]["delivery_id"] = sent["deliveries"][0]["delivery_id"]
+    if function == "delete_category":
+        service.invoke("put_category", sample("put_category"))
     if function == "get_request":
         service.invoke("send_message", sample("send_message"))
     if function == "retry_delivery":

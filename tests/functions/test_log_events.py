@@ -8,10 +8,16 @@ from dispatcher.events import EVENTS
 from tests.functions.service import sample
 from tests.log_events import writers
 
+HOLDS = {"delivery.held", "hold.unchecked", "hours.never_open"}
+"""The events of users with hours or a mute: ``test_holds.py``."""
+
+PREFERENCES = {"preferences.changed", "change.unpublished", "category.changed", "replan.done"}
+"""The events of preferences and categories: ``test_preferences.py``."""
+
 SHARED = {
     (event, function)
     for event in EVENTS
-    if event != "request.handled" and len(writers(event)) > 1
+    if event not in {"request.handled", *HOLDS, *PREFERENCES} and len(writers(event)) > 1
     for function in writers(event)
 }
 """Event and function, for the events of several functions; every route writes the one left out."""

@@ -33,12 +33,15 @@ def test_a_test_message_is_accepted_like_any_other(service):
     assert body == {
         "request_id": DELIVERY_ID,
         "user_id": "john.doe",
+        "category": None,
         "deliveries": [
             {
                 "delivery_id": DELIVERY_ID,
                 "integration_type": "CLI",
                 "priority": 6,
                 "status": "pending",
+                "locked": False,
+                "held": None,
             }
         ],
         "skipped": [],

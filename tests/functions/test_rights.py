@@ -6,11 +6,16 @@ and the local cloud enforces IAM.
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import cycle
 
 import boto3
 import pytest
 
+from dispatcher.adapters.overrides import OverrideTable
 from dispatcher.delivery import prepare
 from dispatcher.edges.routes import ROUTES
 from tests.functions.service import batch, sample
@@ -45,6 +50,57 @@ def configure(service):
     for integration_type in ("SLACK", "WEBHOOK"):
         service.ask("delete_override", integration_type=integration_type)
     service.ask("reset_overrides")
+
+
+def prefer(service):
+    """Define categories, hold a message, release it, and take all preferences back."""
+    user = {"user_id": "eve"}
+    for function in ("put_category", "list_categories"):
+        service.ask(function)
+    service.ask("get_preferences", **user)
+    service.ask("preview_message", **user)
+    muted = {"hours": {"integrations": ["TEST"]}, "muted_until": in_an_hour()}
+    for function, release in (
+        ("update_preferences", {"hours": None, "muted_until": None}),
+        ("delete_preferences", None),
+    ):
+        service.ask("update_preferences", muted, **user)
+        service.ask("send_message", {"content": "held"}, **user)
+        assert service.ask(function, release, **user)[0] in {200, 204}
+        service.deliver(*service.messages("RetryQueue"))
+    service.ask("delete_category")
+    service.ask("create_override", {"integration_type": "TEST"}, **user)
+    service.ask("update_preferences", {"language": "de"}, **user)
+    service.ask("reset_overrides", **user)
+
+
+def be_unmuted_meanwhile(service, monkeypatch):
+    """Hold in each function that can, while the user ends the mute: the hold is planned again."""
+    user = {"user_id": "kim"}
+    service.ask("create_override", FAILS, **user)
+    _, failed = service.ask("send_message", {"content": "x"}, **user)
+    service.deliver()
+    muted = {"hours": {"integrations": ["TEST"]}, "muted_until": in_an_hour()}
+    service.ask("update_preferences", muted, **user)
+    get, is_second = OverrideTable.get, cycle((False, True))
+
+    def read(table, user_id):
+        stored = get(table, user_id)
+        ended = replace(stored, preferences=None, version=stored.version + 1)
+        return ended if next(is_second) else stored
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OverrideTable, "get", read)
+        service.ask("send_message", {"content": "y"}, **user)
+        event = {"content": "z", "request_id": "event", **user}
+        service.invoke("accept_events", batch("IntakeQueue", json.dumps(event)))
+        delivery_id = failed["deliveries"][0]["delivery_id"]
+        assert service.ask("retry_delivery", delivery_id=delivery_id, **user)[0] == 202
+
+
+def in_an_hour():
+    """Return a time as a caller writes it."""
+    return datetime.fromtimestamp(time.time() + 3600, UTC).isoformat()
 
 
 def deliver(service):
@@ -133,6 +189,8 @@ def used(service, time_machine, monkeypatch):
     service.ask("get_health")
     service.ask("get_integration_defaults")
     configure(service)
+    prefer(service)
+    be_unmuted_meanwhile(service, monkeypatch)
     deliver(service)
     fail_and_start_over(service)
     cancel(service)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dispatcher.access.policy import SCOPES
+from dispatcher.access.policy import PREFERENCES, SCOPES
 from dispatcher.edges.routes import ROUTES
 from tests.documents import rows
 
@@ -27,4 +27,4 @@ def test_every_scope_is_explained():
     """None is missing, none invented."""
     cells = (row[0] for row in rows(DOCUMENT, "Scopes"))
 
-    assert set(re.findall(r"`([\w:]+)`", " ".join(cells))) == SCOPES
+    assert set(re.findall(r"`([\w:]+)`", " ".join(cells))) == {*SCOPES, PREFERENCES}

@@ -7,12 +7,15 @@ import pytest
 from tests.template.rights import granted, statements
 
 OVERRIDES, DELIVERIES = "OverridesTable", "DeliveriesTable"
-SEND = {
+TEST = {
     ("dynamodb:GetItem", OVERRIDES),
     ("dynamodb:GetItem", DELIVERIES),
     ("dynamodb:PutItem", DELIVERIES),
     ("sqs:SendMessage", "DeliveryQueue"),
 }
+SEND = {*TEST, ("dynamodb:UpdateItem", DELIVERIES)}
+"""A message that is held may be planned again, if preferences changed meanwhile."""
+
 QUEUES = ("DeliveryQueue", "RetryQueue", "DeadLetterQueue", "IntakeQueue", "ParkedQueue")
 
 
@@ -40,6 +43,17 @@ def read_secret(parameter):
 DECRYPT_SECRETS = {("kms:Decrypt", "SecretsKeyArn")}
 """The right to the operators' own key of the secrets that parameters name."""
 
+CHANGE_PREFERENCES = {
+    ("dynamodb:GetItem", OVERRIDES),
+    ("dynamodb:UpdateItem", OVERRIDES),
+    ("dynamodb:DeleteItem", OVERRIDES),
+    ("dynamodb:Query", DELIVERIES),
+    ("dynamodb:UpdateItem", DELIVERIES),
+    ("sqs:SendMessage", "RetryQueue"),
+    ("events:PutEvents", "event-bus/OutcomeBusName"),
+}
+"""The rights to change preferences, and to move what they hold."""
+
 RIGHTS = {
     "AuthorizeRequestFunction": {
         *DECRYPT_SECRETS,
@@ -58,7 +72,20 @@ RIGHTS = {
     "GetDocsFunction": set(),
     "GetIntegrationDefaultsFunction": set(),
     "GetEffectiveConfigurationFunction": {("dynamodb:GetItem", OVERRIDES)},
-    "ResetOverridesFunction": {("dynamodb:DeleteItem", OVERRIDES)},
+    "ListCategoriesFunction": {("dynamodb:GetItem", OVERRIDES)},
+    "PutCategoryFunction": {("dynamodb:GetItem", OVERRIDES), ("dynamodb:UpdateItem", OVERRIDES)},
+    "DeleteCategoryFunction": {
+        ("dynamodb:GetItem", OVERRIDES),
+        ("dynamodb:UpdateItem", OVERRIDES),
+    },
+    "GetPreferencesFunction": {("dynamodb:GetItem", OVERRIDES)},
+    "UpdatePreferencesFunction": CHANGE_PREFERENCES,
+    "DeletePreferencesFunction": CHANGE_PREFERENCES,
+    "PreviewMessageFunction": {("dynamodb:GetItem", OVERRIDES)},
+    "ResetOverridesFunction": {
+        ("dynamodb:UpdateItem", OVERRIDES),
+        ("dynamodb:DeleteItem", OVERRIDES),
+    },
     "ListOverridesFunction": {("dynamodb:GetItem", OVERRIDES)},
     "CreateOverrideFunction": {("dynamodb:UpdateItem", OVERRIDES), ("kms:Encrypt", "Key")},
     "GetOverrideFunction": {("dynamodb:GetItem", OVERRIDES)},
@@ -72,7 +99,7 @@ RIGHTS = {
         ("dynamodb:UpdateItem", OVERRIDES),
         ("dynamodb:DeleteItem", OVERRIDES),
     },
-    "TestIntegrationFunction": SEND,
+    "TestIntegrationFunction": TEST,
     "RotateSecretFunction": {
         ("dynamodb:GetItem", OVERRIDES),
         ("dynamodb:UpdateItem", OVERRIDES),
@@ -87,6 +114,7 @@ RIGHTS = {
     "GetRequestFunction": {("dynamodb:GetItem", DELIVERIES)},
     "RetryDeliveryFunction": {
         ("dynamodb:BatchGetItem", OVERRIDES),
+        ("dynamodb:GetItem", OVERRIDES),
         ("dynamodb:BatchGetItem", DELIVERIES),
         ("dynamodb:UpdateItem", DELIVERIES),
         ("sqs:SendMessage", "RetryQueue"),
@@ -248,6 +276,8 @@ def unless(part):
             ],
         ),
         ("CancelDeliveryFunction", ["HasOutcomeBus"]),
+        ("UpdatePreferencesFunction", ["HasOutcomeBus"]),
+        ("DeletePreferencesFunction", ["HasOutcomeBus"]),
     ],
 )
 def test_what_nobody_configured_nobody_may_use(functions, name, conditions):
@@ -383,7 +413,7 @@ def test_we_name_nothing_that_aws_can_name(resources):
     named = {
         logical_id: sorted(naming & set(resource["Properties"]))
         for logical_id, resource in resources.items()
-        if resource["Type"] != "AWS::Lambda::EventSourceMapping"
+        if resource["Type"] not in {"AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission"}
         and naming & set(resource["Properties"])
     }
 

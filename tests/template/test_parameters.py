@@ -54,7 +54,7 @@ def test_functions_learn_all_settings_from_the_template():
         "TOOL_BUS_NAME": {"Ref": "ToolBus"},
         "KEY_ARN": {"Fn::GetAtt": "Key.Arn"},
         "RETENTION_DAYS": {"Ref": "RetentionDays"},
-        "PUBLIC_DOCS": {"Ref": "PublicDocs"},
+        "DEFAULT_TIME_ZONE": {"Ref": "DefaultTimeZone"},
         "TEST_ENABLED": {"Ref": "TestEnabled"},
         "WEBHOOK_ALLOWED_CIDRS": {"Ref": "WebhookAllowedCidrs"},
         "WEBHOOK_ALLOW_HTTP": {"Ref": "WebhookAllowHttp"},
@@ -86,6 +86,10 @@ def test_what_one_function_alone_needs_is_its_own():
 
     assert {name: settings for name, settings in own.items() if settings} == {
         "GetHealthFunction": {"INTAKE_QUEUE_URL": {"Ref": "IntakeQueue"}},
+        "GetOpenapiFunction": {"PUBLIC_DOCS": {"Ref": "PublicDocs"}},
+        "GetDocsFunction": {"PUBLIC_DOCS": {"Ref": "PublicDocs"}},
+        "UpdatePreferencesFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
+        "DeletePreferencesFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "CancelDeliveryFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "DeliverMessagesFunction": {
             "OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"},
@@ -226,6 +230,11 @@ def test_a_default_is_within_the_limits_of_the_contract_or_unset(name, setting, 
             "DefaultEmailDomain",
             ["", "example.com", "mail.example-1.co.uk"],
             ["example", "@example.com", "Example.com", "-x.com", "x..com", "a" * 250 + ".com"],
+        ),
+        (
+            "DefaultTimeZone",
+            ["UTC", "Europe/Berlin", "America/Argentina/ComodRivadavia", "Etc/GMT+5"],
+            ["", "europe/berlin", "../../etc/passwd", "Europe/", "/UTC", "A" * 41],
         ),
         (
             "SlackBotTokenSecret",

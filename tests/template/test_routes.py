@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.access.policy import READ, SEND, WRITE
+from dispatcher.access.policy import ADMIN, PREFERENCES, READ, SEND, WRITE
 from dispatcher.edges.routes import ROUTES, allowed, scopes
 from tests.template.rights import logical_id
 
@@ -76,7 +76,11 @@ def test_a_route_requires_a_scope_that_fits_its_method(route):
     if route.method == "GET":
         assert route.scopes is None or READ in route.scopes
     else:
-        assert route.scopes in {(WRITE,), (SEND,)}
+        assert route.scopes in {
+            *((WRITE,), (SEND,), (ADMIN,), (WRITE, PREFERENCES)),
+            # A preview changes nothing; its body is too long for a GET.
+            *([(READ, SEND, PREFERENCES)] if route.function == "preview_message" else []),
+        }
 
 
 def test_a_service_that_sends_can_follow_its_requests():
@@ -102,15 +106,20 @@ def test_a_handler_answers_the_route_of_its_folder(route):
     assert (handler.method, handler.path) == (route.method, route.path)
 
 
-def test_whatever_no_route_answers_is_refused_by_us(functions):
+def test_whatever_no_route_answers_is_refused_by_us(resources):
     """Unknown paths have every verb named, and on known paths AWS knows where the others go.
 
     A path is known to API Gateway from where any route goes on below it, such as /api: a resource
     without a method, for which a bearer token gets 403 ("signature") or 400 instead of 404.
     """
-    events = api_events(functions["RefuseRequestFunction"])
+    api = resources["Api"]["Properties"]
+    paths = api["DefinitionBody"]["paths"]
 
-    refused = {(event["Path"], event["Method"]) for event in events}
+    refused = {
+        (path, "ANY" if verb == "x-amazon-apigateway-any-method" else verb.upper())
+        for path, item in paths.items()
+        for verb in item
+    }
 
     everywhere = {(path, verb) for path in ("/", "/{proxy+}") for verb in VERBS}
     known = {
@@ -120,7 +129,31 @@ def test_whatever_no_route_answers_is_refused_by_us(functions):
     }
     assert known > {"/api", "/api/v1", "/api/v1/users", "/api/v1/users/{user_id}"}
     assert refused == everywhere | {(path, "ANY") for path in known}
-    assert len(events) == len(refused)
+    function = (
+        "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/"
+        "${RefuseRequestFunction.Arn}/invocations"
+    )
+    integration = {"type": "aws_proxy", "httpMethod": "POST", "uri": {"Fn::Sub": function}}
+    asked = {"x-amazon-apigateway-integration": integration, "responses": {}}
+    assert [method for item in paths.values() for method in item.values()] == [asked] * len(refused)
+    # SAM adds the routes of the functions' events only then.
+    assert api["MergeDefinitions"] is True
+
+
+def test_one_permission_lets_the_api_refuse(resources):
+    """One statement covers all paths: one for each would outgrow the function's policy."""
+    assert resources["RefuseRequestPermission"] == {
+        "Type": "AWS::Lambda::Permission",
+        "Properties": {
+            "FunctionName": {"Ref": "RefuseRequestFunction"},
+            "Action": "lambda:InvokeFunction",
+            "Principal": "apigateway.amazonaws.com",
+            "SourceArn": {
+                "Fn::Sub": "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}"
+                ":${Api}/*"
+            },
+        },
+    }
 
 
 def test_all_routes_belong_to_the_one_api(functions):

@@ -11,10 +11,11 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from dispatcher import responses as package_responses
 from dispatcher.configuration.bodies import change_body, override_body, override_config
+from dispatcher.configuration.preference_bodies import category_of, preferences_change
 from dispatcher.edges import http
 from dispatcher.edges.routes import ROUTES
 from dispatcher.integrations import catalogue
-from dispatcher.messages.bodies import send_body
+from dispatcher.messages.bodies import preview_body, send_body
 from tests.contract import DOCUMENT, field_errors, operation, resolved
 from tests.documents import rows
 from tools.api_document.document import document
@@ -27,6 +28,9 @@ READERS = {
     "send_message": send_body,
     "create_override": override_body,
     "update_override": change_body,
+    "put_category": lambda body, environ: category_of("any", body, environ),
+    "update_preferences": lambda body, environ: preferences_change(body, environ, now=0.0),
+    "preview_message": preview_body,
 }
 BODIES = [(function, name) for function in FUNCTIONS for name in OPERATIONS[function].examples]
 
@@ -94,7 +98,7 @@ def test_only_what_describes_the_service_is_open_to_all(function):
     for choice in told["security"]:
         [(scheme, scopes)] = choice.items()
         assert scheme in DOCUMENT["components"]["securitySchemes"]
-        assert re.fullmatch(r"dispatch:(read|write|send)", *scopes)
+        assert re.fullmatch(r"dispatch:(read|write|send|admin|preferences)", *scopes)
 
 
 def test_one_of_several_scopes_is_enough():
@@ -197,6 +201,9 @@ def test_requests_and_responses_have_the_names_that_clients_get():
         "send_message": {"$ref": "#/components/schemas/SendMessageRequest"},
         "create_override": {"$ref": "#/components/schemas/CreateOverrideRequest"},
         "update_override": {"$ref": "#/components/schemas/UpdateOverrideRequest"},
+        "put_category": {"$ref": "#/components/schemas/PutCategoryRequest"},
+        "update_preferences": {"$ref": "#/components/schemas/UpdatePreferencesRequest"},
+        "preview_message": {"$ref": "#/components/schemas/PreviewRequest"},
     }
     assert SCHEMAS["SendMessageRequest"]["properties"]["recipient"]["$ref"].endswith("/Recipient")
     accepted = operation("send_message")["responses"]["202"]["content"]["application/json"]
@@ -298,9 +305,10 @@ def test_no_schema_uses_keywords_that_generators_disagree_about():
     scalars = SCHEMAS["SendMessageRequest"]["properties"]["template_variables"]
 
     assert [one for one in schemas_in_use() if keywords & set(one)] == []
+    # In the body of a send, and in that of a preview.
     assert [kind for kind in kinds if len(kind) != 2 or kind[1] != "null"] == [
         scalars["additionalProperties"]["type"]
-    ]
+    ] * 2
 
 
 def test_operations_and_schemas_have_names_that_every_language_accepts():
@@ -315,7 +323,8 @@ def test_operations_and_schemas_have_names_that_every_language_accepts():
 
 def test_bodies_are_closed_where_they_are_sent_and_open_where_they_are_read():
     """The service rejects unknown fields; a client has to accept the fields of a later edition."""
-    sent = set(REQUESTS.values()) | {one.config_type.__name__ for one in catalogue().values()}
+    configs = {one.config_type.__name__ for one in catalogue().values()}
+    sent = {*REQUESTS.values(), "PreviewRequest"} | configs
     closed = {name for name, one in SCHEMAS.items() if one.get("additionalProperties") is False}
 
     assert closed == sent
@@ -331,7 +340,7 @@ def test_times_and_uuids_have_their_format():
     times = {name for name, field in fields if field.get("format") == "date-time"}
     uuids = {name for name, field in fields if field.get("format") == "uuid"}
 
-    assert times == {name for name, _ in fields if re.search("_(at|until)$|^timestamp$", name)}
+    assert times == {name for name, _ in fields if re.search("(^|_)(at|until)$|^timestamp$", name)}
     assert uuids == {"delivery_id", "message_id"}
     for name, field in fields:
         assert name not in times or field["format"] == "date-time", name
@@ -343,6 +352,7 @@ def test_times_and_uuids_have_their_format():
     [
         ("IntegrationType", [*catalogue()]),
         ("DeliveryStatus", ["pending", "success", "failed", "skipped"]),
+        ("HoldReason", ["muted", "quiet_hours"]),
         (
             "SkipReason",
             [
@@ -351,6 +361,9 @@ def test_times_and_uuids_have_their_format():
                 "disabled_by_user",
                 "disabled_by_receiver",
                 "no_address",
+                "category_disabled_by_user",
+                "category_disabled_by_default",
+                "expires_while_held",
             ],
         ),
     ],

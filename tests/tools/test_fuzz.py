@@ -42,7 +42,7 @@ def test_without_credentials_all_is_checked_that_needs_none(program, tmp_path):
     """The verdict is schemathesis's own."""
     arguments = program(code=1)
 
-    verdict = tool.fuzz("http://localhost:1", home=tmp_path / "home", cases=105, seed=7)
+    verdict = tool.fuzz("http://localhost:1", home=tmp_path / "home", cases=140, seed=7)
 
     asked = arguments.read_text().splitlines()
     assert (verdict.cases, verdict.passed) == (1234, False)

@@ -74,17 +74,25 @@ def test_what_counts_as_an_answer(text, good):
 
 def test_a_named_verb_has_no_rival(settled):
     """SAM's own server would pass all requests to a route with ANY."""
+    resources = settled["Resources"]
     methods = {
         (event["Properties"]["Path"], event["Properties"]["Method"])
-        for resource in settled["Resources"].values()
+        for resource in resources.values()
         if resource["Type"] == "AWS::Serverless::Function"
         for event in resource["Properties"].get("Events", {}).values()
         if event["Type"] == "Api"
     }
+    methods |= {
+        (path, verb.upper())
+        for path, verbs in resources["Api"]["Properties"]["DefinitionBody"]["paths"].items()
+        for verb in verbs
+    }
 
     assert ("/health", "GET") in methods
     assert ("/{proxy+}", "DELETE") in methods
-    assert "ANY" not in {method for _, method in methods}
+    assert {method for _, method in methods} <= {
+        *("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+    }
 
 
 def test_a_missing_container_engine_is_the_first_thing_that_is_said(monkeypatch):

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from dispatcher import VERSION
 from dispatcher.edges.routes import ROUTES, Route
-from dispatcher.identifiers import DELIVERY_ID, REQUEST_ID, USER_ID
+from dispatcher.identifiers import CATEGORY, DELIVERY_ID, REQUEST_ID, USER_ID
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.rules import whole
 from tools.api_document import operations, problems
@@ -43,6 +43,11 @@ PATH_PARAMETERS: dict[str, tuple[str, Json, str]] = {
         {"type": "string", "enum": [*catalogue()]},
         "EMAIL",
     ),
+    "category": (
+        "The name of the category.",
+        {"type": "string", **whole(CATEGORY.pattern)},
+        operations.CATEGORY,
+    ),
     "delivery_id": (
         "The delivery's ID.",
         {"type": "string", "format": "uuid", **whole(DELIVERY_ID.pattern)},
@@ -64,6 +69,10 @@ HEADERS: Json = {
     "Location": {
         "description": "The path of the new resource, relative to the request's path.",
         "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "ETag": {
+        "description": "The tag of the preferences, which `If-Match` takes: `version` in quotes.",
+        "schema": {"type": "string"},
     },
     "Idempotency-Replayed": {
         "description": "`true` if the response repeats the response to an earlier request.",
@@ -159,7 +168,7 @@ def _operation(route: Route, by_status: Mapping[int, tuple[str, Json]], named: J
                 }
             },
         }
-    own = filter(None, (declared.response, declared.failure))
+    own = filter(None, (declared.response, declared.alternative))
     successful = {str(response.status): _response(response, named) for response in own}
     failed = {
         str(status): {"$ref": f"#/components/responses/{by_status[status][0]}"}
@@ -225,6 +234,7 @@ def _problem_statuses(route: Route, declared: Operation) -> list[int]:
         403: route.scopes is not None,
         404: private or bool(named - {"user_id"}),
         409: declared.conflict,
+        412: declared.precondition,
         413: declared.body is not None,
         422: bool(named or declared.body or declared.parameters),
         429: True,

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from dispatcher import paging
 from dispatcher.delivery.rows import Status
+from dispatcher.identifiers import CATEGORY as CATEGORY_PATTERN
 from dispatcher.identifiers import DELIVERY_ID as DELIVERY_ID_PATTERN
 from dispatcher.identifiers import REQUEST_ID as REQUEST_ID_PATTERN
 from dispatcher.integrations import catalogue
@@ -17,6 +18,7 @@ from dispatcher.messages import history, mailbox
 USER = "john.doe"
 DELIVERY_ID = "019ab2c4-7d10-7c3e-9b1f-2a6d8e4f5c70"
 REQUEST_ID = "laptop-42-ready"
+CATEGORY = "security"
 MESSAGE_ID = "019ab2c4-8e21-7a4f-8c20-3b7e9f506d81"
 EMAIL, PHONE = "john.doe@company.com", "+14155552671"
 
@@ -24,6 +26,7 @@ TAGS = {
     "Messages": "Send a message to a user and follow the request.",
     "Deliveries": "Read, retry and cancel deliveries.",
     "Configuration": "Read the system defaults; read and change users' overrides.",
+    "Preferences": "Read and change categories of messages, and users' hours, mutes and choices.",
     "Mailbox": "Read and acknowledge messages that CLI and TEST delivered.",
     "Service": "Read the state and the documentation of the service.",
 }
@@ -73,8 +76,9 @@ class Operation:
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The values of path parameters, where the operation supports only some."""
     conflict: bool = False
-    failure: Response | None = None
-    """A response with an error status that is not a problem."""
+    precondition: bool = False
+    alternative: Response | None = None
+    """A second response that is not a problem."""
 
 
 def _number(description: str, parameter: paging.Parameter) -> Parameter:
@@ -108,6 +112,25 @@ _IDEMPOTENCY_KEY = Parameter(
     place="header",
 )
 
+_CATEGORY_OF_MESSAGE = Parameter(
+    name="category",
+    description="The category of the messages. Default: messages without a category.",
+    schema={"type": "string", **whole(CATEGORY_PATTERN.pattern)},
+)
+SECURITY: Mapping[str, Any] = {
+    "title": "Security",
+    "description": "Sign-ins and key changes",
+    "group": "Account",
+    "order": 10,
+    "enabled": True,
+    "integrations": {"SMS": True},
+    "locked": True,
+    "reach_by": ["EMAIL", "SMS"],
+    "urgent": True,
+}
+HOURS = {
+    "windows": [{"days": ["mon", "tue", "wed", "thu", "fri"], "from": "08:00", "to": "18:00"}],
+}
 _CANCELLED: Mapping[str, Any] = {
     "status": "skipped",
     "error_code": "cancelled",
@@ -215,7 +238,15 @@ OPERATIONS: dict[str, Operation] = {
     "retry_delivery": Operation(
         "Deliveries",
         Response("RetryResponse", "The new round.", 202),
-        "Returns 409 unless the delivery has failed.",
+        "Returns 409 unless the delivery has failed. The round respects the user's hours and mutes "
+        "unless `now` is true.",
+        parameters=(
+            Parameter(
+                "now",
+                "Whether the round ignores hours and mutes. Default: false.",
+                {"type": "string", "enum": ["true", "false"]},
+            ),
+        ),
         conflict=True,
     ),
     "get_integration_defaults": Operation(
@@ -227,7 +258,8 @@ OPERATIONS: dict[str, Operation] = {
         "Configuration",
         Response("EffectiveConfigurationResponse", "The effective configuration."),
         "Each field is the user's, else the operator's, else the built-in one; `config` is merged "
-        "key by key.",
+        "key by key. With `category`, the result is that for messages of this category.",
+        parameters=(_CATEGORY_OF_MESSAGE,),
     ),
     "reset_overrides": Operation(
         "Configuration",
@@ -328,6 +360,81 @@ OPERATIONS: dict[str, Operation] = {
         only={"integration_type": ("WEBHOOK",)},
         conflict=True,
     ),
+    "list_categories": Operation("Preferences", Response("CategoriesResponse", "The categories.")),
+    "put_category": Operation(
+        "Preferences",
+        Response("CategoryResponse", "The replaced category."),
+        "The body replaces the whole category; missing fields get their defaults. Returns 409 "
+        "above 100 categories or 64 KiB.",
+        body="PutCategoryRequest",
+        examples={
+            "locked": Example("A category that users cannot disable", SECURITY),
+            "opt_in": Example(
+                "A category for users who choose it", {"title": "Beta features", "enabled": False}
+            ),
+        },
+        alternative=Response("CategoryResponse", "The new category.", 201),
+        conflict=True,
+    ),
+    "delete_category": Operation(
+        "Preferences",
+        Response(None, "The category is deleted.", 204),
+        "Pending messages of the category are delivered as messages without a category.",
+        conflict=True,
+    ),
+    "get_preferences": Operation(
+        "Preferences",
+        Response("PreferencesResponse", "The preferences.", headers=("ETag",)),
+        "For a user without preferences, all fields that a user can set are null.",
+    ),
+    "update_preferences": Operation(
+        "Preferences",
+        Response("ChangedPreferencesResponse", "The changed preferences.", headers=("ETag",)),
+        "An explicit null restores a default. `hours` is replaced as a whole; `categories` is "
+        "merged by name. A change of hours, mute or time zone moves the held deliveries. Returns "
+        "409 if a locked category is to be disabled, and 412 if the preferences have another tag "
+        "than `If-Match` names.",
+        body="UpdatePreferencesRequest",
+        parameters=(
+            Parameter(
+                "If-Match",
+                "The `ETag` that the preferences must still have.",
+                {"type": "string"},
+                "header",
+            ),
+        ),
+        examples={
+            "hours": Example("Working hours", {"time_zone": "Europe/Berlin", "hours": HOURS}),
+            "unmute": Example("End of a mute", {"muted_until": None}),
+            "category": Example(
+                "One category disabled, another one disabled over SLACK",
+                {
+                    "categories": {
+                        "news": {"enabled": False},
+                        "builds": {"integrations": {"SLACK": False}},
+                    }
+                },
+            ),
+        },
+        conflict=True,
+        precondition=True,
+    ),
+    "delete_preferences": Operation(
+        "Preferences",
+        Response(None, "The preferences are deleted.", 204),
+        "Succeeds for a user without preferences. Held deliveries are moved.",
+    ),
+    "preview_message": Operation(
+        "Preferences",
+        Response("PreviewResponse", "The deliveries that a send would make."),
+        "The body is that of a send; `content` is optional and `request_id` is ignored. Metrics do "
+        "not count previews.",
+        body="PreviewRequest",
+        examples={
+            "category": Example("A message of a category", {"category": CATEGORY}),
+            "later": Example("At a given time", {"deliver_at": "2026-11-23T09:30:00.000Z"}),
+        },
+    ),
     "list_messages": Operation(
         "Mailbox",
         Response("ListMessagesResponse", "A page of messages."),
@@ -347,7 +454,7 @@ OPERATIONS: dict[str, Operation] = {
         "Service",
         Response("HealthResponse", "The service works; with `degraded`, an integration fails."),
         "Requires no credential. The probes are cached for 60 seconds.",
-        failure=Response(
+        alternative=Response(
             "HealthResponse",
             "No message can be accepted or delivered.",
             503,

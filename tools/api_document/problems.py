@@ -21,6 +21,8 @@ DETAILS = {
     "not-found": "User john.doe has no EMAIL override; create one with POST.",
     "conflict": "User john.doe already has an override of EMAIL; change it with PUT, or DELETE it "
     "first.",
+    "precondition-failed": 'The preferences of user john.doe have the tag "5d41402abc4b2a76" now, '
+    "which is not that of If-Match: read them again, and repeat the change.",
     "body-too-large": f"A body has at most {http.LARGEST_BODY} bytes.",
     "invalid-input": "The request has 1 invalid field; see `errors`.",
     "broken-setting": "RETENTION_DAYS is '0': set it to a whole number of days from 1 to 3650",

@@ -6,9 +6,46 @@ from collections.abc import Mapping
 from typing import Any
 
 from dispatcher import VERSION
-from tools.api_document.operations import DELIVERY_ID, EMAIL, MESSAGE_ID, REQUEST_ID, USER
+from tools.api_document.operations import (
+    CATEGORY,
+    DELIVERY_ID,
+    EMAIL,
+    HOURS,
+    MESSAGE_ID,
+    REQUEST_ID,
+    SECURITY,
+    USER,
+)
 
 TIME = "2026-11-23T09:30:00.000Z"
+
+_CHANGEABLE = {"enabled": True, "reason": None, "changeable": True}
+_PREFERENCES = {
+    "user_id": USER,
+    "time_zone": "Europe/Berlin",
+    "language": None,
+    "hours": HOURS,
+    "muted_until": None,
+    "categories": {"news": {"enabled": False}},
+    "version": "5d41402abc4b2a76",
+    "updated_at": TIME,
+    "updated_via": "api",
+    "effective": {
+        "time_zone": {"value": "Europe/Berlin", "source": "user"},
+        "open_now": True,
+        "next_open_at": None,
+        "without_category": {"integrations": {"TEST": _CHANGEABLE}},
+        "categories": [
+            {
+                "category": CATEGORY,
+                **{name: SECURITY[name] for name in ("title", "description", "group", "locked")},
+                **{name: SECURITY[name] for name in ("urgent", "enabled")},
+                "ignored": [],
+                "integrations": {"TEST": _CHANGEABLE | {"changeable": False}},
+            }
+        ],
+    },
+}
 
 SAMPLES: Mapping[str, Any] = {
     "user_id": USER,
@@ -42,7 +79,8 @@ SAMPLES: Mapping[str, Any] = {
     "offset": 0,
     "detail": "",
     **dict.fromkeys(("next_cursor", "deliver_at", "expires_at", "next_attempt_at", "healthy")),
-    **dict.fromkeys(("error_code", "error_message", "code")),
+    **dict.fromkeys(("error_code", "error_message", "code", "category", "held")),
+    "locked": False,
     # Where a field means something else, or has another value.
     "AcceptedDelivery.status": "pending",
     "CreatedOverrideResponse.integration_type": "WEBHOOK",
@@ -58,6 +96,15 @@ SAMPLES: Mapping[str, Any] = {
     "MailboxMessageResponse.delivery_id": MESSAGE_ID,
     "IntegrationHealth.detail": "configured",
     "IntegrationSettings.config": {"include_agent_info": True},
+    "CategoryResponse": {"category": CATEGORY, **SECURITY},
+    "CategoriesResponse.version": 7,
+    "PreferencesResponse": _PREFERENCES,
+    "ChangedPreferencesResponse": {
+        **_PREFERENCES,
+        "rescheduled": {"deliveries": 3, "complete": True},
+    },
+    "PlannedDeliveryResponse.status": "pending",
+    "PreviewResponse.category": CATEGORY,
     "RetryResponse.status": "pending",
     "RetryResponse.round": 2,
     "HealthResponse.status": "healthy",

@@ -12,8 +12,15 @@ from pydantic_core import core_schema
 from typing_extensions import is_typeddict
 
 from dispatcher import responses
-from dispatcher.configuration import resolution
+from dispatcher.configuration import hours, preference_responses, resolution, selection
 from dispatcher.configuration.bodies import ChangeBody, OverrideBody
+from dispatcher.configuration.preference_bodies import (
+    CategoryBody,
+    ChoiceBody,
+    HoursBody,
+    PreferencesBody,
+    WindowBody,
+)
 from dispatcher.delivery.rows import Status
 from dispatcher.integrations import catalogue
 from dispatcher.messages.bodies import RecipientBody, SendBody
@@ -29,6 +36,11 @@ REQUESTS: Mapping[type, str] = {
     RecipientBody: "Recipient",
     OverrideBody: "CreateOverrideRequest",
     ChangeBody: "UpdateOverrideRequest",
+    CategoryBody: "PutCategoryRequest",
+    PreferencesBody: "UpdatePreferencesRequest",
+    HoursBody: "Hours",
+    WindowBody: "HoursWindow",
+    ChoiceBody: "CategoryChoice",
 }
 """The bodies of requests, and their names in the document."""
 
@@ -81,12 +93,13 @@ def schemas() -> Json:
     """Return the schemas of all bodies by name."""
     bodies = [
         shape
-        for shape in vars(responses).values()
-        if is_typeddict(shape) and shape.__module__ == responses.__name__
+        for module in (responses, preference_responses)
+        for shape in vars(module).values()
+        if is_typeddict(shape) and shape.__module__ == module.__name__
     ]
     configs = [integration.config_type for integration in catalogue().values()]
-    generated = _generated(_SchemasWithoutNulls, [SendBody, OverrideBody])
-    generated |= _generated(_Schemas, [ChangeBody, *configs, *bodies])
+    generated = _generated(_SchemasWithoutNulls, [SendBody, OverrideBody, CategoryBody])
+    generated |= _generated(_Schemas, [ChangeBody, PreferencesBody, *configs, *bodies])
     for shape in (*REQUESTS, *configs, *bodies):
         _describe(generated[shape.__name__], shape)
     for shape in configs:
@@ -95,7 +108,13 @@ def schemas() -> Json:
         generated[shape.__name__]["additionalProperties"] = False
     for field, pattern in PATTERNS.items():
         generated["ProblemResponse"]["properties"][field]["pattern"] = pattern
-    generated["ChangeBody"]["minProperties"] = 1
+    for shape in REQUESTS:
+        # Fields of a later version, which every value breaks.
+        properties = generated[shape.__name__]["properties"]
+        for name in [name for name, one in properties.items() if one.get("type") == "null"]:
+            del properties[name]
+    for body in ("ChangeBody", "PreferencesBody", "HoursBody", "ChoiceBody"):
+        generated[body]["minProperties"] = 1
     for body in ("OverrideBody", "ChangeBody"):
         generated[body]["properties"]["config"]["description"] += f" {_config_keys()}"
     _describe_open_strings(generated)
@@ -103,6 +122,11 @@ def schemas() -> Json:
         PUBLIC_NAMES.get(name, name): _in_place(schema)
         for name, schema in generated.items()
         if name not in INLINE
+    }
+    send = generated["SendMessageRequest"]
+    generated["PreviewRequest"] = {
+        **{name: part for name, part in send.items() if name != "required"},
+        "description": "A message to preview: the body of a send, in which nothing is required.",
     }
     generated["OpenApiDocument"] = {
         "type": "object",
@@ -140,8 +164,10 @@ def _without_titles(value: Any) -> Any:  # noqa: ANN401 - any JSON
 def _describe(schema: Json, shape: type) -> None:
     """Add the descriptions of a class and its fields from the source."""
     schema["description"] = prose(shape.__doc__)
+    models = getattr(shape, "model_fields", {})
     for name, description in fields(shape):
-        schema["properties"][name]["description"] = description
+        alias = getattr(models.get(name), "alias", None)
+        schema["properties"][alias or name]["description"] = description
 
 
 def _describe_open_strings(generated: Json) -> None:
@@ -163,8 +189,12 @@ def _known_values() -> Mapping[str, tuple[str, ...]]:
             resolution.NOT_CONFIGURED,
             resolution.DISABLED_BY_USER,
             resolution.DISABLED_BY_RECEIVER,
-            "no_address",
+            selection.NO_ADDRESS,
+            selection.CATEGORY_DISABLED_BY_USER,
+            selection.CATEGORY_DISABLED_BY_DEFAULT,
+            selection.EXPIRES_WHILE_HELD,
         ),
+        "HoldReason": (hours.MUTED, hours.QUIET_HOURS),
         "ErrorCode": _error_codes(),
     }
 

@@ -161,6 +161,7 @@ def retry(
     user: User,
     delivery_id: Delivery,
     *,
+    now: Annotated[bool, typer.Option("--now", help="Ignore the user's hours and mutes.")] = False,
     output: Output = Format.TABLE,
     as_json: Json = False,
 ) -> None:
@@ -169,7 +170,8 @@ def retry(
     Example: dispatch retry ada 0192b1c2-6f00-7000-8000-5a1e0c2f4d01
     """
     run = run_of(ctx)
-    response = run.service.post("api", "v1", "users", user, "deliveries", delivery_id, "retry")
+    path = ("api", "v1", "users", user, "deliveries", delivery_id, "retry")
+    response = run.service.post(*path, now="true" if now else None)
     command = f"dispatch history {quote(user)} --follow"
     text = f"Round {response['round']} starts.\nTo follow it: {command}"
     run.show(response, lambda _: run.screen.advise(text))
@@ -284,7 +286,10 @@ def problem(run: Run, delivery: Mapping[str, Any]) -> str:
     if attempts > (0 if delivery["error_code"] else 1):
         parts.append(f"{attempts} of {delivery['max_attempts']} attempts")
     next_attempt_at = delivery["next_attempt_at"]
-    if next_attempt_at and parse(next_attempt_at) > run.now():
+    if delivery["held"]:
+        until = moment(delivery["held"]["until"], run.zone)
+        parts.append(f"held until {until}: {words.held(delivery)}")
+    elif next_attempt_at and parse(next_attempt_at) > run.now():
         parts.append(f"next attempt {age(next_attempt_at, run.now())}")
     return "; ".join(parts)
 

@@ -100,6 +100,7 @@ def send(
         Mode | None,
         typer.Option(help="Deliver over all integrations, or in order until one succeeds."),
     ] = None,
+    category: Annotated[str | None, typer.Option(help="The category of the message.")] = None,
     deliver_at: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Earliest delivery, such as 2026-12-24T18:00:00Z."),
@@ -150,6 +151,7 @@ def send(
         "request_id": request_id,
         "session_id": session_id,
         "agent_id": agent_id,
+        "category": category,
         "subject": subject,
         "content": text,
         "template_variables": values,

@@ -98,6 +98,8 @@ CONTAINERS = {"recipient", "config"}
 """The objects of a body whose members are separate options."""
 
 ALIASES = {
+    "categories": "category",
+    "muted_until": "until",
     "config": "settings",
     "headers": "header",
     "template_variables": "variables",

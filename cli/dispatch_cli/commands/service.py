@@ -91,6 +91,7 @@ def doctor(
         "configuration": run.service.get(*path, "integration-defaults"),
         "history": run.service.get(*path, "deliveries", limit=DIAGNOSED, request_id=request_id),
         "health": run.service.get(*HEALTH),
+        "preferences": run.service.get(*path, "preferences"),
     }
     deliveries = responses["history"]["deliveries"]
     responses["requests"] = (
@@ -211,7 +212,15 @@ def show_page(run: Run, screen: Screen, user: str, responses: Mapping[str, Any])
     """Show the findings, then the responses that they come from."""
     configuration, deliveries = responses["configuration"], responses["history"]["deliveries"]
     health, requests = responses["health"], responses["requests"]
-    found = findings(user, configuration, deliveries, health, run.now(), requests)
+    found = findings(
+        user,
+        configuration,
+        deliveries,
+        health,
+        run.now(),
+        requests=requests,
+        preferences=responses["preferences"],
+    )
     screen.say(f"{user} at {run.settings.url}, {moment(run.now(), run.zone)}", "bold")
     screen.say()
     for finding in found:

@@ -6,7 +6,8 @@ DispatcherError
 │   ├── ForbiddenError          403
 │   ├── InvalidInputError       422, with a pointer to each wrong value
 │   ├── NotFoundError           404
-│   └── ConflictError           409
+│   ├── ConflictError           409
+│   └── PreconditionError       412
 ├── BrokenSettingError          503: an operator must correct an environment variable
 ├── UnavailableError            503: an AWS service did not respond, or not in time
 │   └── SealedError             the key refuses to open secrets, and will refuse again
@@ -62,6 +63,10 @@ class NotFoundError(RejectedError):
 
 class ConflictError(RejectedError):
     """The stored state does not allow the request now."""
+
+
+class PreconditionError(RejectedError):
+    """The resource changed since the caller read it (``If-Match``)."""
 
 
 class BrokenSettingError(DispatcherError):

@@ -23,14 +23,22 @@ EventName = Literal[
     "delivery.attempted",
     "delivery.ended",
     "delivery.cancelled",
+    "delivery.held",
     "round.opened",
     "override.disabled",
+    "preferences.changed",
+    "change.unpublished",
+    "category.changed",
     "claim.taken_over",
     "claim.given_back",
     "record.lost",
     "channel.failed",
     "doorbell.lost",
     "dead_letter.delayed",
+    "dead_letter.dropped",
+    "hold.unchecked",
+    "hours.never_open",
+    "replan.done",
     "outcome.unpublished",
     "message.returned",
     "batch.handled",
@@ -127,6 +135,7 @@ RETRIED = Metric("retried", "Count", "Attempts after the first one of a round.",
 DELIVERED = Metric("delivered", "Count", "Deliveries that succeeded.", "yes")
 FAILED = Metric("failed", "Count", "Deliveries that finally failed.", "yes")
 SKIPPED = Metric("skipped", "Count", "Deliveries that were skipped or cancelled.", "yes")
+HELD = Metric("held", "Count", "Deliveries that hours or a mute hold until a later time.", "yes")
 DUPLICATE_RISK = Metric(
     "duplicate_risk",
     "Count",
@@ -286,6 +295,14 @@ EVENTS: Mapping[EventName, LogEvent] = {
         description="A pending delivery was cancelled by `DELETE`.",
         action="Nothing.",
     ),
+    "delivery.held": LogEvent(
+        functions=("send_message", "accept_events", "deliver_messages", "retry_delivery"),
+        fields=(*_DELIVERY, "round", "reason", "until"),
+        metrics={HELD: _once},
+        description="A delivery waits until the user may be disturbed: at acceptance, at a retry, "
+        "or because the preferences changed. `reason` is `muted` or `quiet_hours`.",
+        action="Nothing.",
+    ),
     "round.opened": LogEvent(
         functions=("retry_delivery", "deliver_messages"),
         fields=(*_DELIVERY, "round"),
@@ -298,6 +315,28 @@ EVENTS: Mapping[EventName, LogEvent] = {
         fields=_DELIVERY,
         description="A user's override was disabled, because the receiver returned 410.",
         action="Ask the user to correct `url`, or to set `enabled` again.",
+    ),
+    "preferences.changed": LogEvent(
+        functions=("update_preferences", "delete_preferences"),
+        fields=("user_id", "via", "fields", "category"),
+        description="A user's preferences were changed or deleted. `fields` names the changed "
+        "ones; `category` names the category if the change concerns exactly one.",
+        action="Nothing.",
+    ),
+    "change.unpublished": LogEvent(
+        functions=("update_preferences", "delete_preferences"),
+        fields=("user_id", "reason"),
+        level="WARNING",
+        description="EventBridge did not accept the event about changed preferences, or its "
+        "response was lost. The preferences are stored.",
+        action="Check the outcome bus.",
+    ),
+    "category.changed": LogEvent(
+        functions=("put_category", "delete_category"),
+        fields=("category", "change"),
+        description="An operator changed a category. `change` is `created`, `replaced` or "
+        "`deleted`; `request.handled` of the same `api_request_id` names the caller.",
+        action="Nothing.",
     ),
     "claim.taken_over": LogEvent(
         functions=("deliver_messages",),
@@ -348,6 +387,41 @@ EVENTS: Mapping[EventName, LogEvent] = {
         level="WARNING",
         description="SQS did not accept a dead letter. The sweeper sends it.",
         action="Many of them: check the throttles of SQS, and the function's role and key.",
+    ),
+    "dead_letter.dropped": LogEvent(
+        functions=("deliver_messages",),
+        fields=_DELIVERY,
+        level="WARNING",
+        description="A redriven dead letter opened no round, because hours and mutes of the user "
+        "would hold it for longer than its content is kept.",
+        action="Retry the delivery with `now=true`, or ask the user to end the mute.",
+    ),
+    "hold.unchecked": LogEvent(
+        functions=("send_message", "accept_events", "deliver_messages", "retry_delivery"),
+        fields=("user_id", "request_id"),
+        level="WARNING",
+        description="A delivery was held, and the user's preferences could not be read again "
+        "after that. If they changed in that moment, it is sent at its old time.",
+        action="Many of them: check the throttles of the overrides table.",
+    ),
+    "hours.never_open": LogEvent(
+        functions=(
+            *("send_message", "preview_message", "accept_events", "deliver_messages"),
+            *("retry_delivery", "update_preferences"),
+        ),
+        fields=("user_id", "time_zone"),
+        level="WARNING",
+        description="A user's hours do not open within 16 days, because the zone leaves out local "
+        "days. They are ignored.",
+        action="Ask the user to choose wider hours.",
+    ),
+    "replan.done": LogEvent(
+        functions=("update_preferences", "delete_preferences"),
+        fields=("user_id", "examined", "changed", "complete"),
+        description="Held deliveries were planned again after a change of preferences: of "
+        "`examined` messages, `changed` deliveries moved. `complete` is false if there were too "
+        "many: the others keep their time.",
+        action="Nothing.",
     ),
     "outcome.unpublished": LogEvent(
         functions=("deliver_messages", "cancel_delivery"),

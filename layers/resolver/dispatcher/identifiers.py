@@ -14,6 +14,11 @@ REQUEST_ID = re.compile(r"[\x21-\x7e]{1,256}")
 
 REQUEST_ID_RULE = "must be 1-256 visible ASCII characters"
 
+CATEGORY = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+"""The name of a category."""
+
+CATEGORY_RULE = "must be 1-40 lower-case letters, digits or -, the first a letter or digit"
+
 DELIVERY_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """A UUID in its canonical form; ours are version 7."""
 

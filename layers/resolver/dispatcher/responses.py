@@ -32,6 +32,9 @@ DeliveryStatus = TypeAliasType("DeliveryStatus", str)
 SkipReason = TypeAliasType("SkipReason", str)
 """The reason why an integration gets no delivery."""
 
+HoldReason = TypeAliasType("HoldReason", str)
+"""The reason why a delivery is held."""
+
 ErrorCode = TypeAliasType("ErrorCode", str)
 """The reason why an attempt or a delivery failed or was skipped; it can be a provider's code."""
 
@@ -141,6 +144,17 @@ class RotatedSecretResponse(TypedDict):
 # Messages -----------------------------------------------------------------------------------------
 
 
+class Hold(TypedDict):
+    """Why a delivery is held, and until when."""
+
+    reason: HoldReason
+    """The reason."""
+    until: Timestamp
+    """The time of the delivery, unless the user's preferences change before."""
+    detail: str
+    """The same as a sentence, in the user's time zone."""
+
+
 class AcceptedDelivery(TypedDict):
     """A delivery of an accepted message."""
 
@@ -152,6 +166,10 @@ class AcceptedDelivery(TypedDict):
     """The place in the delivery order; 1 is delivered first."""
     status: DeliveryStatus
     """The state at acceptance: `pending`."""
+    locked: bool
+    """Whether the integration is used only because the category is locked."""
+    held: Hold | None
+    """The hold of the delivery at acceptance."""
 
 
 class SkippedIntegration(TypedDict):
@@ -172,6 +190,8 @@ class SendMessageResponse(TypedDict):
     """The request's ID: the caller's, or a generated one."""
     user_id: str
     """The user's ID."""
+    category: str | None
+    """The category that the message belongs to."""
     deliveries: list[AcceptedDelivery]
     """The deliveries, in delivery order."""
     skipped: list[SkippedIntegration]
@@ -189,10 +209,14 @@ class DeliveryResponse(TypedDict):
     """The ID of the conversation that the message belongs to."""
     subject: str | None
     """The message's subject, its variables filled in."""
+    category: str | None
+    """The category that the message belongs to."""
     user_id: str
     """The user's ID."""
     integration_type: IntegrationType
     """The integration that delivers."""
+    locked: bool
+    """Whether the integration is used only because the category was locked at acceptance."""
     status: DeliveryStatus
     """The state; `skipped` means that the delivery was no longer wanted."""
     priority: int
@@ -213,6 +237,8 @@ class DeliveryResponse(TypedDict):
     """The time when the receiver accepted the message."""
     next_attempt_at: Timestamp | None
     """The time when the next attempt is due."""
+    held: Hold | None
+    """The hold that delays the delivery until then."""
     error_code: ErrorCode | None
     """The reason for the last failure, or why the delivery was skipped."""
     error_message: str | None

@@ -145,6 +145,11 @@ class Settings:
         return self.environ.get("POWERTOOLS_SERVICE_NAME", "integration-dispatcher")
 
     @property
+    def default_time_zone(self) -> str:
+        """The time zone of users who set none. Its name is checked where hours are read."""
+        return self.environ.get("DEFAULT_TIME_ZONE") or "UTC"
+
+    @property
     def stack(self) -> str:
         """The name of the stack, a dimension of every metric."""
         return self.environ.get("STACK_NAME", "unknown")

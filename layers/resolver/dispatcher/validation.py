@@ -5,9 +5,11 @@ Imports pydantic: only functions that take a body import this module.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
 
 from dispatcher.errors import FieldError, InvalidInputError, json_pointer
 from dispatcher.identifiers import UNSTORABLE
@@ -40,7 +42,35 @@ SENTENCES = {
 }
 """A sentence for each kind of pydantic's errors; ``value_error`` is one of our own rules."""
 
+# RFC 3339: an offset is not optional, and a space for the T is not accepted.
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
+    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+)
+
 Body = TypeVar("Body", bound=BaseModel)
+
+
+def _time(value: object) -> float:
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        try:
+            # Python reads at most microseconds; we keep milliseconds.
+            return round(
+                datetime.fromisoformat(
+                    re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", value.upper())
+                ).timestamp(),
+                3,
+            )
+        except (ValueError, OverflowError):
+            pass
+    message = "must be a time in RFC 3339 form with an offset, such as 2026-11-22T09:30:00Z"
+    raise ValueError(message)
+
+
+Time = Annotated[
+    float, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+"""A time in RFC 3339 form; seconds since 1970 once read."""
 
 
 class Strict(BaseModel):
@@ -76,15 +106,23 @@ def field_errors(error: ValidationError, known: Mapping[str, object]) -> list[Fi
     ]
 
 
-def _known(fields: Mapping[str, object], path: Sequence[str | int]) -> Mapping[str, object]:
-    """Return the fields of the object that a path leads into."""
-    inner = fields.get(str(path[0])) if len(path) > 1 else None
-    model = getattr(inner, "annotation", None)
-    known: Mapping[str, object] = getattr(model, "model_fields", fields)
-    return known
+def _known(fields: Mapping[str, object], path: Sequence[str | int]) -> list[str]:
+    """Return the names of the fields of the object that a path leads into."""
+    for step in path[:-1]:
+        annotation = getattr(fields.get(str(step)), "annotation", None)
+        fields = next((model.model_fields for model in _models(annotation)), fields)
+    return [getattr(field, "alias", None) or name for name, field in fields.items()]
 
 
-def _sentence(found: ErrorDetails, known: Mapping[str, object]) -> str:
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
+    """Yield the models in an annotation such as ``dict[str, Model | None] | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
+
+
+def _sentence(found: ErrorDetails, known: Sequence[str]) -> str:
     if found["type"] == "extra_forbidden":
         return f"is not a known field; the known ones are {', '.join(known)}"
     # Never pydantic's own text: it names Python types and changes with its version.

@@ -23,22 +23,29 @@ if TYPE_CHECKING:
     from dispatcher.access.ports import ApiKeys, Tokens
     from dispatcher.adapters.dynamodb import DeliveryTable
     from dispatcher.adapters.event_log import StructuredEventLog
+    from dispatcher.adapters.eventbridge import EventBridgePublisher
     from dispatcher.adapters.sqs import SqsDoorbells
     from dispatcher.adapters.system import SystemClock, SystemIdGenerator
+    from dispatcher.configuration.categories import Categories, PolicyCache
     from dispatcher.configuration.health import Health
     from dispatcher.configuration.overrides import Configurations, Defaults
-    from dispatcher.configuration.ports import Overrides, Vault
+    from dispatcher.configuration.ports import Overrides, Policies, Vault
     from dispatcher.configuration.resolution import SystemDefaults
+    from dispatcher.configuration.user_preferences import UserPreferences
     from dispatcher.connections import KeptConnections
+    from dispatcher.delivery.holds import Holds
     from dispatcher.delivery.perform import DeliveryContext
-    from dispatcher.delivery.ports import Channel, OutcomePublisher
+    from dispatcher.delivery.ports import Channel
     from dispatcher.delivery.redrive import Rounds
+    from dispatcher.delivery.replan import Replanner
     from dispatcher.delivery.sweeper import Sweeper
     from dispatcher.delivery.worker import Worker
     from dispatcher.messages.acceptance import Acceptance
     from dispatcher.messages.history import History
     from dispatcher.messages.intake import Intake
     from dispatcher.messages.mailbox import Mailbox
+    from dispatcher.messages.planning import Planner
+    from dispatcher.messages.preview import Preview
     from dispatcher.messages.requests import Requests
     from dispatcher.settings import Oidc
 
@@ -86,6 +93,39 @@ def configurations() -> Configurations:
         vault=_vault(),
         clock=clock(),
         id_generator=_id_generator(),
+        policies=_policy_cache,
+    )
+
+
+@cache
+def categories() -> Categories:
+    """Return what reads and changes categories."""
+    from dispatcher.configuration.categories import Categories
+
+    return Categories(
+        policies=_policies(),
+        id_generator=_id_generator(),
+        environ=settings().environ,
+        event_log=event_log(),
+    )
+
+
+@cache
+def preferences() -> UserPreferences:
+    """Return what reads and changes preferences."""
+    from dispatcher.configuration.user_preferences import UserPreferences
+
+    return UserPreferences(
+        environ=settings().environ,
+        system_defaults=_system_defaults,
+        overrides=_overrides(),
+        policies=_policy_cache(),
+        replanner=replanner,
+        default_time_zone=settings().default_time_zone,
+        clock=clock(),
+        id_generator=_id_generator(),
+        event_log=event_log(),
+        publisher=_publisher(),
     )
 
 
@@ -97,10 +137,28 @@ def acceptance() -> Acceptance:
     return Acceptance(
         context=_delivery_context(),
         requests=_delivery_table(),
-        overrides=_overrides(),
-        system_defaults=_system_defaults,
-        environ=settings().environ,
+        planner=_planner(),
+        holds=_holds(),
     )
+
+
+@cache
+def preview() -> Preview:
+    """Return what shows what would become of a message."""
+    from dispatcher.messages.preview import Preview
+
+    return Preview(planner=_planner(), clock=clock())
+
+
+@cache
+def replanner() -> Replanner:
+    """Return what moves held deliveries when preferences change."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from dispatcher.delivery.replan import AT_ONCE, Replanner
+
+    each = ThreadPoolExecutor(AT_ONCE).map
+    return Replanner(context=_delivery_context(), holds=_holds(), each=each)
 
 
 @cache
@@ -140,7 +198,11 @@ def rounds() -> Rounds:
     """Return what starts new rounds and cancels deliveries."""
     from dispatcher.delivery.redrive import Rounds
 
-    return Rounds(context=_delivery_context(outcomes=True), system_defaults=_system_defaults)
+    return Rounds(
+        context=_delivery_context(outcomes=True),
+        system_defaults=_system_defaults,
+        holds=_holds(),
+    )
 
 
 @cache
@@ -158,6 +220,8 @@ def worker() -> Worker:
             overrides=_overrides(),
             vault=_vault(),
             clock=clock(),
+            categories=_policy_cache(),
+            holds=_holds(),
         ),
         channels=_channel,
         rounds=rounds(),
@@ -244,9 +308,10 @@ def reset() -> None:
 
     for function in (
         settings, client, authentication, defaults, configurations, acceptance, intake, requests,
-        history, mailbox, rounds, worker, sweeper, health, clock, connections, logger, event_log,
-        _system_defaults, _overrides, _delivery_table, _doorbells, _vault, _publisher,
-        _id_generator, _channel,
+        preview, replanner, history, mailbox, rounds, worker, sweeper, health, clock, connections,
+        logger, event_log, _planner, _holds, _policies, _policy_cache, _system_defaults, _overrides,
+        _delivery_table, _doorbells, _vault, _publisher, _id_generator, _channel, categories,
+        preferences,
     ):  # fmt: skip
         function.cache_clear()
 
@@ -265,6 +330,32 @@ def _delivery_context(*, outcomes: bool = False) -> DeliveryContext:
         event_log=event_log(),
         retention=settings().retention_seconds,
         publisher=_publisher() if outcomes else None,
+    )
+
+
+@cache
+def _planner() -> Planner:
+    from dispatcher.messages.planning import Planner
+
+    return Planner(
+        overrides=_overrides(),
+        categories=_policy_cache(),
+        system_defaults=_system_defaults,
+        environ=settings().environ,
+        default_zone=settings().default_time_zone,
+        retention=settings().retention_seconds,
+        event_log=event_log(),
+    )
+
+
+@cache
+def _holds() -> Holds:
+    from dispatcher.delivery.holds import Holds
+
+    return Holds(
+        context=_delivery_context(),
+        overrides=_overrides(),
+        default_zone=settings().default_time_zone,
     )
 
 
@@ -306,6 +397,21 @@ def _overrides() -> Overrides:
 
 
 @cache
+def _policies() -> Policies:
+    from dispatcher.adapters.aws import client
+    from dispatcher.adapters.overrides import PolicyTable
+
+    return PolicyTable(client("dynamodb"), settings().overrides_table)
+
+
+@cache
+def _policy_cache() -> PolicyCache:
+    from dispatcher.configuration.categories import PolicyCache
+
+    return PolicyCache(_policies(), clock().monotonic)
+
+
+@cache
 def _delivery_table() -> DeliveryTable:
     from dispatcher.adapters.dynamodb import DeliveryTable
 
@@ -328,7 +434,7 @@ def _doorbells() -> SqsDoorbells:
 
 
 @cache
-def _publisher() -> OutcomePublisher | None:
+def _publisher() -> EventBridgePublisher | None:
     from dispatcher.adapters.eventbridge import EventBridgePublisher
 
     bus = settings().outcome_bus

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from dispatcher.configuration.rows import Preferences
 from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
 from dispatcher.delivery.rows import MessageRow, RequestRow, Status
 from dispatcher.responses import rfc3339
@@ -73,6 +74,7 @@ wishes = st.fixed_dictionaries(
         "lasts": st.sampled_from([None, None, None, None, None, 100, 1500]),
     }
 )
+held = st.lists(st.sampled_from(TYPES), min_size=1, unique=True)
 manners = st.sampled_from(["delivers", "is busy", *OUTCOMES])
 CHANGES = ("enable", "enable", "disable", "delete", "purge", *OUTCOMES)
 policies = st.fixed_dictionaries(
@@ -180,11 +182,11 @@ class Dispatching(RuleBasedStateMachine):
         self._play(self.rig.actors[pick % len(self.rig.actors)], script)
 
     @precondition(lambda self: self.rig.standing(Status.FAILED))
-    @rule(pick=picks, skew=skews, script=scripts)
-    def retry(self, pick, skew, script):
-        """A caller asks for a new round of a failed delivery."""
+    @rule(pick=picks, now=st.booleans(), skew=skews, script=scripts)
+    def retry(self, pick, now, skew, script):
+        """A caller asks for a new round of a failed delivery, which may ignore hours."""
         failed = self.rig.standing(Status.FAILED)
-        self._play(self.rig.retry(failed[pick % len(failed)], skew), script)
+        self._play(self.rig.retry(failed[pick % len(failed)], skew, now=now), script)
 
     @precondition(lambda self: self.cancels < MOST_CANCELS and self.rig.standing(Status.PENDING))
     @rule(pick=picks, skew=skews, script=scripts)
@@ -214,6 +216,20 @@ class Dispatching(RuleBasedStateMachine):
         else:
             enabled = {"enable": True, "disable": False, "delete": None}[change]
             self.rig.override(name, enabled=enabled, **policy)
+
+    @rule(mute=st.sampled_from([None, 20.0, 100.0, 3000.0]), types=held, skew=skews, script=scripts)
+    def prefer(self, mute, types, skew, script):
+        """The user is muted over some integrations, or ends the mute; held deliveries move."""
+        until = None if mute is None else self.clock.seconds + mute
+
+        def change(_old):
+            if until is None:
+                return None
+            return Preferences(
+                muted_until=until, hours={"integrations": types}, updated_at=0.0, updated_via="api"
+            )
+
+        self._play(self.rig.prefer(change, skew), script)
 
     @rule(
         seconds=st.sampled_from([0.0, 0.0, 0.0, 5.0, 20.0, 40.0, 61.0, 721.0]), busy=st.booleans()

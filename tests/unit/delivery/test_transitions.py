@@ -1004,7 +1004,7 @@ def test_a_take_over_cuts_the_older_details_too():
 
 def test_only_the_detail_of_an_older_entry_is_cut():
     """An entry whose detail is cut keeps the keys that this version does not know."""
-    log = (entry("retry", "c", "x" * 300, extra={"category": 1}),)
+    log = (entry("retry", "c", "x" * 300, extra={"digest": 1}),)
     row = changed(CLAIMED, {"attempt_log": log})
 
     assert settle(row, attempted(BUSY)).row.deliveries[0].attempt_log == (

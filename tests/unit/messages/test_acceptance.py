@@ -102,18 +102,23 @@ def test_a_message_becomes_a_request_row_and_a_message_row(world):
         {
             "request_id": "r-1",
             "user_id": USER,
+            "category": None,
             "deliveries": [
                 {
                     "delivery_id": first,
                     "integration_type": "WEBHOOK",
                     "priority": 3,
                     "status": "pending",
+                    "locked": False,
+                    "held": None,
                 },
                 {
                     "delivery_id": second,
                     "integration_type": "TEST",
                     "priority": 5,
                     "status": "pending",
+                    "locked": False,
+                    "held": None,
                 },
             ],
             "skipped": [{"integration_type": "SMS", "reason": "disabled_by_default"}],
@@ -464,6 +469,8 @@ def test_a_request_without_its_message_is_completed_from_the_stored_body():
                 "integration_type": "TEST",
                 "priority": 5,
                 "status": "pending",
+                "locked": False,
+                "held": None,
             }
         ],
         True,
@@ -675,6 +682,7 @@ def test_a_request_with_nothing_to_deliver_is_one_put():
     response = {
         "request_id": "r-1",
         "user_id": USER,
+        "category": None,
         "deliveries": [],
         "skipped": NOT_CONFIGURED,
     }

@@ -58,6 +58,7 @@ def test_the_least_send():
         "request_id": None,
         "session_id": None,
         "agent_id": None,
+        "category": None,
         "subject": None,
         "content": "Hello",
         "template_variables": {},
@@ -81,6 +82,7 @@ def test_a_whole_send():
         request_id="r-1",
         session_id="s 1",
         agent_id="a\u00e9",
+        category="builds-2",
         subject="For $who",
         content="Dear ${who}: $n",
         template_variables={"who": "Ada", "n": 5},
@@ -96,6 +98,7 @@ def test_a_whole_send():
         expires_at="2027-01-15T08:00:01.5Z",
     )
 
+    assert body.category == "builds-2"
     assert (body.request_id, body.session_id, body.agent_id) == ("r-1", "s 1", "a\u00e9")
     assert (body.headline(), body.text()) == ("For Ada", "Dear Ada: 5")
     assert body.addressed_to() == Recipient(
@@ -221,8 +224,8 @@ def test_every_field_tells_its_flaw():
             FieldError(
                 "/contents",
                 "is not a known field; the known ones are request_id, session_id, agent_id, "
-                "subject, content, template_variables, recipient, integration_types, mode, "
-                "deliver_at, expires_at",
+                "category, subject, content, template_variables, recipient, integration_types, "
+                "mode, deliver_at, expires_at",
             ),
         ),
         (

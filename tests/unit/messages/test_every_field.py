@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 
 import pytest
 
+from dispatcher.configuration.rows import Category, Policy
 from dispatcher.delivery import perform
 from dispatcher.delivery.rows import PlannedDelivery, RequestRow, SkippedType
 from dispatcher.integrations.integration import Recipient
@@ -30,6 +31,7 @@ SAMPLES: dict[str, tuple[object, set[str]]] = {
     "request_id": ("r-2", {"request_id"}),
     "session_id": ("s-1", {"session_id"}),
     "agent_id": ("a-1", {"agent_id"}),
+    "category": ("news", {"category", "urgent", "locked"}),
     "subject": ("Rain", {"subject"}),
     "content": ("Bye", {"content"}),
     "template_variables": ({"who": "Ada"}, {"subject", "content"}),
@@ -67,13 +69,17 @@ OF_THE_ROW: dict[str, object] = {
     "deliveries": (
         PlannedDelivery(type="TEST", priority=5, max_attempts=2, retry_delay_seconds=10),
     ),
+    "category": "news",
+    "urgent": True,
+    "locked": True,
+    "hold_zone": "Asia/Tokyo",
 }
 """For each field of a request row: another value, which changes the message."""
 
 OF_THE_REQUEST_ALONE = {
     "fingerprint": b"f" * 32,
     "skipped": (SkippedType(type="TOOL", reason="disabled_by_user"),),
-    "extra": {"category": "news"},
+    "extra": {"digest": "news"},
 }
 """Fields without content: the identity, what gets no delivery, and keys of a later version."""
 
@@ -82,6 +88,8 @@ def accepting() -> World:
     """Return a world, the same each time, whose user gets SMS."""
     world = World(SMS_ENABLED="true")
     world.override("SMS", enabled=True)
+    news = Category(name="news", title="News", urgent=True, locked=True)
+    world.policies.policy = Policy({"news": news}, version=1)
     return world
 
 

@@ -52,12 +52,15 @@ def test_a_test_message_is_sent_over_any_integration(configured, name):
     assert accepted.response == {
         "request_id": row.request_id,
         "user_id": USER,
+        "category": None,
         "deliveries": [
             {
                 "delivery_id": delivery["delivery_id"],
                 "integration_type": name,
                 "priority": catalogue()[name].priority,
                 "status": "pending",
+                "locked": False,
+                "held": None,
             }
         ],
         "skipped": [],

@@ -18,8 +18,11 @@ READ = "dispatch:read"
 WRITE = "dispatch:write"
 SEND = "dispatch:send"
 ADMIN = "dispatch:admin"
+PREFERENCES = "dispatch:preferences"
+"""Covers a user's own preferences alone; no token and no key can carry it."""
 
 SCOPES = frozenset({READ, WRITE, SEND, ADMIN})
+"""The scopes that tokens and keys can carry."""
 
 EVERY_USER = "*"
 """Stands for all users; no user can be called so."""

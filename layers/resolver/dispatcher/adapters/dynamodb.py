@@ -89,6 +89,21 @@ class DeliveryTable:
             user_overrides(stored[0]) if stored else UserOverrides(),
         )
 
+    def pending(self, user_id: str, *, pages: int) -> tuple[tuple[MessageRow, ...], bool]:
+        """Query the rows that the sweeper reads, newest first."""
+        query = self._messages(user_id, None, None)
+        query["FilterExpression"] = "attribute_exists(#sweep_at)"
+        query["ExpressionAttributeNames"] |= {"#sweep_at": "sweep_at"}
+        rows: list[MessageRow] = []
+        for _ in range(pages):
+            with unavailable_if_it_fails():
+                response = self._dynamodb.query(**query)
+            rows += map(message_row, response["Items"])
+            if "LastEvaluatedKey" not in response:
+                return tuple(rows), True
+            query["ExclusiveStartKey"] = response["LastEvaluatedKey"]
+        return tuple(rows), False
+
     def create(self, row: MessageRow) -> None:
         """Write a new message row; a row that exists stays as it is."""
         self._put(message_item(row), "attribute_not_exists(#sk)", {"#sk": "sk"}, {})

@@ -1,4 +1,7 @@
-"""The outcome bus: one event per delivery that has ended (``docs/outcome-events.md``)."""
+"""The outcome bus: one event per delivery that has ended, and per change of preferences.
+
+``docs/outcome-events.md`` describes both.
+"""
 
 from __future__ import annotations
 
@@ -11,33 +14,41 @@ from dispatcher.delivery.describe import delivery_response
 from dispatcher.errors import UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from mypy_boto3_events import EventBridgeClient
 
     from dispatcher.delivery.rows import MessageRow
 
 SOURCE = "integration-dispatcher"
-DETAIL_TYPE = "delivery.finished"
+DELIVERY_FINISHED = "delivery.finished"
+PREFERENCES_CHANGED = "preferences.changed"
 
 
 @dataclass(frozen=True, slots=True)
 class EventBridgePublisher:
-    """Implements ``ports.OutcomePublisher`` with EventBridge."""
+    """Implements ``ports.OutcomePublisher`` and ``ports.ChangePublisher`` with EventBridge."""
 
     events: EventBridgeClient
     bus: str
 
     def publish(self, row: MessageRow, place: int) -> None:
-        """Put the event on the bus."""
-        detail = json.dumps(
-            delivery_response(row, place), ensure_ascii=False, separators=(",", ":")
-        )
+        """Put the event about the end of a delivery on the bus."""
+        self._put(DELIVERY_FINISHED, delivery_response(row, place))
+
+    def publish_change(self, change: Mapping[str, str | Sequence[str] | None]) -> None:
+        """Put the event about a change of preferences on the bus."""
+        self._put(PREFERENCES_CHANGED, change)
+
+    def _put(self, detail_type: str, fields: Mapping[str, object]) -> None:
+        detail = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
         with unavailable_if_it_fails():
             accepted = self.events.put_events(
                 Entries=[
                     {
                         "EventBusName": self.bus,
                         "Source": SOURCE,
-                        "DetailType": DETAIL_TYPE,
+                        "DetailType": detail_type,
                         "Detail": detail,
                     }
                 ]

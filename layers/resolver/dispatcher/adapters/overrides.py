@@ -1,4 +1,8 @@
-"""The table of overrides in DynamoDB: one row per user, one map attribute per integration type."""
+"""The table of overrides in DynamoDB.
+
+One row per user: one map attribute per integration type, and one for the preferences. One row more
+holds the categories.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 
 from dispatcher.adapters.aws import unavailable_if_it_fails
-from dispatcher.configuration.rows import UserOverrides
-from dispatcher.errors import ConditionFailed
+from dispatcher.configuration.rows import Policy, UserOverrides
+from dispatcher.errors import ConditionFailed, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from dispatcher.configuration.rows import Override
+    from dispatcher.configuration.rows import Override, Preferences
 
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
@@ -27,6 +31,12 @@ Attributes = dict[str, Any]
 
 Row = dict[str, Any]
 """A row of overrides as plain Python values."""
+
+POLICY_KEY = "!policy"
+"""The key of the row with the categories: no user ID begins with ``!``."""
+
+CLEAR_TRIES = 4
+"""Times that ``clear`` begins again because preferences came or went meanwhile."""
 
 
 class Expressions:
@@ -61,7 +71,37 @@ class Expressions:
         return parameters
 
 
-class OverrideTable:
+class _Table:
+    """Writes rows of the table; our own write, whose response was lost, is recognised."""
+
+    def __init__(self, dynamodb: DynamoDBClient, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def _update(
+        self, user_id: str, update: str, condition: str, terms: Expressions, token: str
+    ) -> Row:
+        try:
+            with unavailable_if_it_fails():
+                response = self._dynamodb.update_item(
+                    TableName=self._table,
+                    Key=_key(user_id),
+                    UpdateExpression=update,
+                    ConditionExpression=condition,
+                    ReturnValues="ALL_NEW",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                    **terms.parameters(),
+                )
+        except ConditionFailed as refused:
+            stored = _row(refused.item or {})
+            # Our own write, whose response was lost.
+            if stored.get("last_write") == token:
+                return stored
+            raise
+        return _row(response["Attributes"])
+
+
+class OverrideTable(_Table):
     """Implements ``ports.Overrides``.
 
     ``last_write`` holds the token of the row's last writer: a condition that fails on our own
@@ -69,10 +109,6 @@ class OverrideTable:
     write in milliseconds and grows by one, so that no version comes twice, not even after the row
     was deleted.
     """
-
-    def __init__(self, dynamodb: DynamoDBClient, table: str) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
 
     def get(self, user_id: str) -> UserOverrides:
         """Return the user's overrides with one consistent read."""
@@ -115,7 +151,7 @@ class OverrideTable:
         )
 
     def delete(self, user_id: str, integration_type: str, *, token: str) -> None:
-        """Remove an override; the row goes with the last one."""
+        """Remove an override; the row goes with its last part."""
         terms = Expressions()
         name, version = terms.name(integration_type), terms.name("version")
         left = self._update(
@@ -126,42 +162,92 @@ class OverrideTable:
             terms,
             token,
         )
-        if not UserOverrides.of(left).by_type:
-            self._remove_if(user_id, left["version"])
+        self._remove_if_empty(user_id, left)
 
-    def clear(self, user_id: str) -> tuple[str, ...]:
-        """Remove the whole row at once."""
-        with unavailable_if_it_fails():
-            response = self._dynamodb.delete_item(
-                TableName=self._table, Key=_key(user_id), ReturnValues="ALL_OLD"
-            )
-        return tuple(user_overrides(response.get("Attributes", {})).by_type)
-
-    def _update(
-        self, user_id: str, update: str, condition: str, terms: Expressions, token: str
-    ) -> Row:
-        try:
-            with unavailable_if_it_fails():
-                response = self._dynamodb.update_item(
-                    TableName=self._table,
-                    Key=_key(user_id),
-                    UpdateExpression=update,
-                    ConditionExpression=condition,
-                    ReturnValues="ALL_NEW",
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                    **terms.parameters(),
-                )
-        except ConditionFailed as refused:
-            stored = _row(refused.item or {})
-            # Our own write, whose response was lost.
-            if stored.get("last_write") == token:
-                return stored
-            raise
-        return _row(response["Attributes"])
-
-    def _remove_if(self, user_id: str, version: int) -> None:
+    def clear(self, user_id: str, *, token: str) -> tuple[str, ...]:
+        """Remove the row at once, or only its overrides if it also holds preferences."""
         terms = Expressions()
-        # If it is refused, an override was created in the meantime, and the row stays.
+        alone = f"attribute_not_exists({terms.name('preferences')})"
+        for _ in range(CLEAR_TRIES):
+            try:
+                with unavailable_if_it_fails():
+                    response = self._dynamodb.delete_item(
+                        TableName=self._table,
+                        Key=_key(user_id),
+                        ConditionExpression=alone,
+                        ReturnValues="ALL_OLD",
+                        ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                        **terms.parameters(),
+                    )
+            except ConditionFailed as refused:
+                stored = UserOverrides.of(_row(refused.item or {}))
+                with suppress(ConditionFailed):
+                    self._clear_beside_preferences(user_id, stored, token)
+                    return tuple(stored.by_type)
+            else:
+                return tuple(user_overrides(response.get("Attributes", {})).by_type)
+        raise UnavailableError("the row of overrides is being changed by others")
+
+    def _clear_beside_preferences(self, user_id: str, stored: UserOverrides, token: str) -> None:
+        """Remove the overrides of a row that is as it was read."""
+        if not stored.by_type:
+            return
+        terms = Expressions()
+        removed = ", ".join(terms.name(name) for name in stored.by_type)
+        self._update(
+            user_id,
+            f"SET {terms.assign('last_write', token)}, "
+            f"{terms.assign('version', stored.version + 1)} REMOVE {removed}",
+            terms.assign("version", stored.version),
+            terms,
+            token,
+        )
+
+    def set_preferences(
+        self, user_id: str, preferences: Preferences, *, version: int, now: float, token: str
+    ) -> int:
+        """Store preferences if the row is as it was read."""
+        terms = Expressions()
+        new_version = (version or int(now * 1000)) + 1
+        row = self._update(
+            user_id,
+            f"SET {terms.assign('preferences', preferences.as_item())}, "
+            f"{terms.assign('last_write', token)}, {terms.assign('version', new_version)}",
+            _as_read(terms, version),
+            terms,
+            token,
+        )
+        return int(row["version"])
+
+    def delete_preferences(self, user_id: str, *, token: str, version: int | None = None) -> bool:
+        """Remove the preferences; the row goes with its last part."""
+        terms = Expressions()
+        name, attribute = terms.name("preferences"), terms.name("version")
+        condition = f"attribute_exists({name})"
+        if version is not None:
+            condition += f" AND {terms.assign('version', version)}"
+        try:
+            left = self._update(
+                user_id,
+                f"SET {terms.assign('last_write', token)}, "
+                f"{attribute} = {attribute} + {terms.value(1)} REMOVE {name}",
+                condition,
+                terms,
+                token,
+            )
+        except ConditionFailed:
+            if version is not None:
+                raise
+            return False
+        self._remove_if_empty(user_id, left)
+        return True
+
+    def _remove_if_empty(self, user_id: str, left: Row) -> None:
+        if not UserOverrides.of(left).is_empty:
+            return
+        terms = Expressions()
+        version = left["version"]
+        # If it is refused, another part was stored in the meantime, and the row stays.
         with suppress(ConditionFailed), unavailable_if_it_fails():
             self._dynamodb.delete_item(
                 TableName=self._table,
@@ -169,6 +255,42 @@ class OverrideTable:
                 ConditionExpression=f"{terms.name('version')} = {terms.value(version)}",
                 **terms.parameters(),
             )
+
+
+class PolicyTable(_Table):
+    """Implements ``ports.Policies``: one row beside those of the users.
+
+    Its ``version`` grows by one from 1; the row stays when its last category goes.
+    """
+
+    def read(self, *, consistent: bool) -> Policy:
+        """Return the categories with one read."""
+        with unavailable_if_it_fails():
+            response = self._dynamodb.get_item(
+                TableName=self._table, Key=_key(POLICY_KEY), ConsistentRead=consistent
+            )
+        return Policy.of(_row(response.get("Item", {})))
+
+    def write(self, policy: Policy, *, version: int, token: str) -> Policy:
+        """Replace the categories if they are as they were read."""
+        terms = Expressions()
+        categories = {name: one.as_item() for name, one in policy.categories.items()}
+        row = self._update(
+            POLICY_KEY,
+            f"SET {terms.assign('categories', categories)}, "
+            f"{terms.assign('last_write', token)}, {terms.assign('version', version + 1)}",
+            _as_read(terms, version),
+            terms,
+            token,
+        )
+        return Policy.of(row)
+
+
+def _as_read(terms: Expressions, version: int) -> str:
+    """Return the condition that a row is at the version that was read, or absent for 0."""
+    if not version:
+        return f"attribute_not_exists({terms.name('version')})"
+    return terms.assign("version", version)
 
 
 def _key(user_id: str) -> dict[str, Any]:

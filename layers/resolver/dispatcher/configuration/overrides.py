@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from dispatcher.configuration.resolution import effective, merged
+from dispatcher.configuration.resolution import Effective, effective, merged
 from dispatcher.configuration.rows import Override, Secrets
 from dispatcher.errors import (
     ConditionFailed,
@@ -23,8 +23,10 @@ from dispatcher.responses import rfc3339
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from dispatcher.configuration.categories import PolicyCache
     from dispatcher.configuration.ports import Clock, IdGenerator, Overrides, Vault
     from dispatcher.configuration.resolution import SystemDefaults
+    from dispatcher.configuration.rows import Category, UserOverrides
     from dispatcher.integrations.integration import Config, Integration
     from dispatcher.responses import (
         CreatedOverrideResponse,
@@ -68,11 +70,21 @@ class Configurations:
     vault: Vault
     clock: Clock
     id_generator: IdGenerator
+    policies: Callable[[], PolicyCache]
+    """Called only where a category is named: no other request reads the categories."""
 
-    def effective(self, user_id: str) -> EffectiveConfigurationResponse:
-        """Return the settings of a delivery to the user now, and why other types are disabled."""
+    def effective(
+        self, user_id: str, params: Mapping[str, str] | None = None
+    ) -> EffectiveConfigurationResponse:
+        """Return the settings of a delivery to the user now, and why other types are disabled.
+
+        The parameter ``category`` names the category of the message.
+        """
+        category = self._category(params) if params else None
         stored = self.overrides.get(user_id)
         resolved = effective(self.system_defaults(), stored)
+        if category is not None:
+            resolved = self._selected(user_id, stored, category)
         return {
             "user_id": user_id,
             "user_overrides": {
@@ -84,6 +96,28 @@ class Configurations:
             "disabled_integrations": dict(resolved.disabled),
             "using_integration_defaults": not stored.by_type,
         }
+
+    def _category(self, params: Mapping[str, str]) -> Category:
+        from dispatcher import paging
+
+        wrong = paging.unknown(params, ("category",))
+        if wrong:
+            raise InvalidInputError(*wrong)
+        name = params["category"]
+        category = self.policies().category(name)
+        if category is None:
+            from dispatcher.configuration.preferences import unknown_category
+
+            rule = unknown_category(name, self.policies().policy())
+            raise InvalidInputError(FieldError("/category", rule))
+        return category
+
+    def _selected(self, user_id: str, stored: UserOverrides, category: Category) -> Effective:
+        from dispatcher.configuration.selection import no_address, select
+
+        trouble = no_address(user_id, self.environ)
+        selection = select(self.system_defaults(), stored, category, trouble)
+        return Effective(selection.configs, selection.reasons)
 
     def listing(self, user_id: str) -> ListOverridesResponse:
         """Return the user's overrides."""
@@ -184,7 +218,7 @@ class Configurations:
 
     def reset(self, user_id: str) -> ResetResponse:
         """Remove all overrides; succeeds for a user without any."""
-        removed = set(self.overrides.clear(user_id))
+        removed = set(self.overrides.clear(user_id, token=self.id_generator.token()))
         in_order = [name for name in catalogue() if name in removed]
         return {"user_id": user_id, "removed": in_order, "using_integration_defaults": True}
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from dispatcher.configuration.rows import Override, UserOverrides
+    from dispatcher.configuration.rows import Override, Policy, Preferences, UserOverrides
+    from dispatcher.events import EventName
     from dispatcher.strict_json import JsonObject
 
 
@@ -53,8 +54,67 @@ class Overrides(Protocol):
     def delete(self, user_id: str, integration_type: str, *, token: str) -> None:
         """Remove an override, and the row with the last one; else ``ConditionFailed``."""
 
-    def clear(self, user_id: str) -> tuple[str, ...]:
-        """Remove the user's row and return the integration types that it held."""
+    def clear(self, user_id: str, *, token: str) -> tuple[str, ...]:
+        """Remove the user's overrides and return their integration types; preferences stay."""
+
+    def set_preferences(
+        self, user_id: str, preferences: Preferences, *, version: int, now: float, token: str
+    ) -> int:
+        """Store preferences beside the overrides that were read at ``version``, 0 without a row.
+
+        Return the row's new version; else ``ConditionFailed``.
+        """
+
+    def delete_preferences(self, user_id: str, *, token: str, version: int | None = None) -> bool:
+        """Remove the preferences, and the row with its last part; tell whether there were any.
+
+        With the ``version`` at which they were read, ``ConditionFailed`` if the row has changed.
+        """
+
+
+class Rescheduled(NamedTuple):
+    """What a change of preferences moved."""
+
+    deliveries: int
+    complete: bool
+    """Whether no bound was reached: else some deliveries keep their old time."""
+
+
+class Replanner(Protocol):
+    """Moves what is held of a user."""
+
+    def replan(self, user_id: str) -> Rescheduled:
+        """Plan a user's held deliveries by the preferences that are stored now.
+
+        Never raises ``UnavailableError``: the preferences are stored already.
+        """
+
+
+class EventLog(Protocol):
+    """The log: one wide line per event."""
+
+    def emit(self, event: EventName, **fields: object) -> None:
+        """Write one line."""
+
+
+class ChangePublisher(Protocol):
+    """Publishes changes of preferences."""
+
+    def publish_change(self, change: Mapping[str, str | Sequence[str] | None]) -> None:
+        """Publish a change; ``UnavailableError`` if that may have failed."""
+
+
+class Policies(Protocol):
+    """The categories of all users, which operators change."""
+
+    def read(self, *, consistent: bool) -> Policy:
+        """Return the categories, none if none was ever defined."""
+
+    def write(self, policy: Policy, *, version: int, token: str) -> Policy:
+        """Replace the categories that were read at ``version``; else ``ConditionFailed``.
+
+        Return them with their new version.
+        """
 
 
 class Vault(Protocol):

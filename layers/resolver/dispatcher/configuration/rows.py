@@ -1,4 +1,7 @@
-"""The rows of the overrides table as values: one row per user who has overrides."""
+"""The rows of the overrides table as values.
+
+One row per user with overrides or preferences, and one row with the categories of all messages.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dispatcher.integrations import catalogue
 
 if TYPE_CHECKING:
+    from dispatcher.configuration.preference_responses import HoursSettings
     from dispatcher.integrations.integration import Config
     from dispatcher.responses import OverrideSettings
     from dispatcher.strict_json import JsonObject
@@ -43,11 +47,146 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True)
+class CategoryChoice:
+    """What one user set for one category: only the fields that were given."""
+
+    enabled: bool | None = None
+    integrations: Mapping[str, bool] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, item: Item) -> CategoryChoice:
+        """Read the stored form."""
+        return cls(item.get("enabled"), item.get("integrations", {}))
+
+    def as_item(self) -> JsonObject:
+        """Return the stored form, which is also what the API returns."""
+        item: JsonObject = {} if self.enabled is None else {"enabled": self.enabled}
+        return {**item, "integrations": dict(self.integrations)} if self.integrations else item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preferences:
+    """What one user set about subjects and times; ``None`` and absent categories are not set."""
+
+    time_zone: str | None = None
+    language: str | None = None
+    hours: HoursSettings | None = None
+    muted_until: float | None = None
+    categories: Mapping[str, CategoryChoice] = field(default_factory=dict)
+    updated_at: float
+    updated_via: str
+    """``api``, ``link`` or ``unsubscribe``."""
+
+    @classmethod
+    def of(cls, item: Item) -> Preferences:
+        """Read the stored form; keys that a later version wrote are left out."""
+        return cls(
+            time_zone=item.get("time_zone"),
+            language=item.get("language"),
+            hours=item.get("hours"),
+            # As float: a table returns a whole number as int, which another tag would come of.
+            muted_until=None if item.get("muted_until") is None else float(item["muted_until"]),
+            categories={
+                name: CategoryChoice.of(choice)
+                for name, choice in item.get("categories", {}).items()
+            },
+            updated_at=float(item["updated_at"]),
+            updated_via=item["updated_via"],
+        )
+
+    def as_item(self) -> JsonObject:
+        """Return the attribute to store: only what is set, and the two fields about the update."""
+        given: JsonObject = {
+            "time_zone": self.time_zone,
+            "language": self.language,
+            "hours": self.hours,
+            "muted_until": self.muted_until,
+            "categories": {name: one.as_item() for name, one in self.categories.items()} or None,
+        }
+        return {
+            **{name: value for name, value in given.items() if value is not None},
+            "updated_at": self.updated_at,
+            "updated_via": self.updated_via,
+        }
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is set, so that nothing is stored."""
+        return len(self.as_item()) == len(("updated_at", "updated_via"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Category:
+    """The subject of messages, as operators define it."""
+
+    name: str
+    title: str
+    description: str = ""
+    group: str = ""
+    order: int = 500
+    enabled: bool = True
+    """Whether messages are delivered to users who did not choose; false makes it opt-in."""
+    integrations: Mapping[str, bool] = field(default_factory=dict)
+    locked: bool = False
+    """Whether users cannot switch it off."""
+    reach_by: tuple[str, ...] = ()
+    """The integrations that reach the user of a locked category if no other does, in order."""
+    urgent: bool = False
+    """Whether hours and mutes do not apply."""
+
+    @classmethod
+    def of(cls, name: str, item: Item) -> Category:
+        """Read the stored form; keys that a later version wrote are left out."""
+        known = {key: item[key] for key in cls.__dataclass_fields__ if key in item}
+        return cls(**{**known, "name": name, "reach_by": tuple(item.get("reach_by", ()))})
+
+    def as_item(self) -> JsonObject:
+        """Return the stored form, without the name."""
+        return {
+            "title": self.title,
+            "description": self.description,
+            "group": self.group,
+            "order": self.order,
+            "enabled": self.enabled,
+            "integrations": dict(self.integrations),
+            "locked": self.locked,
+            "reach_by": list(self.reach_by),
+            "urgent": self.urgent,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All categories by name, and the version of the row that holds them."""
+
+    categories: Mapping[str, Category] = field(default_factory=dict)
+    version: int = 0
+
+    @classmethod
+    def of(cls, row: Item) -> Policy:
+        """Read the row."""
+        categories = {
+            name: Category.of(name, item) for name, item in row.get("categories", {}).items()
+        }
+        return cls(categories, row.get("version", 0))
+
+    def in_order(self) -> list[Category]:
+        """Return the categories by ``order``, then by name."""
+        return sorted(self.categories.values(), key=lambda one: (one.order, one.name))
+
+
+@dataclass(frozen=True, slots=True)
 class UserOverrides:
-    """All overrides of a user by integration type, and the version of the row that holds them."""
+    """The row of a user: the overrides by integration type, the preferences, and its version."""
 
     by_type: Mapping[str, Override] = field(default_factory=dict)
     version: int = 0
+    preferences: Preferences | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no part is left for which a row is kept."""
+        return not self.by_type and self.preferences is None
 
     @classmethod
     def of(cls, row: Item) -> UserOverrides:
@@ -57,7 +196,12 @@ class UserOverrides:
             for name in catalogue()
             if name in row
         }
-        return cls(by_type, version=row.get("version", 0))
+        preferences = row.get("preferences")
+        return cls(
+            by_type,
+            version=row.get("version", 0),
+            preferences=None if preferences is None else Preferences.of(preferences),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dispatcher.responses import rfc3339
 
 if TYPE_CHECKING:
     from dispatcher.delivery.rows import MessageRow
-    from dispatcher.responses import DeliveryDetailResponse, DeliveryResponse
+    from dispatcher.responses import DeliveryDetailResponse, DeliveryResponse, Hold
 
 
 def delivery_response(row: MessageRow, place: int) -> DeliveryResponse:
@@ -21,8 +21,10 @@ def delivery_response(row: MessageRow, place: int) -> DeliveryResponse:
         "request_id": row.request_id,
         "session_id": row.session_id,
         "subject": row.subject,
+        "category": row.category,
         "user_id": row.user_id,
         "integration_type": delivery.type,
+        "locked": delivery.by_lock,
         "status": str(delivery.status),
         "priority": delivery.priority,
         "round": delivery.round,
@@ -33,10 +35,22 @@ def delivery_response(row: MessageRow, place: int) -> DeliveryResponse:
         "last_attempt_at": rfc3339(delivery.last_attempt_at),
         "delivered_at": rfc3339(delivery.delivered_at),
         "next_attempt_at": rfc3339(delivery.due_at if is_scheduled else None),
+        "held": hold_response(delivery.held, delivery.due_at, row.hold_zone),
         "error_code": delivery.error_code,
         "error_message": delivery.error_message,
         "metadata": dict(delivery.metadata),
     }
+
+
+def hold_response(reason: str | None, until: float | None, zone_name: str) -> Hold | None:
+    """Return what the API shows of a hold; ``None`` if nothing is held."""
+    if reason is None or until is None:
+        return None
+    # Only here: it reads time zones.
+    from dispatcher.configuration.hours import held_detail
+
+    detail = held_detail(reason, until, zone_name)
+    return {"reason": reason, "until": rfc3339(until), "detail": detail}
 
 
 def delivery_detail(row: MessageRow, place: int) -> DeliveryDetailResponse:

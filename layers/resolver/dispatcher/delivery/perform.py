@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         OutcomePublisher,
     )
     from dispatcher.delivery.rows import MessageRow, RequestRow
-    from dispatcher.delivery.transitions import Settlement
+    from dispatcher.delivery.transitions import Opens, Settlement
 
 Denied = TypeVar("Denied")
 
@@ -61,15 +61,18 @@ class DeliveryContext:
     """``None`` if the operator named no outcome bus."""
 
 
-def admit(context: DeliveryContext, request: RequestRow) -> None:
-    """Write the message of a stored request, which accepts it, and ring for it.
+def admit(context: DeliveryContext, request: RequestRow) -> MessageRow:
+    """Write the message of a stored request, which accepts it, and ring for it; return its row.
 
     If the message exists, nothing is written, but the ring is repeated.
     """
     now = context.clock.now()
     step = transitions.accept(request, now=now)
-    context.messages.create(replace(step.row, rev=context.id_generator.rev()))
-    ring_if_possible(context, step.row, step.ring_for, first=True)
+    row = replace(step.row, rev=context.id_generator.rev())
+    context.messages.create(row)
+    ring_if_possible(context, row, step.ring_for, first=True)
+    _emit(context, step, row)
+    return row
 
 
 def perform(
@@ -89,8 +92,7 @@ def perform(
         if stored is None:
             raise NotFoundError(f"The message {row.message_id} is no longer stored.")
         if _took_effect(row, written, stored):
-            for event in step.events:
-                context.event_log.emit(event.name, **ids(stored, event.place), **event.fields)
+            _emit(context, step, stored)
             return step, stored
         row = stored
     raise UnavailableError(f"the message row was changed by others {MOST_REFUSALS} times in a row")
@@ -103,10 +105,12 @@ def record(
     *,
     next_token: str | None,
     remaining: Callable[[], float],
+    opens: Opens | None = None,
 ) -> tuple[Step | SettleDenied, MessageRow]:
     """Record how the claim on a row ended, repeating failed writes while there is time.
 
-    ``next_token`` is the owner of the next claim, which is made if there is time for it.
+    ``next_token`` is the owner of the next claim, which is made if there is time for it. Without
+    ``opens`` the user may be disturbed at any time.
     """
     token = row.owner or ""
 
@@ -118,6 +122,7 @@ def record(
             now=context.clock.now(),
             retention=context.retention,
             next_token=next_token if remaining() >= TIME_TO_CLAIM else None,
+            opens=opens,
         )
 
     for pause in _growing_pauses():
@@ -233,6 +238,11 @@ def _took_effect(before: MessageRow, written: MessageRow, stored: MessageRow) ->
             before.deliveries, written.deliveries, stored.deliveries, strict=True
         )
     )
+
+
+def _emit(context: DeliveryContext, step: Step, row: MessageRow) -> None:
+    for event in step.events:
+        context.event_log.emit(event.name, **ids(row, event.place), **event.fields)
 
 
 def _doorbell(row: MessageRow, due_at: float) -> Doorbell:

@@ -72,6 +72,12 @@ class MessageStore(Protocol):
         Without ``request_id`` the request is left out.
         """
 
+    def pending(self, user_id: str, *, pages: int) -> tuple[tuple[MessageRow, ...], bool]:
+        """Return a user's messages in which something is pending, newest first.
+
+        From up to ``pages`` pages of 1 MB; the second value tells whether these were all.
+        """
+
     def create(self, row: MessageRow) -> None:
         """Write a new row; if the row exists, nothing changes."""
 

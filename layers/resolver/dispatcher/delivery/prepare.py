@@ -5,23 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dispatcher.configuration.resolution import NOT_CONFIGURED, resolved
+from dispatcher.configuration.resolution import NOT_CONFIGURED
 from dispatcher.configuration.rows import Secrets
+from dispatcher.configuration.selection import wanted_now
 from dispatcher.delivery.outcomes import Retry
 from dispatcher.delivery.ports import Message
 from dispatcher.delivery.rows import Status
-from dispatcher.delivery.transitions import Ending
+from dispatcher.delivery.transitions import Ending, Held
 from dispatcher.errors import SealedError
 from dispatcher.integrations import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from dispatcher.configuration.categories import PolicyCache
     from dispatcher.configuration.ports import Overrides, Vault
-    from dispatcher.configuration.resolution import SystemDefaults
-    from dispatcher.configuration.rows import UserOverrides
+    from dispatcher.configuration.resolution import Configuration, SystemDefaults
+    from dispatcher.configuration.rows import Category, UserOverrides
+    from dispatcher.delivery.holds import Holds
     from dispatcher.delivery.ports import Clock
-    from dispatcher.delivery.rows import MessageRow, RequestRow
+    from dispatcher.delivery.rows import Delivery, MessageRow, RequestRow
 
 FRESH = 10.0
 """Seconds for which one read of a user's overrides serves."""
@@ -36,11 +39,17 @@ class MessageBuilder:
     overrides: Overrides
     vault: Vault
     clock: Clock
+    categories: PolicyCache
+    holds: Holds
+
+    def category(self, row: MessageRow) -> Category | None:
+        """Return the category of a message as it is now; raises ``UnavailableError``."""
+        return None if row.category is None else self.categories.category(row.category)
 
     def build(
         self, row: MessageRow, request: RequestRow | None, overrides: FreshOverrides
-    ) -> Message | Retry | Ending:
-        """Return the message to send, the attempt's outcome, or how the delivery ends.
+    ) -> Message | Retry | Ending | Held:
+        """Return the message to send, the attempt's outcome, or what becomes of the delivery.
 
         Raises ``UnavailableError`` if something cannot be read now.
         """
@@ -51,16 +60,12 @@ class MessageBuilder:
             return Ending(Status.FAILED, "content_expired", "the content is no longer stored")
         if row.expires_at is not None and self.clock.now() > row.expires_at:
             return Ending(Status.FAILED, "expired", "expires_at has passed")
-        default = self.system_defaults()[delivery.type]
         integration = catalogue()[delivery.type]
-        override = overrides.read().by_type.get(delivery.type)
-        configuration, reason = resolved(default, override)
-        if reason and not row.forced:
-            message = f"{delivery.type} is no longer used for this user: {reason}"
-            return Ending(Status.SKIPPED, reason, message)
-        if not default.configured:
-            message = f"{delivery.type} is not configured on this system"
-            return Ending(Status.FAILED, NOT_CONFIGURED, message)
+        stored = overrides.read()
+        override = stored.by_type.get(delivery.type)
+        configuration, obstacle = self._obstacle(row, delivery, stored)
+        if obstacle is not None:
+            return obstacle
         sealed = override.sealed if override else ()
         try:
             secrets = Secrets.of(
@@ -95,6 +100,26 @@ class MessageBuilder:
             attempted_at=self.clock.now(),
         )
 
+    def _obstacle(
+        self, row: MessageRow, delivery: Delivery, stored: UserOverrides
+    ) -> tuple[Configuration, Ending | Held | None]:
+        """Return the settings of a delivery, and why it is not sent now by these preferences."""
+        name, default = delivery.type, self.system_defaults()[delivery.type]
+        configuration, reason = wanted_now(
+            default, stored, name, self.category(row), locked=row.locked
+        )
+        if reason and not row.forced:
+            message = f"{name} is no longer used for this user: {reason}"
+            return configuration, Ending(Status.SKIPPED, reason, message)
+        if not default.configured:
+            message = f"{name} is not configured on this system"
+            return configuration, Ending(Status.FAILED, NOT_CONFIGURED, message)
+        opens = self.holds.opens(stored, row.user_id)
+        opening = opens(row, delivery, self.clock.now()) if opens else None
+        if opening is not None and opening.reason is not None:
+            return configuration, Held(opening)
+        return configuration, None
+
 
 @dataclass(slots=True)
 class FreshOverrides:
@@ -109,7 +134,12 @@ class FreshOverrides:
     def read(self) -> UserOverrides:
         """Return the overrides, at most 10 s old."""
         now = self.builder.clock.monotonic()
-        if now - self.read_at > FRESH:
-            self.latest = self.builder.overrides.get(self.user_id)
-            self.read_at = now
+        return self.read_again() if now - self.read_at > FRESH else self.latest
+
+    def read_again(self) -> UserOverrides:
+        """Return the overrides as they are now."""
+        # The time before the read: they are never thought younger than they are.
+        now = self.builder.clock.monotonic()
+        self.latest = self.builder.overrides.get(self.user_id)
+        self.read_at = now
         return self.latest

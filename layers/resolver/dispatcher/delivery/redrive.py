@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dispatcher.configuration.resolution import SystemDefaults
     from dispatcher.configuration.rows import UserOverrides
     from dispatcher.delivery.doorbells import DeadLetter
+    from dispatcher.delivery.holds import Holds
     from dispatcher.delivery.perform import DeliveryContext
     from dispatcher.delivery.rows import MessageRow
     from dispatcher.responses import DeliveryDetailResponse, RetryResponse
@@ -34,12 +35,16 @@ class Rounds:
 
     context: DeliveryContext
     system_defaults: Callable[[], SystemDefaults]
+    holds: Holds
 
-    def retry(self, user_id: str, delivery_id: str) -> RetryResponse:
-        """Begin a new round of a failed delivery; ``ConflictError`` unless it has failed."""
+    def retry(self, user_id: str, delivery_id: str, *, now: bool = False) -> RetryResponse:
+        """Begin a new round of a failed delivery; ``ConflictError`` unless it has failed.
+
+        With ``now`` the round ignores hours and mutes.
+        """
         row, place, overrides = self._read(user_id, delivery_id)
         round_number = row.deliveries[place].round
-        step, row = self._reopen(row, place, round_number, overrides)
+        step, row = self._reopen(row, place, round_number, overrides, ignores_hours=now)
         if isinstance(step, ReopenDenied):
             raise ConflictError(_reopen_conflict(step, row, place))
         return {
@@ -54,7 +59,9 @@ class Rounds:
             row, place, overrides = self._read(dead_letter.user_id, dead_letter.delivery_id)
         except NotFoundError:
             return
-        self._reopen(row, place, dead_letter.round - 1, overrides)
+        step, row = self._reopen(row, place, dead_letter.round - 1, overrides)
+        if step is ReopenDenied.CLOSED:
+            self.context.event_log.emit("dead_letter.dropped", **perform.ids(row, place))
 
     def cancel(self, user_id: str, delivery_id: str) -> DeliveryDetailResponse:
         """Cancel a pending delivery; ``ConflictError`` if it is attempted now or has ended."""
@@ -82,11 +89,18 @@ class Rounds:
         return delivery_detail(row, place)
 
     def _reopen(
-        self, row: MessageRow, place: int, round_number: int, overrides: UserOverrides
+        self,
+        row: MessageRow,
+        place: int,
+        round_number: int,
+        overrides: UserOverrides,
+        *,
+        ignores_hours: bool = False,
     ) -> tuple[Step | ReopenDenied, MessageRow]:
         context, token = self.context, self.context.id_generator.token()
         name = row.deliveries[place].type
         settings = merged(self.system_defaults()[name], overrides.by_type.get(name))
+        opens = self.holds.opens(overrides, row.user_id)
         policy = RetryPolicy(1 + settings.retry_count, settings.retry_delay_seconds)
 
         def reopen(row: MessageRow) -> Step | ReopenDenied:
@@ -97,11 +111,15 @@ class Rounds:
                 policy=policy,
                 token=token,
                 now=context.clock.now(),
+                opens=opens,
+                ignores_hours=ignores_hours,
             )
 
         step, row = perform.perform(context, row, reopen)
         if isinstance(step, Step):
             perform.ring_if_possible(context, row, step.ring_for)
+            if step.row.deliveries[place].held is not None:
+                self.holds.check(row, overrides.version)
         return step, row
 
     def _read(self, user_id: str, delivery_id: str) -> tuple[MessageRow, int, UserOverrides]:
@@ -126,6 +144,11 @@ def _reopen_conflict(denied: ReopenDenied, row: MessageRow, place: int) -> str:
             return (
                 f"Delivery {delivery_id} belongs to a first_success message of which another "
                 "delivery has succeeded or is pending; it cannot be retried."
+            )
+        case ReopenDenied.CLOSED:
+            return (
+                f"Hours and mutes would hold delivery {delivery_id} for longer than its content "
+                "is kept; retry it with now=true to ignore them."
             )
         case ReopenDenied.EXPIRED:
             return f"Delivery {delivery_id} is about to be deleted; send the message again."

@@ -98,6 +98,14 @@ class Delivery:
     metadata: Mapping[str, str | int] = field(default_factory=dict)
     """The provider's IDs."""
     attempt_log: tuple[LogEntry, ...] = ()
+    held: str | None = None
+    """The reason of a hold, until ``due_at``; a claim and every end remove it."""
+    not_before: float | None = None
+    """While held: the time before which it is not due, whatever the hours (``deliver_at``)."""
+    ignores_hours: bool = False
+    """Whether this round was opened with ``now=true``."""
+    by_lock: bool = False
+    """Whether it exists only because the category was locked at accept."""
     extra: Extra = field(default_factory=dict)
 
     @property
@@ -136,6 +144,15 @@ class MessageRow:
     """Rings of the sweeper since the last claim."""
     sweep_at: float | None = None
     ttl: int | None = None
+    category: str | None = None
+    urgent: bool = False
+    """Whether hours and mutes do not apply, as the category said at accept."""
+    locked: bool = False
+    """Whether the category was locked at accept."""
+    hold_end: float | None = None
+    """No delivery of round 1 is held beyond it; set by the first hold."""
+    hold_zone: str = "UTC"
+    """The time zone in which holds are told to people; set by every hold."""
     extra: Extra = field(default_factory=dict)
 
     def delivery_id(self, place: int) -> str:
@@ -151,6 +168,11 @@ class PlannedDelivery:
     priority: int
     max_attempts: int
     retry_delay_seconds: int
+    due_at: float | None = None
+    """The opening, if it is later than the request's ``due_at``."""
+    held: str | None = None
+    """The reason why it is held until ``due_at``."""
+    by_lock: bool = False
     extra: Extra = field(default_factory=dict)
 
 
@@ -188,6 +210,11 @@ class RequestRow:
     expires_at: float | None
     deliveries: tuple[PlannedDelivery, ...]
     skipped: tuple[SkippedType, ...]
+    category: str | None = None
+    urgent: bool = False
+    locked: bool = False
+    hold_zone: str = "UTC"
+    """The time zone in which holds are told to people."""
     extra: Extra = field(default_factory=dict)
 
 

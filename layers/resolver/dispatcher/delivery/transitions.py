@@ -20,15 +20,18 @@ from dispatcher.delivery.rows import (
     Delivery,
     LogEntry,
     MessageRow,
+    PlannedDelivery,
     Status,
     place_of,
     replace,
 )
 from dispatcher.integrations import catalogue
+from dispatcher.responses import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from dispatcher.configuration.hours import Opening
     from dispatcher.delivery.outcomes import Outcome
     from dispatcher.delivery.rows import RequestRow
     from dispatcher.events import EventName
@@ -53,6 +56,15 @@ GRACE = 60.0
 
 IDENTITY_MARGIN = 3600.0
 """Seconds that a message row outlives its request's identity [5]."""
+
+LONGEST_HOLDS = 45 * 86_400.0
+"""Seconds that the content outlives for holds: 30 days of mute and 15 days of hours [32]."""
+
+DEAD_LETTERS_KEPT = 14 * 86_400.0
+"""Seconds for which content must outlive round 1: a dead letter can be redriven for so long."""
+
+LAST_DAY = 86_400.0
+"""Seconds before the end of the identity at which a hold of a later round ends."""
 
 LOG_LENGTH = 25
 NEWEST_DETAIL, OLDER_DETAIL = 300, 80
@@ -105,7 +117,7 @@ TABLE: Mapping[Transition, Mapping[tuple[State | None, State], str]] = {
         (_C, State.SUCCESS): "delivered",
         (_C, State.FAILED): "failed finally",
         (_C, State.SKIPPED): "no longer wanted",
-        (_C, _P): "retry later, or given back",
+        (_C, _P): "retry later, held, or given back",
         (_C, _C): "retry due, claimed again",
         (_P, _C): "claimed next",
         (_W, _P): "the delivery before it ended",
@@ -196,6 +208,7 @@ class ReopenDenied(Enum):
     CONTENT_EXPIRED = "the content is no longer stored"
     EXPIRED = "the row has expired [4]"
     SIBLING = "a sibling of a first_success message has succeeded or may still succeed [18]"
+    CLOSED = "hours and mutes would hold it for longer than its content is kept [32]"
 
 
 class SettleDenied(Enum):
@@ -209,6 +222,7 @@ class Unchanged(Enum):
 
     SETTLED = "no dead letter is owed any more"
     MOVED_ON = "the row changed since it was read"
+    AS_PLANNED = "every delivery that is held is held until its opening [36]"
 
 
 # Due times ----------------------------------------------------------------------------------------
@@ -250,6 +264,84 @@ def may_attempt(delivery: Delivery) -> bool:
     return delivery.tries - min(delivery.unknown, FORGIVEN) < delivery.max_attempts
 
 
+# Holds --------------------------------------------------------------------------------------------
+
+if TYPE_CHECKING:
+    Opens = Callable[[MessageRow, Delivery, float], Opening]
+    """Returns when a delivery that is due at a time may be sent, by the user's preferences."""
+
+
+def longest_round(deliveries: Sequence[Delivery | PlannedDelivery], *, one_by_one: bool) -> float:
+    """Return the seconds that the rounds of a message may last, ``Retry-After`` included [8]."""
+    rounds = [
+        delivery.max_attempts
+        * (max(delivery.retry_delay_seconds, LONGEST_RETRY_AFTER) + LEASE + LONGEST_SQS_DELAY)
+        for delivery in deliveries
+    ]
+    return sum(rounds) if one_by_one else max(rounds, default=0.0)
+
+
+def kept_for_holds(retention: float) -> float:
+    """Return the seconds that content is kept after the longest round, if it may be held [32]."""
+    return max(retention, LONGEST_HOLDS + DEAD_LETTERS_KEPT)
+
+
+def _hold_end(row: MessageRow, delivery: Delivery) -> float:
+    """Return the time beyond which a delivery is not held: content must outlive its round."""
+    identity_ends = row.keep_until - IDENTITY_MARGIN
+    if delivery.round > 1:
+        return identity_ends - LAST_DAY
+    if row.hold_end is not None:
+        return row.hold_end
+    longest = longest_round(row.deliveries, one_by_one=row.mode == "first_success")
+    return identity_ends - longest - DEAD_LETTERS_KEPT
+
+
+def _planned(row: MessageRow, place: int, due_at: float, opening: Opening) -> MessageRow:
+    """Make a delivery that is due at a time wait for its opening, but not beyond ``hold_end``."""
+    delivery = row.deliveries[place]
+    if opening.reason is None:
+        free = replace(delivery, due_at=due_at, held=None, not_before=None)
+        return _with(row, place, free)
+    end = _hold_end(row, delivery)
+    held = replace(
+        delivery,
+        # Not before it is due: after ``hold_end`` the attempt ends it.
+        due_at=round(min(opening.at, max(end, due_at)), 3),
+        held=opening.reason,
+        not_before=due_at,
+    )
+    row = replace(_with(row, place, held), hold_zone=opening.zone_name)
+    return replace(row, hold_end=end) if delivery.round == 1 else row
+
+
+def reschedule(row: MessageRow, opens: Opens, *, now: float, retention: float) -> Step | Unchanged:
+    """Hold what is held until its opening by other preferences, earlier or later [36].
+
+    A delivery that is due and may be sent stays as it is: its doorbell is on the way.
+    """
+    after = row
+    for place, delivery in enumerate(row.deliveries):
+        if delivery.held is None or not delivery.is_pending or row.current == place:
+            continue
+        due_at = max(now, delivery.not_before or delivery.due_at)  # [38]
+        opening = opens(row, delivery, due_at)
+        if delivery.due_at <= now and opening.reason is None:
+            continue
+        moved = _planned(after, place, due_at, opening)
+        if opening.reason is not None:
+            kept = replace(moved.deliveries[place], not_before=delivery.not_before)
+            moved = _with(moved, place, kept)
+        after = moved
+    if after.deliveries == row.deliveries:
+        return Unchanged.AS_PLANNED
+    after = replace(after, rings=0)
+    step = _step(None, row, after, now=now, retention=retention)
+    # A ring only where the next due time changed, and no worker goes on with the row [33].
+    rings = next_due(row) != next_due(step.row) and not is_claimed(row, now)
+    return step if rings else replace(step, ring_for=None)
+
+
 # Accept -------------------------------------------------------------------------------------------
 
 
@@ -265,7 +357,10 @@ def accept(request: RequestRow, *, now: float) -> Step:
             priority=planned.priority,
             max_attempts=planned.max_attempts,
             retry_delay_seconds=planned.retry_delay_seconds,
-            due_at=request.due_at,
+            due_at=request.due_at if planned.due_at is None else planned.due_at,
+            held=planned.held,
+            not_before=None if planned.held is None else request.due_at,
+            by_lock=planned.by_lock,
         )
         for planned in request.deliveries
     )
@@ -282,7 +377,13 @@ def accept(request: RequestRow, *, now: float) -> Step:
         expires_at=request.expires_at,
         keep_until=request.ttl + IDENTITY_MARGIN,
         deliveries=deliveries,
+        category=request.category,
+        urgent=request.urgent,
+        locked=request.locked,
+        hold_zone=request.hold_zone,
     )
+    if any(delivery.held is not None for delivery in deliveries):
+        row = replace(row, hold_end=_hold_end(row, deliveries[0]))
     return _step(Transition.ACCEPT, None, row, now=now, retention=0.0)
 
 
@@ -335,7 +436,7 @@ def _claimed(row: MessageRow, token: str, now: float) -> MessageRow | None:
     place = min(due)[1]
     delivery = row.deliveries[place]
     return replace(
-        _with(row, place, replace(delivery, tries=delivery.tries + 1)),
+        _with(row, place, replace(delivery, tries=delivery.tries + 1, held=None, not_before=None)),
         owner=token,
         lease_until=round(now + LEASE, 3),
         current=place,
@@ -370,7 +471,14 @@ class GivenBack:
     """Nothing was sent: too little time was left, or something could not be read [12]."""
 
 
-Settlement = Attempted | Ending | GivenBack
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The user may not be disturbed now: nothing was sent, and the try is not used [31]."""
+
+    opening: Opening
+
+
+Settlement = Attempted | Ending | GivenBack | Held
 """What ends a claim."""
 
 
@@ -382,10 +490,12 @@ def settle(
     now: float,
     retention: float,
     next_token: str | None,
+    opens: Opens | None = None,
 ) -> Step | SettleDenied:
     """Record how a claim ended, and claim the next delivery that is due, in one write.
 
-    ``next_token`` is ``None`` if the invocation has no time for another attempt.
+    ``next_token`` is ``None`` if the invocation has no time for another attempt. Without ``opens``
+    the user may be disturbed at any time.
     """
     if row.owner != token or row.current is None:
         return SettleDenied.LOST
@@ -396,10 +506,12 @@ def settle(
         case GivenBack():
             after = _with(after, place, replace(delivery, tries=delivery.tries - 1))
             events = (Event("claim.given_back", place),)
+        case Held():
+            after = _held(after, place, settlement.opening, now)
         case Ending():
             after = _ended(after, place, settlement, now)
         case Attempted():
-            after = _attempted(after, place, settlement, now)
+            after = _attempted(after, place, settlement, now, opens)
             events = (_attempted_event(row, after, settlement),)
     if next_token is not None:
         after = _claimed(after, next_token, now) or after
@@ -414,7 +526,22 @@ def settle(
     )
 
 
-def _attempted(row: MessageRow, place: int, attempted: Attempted, now: float) -> MessageRow:
+def _held(row: MessageRow, place: int, opening: Opening, now: float) -> MessageRow:
+    """Hold a claimed delivery, or end it if its opening comes too late."""
+    delivery = row.deliveries[place]
+    if row.expires_at is not None and opening.at > row.expires_at:
+        message = "expires_at comes before the hours and mutes of the user allow a delivery"
+        return _ended(row, place, Ending(Status.FAILED, "expired", message), now)
+    if now >= _hold_end(row, delivery):
+        message = "hours and mutes of the user held it for as long as its content is kept"
+        return _ended(row, place, Ending(Status.FAILED, "expired", message), now)
+    row = _with(row, place, replace(delivery, tries=delivery.tries - 1))
+    return _planned(row, place, delivery.due_at, opening)
+
+
+def _attempted(
+    row: MessageRow, place: int, attempted: Attempted, now: float, opens: Opens | None
+) -> MessageRow:
     outcome, delivery = attempted.outcome, row.deliveries[place]
     entry = _log_entry(delivery, attempted)
     ended_at = round(attempted.started_at + attempted.seconds, 3)
@@ -438,13 +565,19 @@ def _attempted(row: MessageRow, place: int, attempted: Attempted, now: float) ->
             due_at = _retry_due(delivery, outcome, ended_at)
             if not may_attempt(recorded):
                 return _ended(row, place, Ending(Status.FAILED, entry.code, entry.detail), now)
-            if row.expires_at is not None and due_at > row.expires_at:
-                message = f"the next attempt would come after expires_at; the last: {entry.detail}"
+            opening = opens(row, recorded, due_at) if opens else None
+            opens_at = due_at if opening is None else opening.at
+            if row.expires_at is not None and opens_at > row.expires_at:
+                why = "" if opens_at == due_at else ", by the hours and mutes of the user"
+                message = (
+                    f"the next attempt would come after expires_at{why}; the last: {entry.detail}"
+                )
                 return _ended(row, place, Ending(Status.FAILED, "expired", message), now)
             retried = replace(
                 recorded, due_at=due_at, error_code=entry.code, error_message=entry.detail
             )
-            return _with(row, place, retried)
+            row = _with(row, place, retried)
+            return row if opening is None else _planned(row, place, due_at, opening)
 
 
 def _attempted_event(row: MessageRow, after: MessageRow, attempted: Attempted) -> Event:
@@ -528,8 +661,13 @@ def reopen(
     policy: RetryPolicy,
     token: str,
     now: float,
+    opens: Opens | None = None,
+    ignores_hours: bool = False,
 ) -> Step | ReopenDenied:
-    """Begin the round after ``round_number`` of a delivery that failed in it."""
+    """Begin the round after ``round_number`` of a delivery that failed in it.
+
+    A round that ignores hours (``now=true``) is never held.
+    """
     delivery = row.deliveries[place]
     if delivery.status != Status.FAILED or delivery.round != round_number:
         return ReopenDenied.NOT_FAILED
@@ -557,8 +695,14 @@ def reopen(
         delivered_at=None,
         error_code=None,
         error_message=None,
+        ignores_hours=ignores_hours,
     )
     after = replace(_with(row, place, reopened), rings=0)
+    if opens is not None and not ignores_hours:
+        opening = opens(after, reopened, now)
+        if opening.at > max(now, _hold_end(after, reopened)):
+            return ReopenDenied.CLOSED
+        after = _planned(after, place, now, opening)
     opened = Event("round.opened", place, {"round": reopened.round})
     return _step(Transition.REOPEN, row, after, now=now, retention=0.0, events=(opened,))
 
@@ -630,11 +774,12 @@ def _step(
     due_at = next_due(after)
     ended = _newly_ended(before, after) if before else ()
     ends = [_ended_event(after, place) for place in ended if place != told]
+    holds = [_held_event(after, place) for place in _newly_held(before, after)]
     return Step(
         row=after,
         ring_for=due_at if due_at is not None and fits_sqs_delay(due_at, now) else None,
         dead_letters=dead_letters_owed(after),
-        events=(*events, *ends),
+        events=(*events, *ends, *holds),
         ended=ended,
     )
 
@@ -722,6 +867,8 @@ def _ended(row: MessageRow, place: int, ending: Ending, now: float) -> MessageRo
         error_message=ending.message and _cut(ending.message, NEWEST_DETAIL),
         metadata=ending.metadata if succeeded else delivery.metadata,
         dead_letter_owed=ending.status == Status.FAILED and ending.code not in NO_DEAD_LETTER,
+        held=None,
+        not_before=None,
     )
     row = _with(row, place, ended)
     if succeeded and row.mode == "first_success":
@@ -742,6 +889,20 @@ def _ended_event(row: MessageRow, place: int) -> Event:
         "round": delivery.round,
     }
     return Event("delivery.ended", place, fields)
+
+
+def _held_event(row: MessageRow, place: int) -> Event:
+    delivery = row.deliveries[place]
+    fields = {"round": delivery.round, "reason": delivery.held, "until": rfc3339(delivery.due_at)}
+    return Event("delivery.held", place, fields)
+
+
+def _newly_held(before: MessageRow | None, after: MessageRow) -> list[int]:
+    return [
+        place
+        for place, delivery in enumerate(after.deliveries)
+        if delivery.held is not None and (before is None or before.deliveries[place].held is None)
+    ]
 
 
 def _newly_ended(before: MessageRow, after: MessageRow) -> tuple[int, ...]:

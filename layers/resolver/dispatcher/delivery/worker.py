@@ -22,6 +22,7 @@ from dispatcher.delivery.transitions import (
     ClaimDenied,
     Ending,
     GivenBack,
+    Held,
     Step,
 )
 from dispatcher.errors import (
@@ -105,6 +106,9 @@ class Worker:
         # For a doorbell that names another request than the row, the content was not read.
         if row is None or row.request_id != doorbell.request_id:
             return
+        # Before any claim: without the category, or with a broken time zone, nothing can be sent.
+        self.builder.category(row)
+        self.builder.holds.opens(stored, row.user_id)
         overrides = FreshOverrides(self.builder, doorbell.user_id, stored, read_at)
         is_lost = row.owner is not None and not transitions.is_claimed(row, context.clock.now())
         with self.alone if is_lost else nullcontext():
@@ -141,11 +145,21 @@ class Worker:
                 settlement = self._attempt(claim)
                 token = None if isinstance(settlement, GivenBack) else context.id_generator.token()
                 lease = self._lease()
+                latest = claim.overrides.latest
                 recorded, row = perform.record(
-                    context, claim.row, settlement, next_token=token, remaining=claim.remaining
+                    context,
+                    claim.row,
+                    settlement,
+                    next_token=token,
+                    remaining=claim.remaining,
+                    opens=self.builder.holds.opens(latest, claim.row.user_id),
                 )
                 if _is_gone(settlement):
                     self._disable(claim)
+                if isinstance(recorded, Step) and _is_held(recorded, claim):
+                    row = self.builder.holds.check(
+                        row, latest.version, read=claim.overrides.read_again
+                    )
                 claim = replace(claim, row=row, token=token, lease=lease)
                 if not isinstance(recorded, Step):
                     return
@@ -164,7 +178,7 @@ class Worker:
         except UnavailableError:
             # Nothing was sent, so this is no attempt.
             return GivenBack()
-        if isinstance(prepared, Ending):
+        if isinstance(prepared, Ending | Held):
             return prepared
         attempt = self._render(prepared)
         if claim.lease.remaining() < LEASE_TO_SEND or claim.remaining() < TIME_TO_SEND:
@@ -263,6 +277,10 @@ class Claim:
     def is_held(self) -> bool:
         """Whether the row is claimed by this visit."""
         return self.token is not None and self.row.owner == self.token
+
+
+def _is_held(recorded: Step, claim: Claim) -> bool:
+    return recorded.row.deliveries[claim.row.current or 0].held is not None
 
 
 def _is_gone(settlement: Settlement) -> bool:

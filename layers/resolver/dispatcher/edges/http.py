@@ -24,6 +24,7 @@ from dispatcher.errors import (
     ForbiddenError,
     InvalidInputError,
     NotFoundError,
+    PreconditionError,
     RejectedError,
     UnavailableError,
     json_pointer,
@@ -35,6 +36,7 @@ from dispatcher.strict_json import MalformedJsonError, read_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from dispatcher.configuration.preference_responses import PreferencesResponse
     from dispatcher.delivery.ports import EventLog
     from dispatcher.edges import LambdaEvent
     from dispatcher.messages.acceptance import Accepted
@@ -79,6 +81,7 @@ PROBLEMS = {
     NotFoundError: Problem(404, "not-found", "Not found"),
     MethodNotAllowedError: Problem(405, "method-not-allowed", "Method not allowed"),
     ConflictError: Problem(409, "conflict", "Conflict"),
+    PreconditionError: Problem(412, "precondition-failed", "Precondition failed"),
     BodyTooLargeError: Problem(413, "body-too-large", "Body too large"),
     InvalidInputError: Problem(422, "invalid-input", "Invalid input"),
     BrokenSettingError: Problem(503, "broken-setting", "Broken setting"),
@@ -187,6 +190,11 @@ class Request:
         return value
 
     @property
+    def category(self) -> str:
+        """The category of the path, decoded and not checked: the use case knows its rules."""
+        return self._parameter("category")
+
+    @property
     def query(self) -> dict[str, str]:
         """The query parameters; ``InvalidInputError`` names each one that was sent twice."""
         # Not the map of single values, which hides that a parameter was sent twice.
@@ -197,6 +205,21 @@ class Request:
                 *(FieldError(json_pointer(name), "must be given once") for name in repeated)
             )
         return {name: values[0] for name, values in parameters.items()}
+
+    def switch(self, name: str) -> bool:
+        """Return the only query parameter of a route: ``true``, or ``false`` if it is missing."""
+        query = self.query
+        wrong = [
+            FieldError(json_pointer(other), f"is not a known parameter; the known one is {name}")
+            for other in query
+            if other != name
+        ]
+        value = query.get(name, "false")
+        if value not in {"true", "false"}:
+            wrong.append(FieldError(json_pointer(name), "must be true or false"))
+        if wrong:
+            raise InvalidInputError(*wrong)
+        return value == "true"
 
     def header(self, name: str) -> str | None:
         """Return a header, its name in any case; ``InvalidInputError`` if it has two values."""
@@ -296,6 +319,11 @@ def accepted(message: Accepted, requests: str) -> Response:
     if message.replayed:
         headers["Idempotency-Replayed"] = "true"
     return Response(202, message.response, headers)
+
+
+def tagged(preferences: PreferencesResponse) -> Response:
+    """Return 200 with preferences and their version as the header ``ETag`` (RFC 9110, 8.8.3)."""
+    return Response(200, preferences, {"ETag": f'"{preferences["version"]}"'})
 
 
 def _segment(name: str) -> str:

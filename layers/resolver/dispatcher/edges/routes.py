@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dispatcher.access.policy import READ, SEND, WRITE
+from dispatcher.access.policy import ADMIN, PREFERENCES, READ, SEND, WRITE
 
 _USER = "/api/v1/users/{user_id}"
 _TYPE = f"{_USER}/integrations/{{integration_type}}"
+_CATEGORIES = "/api/v1/categories"
 
 
 class Route(NamedTuple):
@@ -28,6 +29,13 @@ ROUTES = (
     Route("GET", "/openapi.json", "get_openapi", None),
     Route("GET", "/docs", "get_docs", None),
     Route("GET", "/api/v1/integration-defaults", "get_integration_defaults", (READ,)),
+    Route("GET", _CATEGORIES, "list_categories", (READ, PREFERENCES)),
+    Route("PUT", f"{_CATEGORIES}/{{category}}", "put_category", (ADMIN,)),
+    Route("DELETE", f"{_CATEGORIES}/{{category}}", "delete_category", (ADMIN,)),
+    Route("GET", f"{_USER}/preferences", "get_preferences", (READ, PREFERENCES)),
+    Route("PUT", f"{_USER}/preferences", "update_preferences", (WRITE, PREFERENCES)),
+    Route("DELETE", f"{_USER}/preferences", "delete_preferences", (WRITE,)),
+    Route("POST", f"{_USER}/preview", "preview_message", (READ, SEND, PREFERENCES)),
     Route("GET", f"{_USER}/integration-defaults", "get_effective_configuration", (READ,)),
     Route("POST", f"{_USER}/integration-defaults/reset", "reset_overrides", (WRITE,)),
     Route("GET", f"{_USER}/integrations", "list_overrides", (READ,)),

@@ -6,33 +6,22 @@ without its message completes it from the stored request, so equal requests get 
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dispatcher.configuration.resolution import Effective, effective, merged
 from dispatcher.delivery import perform
-from dispatcher.delivery.rows import (
-    PlannedDelivery,
-    RequestRow,
-    SkippedType,
-    Status,
-    delivery_id,
-)
-from dispatcher.delivery.transitions import LEASE, LONGEST_RETRY_AFTER, LONGEST_SQS_DELAY
+from dispatcher.delivery.describe import hold_response
+from dispatcher.delivery.rows import RequestRow, Status, delivery_id
 from dispatcher.errors import FieldError, InvalidInputError
 from dispatcher.identifiers import REQUEST_ID, REQUEST_ID_RULE
-from dispatcher.integrations import catalogue
 from dispatcher.messages.bodies import SendBody, check_times, send_body
-from dispatcher.messages.requests import NO_ADDRESS, skipped_integrations
+from dispatcher.messages.requests import skipped_integrations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from dispatcher.configuration.ports import Overrides
-    from dispatcher.configuration.resolution import Configuration, SystemDefaults
+    from dispatcher.delivery.holds import Holds
     from dispatcher.delivery.perform import DeliveryContext
+    from dispatcher.messages.planning import Plan, Planner
     from dispatcher.messages.ports import RequestStore
     from dispatcher.responses import SendMessageResponse
 
@@ -54,9 +43,8 @@ class Acceptance:
 
     context: DeliveryContext
     requests: RequestStore
-    overrides: Overrides
-    system_defaults: Callable[[], SystemDefaults]
-    environ: Mapping[str, str]
+    planner: Planner
+    holds: Holds
 
     def test(
         self, user_id: str, integration_type: str, idempotency_key: str | None = None
@@ -83,37 +71,45 @@ class Acceptance:
         ``InvalidInputError``, also if the ``request_id`` was used for another message.
         """
         now, ids = self.context.clock.now(), self.context.id_generator
-        send = send_body(body, self.environ)
+        send = send_body(body, self.planner.environ)
         message_id = ids.message_id(now)
         request_id = _request_id(send, idempotency_key) or message_id
         try:
             check_times(send, now)
+            category = self.planner.category(send)
         except InvalidInputError:
             # Too late for a new message, but not for a repeat of one that came in time.
             stored = self.requests.request(user_id, request_id)
             if stored is None or stored.ttl < now or stored.fingerprint != send.fingerprint():
                 raise
             return self._repeated(stored)
-        request = self._plan(user_id, request_id, message_id, send, now, forced=forced)
+        plan = self.planner.plan(user_id, send, category, now=now, forced=forced)
+        request = self._request(user_id, request_id, message_id, send, plan, now=now, forced=forced)
         stored = self.requests.put_request(request, now=now)
         if stored.message_id != message_id:
             if stored.fingerprint != request.fingerprint:
                 detail = f"{request_id!r} was used for another message: use a new one"
                 raise InvalidInputError(FieldError("/request_id", detail))
             return self._repeated(stored)
-        self._admit(request)
+        self._admit(request, plan.version)
         return Accepted(_response(request), replayed=False)
 
     def _repeated(self, request: RequestRow) -> Accepted:
         """Return the stored response, after completing a request without its message [6]."""
         if request.deliveries and not self.requests.message(request.user_id, request.message_id):
-            self._admit(request)
+            # By which preferences it was planned is not known any more.
+            self._admit(request, None)
         return Accepted(_response(request), replayed=True)
 
-    def _admit(self, request: RequestRow) -> None:
-        """Write the message of a stored request, if it has one: from here on it is accepted."""
+    def _admit(self, request: RequestRow, version: int | None) -> None:
+        """Write the message of a stored request, if it has one: from here on it is accepted.
+
+        ``version`` is that of the preferences by which it was planned.
+        """
         if request.deliveries:
-            perform.admit(self.context, request)
+            row = perform.admit(self.context, request)
+            # The first ring, if any: what is held is rung for later.
+            self.holds.check(row, version, first=True)
         self.context.event_log.emit(
             "message.accepted",
             user_id=request.user_id,
@@ -125,35 +121,25 @@ class Acceptance:
             skipped={skipped.type: skipped.reason for skipped in request.skipped},
         )
 
-    def _plan(
+    def _request(
         self,
         user_id: str,
         request_id: str,
         message_id: str,
         send: SendBody,
-        now: float,
+        plan: Plan,
         *,
+        now: float,
         forced: bool,
     ) -> RequestRow:
-        """Return the request to store: its deliveries in order, and what is skipped and why."""
-        chosen, reasons = self._chosen(user_id, send, forced=forced)
-        planned = tuple(
-            PlannedDelivery(
-                type=name,
-                priority=configuration.priority,
-                max_attempts=1 + configuration.retry_count,
-                retry_delay_seconds=configuration.retry_delay_seconds,
-            )
-            for name, configuration in chosen.items()
-        )
-        due_at = max(now, send.deliver_at or now)
-        longest = _longest_round(planned, one_by_one=send.mode == "first_success")
+        """Return the request to store."""
+        category = plan.category
         return RequestRow(
             user_id=user_id,
             request_id=request_id,
             message_id=message_id,
             fingerprint=send.fingerprint(),
-            ttl=math.ceil(due_at + self.context.retention + longest),
+            ttl=plan.ttl,
             subject=send.headline(),
             content=send.text(),
             agent_id=send.agent_id,
@@ -162,64 +148,35 @@ class Acceptance:
             mode=send.mode,
             forced=forced,
             created_at=now,
-            due_at=due_at,
+            due_at=plan.due_at,
             expires_at=send.expires_at,
-            deliveries=planned,
-            skipped=tuple(
-                SkippedType(type=name, reason=reasons[name])
-                for name in catalogue()
-                if name in reasons
-            ),
+            deliveries=plan.deliveries,
+            skipped=plan.skipped,
+            category=send.category,
+            urgent=category is not None and category.urgent,
+            locked=category is not None and category.locked,
+            hold_zone=plan.hold_zone,
         )
-
-    def _chosen(
-        self, user_id: str, send: SendBody, *, forced: bool
-    ) -> tuple[dict[str, Configuration], dict[str, str]]:
-        """Return what to deliver over, in order, and why not over other types that were wanted."""
-        wanted = send.integration_types or list(catalogue())
-        defaults, stored = self.system_defaults(), self.overrides.get(user_id)
-        resolved = effective(defaults, stored)
-        if forced:
-            of_all = {name: merged(defaults[name], stored.by_type.get(name)) for name in wanted}
-            resolved = Effective(of_all, disabled={})
-        reasons = {name: reason for name, reason in resolved.disabled.items() if name in wanted}
-        chosen = {}
-        for name, configuration in resolved.configs.items():
-            if name not in wanted:
-                continue
-            recipient = send.addressed_to()
-            if catalogue()[name].address(configuration.config, recipient, user_id, self.environ):
-                chosen[name] = configuration
-            else:
-                reasons[name] = NO_ADDRESS
-        return chosen, reasons
 
 
 def _response(request: RequestRow) -> SendMessageResponse:
     return {
         "request_id": request.request_id,
         "user_id": request.user_id,
+        "category": request.category,
         "deliveries": [
             {
                 "delivery_id": delivery_id(request.message_id, place),
                 "integration_type": planned.type,
                 "priority": planned.priority,
                 "status": str(Status.PENDING),
+                "locked": planned.by_lock,
+                "held": hold_response(planned.held, planned.due_at, request.hold_zone),
             }
             for place, planned in enumerate(request.deliveries)
         ],
-        "skipped": skipped_integrations(request),
+        "skipped": skipped_integrations(request.skipped, request.user_id, request.category),
     }
-
-
-def _longest_round(planned: Sequence[PlannedDelivery], *, one_by_one: bool) -> float:
-    """Return the seconds that the rounds of a message may last, ``Retry-After`` included [8]."""
-    rounds = [
-        delivery.max_attempts
-        * (max(delivery.retry_delay_seconds, LONGEST_RETRY_AFTER) + LEASE + LONGEST_SQS_DELAY)
-        for delivery in planned
-    ]
-    return sum(rounds) if one_by_one else max(rounds, default=0.0)
 
 
 def _request_id(send: SendBody, idempotency_key: str | None) -> str | None:

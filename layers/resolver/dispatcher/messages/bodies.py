@@ -9,24 +9,22 @@ import hashlib
 import json
 import math
 import re
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    WithJsonSchema,
 )
 
 from dispatcher.configuration.bodies import IntegrationType  # noqa: TC001 - pydantic reads it
 from dispatcher.errors import FieldError, InvalidInputError
-from dispatcher.identifiers import REQUEST_ID, REQUEST_ID_RULE
+from dispatcher.identifiers import CATEGORY, CATEGORY_RULE, REQUEST_ID, REQUEST_ID_RULE
 from dispatcher.integrations import catalogue, rules, slack
 from dispatcher.integrations.integration import Check, Recipient
 from dispatcher.integrations.rules import whole
 from dispatcher.messages.templating import Scalar, render, rendered_size
-from dispatcher.validation import Strict, read
+from dispatcher.validation import Strict, Time, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,34 +39,19 @@ LONGEST_SUBJECT = 998
 LONGEST_WAIT = 30 * 86_400
 """Seconds that ``deliver_at`` may lie ahead."""
 
-# RFC 3339: an offset is not optional, and a space for the T is not accepted.
-_TIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
-    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
-)
 _VARIABLE = re.compile(r"[_A-Za-z][_A-Za-z0-9]{0,63}")
-
-
-def _time(value: object) -> float:
-    if isinstance(value, str) and _TIME.fullmatch(value):
-        try:
-            # Python reads at most microseconds; we keep milliseconds.
-            return round(
-                datetime.fromisoformat(
-                    re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", value.upper())
-                ).timestamp(),
-                3,
-            )
-        except (ValueError, OverflowError):
-            pass
-    message = "must be a time in RFC 3339 form with an offset, such as 2026-11-22T09:30:00Z"
-    raise ValueError(message)
 
 
 def _request_id(value: str) -> str:
     if REQUEST_ID.fullmatch(value):
         return value
     raise ValueError(REQUEST_ID_RULE)
+
+
+def _category(value: str) -> str:
+    if CATEGORY.fullmatch(value):
+        return value
+    raise ValueError(CATEGORY_RULE)
 
 
 def _one_line(value: str) -> str:
@@ -130,9 +113,6 @@ RequestId = Annotated[
     AfterValidator(_request_id),
     Field(json_schema_extra=whole(REQUEST_ID.pattern)),
 ]
-Time = Annotated[
-    float, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})
-]
 Label = Annotated[
     str,
     Field(min_length=1, max_length=256, json_schema_extra=_LINE),
@@ -168,6 +148,11 @@ class SendBody(Strict):
     """The ID of the conversation that the message belongs to."""
     agent_id: Label | None = None
     """The ID of the agent that sends the message."""
+    category: (
+        Annotated[str, AfterValidator(_category), Field(json_schema_extra=whole(CATEGORY.pattern))]
+        | None
+    ) = None
+    """The name of the category that the message belongs to."""
     subject: (
         Annotated[
             str,
@@ -274,6 +259,13 @@ def send_body(body: object, environ: Mapping[str, str]) -> SendBody:
     if field_errors:
         raise InvalidInputError(*field_errors)
     return send
+
+
+def preview_body(body: object, environ: Mapping[str, str]) -> SendBody:
+    """Read the body of a preview: that of a send, whose content may be missing."""
+    if isinstance(body, dict) and "content" not in body:
+        body = {**body, "content": "-"}
+    return send_body(body, environ)
 
 
 def check_times(send: SendBody, now: float) -> None:

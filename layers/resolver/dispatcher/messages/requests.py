@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dispatcher.configuration.selection import skip_detail
 from dispatcher.delivery.describe import delivery_response
 from dispatcher.delivery.rows import is_live
 from dispatcher.errors import NotFoundError
@@ -12,8 +13,10 @@ from dispatcher.integrations import catalogue
 from dispatcher.responses import rfc3339
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dispatcher.delivery.ports import Clock
-    from dispatcher.delivery.rows import RequestRow
+    from dispatcher.delivery.rows import SkippedType
     from dispatcher.messages.ports import RequestStore
     from dispatcher.responses import RequestResponse, SkippedIntegration
 
@@ -52,20 +55,24 @@ class Requests:
             "deliveries": [delivery_response(row, place) for place in range(len(row.deliveries))]
             if row
             else [],
-            "skipped": skipped_integrations(request),
+            "skipped": skipped_integrations(request.skipped, user_id, request.category),
         }
 
 
-def skipped_integrations(request: RequestRow) -> list[SkippedIntegration]:
+def skipped_integrations(
+    types: Iterable[SkippedType], user_id: str, category: str | None
+) -> list[SkippedIntegration]:
     """Return the integrations that get no delivery, with the setting that would help."""
     skipped: list[SkippedIntegration] = []
-    for one in request.skipped:
+    for one in types:
         integration: SkippedIntegration = {"integration_type": one.type, "reason": one.reason}
         if one.reason == NO_ADDRESS:
             integration["detail"] = (
                 f"no address is known: set config.{catalogue()[one.type].address_key} "
                 f"in the user's {one.type} override"
             )
+        elif detail := skip_detail(one.reason, user_id, one.type, category):
+            integration["detail"] = detail
         skipped.append(integration)
     return skipped
 

@@ -1,0 +1,10 @@
+"""GET /api/v1/users/{user_id}/preferences: read a user's preferences."""
+
+from dispatcher import wiring
+from dispatcher.edges import http
+
+
+@http.route("GET", "/api/v1/users/{user_id}/preferences")
+def handler(request: http.Request) -> http.Response:
+    """Return the user's preferences and what results from them now."""
+    return http.tagged(wiring.preferences().get(request.user_id))

@@ -1,0 +1,11 @@
+"""PUT /api/v1/categories/{category}: create or replace a category."""
+
+from dispatcher import wiring
+from dispatcher.edges import http
+
+
+@http.route("PUT", "/api/v1/categories/{category}")
+def handler(request: http.Request) -> http.Response:
+    """Create the category, or replace it as a whole."""
+    category, is_new = wiring.categories().put(request.category, request.body)
+    return http.Response(201 if is_new else 200, category)

@@ -1,0 +1,238 @@
+"""Selection: which integrations a message of a category uses, and why not the others.
+
+Pure. The rules are numbered as in the operators' documentation of categories; the first that
+applies decides. A message without a category follows the resolution alone (rules 1, 2, 7 and 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from dispatcher.configuration.resolution import (
+    DISABLED_BY_RECEIVER,
+    DISABLED_BY_USER,
+    NOT_CONFIGURED,
+    resolved,
+)
+from dispatcher.integrations import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from dispatcher.configuration.resolution import Configuration, Default, SystemDefaults
+    from dispatcher.configuration.rows import Category, CategoryChoice, Override, UserOverrides
+    from dispatcher.integrations.integration import Config, Recipient
+
+CATEGORY_DISABLED_BY_USER = "category_disabled_by_user"
+CATEGORY_DISABLED_BY_DEFAULT = "category_disabled_by_default"
+NO_ADDRESS = "no_address"
+EXPIRES_WHILE_HELD = "expires_while_held"
+
+STOPPED = frozenset({DISABLED_BY_RECEIVER, "disabled_after_failures"})
+"""Rule 2: a delivery could not work, whatever the user and the operator chose."""
+
+ADDRESS_REASONS = frozenset({NO_ADDRESS, "address_bounced", "address_complained", "opted_out"})
+"""Rule 8: there is no address that may be used."""
+
+UNCHANGEABLE = STOPPED | ADDRESS_REASONS | {NOT_CONFIGURED}
+"""Reasons that a change of preferences cannot remove."""
+
+REACHING = frozenset({"SLACK", "EMAIL", "SMS"})
+"""The integrations that reach a person; a locked category uses at least one if it can."""
+
+AddressTrouble = Callable[[str, "Config"], "str | None"]
+"""Rule 8: returns why an integration has no address to use with a config; ``None`` if it has."""
+
+
+def no_address(
+    user_id: str, environ: Mapping[str, str], recipient: Recipient | None = None
+) -> AddressTrouble:
+    """Return rule 8 for a user, and for a message with the addresses that its caller gave."""
+    from dispatcher.integrations.integration import Recipient
+
+    given = recipient or Recipient()
+
+    def trouble(integration_type: str, config: Config) -> str | None:
+        known = catalogue()[integration_type].address(config, given, user_id, environ)
+        return None if known else NO_ADDRESS
+
+    return trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to deliver over, in delivery order, and why not over the other types.
+
+    ``by_lock`` is the type that is used only because the category is locked.
+    """
+
+    configs: Mapping[str, Configuration]
+    reasons: Mapping[str, str]
+    by_lock: str | None = None
+
+
+def select(
+    defaults: SystemDefaults,
+    stored: UserOverrides,
+    category: Category | None,
+    address_trouble: AddressTrouble,
+    wanted: Collection[str] | None = None,
+) -> Selection:
+    """Apply all rules to the types that are wanted, by default all.
+
+    A message of a category that is not known any more is selected as one without a category.
+    """
+    names = [name for name in catalogue() if wanted is None or name in wanted]
+    choice = choice_of(stored, category)
+    configs: dict[str, Configuration] = {}
+    reasons: dict[str, str] = {}
+    for name in names:
+        configuration, reason = selected(
+            defaults[name], stored.by_type.get(name), name, category, choice
+        )
+        if reason is None:
+            reason = address_trouble(name, configuration.config)
+        if reason is None:
+            configs[name] = configuration
+        else:
+            reasons[name] = reason
+    by_lock = None
+    if category is not None and category.locked and not REACHING & configs.keys():
+        by_lock = _fallback(defaults, stored, category, address_trouble, names)
+        if by_lock is not None:
+            override = stored.by_type.get(by_lock)
+            configs[by_lock] = _unless_stopped(defaults[by_lock], override)[0]
+            del reasons[by_lock]
+    order = list(catalogue())
+    ranked = sorted(configs.items(), key=lambda item: (item[1].priority, order.index(item[0])))
+    return Selection(dict(ranked), reasons, by_lock)
+
+
+def selected(
+    default: Default,
+    override: Override | None,
+    integration_type: str,
+    category: Category | None,
+    choice: CategoryChoice | None,
+) -> tuple[Configuration, str | None]:
+    """Return one integration's settings by rules 1 to 7, and why it is not used."""
+    configuration, reason = resolved(default, override)
+    if category is None or reason == DISABLED_BY_USER or reason in STOPPED:
+        return configuration, reason
+    cell = None
+    if choice is not None and not category.locked:
+        if choice.enabled is False:
+            return configuration, CATEGORY_DISABLED_BY_USER
+        cell = choice.integrations.get(integration_type)
+        if cell is False:
+            return configuration, CATEGORY_DISABLED_BY_USER
+    if cell is None:
+        cell = category.integrations.get(integration_type)
+        if cell is False:
+            return configuration, CATEGORY_DISABLED_BY_DEFAULT
+    if cell is True:
+        return replace(configuration, enabled=True), None if default.configured else NOT_CONFIGURED
+    if not is_enabled(category, choice):
+        return configuration, CATEGORY_DISABLED_BY_DEFAULT
+    return configuration, reason
+
+
+def wanted_now(
+    default: Default,
+    stored: UserOverrides,
+    integration_type: str,
+    category: Category | None,
+    *,
+    locked: bool,
+) -> tuple[Configuration, str | None]:
+    """Return the settings of a planned delivery at its attempt, and why it is not wanted any more.
+
+    ``locked`` tells whether the category was locked at accept: then an opt-out since does not
+    count, because the plan has no other delivery that would reach the user.
+    """
+    override = stored.by_type.get(integration_type)
+    if not locked:
+        choice = choice_of(stored, category)
+        return selected(default, override, integration_type, category, choice)
+    return _unless_stopped(default, override)
+
+
+def is_enabled(category: Category, choice: CategoryChoice | None) -> bool:
+    """Tell whether a category is switched on: rules 3 and 6, whatever the integration."""
+    if choice is None or choice.enabled is None or (category.locked and not choice.enabled):
+        return category.enabled
+    return choice.enabled
+
+
+def ignored(category: Category, choice: CategoryChoice | None) -> list[str]:
+    """Return the user's settings that have no effect because the category is locked."""
+    if choice is None or not category.locked:
+        return []
+    whole = ["enabled"] if choice.enabled is False else []
+    return whole + [f"integrations.{name}" for name in catalogue() if name in choice.integrations]
+
+
+def changeable(category: Category | None, reason: str | None) -> bool:
+    """Tell whether a change of the user's preferences could have an effect."""
+    return not (category is not None and category.locked) and reason not in UNCHANGEABLE
+
+
+def choice_of(stored: UserOverrides, category: Category | None) -> CategoryChoice | None:
+    """Return what a user set for a category."""
+    if category is None or stored.preferences is None:
+        return None
+    return stored.preferences.categories.get(category.name)
+
+
+def skip_detail(
+    reason: str, user_id: str, integration_type: str, category: str | None
+) -> str | None:
+    """Return a sentence about a reason of categories or hours; ``None`` for all others."""
+    match reason:
+        case "category_disabled_by_user":
+            return (
+                f"{user_id} disabled {integration_type} for the category {category} "
+                "in the preferences."
+            )
+        case "category_disabled_by_default":
+            return (
+                f"The category {category} does not use {integration_type} "
+                f"unless {user_id} enables it in the preferences."
+            )
+        case "expires_while_held":
+            return (
+                f"The hours or a mute of {user_id} would hold {integration_type} "
+                "until after expires_at."
+            )
+        case _:
+            return None
+
+
+def _fallback(
+    defaults: SystemDefaults,
+    stored: UserOverrides,
+    category: Category,
+    address_trouble: AddressTrouble,
+    names: Collection[str],
+) -> str | None:
+    """Return the first integration of ``reach_by`` that works and is wanted by the caller."""
+    for name in category.reach_by:
+        if name not in names or not defaults[name].configured:
+            continue
+        configuration, reason = _unless_stopped(defaults[name], stored.by_type.get(name))
+        if reason is None and address_trouble(name, configuration.config) is None:
+            return name
+    return None
+
+
+def _unless_stopped(
+    default: Default, override: Override | None
+) -> tuple[Configuration, str | None]:
+    """Return one integration's settings as enabled, and why it could not work (rule 2)."""
+    if override is not None:
+        # Without the user's own switch, whose reason would come before that of rule 2.
+        override = replace(override, settings={**override.settings, "enabled": True})
+    configuration, reason = resolved(default, override)
+    return replace(configuration, enabled=True), reason if reason in STOPPED else None

@@ -1,0 +1,169 @@
+"""Reads and changes users' preferences; a change of their times moves what is held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from dispatcher.configuration.ports import Rescheduled
+from dispatcher.configuration.preferences import changed, described, matches, moves_holds, tag
+from dispatcher.configuration.selection import no_address
+from dispatcher.errors import (
+    ConditionFailed,
+    ConflictError,
+    PreconditionError,
+    UnavailableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from dispatcher.configuration.categories import PolicyCache
+    from dispatcher.configuration.ports import (
+        ChangePublisher,
+        Clock,
+        EventLog,
+        IdGenerator,
+        Overrides,
+        Replanner,
+    )
+    from dispatcher.configuration.preference_responses import (
+        ChangedPreferencesResponse,
+        PreferencesResponse,
+    )
+    from dispatcher.configuration.resolution import SystemDefaults
+    from dispatcher.configuration.rows import Policy, Preferences, UserOverrides
+    from dispatcher.strict_json import JsonObject
+
+WRITE_TRIES = 4
+"""Times that a change is computed, each time on the row that another writer left."""
+
+FIELDS = ("time_zone", "language", "hours", "muted_until", "categories")
+
+VIA_API = "api"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserPreferences:
+    """The preferences of users."""
+
+    environ: Mapping[str, str]
+    system_defaults: Callable[[], SystemDefaults]
+    overrides: Overrides
+    policies: PolicyCache
+    replanner: Callable[[], Replanner]
+    """Called only where times change."""
+    default_time_zone: str
+    clock: Clock
+    id_generator: IdGenerator
+    event_log: EventLog
+    publisher: ChangePublisher | None
+
+    def get(self, user_id: str) -> PreferencesResponse:
+        """Return the user's preferences and what results from them now."""
+        return self._described(user_id, self.overrides.get(user_id), self.policies.policy())
+
+    def update(
+        self, user_id: str, body: object, if_match: str | None = None
+    ) -> ChangedPreferencesResponse:
+        """Merge the fields that the body names, and move what is held by the changed times.
+
+        Raises ``PreconditionError`` if ``if_match`` names another tag than the stored one, and
+        ``ConflictError`` for a locked category, or if other requests keep changing the row.
+        """
+        from dispatcher.configuration.preference_bodies import preferences_change
+
+        change = preferences_change(body, self.environ, now=self.clock.now())
+        policy = self._policy_of(change)
+        stored = self._write(user_id, change, policy, if_match)
+        self._announce(user_id, tuple(name for name in FIELDS if name in change), change)
+        moved = Rescheduled(0, complete=True)
+        if moves_holds(change):
+            moved = self.replanner().replan(user_id)
+        return {
+            **self._described(user_id, stored, policy),
+            "rescheduled": {"deliveries": moved.deliveries, "complete": moved.complete},
+        }
+
+    def delete(self, user_id: str) -> None:
+        """Remove the user's preferences; succeeds for a user without any."""
+        if self.overrides.delete_preferences(user_id, token=self.id_generator.token()):
+            self._announce(user_id, FIELDS, {})
+        # Also if there were none: the request may repeat one that stopped before this.
+        self.replanner().replan(user_id)
+
+    def _policy_of(self, change: JsonObject) -> Policy:
+        """Return the categories, as new as the change's names need them."""
+        policy = self.policies.policy()
+        for name, choice in (change.get("categories") or {}).items():
+            if choice is not None and name not in policy.categories:
+                # It may be new: this reads the table, and renews the copy.
+                self.policies.category(name)
+        return self.policies.policy()
+
+    def _write(
+        self, user_id: str, change: JsonObject, policy: Policy, if_match: str | None
+    ) -> UserOverrides:
+        """Store the merge; return the user's row with it."""
+        for _ in range(WRITE_TRIES):
+            stored = self.overrides.get(user_id)
+            current = tag(stored.preferences)
+            if if_match is not None and not matches(if_match, current):
+                raise PreconditionError(
+                    f'The preferences of user {user_id} have the tag "{current}" now, which is not '
+                    "that of If-Match: read them again, and repeat the change."
+                )
+            now = self.clock.now()
+            new = changed(stored.preferences, change, policy, now=now, via=VIA_API)
+            try:
+                self._store(user_id, new, stored, now)
+            except ConditionFailed:
+                continue
+            return replace(stored, preferences=new)
+        message = f"Other requests are changing the preferences of user {user_id}; try again."
+        raise ConflictError(message)
+
+    def _store(
+        self, user_id: str, new: Preferences | None, stored: UserOverrides, now: float
+    ) -> None:
+        # A token for each computation: it recognizes this very write, if its response was lost.
+        token = self.id_generator.token()
+        if new is not None:
+            self.overrides.set_preferences(
+                user_id, new, version=stored.version, now=now, token=token
+            )
+        elif stored.preferences is not None:
+            self.overrides.delete_preferences(user_id, version=stored.version, token=token)
+
+    def _announce(self, user_id: str, fields: Sequence[str], change: JsonObject) -> None:
+        """Log a stored change, and publish it; a lost event does not fail the request."""
+        named = [*(change.get("categories") or ())]
+        category = named[0] if len(named) == 1 else None
+        self.event_log.emit(
+            "preferences.changed",
+            user_id=user_id,
+            via=VIA_API,
+            fields=[*fields],
+            category=category,
+        )
+        if self.publisher is None:
+            return
+        try:
+            self.publisher.publish_change(
+                {"user_id": user_id, "via": VIA_API, "fields": [*fields], "category": category}
+            )
+        except UnavailableError as error:
+            self.event_log.emit("change.unpublished", user_id=user_id, reason=str(error))
+
+    def _described(
+        self, user_id: str, stored: UserOverrides, policy: Policy
+    ) -> PreferencesResponse:
+        return described(
+            user_id,
+            stored,
+            policy,
+            self.system_defaults(),
+            no_address(user_id, self.environ),
+            default_zone=self.default_time_zone,
+            now=self.clock.now(),
+        )
