@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -398,3 +400,16 @@ def test_a_user_without_preferences_has_the_rows_of_before():
     assert [(one.due_at, one.held, one.by_lock) for one in request.deliveries] == [
         (None, None, False)
     ]
+
+
+def test_a_send_without_hours_loads_no_time_zones():
+    """The modules of the rule of time would make each cold start of a send slower."""
+    code = (
+        "import sys, dispatcher.messages.acceptance, dispatcher.messages.planning\n"
+        "print('dispatcher.configuration.hours' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stdout == "False\n"

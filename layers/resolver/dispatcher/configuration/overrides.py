@@ -106,9 +106,7 @@ class Configurations:
         name = params["category"]
         category = self.policies().category(name)
         if category is None:
-            from dispatcher.configuration.preferences import unknown_category
-
-            rule = unknown_category(name, self.policies().policy())
+            rule = self.policies().policy().unknown(name)
             raise InvalidInputError(FieldError("/category", rule))
         return category
 

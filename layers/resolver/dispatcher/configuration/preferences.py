@@ -113,18 +113,12 @@ def moves_holds(change: JsonObject) -> bool:
 def _demand_known(named: Mapping[str, JsonObject | None], policy: Policy) -> None:
     # Null is allowed: it removes a setting for a category that was removed.
     unknown = [
-        FieldError(json_pointer("categories", name), unknown_category(name, policy))
+        FieldError(json_pointer("categories", name), policy.unknown(name))
         for name, choice in named.items()
         if choice is not None and name not in policy.categories
     ]
     if unknown:
         raise InvalidInputError(*unknown)
-
-
-def unknown_category(name: str, policy: Policy) -> str:
-    """Return the rule that an unknown category breaks, with the names that are known."""
-    known = ", ".join(category.name for category in policy.in_order()) or "none"
-    return f"{name} is not a known category; known: {known}"
 
 
 def _demand_unlocked(named: Mapping[str, JsonObject | None], policy: Policy) -> None:

@@ -170,6 +170,11 @@ class Policy:
         }
         return cls(categories, row.get("version", 0))
 
+    def unknown(self, name: str) -> str:
+        """Return the rule that an unknown category breaks, with the names that are known."""
+        known = ", ".join(category.name for category in self.in_order()) or "none"
+        return f"{name} is not a known category; known: {known}"
+
     def in_order(self) -> list[Category]:
         """Return the categories by ``order``, then by name."""
         return sorted(self.categories.values(), key=lambda one: (one.order, one.name))

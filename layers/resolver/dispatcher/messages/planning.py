@@ -9,7 +9,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dispatcher.configuration.preferences import unknown_category
 from dispatcher.configuration.resolution import merged
 from dispatcher.configuration.selection import EXPIRES_WHILE_HELD, Selection, select
 from dispatcher.delivery.holds import openings
@@ -65,7 +64,7 @@ class Planner:
             return None
         category = self.categories.category(send.category)
         if category is None:
-            rule = unknown_category(send.category, self.categories.policy())
+            rule = self.categories.policy().unknown(send.category)
             raise InvalidInputError(FieldError("/category", rule))
         return category
 
