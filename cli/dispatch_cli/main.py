@@ -20,7 +20,7 @@ from dispatch_cli.commands import (
 from dispatch_cli.commands.options import App, in_words, path_of
 from dispatch_cli.failures import Exit, Failure, RejectedFailure, UsageFailure
 from dispatch_cli.run import Run
-from dispatch_cli.screen import PROGRAM, ignore_zero_width, make_encodable
+from dispatch_cli.screen import PROGRAM, ignore_tiny_width, make_encodable
 
 EPILOG = (
     "The service's address is DISPATCH_URL, the credential DISPATCH_TOKEN or DISPATCH_API_KEY; "
@@ -35,7 +35,7 @@ class Commands(TyperGroup):
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Parse the command line, whose help may hold characters that the terminal lacks."""
         make_encodable()
-        ignore_zero_width()
+        ignore_tiny_width()
         try:
             return super().make_context(*arguments, **options)
         except typer.TyperException as error:

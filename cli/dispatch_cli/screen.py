@@ -38,6 +38,9 @@ PROGRAM = "dispatch"
 USUAL_WIDTH = 80
 """Columns of a terminal that does not tell its width, and of a picture."""
 
+LEAST_WIDTH = 10
+"""Columns below which a width is ignored."""
+
 GAP = 2
 """Spaces between two columns, and before a field below its row."""
 
@@ -80,10 +83,10 @@ def make_encodable() -> None:
             stream.reconfigure(errors=_ENCODABLE)
 
 
-def ignore_zero_width() -> None:
-    """Remove ``COLUMNS=0`` from the environment: Rich would print nothing at all."""
+def ignore_tiny_width() -> None:
+    """Remove a ``COLUMNS`` below 10 from the environment: Rich would print no text at all."""
     columns = os.environ.get("COLUMNS", "")
-    if columns.isdecimal() and not int(columns):
+    if columns.isdecimal() and int(columns) < LEAST_WIDTH:
         del os.environ["COLUMNS"]
 
 

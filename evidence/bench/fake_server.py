@@ -16,6 +16,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.adapters.items import message_item, request_item
+from dispatcher.adapters.overrides import POLICY_KEY
 from evidence.bench.rows import HOOKED, REQUEST_ID, message_of, overrides_item, request_of
 
 if TYPE_CHECKING:
@@ -84,6 +85,9 @@ def item_at(
 ) -> Item:
     """Return the item at a key: every key has one. A message belongs to ``request_id``."""
     user_id = key["user_id"]["S"]
+    if user_id == POLICY_KEY:
+        fields = {"title": {"S": "Security"}}
+        return {**key, "version": {"N": "1"}, "categories": {"M": {"security": {"M": fields}}}}
     if table == "overrides":
         return overrides_item(user_id, f"{address}/hook/{user_id.removeprefix(HOOKED)}")
     kind, _, name = key["sk"]["S"].partition("#")

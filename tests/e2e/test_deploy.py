@@ -231,7 +231,7 @@ def test_the_page_leads_to_the_first_message(follow, account):
     compact = shown.replace('": ', '":')
     assert '"content":"It works."' in compact
     assert '"SecretsKeyArn": "arn:aws:kms:' in shown
-    assert '"integration_type":"CLI","status":"success"' in compact
+    assert '"integration_type":"CLI","locked":false,"status":"success"' in compact
     assert PROD not in [one["StackName"] for one in stacks if one["StackStatus"] != GONE]
 
 
