@@ -94,8 +94,8 @@ class OidcTokens:
 
 def _download(uri: str) -> str:
     try:
-        # The settings check the scheme.
-        request = Request(uri, headers={"User-Agent": "integration-dispatcher"})  # noqa: S310
+        headers = {"User-Agent": "integration-dispatcher"}
+        request = Request(uri, headers=headers)  # noqa: S310 - the settings check the scheme
         response = send(request, Deadline(READ_WITHIN, time.monotonic), largest=LARGEST_KEY_SET + 1)
         if not 200 <= response.status < 300:
             raise UnavailableError(f"the issuer's keys: HTTP {response.status}")
