@@ -22,6 +22,7 @@ class ApiSession(requests.Session):
         self.trust_env = False
         self.mount("http://", HTTPAdapter(pool_maxsize=50))
 
+    # The options are those of requests, which names each of them.
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
         """Send a request to a path of the API; fail if the document does not tell of the answer."""
         answer = super().request(method, self.api_url + url, **{"timeout": ANSWER_WITHIN} | options)

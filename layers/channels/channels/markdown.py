@@ -141,6 +141,7 @@ def _reader(*, finds_addresses: bool) -> MarkdownIt:
     reader = MarkdownIt("js-default", options).disable(["entity", "reference"])
     reader.validateLink = _leads_somewhere  # type: ignore[method-assign] # its documented seam
     # Words stay as they are written; ``_mended`` normalizes the targets.
+    # The library documents these attributes as replaceable, and its types do not say so.
     reader.normalizeLink = reader.normalizeLinkText = _as_written  # type: ignore[assignment, method-assign]
     reader.helpers = SimpleNamespace(**{**vars(helpers), "parseLinkTitle": _title})  # type: ignore[assignment]
     everywhere = ["paragraph", "blockquote", "list", "table"]

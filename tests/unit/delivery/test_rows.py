@@ -59,7 +59,7 @@ def test_a_row_is_a_value():
     row = message()
 
     with pytest.raises(FrozenInstanceError):
-        row.rings = 1  # type: ignore[misc]
+        row.rings = 1  # type: ignore[misc]  # a frozen row is what the test is about
 
     assert replace(row, rings=0) == row
     assert replace(row, rings=1) != row
