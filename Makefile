@@ -94,8 +94,7 @@ bench: setup ## Compare measured speed with its budgets (10 min; ROWS="cold warm
 
 .PHONY: screenshots
 screenshots: setup ## Test /docs of the running service in Chromium, and save its screenshots
-	@"$(PYTHON)" -m tools.bootstrap browser
-	@.local/browser/bin/python -m tools.screenshots
+	@$(python) -m tools.screenshots
 
 ##@ Static checks
 

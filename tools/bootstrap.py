@@ -83,14 +83,13 @@ ENVIRONMENTS = (
     Environment("fuzz", LOCAL / "fuzz"),
 )
 
-#: Made only on request: by `make lock`, `make audit`, `make screenshots`, `make chaos` and
+#: Made only on request: by `make lock`, `make audit`, `make chaos` and
 #: `make test`. In `clients`, npm is a Python package too, so a machine needs no installed node.
 EXTRAS = (
     Environment("lock", LOCAL / "lock"),
     Environment("faults", LOCAL / "faults"),
     Environment("clients", LOCAL / "clients", node_packages=ROOT / "requirements" / "clients"),
     Environment("audit", LOCAL / "audit"),
-    Environment("browser", LOCAL / "browser"),
 )
 
 
