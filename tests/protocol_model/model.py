@@ -1,4 +1,4 @@
-"""Executable model of the delivery protocol in virtual time: one row per message, with holds and preferences.
+"""Executable model of the delivery protocol in virtual time: one row per message, with holds, preferences, feedback and pauses.
 
     python -m tests.protocol_model.model                                          # default check: 1,500 random scenarios; exit status 1 if a promise breaks
     python -m tests.protocol_model.model --seed 1 --scenarios 20000               # more of them
@@ -22,15 +22,22 @@ Invariants (class World reports a violation with `bad`):
 I1 no accepted delivery is lost, no 202 without a message row (I1c: no `content_expired` in a first round without a fault);
 I2 at most max_attempts recorded outcomes and max_attempts + 3 sends per round; I3 one send per claim, no duplicate without a
 crash, stall or AWS fault; I4 no attempt before its delay is over; I5 final states change only by a new round, which starts once
-(I5b: its caller learns of it); I6 first attempts in priority order; I7 every final failure has a dead letter; I8 one message per
-identity (I8b: never created twice, I8c: every equal request gets a response); I9 at most one success in a first_success
-message; I10 no send after a 200 of DELETE; I11 ended messages leave the sweep index, the sweeper rings sparingly; I12 only
+(I5b: its caller learns of it), or by feedback: success -> failed in the event's round and before the row expires, and with it
+skipped by first_success -> pending; I6 first attempts in priority order; I7 every final failure has a dead letter; I8 one message per
+identity (I8b: never created twice, I8c: every equal request gets a response); I9 at most one standing success in a
+first_success message; I10 no send after a 200 of DELETE; I11 ended messages leave the sweep index, the sweeper rings sparingly; I12 only
 an attempt whose worker crashed, stalled or met AWS faults counts as unknown; I14 no message is sent with another's content;
 LATE no attempt is late without a fault.
 With preferences: I6 no delivery is claimed for the first time while one with a smaller (due_at, place) is due and untried; I8d
 equal requests are shown the same holds; I15 no send while the user has been closed for 12 s, unless the message is urgent, the
 round ignores hours, or the worker stalled; I16 a hold uses no try; I17 without faults a delivery is attempted within 65 s
 (+ 10 s per delivery of its message) of the first instant at which it is due and the user open, also after an unmute.
+With feedback: I18 after the last event of a bounce no delivery is a success of the round that bounced; I19 a first_success
+message whose success bounced ends with another success, or with every sibling failed or skipped for a reason of its own; I20
+no send to an address 12 s after a row recorded that it is dead; I21 the receipt and the error are those of the greatest event
+of the round, in whatever order and however often the events come, and an event that changes nothing writes nothing.
+With pauses: I22 at most one request per pause, unless the worker of the probe crashed or met AWS faults; I23 what a pause holds
+is attempted within 65 s (+ 10 s per delivery of its message) of the PUT that ends the pause.
 I6s and I10s are I6 and I10 where the worker stalled between its last check and its send. No protocol over these parts can
 prevent them (*Limits* in docs/guarantees.md); they are the only violations that the default check accepts.
 """
@@ -55,7 +62,22 @@ NO_DEAD_LETTER = {
     "disabled_by_user",
     "cancelled",
     "content_expired",
+    "bounced",
+    "opted_out",
 }
+#: What a provider reports after it accepted a message: the receipt, its rank, how a success ends then, and whether the address
+#: is dead.
+REPORTS = {
+    "delayed": ("delayed", 0, None, False),
+    "delivered": ("delivered", 1, None, False),
+    "complaint": ("complained", 2, None, True),
+    "hard": ("bounced", 3, "bounced", True),
+    "soft": ("bounced", 3, "undelivered", False),
+    "stop": ("opted_out", 3, "opted_out", True),
+}
+REPORTED = {"bounced", "undelivered", "opted_out"}
+REPORTING = {"EMAIL", "SMS"}
+FEEDBACK_VIS, FEEDBACK_RECV = 60, 20
 CLAUSES = {
     1: "every write is conditional on the `rev` that was read (without: conditions on the delivery's own attributes only)",
     2: "sweep_at is computed over all deliveries of the row",
@@ -96,7 +118,22 @@ CLAUSES = {
     37: "H7: an attempt looks whether the user may be disturbed now",
     38: "H8: a held delivery keeps the time before which it is not due whatever the hours (not_before)",
     39: "H9: a re-plan reads the preferences again at its end, and starts again if they changed",
+    40: "F1: a bounce ends only a success of its own round, in a row that has not expired",
+    41: "F2: the write that ends a first_success success makes every sibling that it skipped pending again",
+    42: "F3: feedback that changes the next due time rings for it",
+    43: "F4: an event for a pending delivery returns to its queue",
+    44: "F5: receipts merge by rank, then by time; an unchanged row is not written",
+    45: "F6: the suppression is written before the message row",
+    46: "P1: a paused receiver gets nothing until its pause is over",
+    47: "P2: a conditional update chooses one probe per pause",
+    48: "P3: a failed probe starts the next pause, whatever retries it has left",
+    49: "P4: the end of a probe depends on the pause that it probed, not on the version of the row",
+    50: "P5: a PUT that ends a pause re-plans what is held",
 }
+FEEDBACK, PAUSE = range(40, 46), range(46, 51)
+#: Seconds, scaled: failures and time until the first pause, its length, the longest, and the time until the receiver is disabled.
+PAUSE_AFTER, PAUSE_SINCE, PAUSE_FIRST, PAUSE_MOST, DISABLE = 3, 300, 300, 2000, 9000
+PROBE = 60
 #: Seconds, scaled: the longest mute and closed time; what is kept after the last round; the rest of a later round.
 MUTE, CLOSED, MARGIN, LAST = 10_000, 5_000, 3_000, 500
 READINGS = {
@@ -169,7 +206,14 @@ class World:
         self.rnd = random.Random(f"{seed}:world")
         self.names = collections.Counter()
         self.user, self.urgent, self.spread = (
-            dict(version=0, win=None, muted=0.0, types=frozenset()),
+            dict(
+                version=0,
+                win=None,
+                muted=0.0,
+                types=frozenset(),
+                suppressed=frozenset(),
+                health={},
+            ),
             set(),
             0,
         )
@@ -178,6 +222,20 @@ class World:
             {},
             set(),
             collections.defaultdict(list),
+        )
+        self.feed, self.parked, self.bounced, self.excused = [], set(), set(), set()
+        self.reports, self.dead, self.cleared, self.revived, self.late = (
+            collections.defaultdict(list),
+            {},
+            {},
+            set(),
+            set(),
+        )
+        self.down, self.pauses, self.paused_once, self.expect = (
+            {},
+            collections.defaultdict(list),
+            set(),
+            {},
         )
         self.rec_end, self.lateness, self.purged, self.asked = (
             {},
@@ -303,7 +361,23 @@ class World:
             o = old["D"][i] if old else dict(d, status="pending")
             did = did_of(new, i)
             if o["status"] in TERMINAL and d["status"] != o["status"]:
-                if not (
+                if (o["status"], d["status"]) == ("success", "failed"):
+                    if (did, d["round"]) not in self.bounced or d["error"] not in REPORTED:
+                        self.bad("I5", f"{did} ends after its success in round {d['round']}")
+                    elif old.get("ttl", math.inf) < self.now - 2 * SKEW:
+                        self.bad("I5", f"{did} changes although its row has expired")
+                    self.failed_rounds.add((did, d["round"], d["error"]))
+                    self.M["bounced"] += 1
+                elif (
+                    (o["status"], o["error"], d["status"])
+                    == ("skipped", "first_success", "pending")
+                    and d["round"] == o["round"]
+                    and all(x["status"] != "success" for x in new["D"])
+                ):
+                    self.M["revived"] += 1
+                    if not waits(new, i):
+                        self.revived.add(did)
+                elif not (
                     d["status"] == "pending"
                     and o["status"] == "failed"
                     and d["round"] == o["round"] + 1
@@ -329,6 +403,7 @@ class World:
                     and d["round"] == 1
                     and self.p["quiet"]
                     and not self.purged
+                    and mid not in self.late
                 ):
                     self.bad("I1c", f"{did} content_expired in its first round, nothing wrong")
                 used = d["attempts"] + d["unknown"] - min(d["unknown"], 3)
@@ -345,6 +420,13 @@ class World:
                         "I12",
                         f"{did}: a try of {old['owner']} counted as unknown that neither crashed nor stalled",
                     )
+            if (o["status"], d["status"]) == ("success", "failed") and d["error"] in {
+                "bounced",
+                "opted_out",
+            }:
+                self.dead.setdefault(d["type"], self.now)
+        if p.name.startswith("feedback") and old and {**new, "rev": 0} == {**old, "rev": 0}:
+            self.bad("I21", f"{mid} is written although nothing changes")
         if any(d.get("held") for d in new["D"]):
             self.held_once.add(mid)
         own = new.get("owner")
@@ -576,8 +658,19 @@ def is_open(u, t):
     return t >= u["muted"] and (not u["win"] or (t - u["win"][1]) % u["win"][0] < u["win"][2])
 
 
+def resumes(w, u, r, d, t):
+    """The first instant from t on at which the receiver is not paused, and no other delivery probes it."""
+    h = u["health"].get(d["type"])
+    if h is None or h["paused_until"] is None or 46 not in w.F:
+        return t
+    if t < h["paused_until"]:
+        return h["paused_until"] + random.Random(r["mid"]).random() * 120
+    return max(t, h["probe_until"] or 0.0) if 47 in w.F else t
+
+
 def opening(w, u, r, d, t):
     """The first instant from t on at which the delivery may be sent."""
+    t = resumes(w, u, r, d, t)
     if r["urgent"] or d.get("ignores_hours") or d["type"] not in u["types"]:
         return t
     start = max(t, u["muted"])
@@ -596,6 +689,9 @@ def plan_hours(w, u, r, d, t):
     d["due_at"] = min(o, max(r["hold_end"], t))
     if o > t:
         d.update(held=True, not_before=t)
+        if resumes(w, u, r, d, t) > t:
+            w.paused_once.add(f"{r['mid']}.{d['type']}")
+            w.M["held by a pause"] += 1
     return o > t
 
 
@@ -700,11 +796,17 @@ def overrides(w):
     return {**w.over, "user": w.user}
 
 
-def ring_if_moved(w, p, new, seen):
-    """H3: ring if the next due time changed and no worker has the row."""
+def ring_if_moved(w, p, new, seen, clause=33):
+    """H3, F3: ring if the next due time changed and no worker has the row."""
     nd = next_due(new)
     live = new.get("owner") and new["lease_until"] > p.clock()
-    if 33 in w.F and nd is not None and nd != next_due(seen) and nd - p.clock() <= 900 and not live:
+    if (
+        clause in w.F
+        and nd is not None
+        and nd != next_due(seen)
+        and nd - p.clock() <= 900
+        and not live
+    ):
         with contextlib.suppress(AwsErr):
             yield from ring(w, p, ("message", new["mid"], nd), nd - p.clock())
 
@@ -727,8 +829,8 @@ def look_again(w, p, row, u):
     return row, u
 
 
-def put_preferences(w, p, change):
-    """PUT of preferences, then the re-plan of what is held."""
+def put_preferences(w, p, change, clause=36):
+    """PUT of preferences, or of an override (P5), then the re-plan of what is held."""
 
     def put():
         old = w.user
@@ -736,10 +838,15 @@ def put_preferences(w, p, change):
         w.past.append((w.now, w.user))
         w.say(p.name, f"PREFERENCES {w.user}")
         w.M["puts"] += 1
+        ended = {t for t in old["health"] if t not in w.user["health"]}
+        for r in w.D.values():
+            for i, d in enumerate(r["D"]):
+                if d["status"] == "pending" and d.get("held") and d["type"] in ended:
+                    w.expect[did_of(r, i)] = w.now
         return w.user
 
     u = yield from w.aws(p, "putuser", put)
-    while 36 in w.F:
+    while clause in w.F:
         rows = yield from w.aws(
             p,
             "query",
@@ -853,6 +960,10 @@ def handle(w, p, b, inv):
             change = lambda r, i: end(w, r, i, "failed", "expired")
         elif over.get(d["type"]) is False:
             change = lambda r, i: end(w, r, i, "skipped", "disabled_by_user")
+        elif d["type"] in over["user"]["suppressed"]:
+            change = lambda r, i: end(w, r, i, "skipped", "address_bounced")
+        elif health(over, d)["disabled"]:
+            change = lambda r, i: end(w, r, i, "failed", "disabled_after_failures")
         elif 37 in w.F and (o := opening(w, over["user"], row, d, p.clock())) > p.clock():
             if p.clock() >= row["hold_end"] or (row["expires"] and o > row["expires"]):
                 change = lambda r, i: end(w, r, i, "failed", "expired")
@@ -869,6 +980,23 @@ def handle(w, p, b, inv):
             back = True
         effect = None
         T = w.tokens[tok]
+        probed = None
+        if change is None and not back and health(over, d)["paused_until"] is not None:
+            try:
+                probed, u = yield from probe(w, p, d["type"])
+            except AwsErr:
+                back = True
+            else:
+                over = {**over, "user": u}
+                if not probed and opening(w, u, row, d, p.clock()) > p.clock():
+                    hold = True
+
+                    def change(r, i, u=u):
+                        r["D"][i]["tries"] -= 1
+                        plan_hours(w, u, r, r["D"][i], p.clock())
+
+                elif w.now - looked > 10 or (12 in w.F and w.now - start > LEASE - 2 * SKEW - 25):
+                    back = True
         more = 11 in w.F and not out_of_time()
         if back:
 
@@ -890,6 +1018,17 @@ def handle(w, p, b, inv):
             )
             yield "send<"
             finish, true_end = p.clock(), w.now
+            if w.p["pausing"] and (out != "perm" or probed):
+                last = d["tries"] - min(d["unknown"], 3) >= d["max"]
+                try:
+                    over = {
+                        **over,
+                        "user": (
+                            yield from judge(w, p, d["type"], over["user"], out, probed, last)
+                        ),
+                    }
+                except AwsErr:
+                    T["excuse"] = T["excuse"] or "health faults"
             delay = max(d["delay"], 1000.0 if out == "ra" else 0)
             due = finish + delay
             if out == "ok":
@@ -923,6 +1062,7 @@ def handle(w, p, b, inv):
             T["recorded"] = True
             if hold:
                 w.base[did] = w.now
+                w.expect.pop(did, None)
             e and e()
 
         start = w.now
@@ -954,10 +1094,252 @@ def handle(w, p, b, inv):
                 yield from ring(w, p, ("message", mid, t), t - p.clock())
 
 
+def health(over, d):
+    return over["user"]["health"].get(d["type"]) or dict(disabled=False, paused_until=None)
+
+
+def with_health(w, ty, h):
+    """Replace what is known about a receiver; None: nothing."""
+    rest = {t: x for t, x in w.user["health"].items() if t != ty}
+    w.user = {
+        **w.user,
+        "health": rest if h is None else {**rest, ty: h},
+        "version": w.user["version"] + 1,
+    }
+    return w.user
+
+
+def probe(w, p, ty):
+    """P2: after a pause one delivery is sent. Returns its token, and the user as seen."""
+
+    def fn():
+        h, now = w.user["health"].get(ty), p.clock()
+        if h is None or h["paused_until"] is None:
+            return None, w.user
+        if 47 in w.F and (h["paused_until"] > now or (h["probe_until"] or 0) > now):
+            return None, w.user
+        token = f"{p.name}/{p.n}"
+        w.M["probes"] += 1
+        return token, with_health(w, ty, {**h, "probe_until": now + PROBE, "probe_by": token})
+
+    return (yield from w.aws(p, "probe", fn))
+
+
+def judge(w, p, ty, seen, out, probed, last):
+    """Write what an attempt says about the receiver's health, before its record. Returns the user as seen.
+
+    A probe that the receiver rejects shows that it works: that ends the pause as a success does.
+    """
+    h0 = seen["health"].get(ty)
+    works = out in {"ok", "perm"}
+    if works and h0 is None:
+        return seen
+    if not works and not last and not (probed and 48 in w.F):
+        return seen
+
+    def fn():
+        h, now = w.user["health"].get(ty), p.clock()
+        stale = w.user["version"] != seen["version"]
+        if probed and 49 in w.F:
+            if h is None or h.get("probe_by") != probed:
+                return w.user
+        elif stale:
+            return w.user
+        if works:
+            w.M["recovered"] += 1
+            return with_health(w, ty, None)
+        h = h or dict(
+            failures=0,
+            first=now,
+            paused_until=None,
+            probe_until=None,
+            pauses=0,
+            disabled=False,
+        )
+        h = {**h, "failures": h["failures"] + 1}
+        first = h["paused_until"] is None
+        if (
+            probed
+            if not first
+            else (h["failures"] >= PAUSE_AFTER and now - h["first"] >= PAUSE_SINCE)
+        ):
+            pause = min(PAUSE_FIRST * 2 ** h["pauses"], PAUSE_MOST)
+            h.update(
+                paused_until=now + pause,
+                probe_until=None,
+                pauses=h["pauses"] + 1,
+                disabled=now - h["first"] >= DISABLE,
+            )
+            w.pauses[ty].append((w.now, []))
+            w.M["pauses"] += 1
+            w.M["disabled"] += h["disabled"]
+        return with_health(w, ty, h)
+
+    return (yield from w.aws(p, "health", fn))
+
+
+def report(w, row, d, did, n):
+    """The provider reports later about a message that it accepted."""
+    g = random.Random(f"{w.seed}:reports:{did}:{n}")
+    stories = [(), ("delivered",), ("hard",), ("delivered", "hard"), ("soft",), ("soft", "hard")]
+    stories += [("delayed", "delivered"), ("delivered", "complaint"), ("hard", "complaint")]
+    story = g.choice([*stories, ("stop",)] if d["type"] == "SMS" else stories)
+    at = w.now
+    for kind in story:
+        at += g.choice([0.05, 1, 5, 60, 300, 600]) * g.uniform(0.2, 1)
+        if g.random() < 0.05:
+            at += 6000  # the row may have expired
+            w.late.add(row["mid"])
+        ev = (did, row["mid"], row["cur"], d["round"], kind, at)
+        if REPORTS[kind][2]:
+            w.bounced.add((did, d["round"]))
+        # Events may come doubled and in any order.
+        for _ in range(2 if g.random() < 0.3 else 1):
+            m = dict(ev=ev, recv=0, deleted=False)
+            w.feed.append(m)
+            w.at(at + g.choice([0, 0, 30, 700]) * g.random(), receive, w, m)
+
+
+def receive(w, m):
+    """FeedbackQueue: a visibility of 60 s, parked after 20 receives."""
+    if m["deleted"]:
+        return
+    m["recv"] += 1
+    if m["recv"] > FEEDBACK_RECV:
+        m["deleted"] = True
+        w.parked.add(m["ev"])
+        w.M["parked"] += 1
+        return
+    w.at(w.now + FEEDBACK_VIS, receive, w, m)
+
+    def work(p):
+        if (yield from feedback(w, p, m["ev"])):
+            yield "report"
+            m["deleted"] = True
+
+    w.spawn("feedback", work)
+
+
+def suppress(w, p, ty):
+    def fn():
+        if ty not in w.user["suppressed"]:
+            w.user = {
+                **w.user,
+                "suppressed": w.user["suppressed"] | {ty},
+                "version": w.user["version"] + 1,
+            }
+        return True
+
+    yield from w.aws(p, "getuser", lambda: True)
+    yield from w.aws(p, "suppress", fn)
+
+
+def feedback(w, p, ev):
+    """One event of a provider. True if it is done with."""
+    did, mid, i, round_, kind, at = ev
+    state, rank, code, dead = REPORTS[kind]
+    if dead and 45 in w.F:
+        yield from suppress(w, p, did.split(".")[-1])
+    row, _, over = yield from read(w, p, mid)
+    if row is None:
+        w.excused.add((did, round_))
+        return True
+    why = []
+
+    def f(r):
+        why.clear()
+        before, d, now = copy(r), r["D"][i], p.clock()
+        if d["round"] != round_ and 40 in w.F:
+            return why.append("round")
+        if d["status"] == "pending":
+            return why.append("pending")
+        if r.get("ttl", 1e18) <= now and 40 in w.F:
+            return why.append("expired")
+        old = d.get("receipt")
+        new = (rank, at, state)
+        wins = old is None or new > old or 44 not in w.F
+        if wins:
+            d["receipt"] = new
+        # The outcome follows the receipt, so that the order of two events does not matter.
+        if code and (d["status"] == "success" or (wins and d["error"] in REPORTED)):
+            revives = d["status"] == "success" and r["mode"] == "first"
+            if d["error"] != code:
+                end(w, r, i, "failed", code)
+            if revives and 41 in w.F:
+                revive(w, r, over["user"], now)
+        if r == before and 44 in w.F:
+            return why.append("unchanged")
+        r.pop("rings", None)
+        return watch(w, r, now)
+
+    new, seen = yield from edit(w, p, "feedback", row, f, lambda r: True)
+    if new is not None and 41 not in w.F and seen["D"][i]["status"] == "success" and code:
+
+        def again(r):
+            if r["mode"] != "first" or not revive(w, r, over["user"], p.clock()):
+                return None
+            return watch(w, r, p.clock())
+
+        yield "between the writes"
+        second, _ = yield from edit(w, p, "feedback", new, again, lambda r: True)
+        new = second or new
+    if new is not None:
+        yield from ring_if_moved(w, p, new, seen, 42)
+        owed = {(j, x["round"]) for j, x in enumerate(new["D"]) if x.get("dead_letter_owed")}
+        if owed:
+            yield from dead_letters(w, p, new, owed)
+        yield from look_again(w, p, new, over["user"])
+    if dead and 45 not in w.F:
+        yield from suppress(w, p, did.split(".")[-1])
+    if why == ["pending"]:
+        w.M["returned"] += 1
+        return 43 not in w.F
+    if why == ["expired"] or (new is None and seen is None):
+        w.excused.add((did, round_))
+    w.reports[did, round_].append((rank, at, state, code))
+    return True
+
+
+def revive(w, r, u, now):
+    """F2: what a success skipped is pending again, in its round."""
+    hit = False
+    for d in r["D"]:
+        if d["status"] == "skipped" and d["error"] == "first_success":
+            d.update(status="pending", error=None)
+            plan_hours(w, u, r, d, now)
+            hit = True
+    return hit
+
+
 def send(w, p, row, d, did, tok, T, req):
     n = len(w.sends[did])
     rr = random.Random(f"{w.seed}:rcv:{did}:{n}")
     out = rr.choices(["ok", "retry", "perm", "timeout", "ra"], w.p["recv"])[0]
+    if any(a <= w.now < b for a, b in w.down.get(d["type"], ())):
+        out = "timeout" if rr.random() < 0.1 else "retry"
+    if w.p["feedback"] and d["type"] in REPORTING and out in {"ok", "timeout"}:
+        report(w, row, d, did, n)
+    dead = w.dead.get(d["type"], math.inf)
+    if (
+        w.now > dead + 12
+        and T["excuse"] != "stall"
+        and w.cleared.get(d["type"], -1e9) < dead - 1500
+    ):
+        w.bad("I20", f"{did} sent {w.now - dead:.0f} s after a bounce of its address was recorded")
+    if (w.user["health"].get(d["type"]) or {}).get("paused_until") is not None:
+        begun, sent = w.pauses[d["type"]][-1]
+        if w.now > begun + 12:
+            sent.append(tok)
+    if (
+        did in w.expect
+        and w.p["quiet"]
+        and not w.purged
+        and not w.p["hours"]
+        and row["mode"] == "all"
+    ):
+        since = max(w.expect.pop(did), w.base[did])
+        if w.now - since > 65 + 10 * len(row["D"]):
+            w.bad("I23", f"{did} sent {w.now - since:.0f} s after its receiver's pause was ended")
     w.sends[did].append((w.now, d["round"], out, tok))
     w.say(p.name, f"SEND {did} try {d['tries']} -> {out}")
     w.M["tries"] += 1
@@ -971,14 +1353,21 @@ def send(w, p, row, d, did, tok, T, req):
             f"{did} sent after it was cancelled at {w.cancelled[did]:.1f}",
         )
     late = w.now - d["due_at"]
-    if w.p["quiet"] and not w.purged and d["unknown"] == 0 and row["mode"] == "all":
+    once = did in w.revived and d["tries"] == 1
+    if w.p["quiet"] and not w.purged and d["unknown"] == 0 and (row["mode"] == "all" or once):
         w.lateness[len(row["D"])] = max(w.lateness[len(row["D"])], late)
         if late > 45 + 10 * (len(row["D"]) - 1):
             w.bad("LATE", f"{did} {late:.0f} s after due_at, nothing wrong")
     urgent = row["urgent"] or d.get("ignores_hours")
     if not urgent and T["excuse"] != "stall" and closed_since(w, d["type"], w.now):
         w.bad("I15", f"{did} sent although the user has been closed for 12 s")
-    if w.p["quiet"] and not w.purged and d["unknown"] == 0 and row["mode"] == "all":
+    if (
+        w.p["quiet"]
+        and not w.purged
+        and d["unknown"] == 0
+        and row["mode"] == "all"
+        and did not in w.paused_once
+    ):
         first = first_chance(w, row, d, w.base[did])
         if w.now - first > 65 + 10 * len(row["D"]):
             w.bad(
@@ -1094,6 +1483,8 @@ def redrive(w, p, mid, i, rnd_, now_true=False):
             return None
         if 4 in w.F and r.get("ttl", 1e18) <= now:
             return None
+        if d["error"] in REPORTED and d["type"] in over["user"]["suppressed"]:
+            return None  # 409 while the address is suppressed
         if (
             18 in w.F
             and r["mode"] == "first"
@@ -1112,6 +1503,7 @@ def redrive(w, p, mid, i, rnd_, now_true=False):
         )
         d.pop("dead_letter_owed", None)
         d.pop("ignores_hours", None)
+        d.pop("receipt", None)
         if now_true:
             d["ignores_hours"] = True
         r.pop("rings", None)
@@ -1272,10 +1664,11 @@ def accept(w, p, rid, types, mode, deliver_at, expires, body):
     ]
     longest = (sum(S) if mode == "first" and 8 in w.F else max(S)) if S else 0
     user = w.user
-    if w.p["hours"]:
+    holds = w.p["hours"] or w.p["pausing"]
+    if holds:
         user = (yield from w.aws(p, "getuser", lambda: overrides(w)))["user"]
     kept = w.p["retention"]
-    if w.p["hours"] and 32 in w.F:
+    if holds and 32 in w.F:
         kept = max(kept, MUTE + CLOSED + MARGIN)
     ttl = due + longest + kept
     plan = dict(
@@ -1390,7 +1783,7 @@ def accept(w, p, rid, types, mode, deliver_at, expires, body):
             if 27 not in w.F:
                 return
             row = e.old
-        nd = plan["due"] if not w.p["hours"] else next_due(row)
+        nd = plan["due"] if not holds else next_due(row)
         if (
             nd is not None
             and not (nd - p.clock() > 900)
@@ -1501,6 +1894,8 @@ def params(seed, kind=None):
         slowch=g.random() < 0.2,
         retention=g.choice([1e6, 1e6, 4000]),
         hours=random.Random(f"{seed}:hours").random() < 0.5,
+        feedback=random.Random(f"{seed}:feedback").random() < 0.5,
+        pausing=random.Random(f"{seed}:pausing").random() < 0.3,
     )
 
 
@@ -1563,6 +1958,10 @@ def build(w):
             w.at(t + g.choice([10, 1000]), w.over.__setitem__, ty, True)
     if P["hours"]:
         build_hours(w)
+    if P["feedback"]:
+        build_feedback(w)
+    if P["pausing"]:
+        build_pause(w)
     w.at(g.random() * 60, ticker, w)
     w.at(600, ttl_job, w)
 
@@ -1604,8 +2003,85 @@ def build_hours(w):
             w.at(20 + 9000 * k, put, lambda now: dict(muted=now + MUTE))
 
 
+def build_feedback(w):
+    """More of what providers report about: another message, retries, and suppressions that are cleared."""
+    g = random.Random(f"{w.seed}:build feedback")
+    for k in range(g.choice([1, 1, 2])):
+        others = [t for t in TYPES if t not in REPORTING]
+        types = g.sample(sorted(REPORTING), g.choice([1, 2])) + g.sample(
+            others, g.choice([0, 1, 3])
+        )
+        mode = g.choice(["all", "first", "first"])
+        w.spawn(
+            f"api-f{k}",
+            lambda p, a=(f"f{k}", types, mode, None, None, "body"): accept(w, p, *a),
+            delay=g.choice([10, 300, 3000]) * g.random(),
+        )
+    for _ in range(g.choice([0, 1, 3, 6])):
+        w.at(g.choice([100, 1000, 4000]) * g.uniform(0.1, 1), retry_any, w, g.random())
+    for _ in range(g.choice([0, 0, 1, 2])):
+        w.at(g.choice([500, 4000]) * g.uniform(0.1, 1), clear_suppressions, w)
+
+
+def retry_any(w, u):
+    """POST /retry of a delivery that failed over a type whose provider reports."""
+    hit = [
+        (mid, i)
+        for mid, r in w.D.items()
+        for i, d in enumerate(r["D"])
+        if d["status"] == "failed" and d["type"] in REPORTING
+    ]
+    if hit:
+        one = hit[int(u * len(hit))]
+        w.spawn("retry", lambda p: post_retry(w, p, *one))
+
+
+def clear_suppressions(w):
+    for t in w.user["suppressed"]:
+        w.cleared[t] = w.now
+        w.dead.pop(t, None)
+    w.user = {**w.user, "suppressed": frozenset(), "version": w.user["version"] + 1}
+
+
+def build_pause(w):
+    """A receiver that is down for some time, many messages for it, and PUTs that end its pause."""
+    g = random.Random(f"{w.seed}:build pause")
+    ty = g.choice(["WEBHOOK", "SLACK", "EMAIL"])
+    begin_, length = g.uniform(0, 300), g.choice([800, 2000, 4000, 30000])
+    w.down[ty] = [(begin_, begin_ + length)]
+    most, limit = w.p["max"], g.choice([1, 1, 2])
+    w.p["max"] = lambda t: min(limit, most(t)) if t == ty else most(t)
+    for k in range(g.choice([5, 8, 12])):
+        types = [ty, *g.sample([t for t in TYPES if t != ty], g.choice([0, 0, 1, 2]))]
+        mode = g.choice(["all", "all", "first"])
+        w.spawn(
+            f"api-p{k}",
+            lambda p, a=(f"p{k}", types, mode, None, None, "body"): accept(w, p, *a),
+            delay=g.choice([100, 900, 900, 4000]) * g.random(),
+        )
+    for k in range(g.choice([0, 1, 3])):
+        w.at(begin_ + length * g.random() + k * 200, unpause, w, ty)
+    if length > 5000:
+        w.at(begin_ + length + 5000, unpause, w, ty)
+    # The version of the user's row changes for other reasons.
+    for _ in range(g.choice([0, 10, 40])):
+        w.at(g.uniform(300, 6000), touch, w)
+
+
+def unpause(w, ty):
+    """PUT of `url`: what is known about the receiver goes."""
+    if ty not in w.user["health"]:
+        return
+    change = lambda _: {"health": {t: h for t, h in w.user["health"].items() if t != ty}}
+    w.spawn("put", lambda p: put_preferences(w, p, change, 50))
+
+
+def touch(w):
+    w.user = {**w.user, "version": w.user["version"] + 1}
+
+
 def open_work(w):
-    return any(
+    return any(not m["deleted"] for m in w.feed) or any(
         r.get("sweep_at") is not None
         or any(d["status"] == "pending" or d.get("dead_letter_owed") for d in r["D"])
         for r in w.D.values()
@@ -1619,7 +2095,7 @@ def run(seed, F, kind=None, suppressed=(), trace=False, builder=build, p=None):
     longest = max(P["max"](t) for t in TYPES) + 3
     bound = P["Tf"] + 20000 + 3 * P.get("chain", 7) * longest * (max(P["delay"], 1000) + 900 + 120)
     settle_ = 18000
-    bound += 100_000 if P["hours"] else 0
+    bound += 100_000 if P["hours"] or P["pausing"] else 0
     while w.heap and w.now < bound:
         w.now, _, fn, a = heapq.heappop(w.heap)
         fn(*a)
@@ -1718,11 +2194,44 @@ def check(w):
             w.bad("I8d", f"{mid}: equal requests were shown different holds: {shown}")
     for mid, L in firsts.items():
         ok = [did for did, d in L if d["status"] == "success"]
-        sendok = [(did, s[3]) for did, _ in L for s in w.sends[did] if s[2] == "ok"]
+        sendok = [
+            (did, s[3])
+            for did, _ in L
+            for s in w.sends[did]
+            if s[2] == "ok" and (did, s[1]) not in w.bounced
+        ]
         if len(ok) > 1:
             w.bad("I9", f"{mid}: {ok} all succeeded, rounds {[d['round'] for _, d in L]}")
         elif len({d for d, _ in sendok}) > 1 and not any(w.tokens[t]["excuse"] for _, t in sendok):
             w.bad("I9", f"{mid}: successful sends over {sorted({d for d, _ in sendok})}")
+    lost = {(ev[0], ev[3]) for ev in w.parked} | w.excused
+    for did, round_ in w.bounced - lost:
+        r, d = rows.get(did, (None, None))
+        if d and d["round"] == round_ and d["status"] == "success":
+            w.bad("I18", f"{did} is a success of round {round_}, in which it bounced")
+    for mid, L in firsts.items():
+        if any(d["status"] == "success" for _, d in L) or not any(
+            d["error"] in REPORTED for _, d in L
+        ):
+            continue
+        left = [did for did, d in L if d["error"] == "first_success"]
+        if left:
+            w.bad("I19", f"{mid} bounced, and {left} never had their turn")
+    for (did, round_), events in w.reports.items():
+        r, d = rows.get(did, (None, None))
+        if d is None or d["round"] != round_ or (did, round_) in lost:
+            continue
+        want = max(events)
+        if d.get("receipt") != want[:3]:
+            w.bad("I21", f"{did}: receipt {d.get('receipt')}, the greatest is {want}")
+        elif d["error"] in REPORTED and d["error"] != want[3]:
+            w.bad("I21", f"{did}: {d['error']}, but the receipt says {want[3]}")
+    for ty, L in w.pauses.items():
+        for begun, sent in L:
+            # A probe whose worker crashed or met AWS faults is followed by another one.
+            plain = [tok for tok in sent if not w.tokens[tok]["excuse"]]
+            if len(plain) > 1:
+                w.bad("I22", f"{ty}: {len(plain)} requests in the pause that began at {begun:.0f}")
     if w.p["quiet"]:
         for mid, n in w.swrings.items():
             tries = sum(1 for T in w.tokens.values() if T["did"].startswith(mid + "."))
@@ -1801,6 +2310,8 @@ def count(n, tries, delay=60, mode="all"):
     P = params(1, "count")
     P.update(
         hours=False,
+        feedback=False,
+        pausing=False,
         skew=False,
         dup=0,
         reorder=0,
@@ -1873,6 +2384,8 @@ def main():
         P = params(o.seed, "all")
         P.update(
             hours=False,
+            feedback=False,
+            pausing=False,
             aws=0.3,
             crash=0.02,
             stall=0.001,

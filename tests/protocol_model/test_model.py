@@ -24,6 +24,8 @@ ENVIRONMENTS = st.fixed_dictionaries(
         "Tf": st.sampled_from((100, 600, 3000)),
         "retention": st.sampled_from((1e6, 4000)),
         "hours": st.booleans(),
+        "feedback": st.booleans(),
+        "pausing": st.booleans(),
     }
 )
 
@@ -88,11 +90,18 @@ def test_no_promise_breaks_under_any_mix_of_faults(seed, environment):
 def test_each_clause_is_needed(clause):
     """A scenario that breaks a promise without a clause keeps every promise with it."""
     kind, seed, promise = NEEDED[clause]
-    # Clauses up to 30 are those of delivery without preferences.
-    params = {**model.params(seed, kind), "hours": clause > 30}
 
-    assert promise in broken(model.run(seed, ALL - {clause}, p=params))
-    assert not broken(model.run(seed, ALL, p=params))
+    def params():
+        return {
+            **model.params(seed, kind),
+            # Clauses up to 30 are those of delivery alone.
+            "hours": 30 < clause < model.FEEDBACK.start,
+            "feedback": clause in model.FEEDBACK,
+            "pausing": clause in model.PAUSE,
+        }
+
+    assert promise in broken(model.run(seed, ALL - {clause}, p=params()))
+    assert not broken(model.run(seed, ALL, p=params()))
 
 
 def test_nothing_breaks_without_faults():
@@ -100,11 +109,10 @@ def test_nothing_breaks_without_faults():
     worlds = [model.run(seed, ALL, "quiet") for seed in range(1, 301)]
 
     assert [world.viol for world in worlds if world.viol] == []
-    # The scenarios are not empty: deliveries are held at accept and at attempts, and re-planned.
-    assert all(
-        sum(world.M[event] for world in worlds) > 0
-        for event in ("held at accept", "holds", "replanned", "hold_end")
-    )
+    # The scenarios are not empty: holds, feedback and pauses occur.
+    events = ("held at accept", "holds", "replanned", "hold_end")
+    events += ("bounced", "revived", "returned", "held by a pause", "probes", "recovered")
+    assert all(sum(world.M[event] for world in worlds) > 0 for event in events)
 
 
 def test_fifty_equal_requests_make_one_message():
