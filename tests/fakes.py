@@ -213,6 +213,14 @@ class MemoryOverrides:
         self._put(user_id, stored.by_type, stored.version + 1, token)
         return True
 
+    def set_suppressions(self, user_id, suppressions, *, stored, now, token):
+        row = self.rows.get(user_id, UserOverrides())
+        if row.version != stored.version:
+            return self._refuse(user_id, token)
+        version = (row.version or int(now * 1000)) + 1
+        self.rows[user_id] = replace(row, suppressions=dict(suppressions))
+        return self._put(user_id, row.by_type, version, token)
+
     def _put(self, user_id, by_type, version, token):
         new = replace(self.get(user_id), by_type=by_type, version=version)
         if new.is_empty:

@@ -14,6 +14,7 @@ from dispatcher.configuration.rows import (
     Override,
     Policy,
     Preferences,
+    Suppression,
     UserOverrides,
 )
 from dispatcher.errors import ConditionFailed, UnavailableError
@@ -232,6 +233,7 @@ def test_an_emptied_row_that_was_filled_again_stays(dynamodb, monkeypatch):
         lambda table: table.set_preferences("ada", CHOSEN, version=0, now=NOW, token="a"),
         lambda table: table.delete_preferences("ada", token="a"),
         lambda table: table.clear("ada", token="a"),
+        lambda table: suppress(table, "ada", {SUPPRESSION: BOUNCED}),
     ],
 )
 def test_a_table_out_of_reach_is_unavailability(aws, call):
@@ -368,6 +370,119 @@ def test_preferences_that_go_while_overrides_are_cleared_are_no_conflict(dynamod
 
     assert table.clear("ada", token="d") == ("EMAIL",)
     assert dynamodb.scan(TableName="OverridesTable")["Count"] == 0
+
+
+# Suppressions -------------------------------------------------------------------------------------
+
+SUPPRESSION = "EMAIL-9f86d081884c7d65"
+BOUNCED = Suppression("bounced", 1_800_000_000.0, "d-1", "550 5.1.1 unknown", "a•••@example.com")
+"""At a whole second, which a table returns without its decimal point."""
+
+
+def suppress(table, user_id, suppressions, stored=None):
+    """Store suppressions on the row as it is, or as it was read."""
+    table.set_suppressions(
+        user_id, suppressions, stored=stored or UserOverrides(), now=NOW, token="s"
+    )
+
+
+def test_suppressions_come_back_as_they_were_stored(table):
+    """A user without a row gets one with that fact alone; other parts stay beside it."""
+    suppress(table, "ada", {SUPPRESSION: BOUNCED})
+
+    alone = table.get("ada")
+
+    assert alone == UserOverrides({}, alone.version, None, {SUPPRESSION: BOUNCED})
+    assert isinstance(alone.suppressions[SUPPRESSION].at, float)
+    table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
+    table.set_preferences("ada", CHOSEN, version=alone.version + 1, now=NOW, token="b")
+    assert table.get("ada") == UserOverrides(
+        {"EMAIL": EMAIL}, alone.version + 2, CHOSEN, {SUPPRESSION: BOUNCED}
+    )
+
+
+def test_a_suppression_is_an_attribute_of_its_own(dynamodb):
+    """The storage form is the contract's: ``!<TYPE>#<16 hex digits>``."""
+    suppress(OverrideTable(dynamodb, "OverridesTable"), "ada", {SUPPRESSION: BOUNCED})
+
+    item = dynamodb.scan(TableName="OverridesTable")["Items"][0]
+
+    assert set(item) == {
+        "user_id", "version", "last_write", "suppressed", "!EMAIL#9f86d081884c7d65"
+    }  # fmt: skip
+    assert set(item["!EMAIL#9f86d081884c7d65"]["M"]) == {
+        "state", "at", "delivery_id", "detail", "shown"
+    }  # fmt: skip
+
+
+def test_suppressions_are_written_on_the_row_that_was_read(table):
+    """Any write between the read and this one refuses it, an override's too."""
+    suppress(table, "ada", {SUPPRESSION: BOUNCED})
+    read = table.get("ada")
+    table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
+
+    for stale in (UserOverrides(), read):
+        with pytest.raises(ConditionFailed):
+            suppress(table, "ada", {}, stale)
+
+    assert table.get("ada").suppressions == {SUPPRESSION: BOUNCED}
+
+
+def test_suppressions_are_replaced_one_by_one(table):
+    """Those that are not named any more go, the others stay or change."""
+    suppress(table, "ada", {SUPPRESSION: BOUNCED, "SMS-00": BOUNCED, "SMS-01": BOUNCED})
+    later = replace(BOUNCED, state="opted_out")
+
+    suppress(table, "ada", {SUPPRESSION: BOUNCED, "SMS-01": later}, table.get("ada"))
+
+    assert table.get("ada").suppressions == {SUPPRESSION: BOUNCED, "SMS-01": later}
+
+
+def test_clearing_overrides_keeps_suppressions(table):
+    """A reset concerns overrides only: a fact about an address is none of them."""
+    suppress(table, "ada", {SUPPRESSION: BOUNCED})
+    table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
+    version = table.get("ada").version
+
+    removed = [table.clear("ada", token=token) for token in ("c", "d")]
+
+    assert removed == [("EMAIL",), ()]
+    assert table.get("ada") == UserOverrides({}, version + 1, None, {SUPPRESSION: BOUNCED})
+
+
+@pytest.mark.parametrize("last", ["override", "preferences", "suppression"])
+def test_a_row_with_three_parts_goes_with_the_last(dynamodb, last):
+    """Each part keeps the row for the others; then none is left, and a new one can be cleared."""
+    table = OverrideTable(dynamodb, "OverridesTable")
+    suppress(table, "ada", {SUPPRESSION: BOUNCED})
+    table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
+    version = table.get("ada").version
+    table.set_preferences("ada", CHOSEN, version=version, now=NOW, token="b")
+    deletions = {
+        "override": lambda: table.delete("ada", "EMAIL", token="c"),
+        "preferences": lambda: table.delete_preferences("ada", token="d"),
+        "suppression": lambda: suppress(table, "ada", {}, table.get("ada")),
+    }
+    order = sorted(deletions, key=lambda part: part == last)
+
+    counts = []
+    for part in order:
+        deletions[part]()
+        counts.append(dynamodb.scan(TableName="OverridesTable")["Count"])
+
+    assert counts == [1, 1, 0]
+
+
+def test_clearing_after_the_last_suppression_takes_one_call(dynamodb, asked):
+    """A row whose suppressions were removed is as one that never had any."""
+    table = OverrideTable(dynamodb, "OverridesTable")
+    suppress(table, "ada", {SUPPRESSION: BOUNCED})
+    table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
+    suppress(table, "ada", {}, table.get("ada"))
+    asked.clear()
+
+    assert table.clear("ada", token="b") == ("EMAIL",)
+    assert [name for name, _ in asked] == ["DeleteItem"]
 
 
 # Categories ---------------------------------------------------------------------------------------

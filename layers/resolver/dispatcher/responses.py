@@ -141,6 +141,32 @@ class RotatedSecretResponse(TypedDict):
     """The time until which the previous secret signs too."""
 
 
+class SuppressionResponse(TypedDict):
+    """An address to which the user gets no more messages."""
+
+    suppression_id: str
+    """The identifier, with which the suppression can be deleted."""
+    integration_type: IntegrationType
+    state: str
+    """The reason: `bounced`, `complained` or `opted_out`."""
+    address: str
+    """The address, shortened."""
+    at: Timestamp
+    """The time at which the provider or the person said so."""
+    delivery_id: Identifier
+    """The delivery that met it."""
+    detail: str
+    """The provider's words in short, or an empty text."""
+
+
+class ListSuppressionsResponse(TypedDict):
+    """The addresses of one user to which nothing is sent."""
+
+    user_id: str
+    suppressions: list[SuppressionResponse]
+    """The suppressions, newest first."""
+
+
 # Messages -----------------------------------------------------------------------------------------
 
 

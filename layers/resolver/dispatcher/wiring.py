@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dispatcher.configuration.overrides import Configurations, Defaults
     from dispatcher.configuration.ports import Overrides, Policies, Vault
     from dispatcher.configuration.resolution import SystemDefaults
+    from dispatcher.configuration.suppressions import Suppressions
     from dispatcher.configuration.user_preferences import UserPreferences
     from dispatcher.connections import KeptConnections
     from dispatcher.delivery.holds import Holds
@@ -127,6 +128,14 @@ def preferences() -> UserPreferences:
         event_log=event_log(),
         publisher=_publisher(),
     )
+
+
+@cache
+def suppressions() -> Suppressions:
+    """Return what reads and changes the addresses to which nothing is sent."""
+    from dispatcher.configuration.suppressions import Suppressions
+
+    return Suppressions(overrides=_overrides(), clock=clock(), id_generator=_id_generator())
 
 
 @cache
@@ -311,7 +320,7 @@ def reset() -> None:
         preview, replanner, history, mailbox, rounds, worker, sweeper, health, clock, connections,
         logger, event_log, _planner, _holds, _policies, _policy_cache, _system_defaults, _overrides,
         _delivery_table, _doorbells, _vault, _publisher, _id_generator, _channel, categories,
-        preferences,
+        preferences, suppressions,
     ):  # fmt: skip
         function.cache_clear()
 

@@ -1,7 +1,7 @@
 """The table of overrides in DynamoDB.
 
-One row per user: one map attribute per integration type, and one for the preferences. One row more
-holds the categories.
+One row per user: one map attribute per integration type, one for the preferences, and one per
+suppressed address. One row more holds the categories.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 
 from dispatcher.adapters.aws import unavailable_if_it_fails
-from dispatcher.configuration.rows import Policy, UserOverrides
+from dispatcher.configuration.rows import Policy, UserOverrides, suppression_attribute
 from dispatcher.errors import ConditionFailed, UnavailableError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from dispatcher.configuration.rows import Override, Preferences
+    from dispatcher.configuration.rows import Override, Preferences, Suppression
 
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
@@ -35,8 +35,14 @@ Row = dict[str, Any]
 POLICY_KEY = "!policy"
 """The key of the row with the categories: no user ID begins with ``!``."""
 
+SUPPRESSED = "suppressed"
+"""The attribute with the number of suppressions, absent for none.
+
+Each suppression is an attribute with a name of its own, which no condition can ask for.
+"""
+
 CLEAR_TRIES = 4
-"""Times that ``clear`` begins again because preferences came or went meanwhile."""
+"""Times that ``clear`` begins again because another part of the row came or went meanwhile."""
 
 
 class Expressions:
@@ -165,9 +171,12 @@ class OverrideTable(_Table):
         self._remove_if_empty(user_id, left)
 
     def clear(self, user_id: str, *, token: str) -> tuple[str, ...]:
-        """Remove the row at once, or only its overrides if it also holds preferences."""
+        """Remove the row at once, or only its overrides if it holds another part."""
         terms = Expressions()
-        alone = f"attribute_not_exists({terms.name('preferences')})"
+        alone = (
+            f"attribute_not_exists({terms.name('preferences')}) "
+            f"AND attribute_not_exists({terms.name(SUPPRESSED)})"
+        )
         for _ in range(CLEAR_TRIES):
             try:
                 with unavailable_if_it_fails():
@@ -182,13 +191,13 @@ class OverrideTable(_Table):
             except ConditionFailed as refused:
                 stored = UserOverrides.of(_row(refused.item or {}))
                 with suppress(ConditionFailed):
-                    self._clear_beside_preferences(user_id, stored, token)
+                    self._clear_beside_others(user_id, stored, token)
                     return tuple(stored.by_type)
             else:
                 return tuple(user_overrides(response.get("Attributes", {})).by_type)
         raise UnavailableError("the row of overrides is being changed by others")
 
-    def _clear_beside_preferences(self, user_id: str, stored: UserOverrides, token: str) -> None:
+    def _clear_beside_others(self, user_id: str, stored: UserOverrides, token: str) -> None:
         """Remove the overrides of a row that is as it was read."""
         if not stored.by_type:
             return
@@ -241,6 +250,42 @@ class OverrideTable(_Table):
             return False
         self._remove_if_empty(user_id, left)
         return True
+
+    def set_suppressions(
+        self,
+        user_id: str,
+        suppressions: Mapping[str, Suppression],
+        *,
+        stored: UserOverrides,
+        now: float,
+        token: str,
+    ) -> None:
+        """Write the suppressions that differ if the row is as it was read."""
+        terms = Expressions()
+        assigned = [
+            terms.assign("last_write", token),
+            terms.assign("version", (stored.version or int(now * 1000)) + 1),
+        ]
+        removed = [
+            terms.name(suppression_attribute(one))
+            for one in stored.suppressions
+            if one not in suppressions
+        ]
+        for one, suppression in suppressions.items():
+            if stored.suppressions.get(one) != suppression:
+                assigned.append(terms.assign(suppression_attribute(one), suppression.as_item()))
+        if suppressions:
+            assigned.append(terms.assign(SUPPRESSED, len(suppressions)))
+        else:
+            removed.append(terms.name(SUPPRESSED))
+        left = self._update(
+            user_id,
+            f"SET {', '.join(assigned)}" + (f" REMOVE {', '.join(removed)}" if removed else ""),
+            _as_read(terms, stored.version),
+            terms,
+            token,
+        )
+        self._remove_if_empty(user_id, left)
 
     def _remove_if_empty(self, user_id: str, left: Row) -> None:
         if not UserOverrides.of(left).is_empty:

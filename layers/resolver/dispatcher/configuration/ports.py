@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from dispatcher.configuration.rows import Override, Policy, Preferences, UserOverrides
+    from dispatcher.configuration.rows import (
+        Override,
+        Policy,
+        Preferences,
+        Suppression,
+        UserOverrides,
+    )
     from dispatcher.events import EventName
     from dispatcher.strict_json import JsonObject
 
@@ -55,7 +61,7 @@ class Overrides(Protocol):
         """Remove an override, and the row with the last one; else ``ConditionFailed``."""
 
     def clear(self, user_id: str, *, token: str) -> tuple[str, ...]:
-        """Remove the user's overrides and return their integration types; preferences stay."""
+        """Remove the user's overrides and return their integration types; all else stays."""
 
     def set_preferences(
         self, user_id: str, preferences: Preferences, *, version: int, now: float, token: str
@@ -69,6 +75,20 @@ class Overrides(Protocol):
         """Remove the preferences, and the row with its last part; tell whether there were any.
 
         With the ``version`` at which they were read, ``ConditionFailed`` if the row has changed.
+        """
+
+    def set_suppressions(
+        self,
+        user_id: str,
+        suppressions: Mapping[str, Suppression],
+        *,
+        stored: UserOverrides,
+        now: float,
+        token: str,
+    ) -> None:
+        """Replace the suppressions of the row that was read as ``stored``; all else stays.
+
+        The row goes with its last part. ``ConditionFailed`` if the row has changed.
         """
 
 

@@ -1,6 +1,7 @@
 """The rows of the overrides table as values.
 
-One row per user with overrides or preferences, and one row with the categories of all messages.
+One row per user with overrides, preferences or suppressions, and one row with the categories of all
+messages.
 """
 
 from __future__ import annotations
@@ -181,17 +182,58 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Suppression:
+    """An address of a user to which nothing is sent any more, by the word of a provider."""
+
+    state: str
+    """``bounced``, ``complained`` or ``opted_out``."""
+    at: float
+    delivery_id: str
+    """The delivery that met it."""
+    detail: str
+    shown: str
+    """The address as people may see it."""
+
+    @classmethod
+    def of(cls, item: Item) -> Suppression:
+        """Read the stored form; keys that a later version wrote are left out."""
+        known = {key: item[key] for key in cls.__dataclass_fields__ if key in item}
+        return cls(**{**known, "at": float(item["at"])})
+
+    def as_item(self) -> JsonObject:
+        """Return the attribute to store."""
+        return {
+            "state": self.state,
+            "at": self.at,
+            "delivery_id": self.delivery_id,
+            "detail": self.detail,
+            "shown": self.shown,
+        }
+
+
+SUPPRESSED = "!"
+"""Begins the name of an attribute with a suppression: ``!EMAIL#9f86d081884c7d65``."""
+
+
+def suppression_attribute(suppression_id: str) -> str:
+    """Return the attribute of a suppression, whose ID is such as ``EMAIL-9f86d081884c7d65``."""
+    return SUPPRESSED + suppression_id.replace("-", "#")
+
+
+@dataclass(frozen=True, slots=True)
 class UserOverrides:
-    """The row of a user: the overrides by integration type, the preferences, and its version."""
+    """The row of a user: overrides by integration type, preferences, suppressions, its version."""
 
     by_type: Mapping[str, Override] = field(default_factory=dict)
     version: int = 0
     preferences: Preferences | None = None
+    suppressions: Mapping[str, Suppression] = field(default_factory=dict)
+    """By ``suppression_id``."""
 
     @property
     def is_empty(self) -> bool:
         """Whether no part is left for which a row is kept."""
-        return not self.by_type and self.preferences is None
+        return not self.by_type and self.preferences is None and not self.suppressions
 
     @classmethod
     def of(cls, row: Item) -> UserOverrides:
@@ -206,6 +248,11 @@ class UserOverrides:
             by_type,
             version=row.get("version", 0),
             preferences=None if preferences is None else Preferences.of(preferences),
+            suppressions={
+                name.removeprefix(SUPPRESSED).replace("#", "-"): Suppression.of(item)
+                for name, item in row.items()
+                if name.startswith(SUPPRESSED)
+            },
         )
 
 
