@@ -1,6 +1,6 @@
-"""Which addresses are public, by default deny.
+"""The table of public addresses; all others are denied.
 
-The standard library's ``is_global`` is no such table: on the Pythons that we run on it is true for
+The standard library's ``is_global`` is not sufficient: on the supported Pythons it is true for
 translated IPv4 (NAT64, 6to4), for multicast, and for metadata services within public ranges.
 """
 
@@ -10,9 +10,8 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
 
 IPAddress = IPv4Address | IPv6Address
 
-# Of IPv6 nothing else is public: this leaves out IPv4 that is mapped, compatible or translated
-# (::/96, ::ffff:0:0/96, 64:ff9b::/96, 64:ff9b:1::/48), fc00::/7, fe80::/10, ff00::/8 and
-# 5f00::/16.
+# All other IPv6 is denied: mapped, compatible and translated IPv4 (::/96, ::ffff:0:0/96,
+# 64:ff9b::/96, 64:ff9b:1::/48), fc00::/7, fe80::/10, ff00::/8 and 5f00::/16.
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _SPECIAL = tuple(
     ip_network(network)

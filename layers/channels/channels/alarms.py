@@ -1,4 +1,4 @@
-"""Calls back at given times, from one thread for all: a thread for each costs as much as a send."""
+"""Callbacks at given times, all from one thread: a thread for each costs as much as a send."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Alarm:
     action: Callable[[], None] | None = field(compare=False)
 
     def cancel(self) -> None:
-        """Call it off, unless it has begun."""
+        """Cancel the call, unless it has begun."""
         self.action = None
 
 
 class Alarms:
-    """Keeps alarms, and a thread as long as there are any."""
+    """Runs alarms in a thread that lives as long as there are any."""
 
     def __init__(self) -> None:
         self._pending: list[Alarm] = []
@@ -36,10 +36,10 @@ class Alarms:
         self._changed = threading.Condition()
 
     def set(self, seconds: float, action: Callable[[], None]) -> Alarm:
-        """Have ``action`` called after so many seconds; it must be short, and raise nothing."""
+        """Call ``action`` after so many seconds; it must be short and must not raise."""
         with self._changed:
             alarm = Alarm(time.monotonic() + seconds, next(self._numbers), action)
-            # One that is called off stays until its time: to look for it would cost more.
+            # A cancelled alarm stays in the heap until its time; a search would cost more.
             heapq.heappush(self._pending, alarm)
             if not self._is_running:
                 threading.Thread(target=self._run, name="alarms", daemon=True).start()

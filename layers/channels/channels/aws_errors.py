@@ -1,6 +1,6 @@
-"""Meaning of a failed AWS call for the message that the call was to carry.
+"""Classification of failed AWS calls by their effect on the message that they carry.
 
-Each call is made once: whether the message is sent again is the delivery's own matter.
+Each call is made once; the delivery decides about retries.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _THROTTLED = frozenset({
 
 
 class Failure(Enum):
-    """How far a failed call came."""
+    """Whether a failed AWS call may have taken effect."""
 
     UNSENT = "AWS was not reached"
     LATER = "AWS refused it for now"
@@ -35,7 +35,7 @@ def failure(error: Exception) -> Failure:
     """Return whether a call that ended with one of ``AwsError`` may have taken effect."""
     if isinstance(error, ClientError):
         return _from_response(error)
-    # A lost connection, or an unreadable response: the request was on its way.
+    # After a lost connection or an unreadable response, the request may have been executed.
     # Earlier failures (name, connection, TLS, credentials) have other classes.
     lost = isinstance(error, (HTTPClientError, ResponseParserError))
     return Failure.UNKNOWN if lost else Failure.UNSENT
@@ -49,7 +49,7 @@ def _from_response(error: ClientError) -> Failure:
 
 
 def named(error: Exception) -> str:
-    """Name an error: AWS's own code, else its kind; never its text, which quotes the input."""
+    """Return AWS's error code, else the error's class; never its text, which quotes the input."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", "unknown"))
     return type(error).__name__

@@ -1,4 +1,4 @@
-"""Delivers CLI: an item in the user's mailbox, fit for a terminal."""
+"""Delivers CLI: puts an item into the user's mailbox that is safe to print in a terminal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Terminal:
     mailbox: Mailbox
 
     def deliver(self, message: Message) -> Outcome:
-        """Put the message into the mailbox without what would steer the terminal that shows it."""
+        """Put the message into the mailbox without characters that control a terminal."""
         printable = replace(
             message,
             subject=message.subject and plain(message.subject),
@@ -34,5 +34,5 @@ class Terminal:
 
 
 def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:
-    """Make the channel from the function's environment."""
+    """Build the channel from the function's environment."""
     return Terminal(Mailbox.of(environ, aws))

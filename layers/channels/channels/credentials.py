@@ -1,4 +1,4 @@
-"""Secrets that operators keep for the channels, read by name and cached for minutes.
+"""Operators' secrets for the channels, read by name and cached for minutes.
 
 A name that begins with ``/`` is a parameter of Systems Manager, any other (an ARN too) a secret of
 Secrets Manager. The environment holds names only.
@@ -25,7 +25,7 @@ class CredentialError(DispatcherError):
 class Credentials:
     """Reads secrets through ``aws(service)``, and caches them for ``ttl`` seconds.
 
-    ``parameter`` is the template's that names them: operators read it in errors.
+    ``parameter`` is the template parameter that names the secret; errors mention it.
     """
 
     def __init__(self, aws: ClientFactory, parameter: str, *, ttl: float = TTL) -> None:
@@ -39,7 +39,7 @@ class Credentials:
         return self._secret(name).get()
 
     def has_changed(self, name: str, used: str) -> bool:
-        """Read a secret again that its receiver refused, and tell whether it was rotated."""
+        """Read a refused secret again and return whether it was rotated."""
         return self._secret(name).get(latest=True) != used
 
     def _secret(self, name: str) -> TtlValue[str]:
@@ -53,7 +53,7 @@ class Credentials:
         try:
             text = self._parameter_text(name) if name.startswith("/") else self._secret_text(name)
         except AwsError as error:
-            # Its own text may name accounts and roles.
+            # The error's text may name accounts and roles.
             raise self._error(f"could not be read: {named(error)}") from None
         secret = _only_value(text)
         if not secret:
@@ -79,12 +79,12 @@ class Credentials:
             raise self._error("is not text in UTF-8") from None
 
     def _error(self, problem: str) -> CredentialError:
-        # Without the secret's own name: /health is public, and an ARN has the account in it.
+        # The secret's name is left out: /health is public, and an ARN contains the account.
         return CredentialError(f"the secret that {self._parameter} names {problem}")
 
 
 def _only_value(text: str) -> str:
-    """Return a secret as it is, or out of the JSON that the console makes of key and value."""
+    """Return a secret's text, or the only value of the JSON object that the console creates."""
     if text.lstrip().startswith("{"):
         try:
             (text,) = read_json(text).values()

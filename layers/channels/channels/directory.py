@@ -1,7 +1,7 @@
 """IDs in the Slack workspace: user IDs by email address, direct messages by user ID.
 
-Cached in the container: an hour for a user who was found, a minute for one who was not. A user who
-joins is soon reached, and a missing one does not use up Slack's rate limits.
+A user who was found is cached for an hour. A missing user is cached for a minute: new users are
+reached soon, and missing users do not use up Slack's rate limits.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NOT_FOUND = "users_not_found"
 
 
 class Directory:
-    """Looks users up, and caches what it finds. Entries belong to the token that saw them."""
+    """Looks up and caches users; each entry belongs to the token that it was found with."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         # An empty ID stands for a user who was not found.
@@ -44,7 +44,7 @@ class Directory:
         return self._cached(client, user_id, lambda: _open_channel(client, user_id))
 
     def forget(self, client: WebClient, key: str) -> None:
-        """Look a user up again next time."""
+        """Remove a cached entry, so that the next call looks it up again."""
         self._ids.forget((client.token, key))
 
     def _cached(self, client: WebClient, key: str, look_up: Callable[[], str]) -> str:

@@ -1,7 +1,7 @@
-"""Delivers by mail: to an SMTP server where ``SMTP_HOST`` is set, else through SES.
+"""Sends email: to an SMTP server if ``SMTP_HOST`` is set, else through SES.
 
-A mail is the same on every try but for its ``Date``; by its ``Message-ID`` the receiving side can
-drop the double of one whose answer was lost. (SES puts an id of its own in its place.)
+Every attempt of a delivery sends the same email, except for its ``Date``. If a response was lost,
+the recipient's server can drop the duplicate by its ``Message-ID`` (SES replaces this header).
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ PROBE_SECONDS = 1.9
 
 
 class Transport(Protocol):
-    """Takes one mail to its one recipient."""
+    """Sends one email to one recipient."""
 
     def send(self, mail: Mail) -> Outcome:
-        """Send it once and say what came of it."""
+        """Send the email once and return the outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,11 @@ class Email:
     transport: Callable[[Sender], Transport]
 
     def deliver(self, message: Message) -> Outcome:
-        """Send the mail once and say what came of it."""
+        """Send the message once and return the outcome."""
         return self.render(message)()
 
     def render(self, message: Message) -> Callable[[], Outcome]:
-        """Write the mail; return what sends it once."""
+        """Compose the email and return a function that sends it once."""
         recipient = mailbox(message.address.value)
         if recipient is None:
             return lambda: Permanent(
@@ -70,9 +70,9 @@ class Email:
 
 
 def mailbox(address: str) -> str | None:
-    """Return an address as it goes into envelope and header; ``None`` if it is not one address.
+    """Return an address in the form for envelope and header; ``None`` if it is not one address.
 
-    It is looked at again here: it may be made of a user id, which nobody took for an address.
+    An address that was derived from a user ID has not been validated before.
     """
     try:
         found = validate_email(
@@ -100,7 +100,7 @@ class Smtp:
     seconds: float = ATTEMPT_SECONDS
 
     def send(self, mail: Mail) -> Outcome:
-        """Send, and read what the server's codes mean: 4xx may pass, 5xx will not."""
+        """Send the email; a code 4xx is retried, 5xx is permanent."""
         deadline = Deadline(self.seconds, time.monotonic)
         try:
             password = self.credentials.read(self.secret) if self.server.username else ""
@@ -119,12 +119,12 @@ class Smtp:
 
 @dataclass(frozen=True, slots=True)
 class Ses:
-    """Sends through SES; the recipient is the one of the envelope, whatever the mail says."""
+    """Sends through SES to the recipient of the envelope, not of the headers."""
 
     client: Callable[[], SESV2Client]
 
     def send(self, mail: Mail) -> Outcome:
-        """Send, and read what the API's errors mean."""
+        """Send the email; a final refusal by AWS is permanent, any other error is retried."""
         try:
             response = self.client().send_email(
                 FromEmailAddress=mail.sender,
@@ -147,7 +147,7 @@ _FAULTS: tuple[tuple[type[BaseException], Outcome], ...] = (
         smtplib.SMTPNotSupportedError,
         Permanent("tls_required", "the mail server offers no STARTTLS"),
     ),
-    # Of the rest of smtplib's own, all that has no code: they are OSErrors too.
+    # smtplib's other exceptions without a code. They are OSErrors, so they come before OSError.
     (smtplib.SMTPException, NONSENSE),
     (ssl.SSLError, Retry("tls_failed", "the mail server's certificate or TLS is not valid")),
     (TimeoutError, TIMEOUT),
@@ -160,7 +160,7 @@ _REFUSED = {
 
 
 def refusal(error: BaseException, *, is_late: bool = False) -> Outcome:
-    """Say what became of a mail that an SMTP server did not take; its words are left out."""
+    """Return the outcome for an SMTP error, without the server's text."""
     if is_late:
         return TIMEOUT
     match error:
@@ -181,7 +181,7 @@ def _by_code(code: int, what: str) -> Outcome:
 
 
 def _sender(environ: Mapping[str, str]) -> Sender:
-    # Not parseaddr: to it, a comma or a parenthesis in the name ends the address.
+    # parseaddr would end the address at a comma or a parenthesis in the name.
     name, _, address = environ.get("EMAIL_SENDER", "").rpartition("<")
     written = mailbox(address.removesuffix(">"))
     if written is None:
@@ -205,12 +205,12 @@ def _transport(
 
 
 def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:
-    """Make the channel from the function's environment."""
+    """Build the channel from the function's environment."""
     return Email(environ, _transport(environ, aws, Credentials(aws, PARAMETER)))
 
 
 def probe(environ: Mapping[str, str], aws: ClientFactory) -> None:
-    """See that mail can go out; ``UnavailableError`` says what is wrong."""
+    """Check that email can be sent; raise ``UnavailableError`` with the reason."""
     try:
         if environ.get("SMTP_HOST"):
             server = SmtpServer.of(environ, helo=_sender(environ).domain)

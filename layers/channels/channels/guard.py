@@ -1,13 +1,14 @@
-"""The guarded HTTP client: one request to a receiver that a user chose, and to nothing of ours.
+"""The guarded HTTP client: sends one request to a receiver that a user chose.
 
-The name is resolved once, every address is checked, and the socket that ``requests`` gets is
-connected to a checked address already; Host, SNI and certificate keep the name. The attempt has one
-wall clock: its watchdog cuts the connection. The head of the response decides (``response_head``):
-from its last byte on, nothing that happens to the body or the connection changes the outcome.
+A user's URL must not reach the operator's network. So the host name is resolved once, every address
+is checked, and ``requests`` gets a socket that is already connected to a checked address; Host, SNI
+and certificate keep the name. One time limit covers the whole attempt: a watchdog then closes the
+connection. The head of the response decides the outcome (``dispatcher.response_head``): no later
+error of the body or the connection changes it.
 
-Only the adapter of ``requests`` is used. A ``Session`` adds what must not happen here (proxies,
-netrc and CA bundles from the environment, cookies, redirects), and it reads and decodes the whole
-body of a redirect even with ``allow_redirects=False``.
+Only the adapter of ``requests`` is used, because a ``Session`` is unsafe here: it takes proxies,
+netrc and CA bundles from the environment, keeps cookies and follows redirects. Even with
+``allow_redirects=False`` it reads and decodes the whole body of a redirect.
 """
 
 from __future__ import annotations
@@ -45,27 +46,27 @@ if TYPE_CHECKING:
     from dispatcher.integrations.egress import EgressPolicy, Url
 
 ATTEMPT_SECONDS = 9.5
-"""All of an attempt, DNS included; half a second of the ten is for ending it in good order."""
+"""Seconds for an attempt, DNS included; the remaining 0.5 s of the ten are for a clean end."""
 DNS_SECONDS = 3.0
 CONNECT_SECONDS = 3.0
-"""For each address, so that one that swallows packets leaves time for the next."""
+"""Seconds per address, so that an address that drops packets leaves time for the next one."""
 MOST_BODY = 16 * 1024
 BODY_SECONDS = 0.3
-"""For the body, which is read only so that a receiver that still writes meets no reset."""
+"""Seconds for the body; it is read only so that a receiver that still writes gets no reset."""
 LAST_CHUNK = b"\r\n0\r\n\r\n"
 
-# Both log whole URLs, the secrets of a query included: the one at DEBUG, the other in a WARNING
-# that any receiver can provoke with a malformed header.
+# Both would log whole URLs with the secrets in their queries: one at DEBUG, the other in a WARNING
+# that any receiver can cause with a malformed header.
 for _name in ("urllib3.connectionpool", "urllib3.connection"):
     logging.getLogger(_name).disabled = True
 
 
 class BlockedError(Exception):
-    """The receiver's name stands for an address that nothing may be sent to; nothing was sent."""
+    """The receiver's host name resolves to a blocked address; no request was sent."""
 
 
 class NoResponseError(Exception):
-    """The attempt ended without a response; ``code`` is a word for programs."""
+    """The attempt ended without a response; ``code`` is the machine-readable reason."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -80,17 +81,17 @@ class Response(NamedTuple):
 
 
 def look_up(host: str, port: int) -> Sequence[str]:
-    """Resolve a name by the system's resolver, which knows no time limit."""
+    """Resolve a name with the system's resolver, which has no time limit."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def dial(address: IPAddress, port: int, seconds: float) -> socket.socket:
-    """Connect to an address; ``create_connection`` would look it up once more."""
+    """Connect to an address; ``create_connection`` would resolve it again."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     connection = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # Headers and body are two writes: the second would wait for the first's receipt.
+        # Headers and body are two writes; without this option the second waits for an ACK.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(seconds)
         connection.connect((str(address), port))
@@ -102,7 +103,7 @@ def dial(address: IPAddress, port: int, seconds: float) -> socket.socket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """Sends requests to users' receivers; ``ca_file`` replaces the public authorities."""
+    """Sends requests to users' receivers; ``ca_file`` replaces the public CA certificates."""
 
     egress: EgressPolicy
     ca_file: str | None = None
@@ -143,7 +144,7 @@ class Guard:
             return Response(response.status_code, response.headers.get("Retry-After"))
 
     def _addresses(self, url: Url, line: _Line) -> Sequence[IPAddress]:
-        """Resolve once; one bad address refuses the name, since any may come first next time."""
+        """Resolve the host once; one blocked address rejects it, whatever the others are."""
         if url.address is None:
             addresses = [_address(url.host, text) for text in self._look_up(url, line)]
         else:
@@ -151,7 +152,7 @@ class Guard:
         for address in addresses:
             if not self.egress.allows(address) and not is_public(address):
                 raise BlockedError(f"{url.host} stands for an address that is not public")
-        # Beside these two, plain http is for the opened ranges alone.
+        # Other ports of plain http are permitted only in networks that the operator opened.
         inside = all(map(self.egress.allows, addresses))
         if url.scheme == "http" and url.port not in PORTS["http"] and not inside:
             raise BlockedError(f"{url.host} is outside of where plain http may use port {url.port}")
@@ -174,7 +175,7 @@ class Guard:
 
     def _connect(self, url: Url, addresses: Sequence[IPAddress], line: _Line) -> socket.socket:
         for address in addresses:
-            # A name may stand for thousands of addresses.
+            # A name may resolve to thousands of addresses.
             if line.is_cut:
                 break
             with suppress(OSError):
@@ -193,8 +194,8 @@ class _Line:
         self._alarm = alarms.set(seconds, self._cut)
 
     def hold(self, connection: socket.socket) -> None:
-        """Take hold by a duplicate, because TLS moves the descriptor into an object of its own."""
-        # Later than the watchdog, which alone decides; here and where requests sets it again.
+        """Keep a duplicate of the descriptor, because TLS moves the original to another object."""
+        # Longer than the watchdog, which alone ends the attempt. requests sets it again later.
         connection.settimeout(self.deadline.timeout() + 1)
         with self._lock:
             self._connection = connection.dup()
@@ -220,7 +221,7 @@ class _Line:
 
 
 class _Connection(HTTPConnection):
-    """A connection that was made, and checked, before."""
+    """A connection to a checked address, opened before."""
 
     def __init__(
         self,
@@ -235,15 +236,15 @@ class _Connection(HTTPConnection):
         return self._connection
 
     def request(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - handed through
-        """Send; a receiver may respond, and hang up, before it has read everything.
+        """Send the request, and ignore a receiver that closes after an early response.
 
-        ``urllib3`` knows that of some errors, and of none that TLS makes of them.
+        ``urllib3`` ignores some of these errors, but none of their TLS variants.
         """
         with suppress(OSError):
             super().request(*args, **options)
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override] # one that was read
-        """Read the head, and of the body what comes at once."""
+        """Read the head, and the part of the body that arrives within the limits."""
         with self.sock.makefile("rb") as stream:
             head = read_head(stream)
             with suppress(OSError, ValueError):
@@ -254,25 +255,25 @@ class _Connection(HTTPConnection):
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
-    """The same below TLS, whose SNI and certificate are the host's."""
+    """A checked connection with TLS; SNI and certificate are for the host name."""
 
 
 class _Pool(urllib3.HTTPConnectionPool):
-    """The one connection to a receiver."""
+    """A pool that holds the one checked connection."""
 
     ConnectionCls = _Connection
 
 
 class _TlsPool(_Pool, urllib3.HTTPSConnectionPool):
-    """The same below TLS."""
+    """A pool that holds the one checked connection, with TLS."""
 
     ConnectionCls = _TlsConnection
 
 
 class _Request(requests.PreparedRequest):
-    """A request as it was checked, which ``requests`` does not read again, and where it goes.
+    """A checked request and its connection; ``requests`` does not parse it again.
 
-    Nothing looks at its headers any more: whoever makes one has (``check_headers``).
+    Its headers must have passed ``check_headers``: no later code validates them.
     """
 
     def __init__(
@@ -286,7 +287,7 @@ class _Request(requests.PreparedRequest):
 
 
 class _Adapter(HTTPAdapter):
-    """What ``requests`` does with a request; connection, trust and request line come with it."""
+    """The adapter of ``requests``; connection, trust and request line come from the request."""
 
     def get_connection_with_tls_context(
         self, request: requests.PreparedRequest, *_: object, **__: object
@@ -294,7 +295,7 @@ class _Adapter(HTTPAdapter):
         return cast("_Request", request).pool
 
     def cert_verify(self, *_: object, **__: object) -> None:
-        """Leave the trust as it is."""
+        """Keep the connection's own TLS context."""
 
     def request_url(self, request: requests.PreparedRequest, *_: object) -> str:
         return cast("_Request", request).target
@@ -302,7 +303,7 @@ class _Adapter(HTTPAdapter):
     def build_response(
         self, _: requests.PreparedRequest, resp: urllib3.BaseHTTPResponse
     ) -> requests.Response:
-        """Take status and headers; the original reads cookies too."""
+        """Copy status and headers; the original reads cookies too."""
         response = requests.Response()
         response.status_code, response.raw = resp.status, resp
         response.headers.update(resp.headers)
@@ -310,7 +311,7 @@ class _Adapter(HTTPAdapter):
 
 
 def _drain(connection: socket.socket, stream: IO[bytes], size: int | None) -> None:
-    """Read and drop a body of ``size`` bytes, within its limits; it is never decoded."""
+    """Read and discard a body of ``size`` bytes within the limits, without decoding it."""
     deadline = Deadline(BODY_SECONDS, time.monotonic)
     left, end = MOST_BODY if size is None else min(size, MOST_BODY), b"\r\n"
     while left > 0 and not (size is None and end.endswith(LAST_CHUNK)):
@@ -323,7 +324,7 @@ def _drain(connection: socket.socket, stream: IO[bytes], size: int | None) -> No
 
 
 _ADAPTER = _Adapter()
-"""One for all: it keeps nothing."""
+"""Shared by all requests, because it has no state."""
 
 
 @cache
@@ -351,11 +352,11 @@ _FAULTS = (
     OSError,
     ValueError,
 )
-"""All that a receiver can bring about."""
+"""Exceptions that a receiver's behavior can cause."""
 
 
 def _no_response(host: str, error: BaseException) -> NoResponseError:
-    """Name the fault; its own text is left behind, since it may hold the URL."""
+    """Return the error to raise, without the original text, which may contain the URL."""
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -1,4 +1,4 @@
-"""Host names of operators' settings, checked before a library trips over them."""
+"""Validation of host names in operators' settings, before a library fails on them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import idna
 def ascii_host(name: str) -> str:
     """Return a host name or address in ASCII (IDN as A-labels); ``ValueError`` if it is neither."""
     host = name if name.isascii() else idna.encode(name, uts46=True).decode()
-    # As the resolver's codec will: it refuses empty labels, and those above 63 characters.
+    # The resolver uses the same codec, which rejects empty labels and those above 63 characters.
     host.encode("idna")
     if not host or not host.isprintable() or " " in host:
         raise ValueError("not a host name")

@@ -25,7 +25,7 @@ TTL = 30 * 86_400
 class Mailbox:
     """Puts messages into ``MAILBOX#<TYPE>#<delivery_id>`` rows.
 
-    In key order they are in the order of their sending.
+    Their key order is the order in which they were sent.
     """
 
     dynamodb: DynamoDBClient
@@ -39,7 +39,7 @@ class Mailbox:
     def put(self, message: Message) -> Outcome:
         """Write the message.
 
-        The same delivery again overwrites its own row, so a repeated send makes no second one.
+        A repeated attempt of the same delivery overwrites its row, so it creates no duplicate.
         """
         fields = {
             "user_id": message.user_id,

@@ -1,11 +1,11 @@
-"""A caller's Markdown, read once for all channels that show more than plain text.
+"""The parser of a caller's Markdown, for all channels that show more than plain text.
 
-The reader differs from CommonMark where that would lose or change words of a message that was never
-meant as markup: raw HTML and entities are text, ``[LABEL]: word`` is no definition (it would
-vanish), and ``object.__name__`` is no emphasis. Every run of letters and digits is shown, except
-the target of a link that has a label: a fence's opening line, a link's title, cells beyond the
-header, and an ordered list's own numbers too.
-Links lead to the web or to a mailbox; an image is a link to it, because loading it would tell its
+It differs from CommonMark where CommonMark would lose or change words that were not meant as
+markup: raw HTML and entities are text, ``[LABEL]: word`` is not a definition (it would disappear),
+and ``object.__name__`` is not emphasis. Every run of letters and digits is shown, also a fence's
+opening line, a link's title, cells beyond the header, and an ordered list's numbers. The only
+exception is the target of a link that has a label.
+Links lead to the web or to a mailbox. An image becomes a link, because loading it would show its
 owner who reads the message, and when.
 """
 
@@ -40,20 +40,20 @@ if TYPE_CHECKING:
 SCHEMES = ("http", "https", "mailto")
 
 DEEPEST = 20
-"""Levels within each other, of quotes and lists as of emphasis; the reader drops deeper blocks."""
+"""Nesting levels of quotes, lists and emphasis; the parser drops deeper blocks."""
 
 MOST_STEPS = 30_000
-"""Steps of the reader, and tokens that it finds; a message that needs more is plain text.
+"""Steps and tokens of the parser; a message that needs more is shown as plain text.
 
-Rendering takes the processor from all deliveries of a process. Without a bound, 128 KiB of ``- a``
-took 1.3 s of it; this many steps take 0.3 s, and 128 KiB of formatted prose need fewer.
+All deliveries of a process wait while one is rendered. Without a limit, 128 KiB of ``- a`` took
+1.3 s; this many steps take 0.3 s, and 128 KiB of formatted prose needs fewer.
 """
 
 LONGEST_WORD = 2000
-"""Characters without a space; where there are more, an address that is no link's stays text.
+"""Characters of a word; in text with a longer word, bare addresses do not become links.
 
-The search for addresses reads on to the end of the word at each ``http://`` in it, and nothing can
-stop it meanwhile: 128 KiB of them would hold up the worker, and all users' messages, for minutes.
+At each ``http://`` the search for addresses reads to the end of the word and cannot be interrupted:
+128 KiB of them would block the worker, and all users' messages, for minutes.
 """
 
 _TAGS = {
@@ -76,16 +76,16 @@ _VISIBLE = regex.compile(r"[^\s\p{C}\p{Default_Ignorable_Code_Point}\u2800]")
 _AFTER_ADDRESS = regex.compile(
     r"[[\p{Terminal_Punctuation}\p{Ps}\p{Pe}\p{Pi}\p{Pf}\s]--[\x21-\x7e]]", regex.V1
 )
-"""Ends an address in running text: white space, and the sentence marks and brackets of scripts that
-put no space behind them. ASCII's own may belong to the address."""
+"""Characters that end an address in running text: white space, and the punctuation of scripts that
+put no space after it. ASCII punctuation may belong to the address."""
 
 
 class _TooMuchError(Exception):
-    """The text needs more steps than may be spent on it."""
+    """The text needs more steps than permitted."""
 
 
 def html(text: str) -> str:
-    """Return a fragment of HTML in which no tag, entity or attribute is the caller's own."""
+    """Return a fragment of HTML that contains no tag, entity or attribute of the caller."""
     import nh3
 
     reader = _reader(finds_addresses=True)
@@ -98,12 +98,12 @@ def html(text: str) -> str:
         url_relative="deny",
         link_rel="noopener noreferrer nofollow",
     )
-    # Quotes too, outside of tags: inert then even where a mail program moves text into a tag.
+    # Quotes are escaped too, in case a mail program moves text into a tag.
     return _QUOTES.sub(lambda found: _ENTITIES.get(found[0], found[0]), clean)
 
 
 def tokens(text: str) -> list[Token]:
-    """Read Markdown; text that would come out empty or cut short, or costs too much, is plain."""
+    """Parse Markdown; return plain text if it would lose content or need too many steps."""
     try:
         found = _reader(finds_addresses=_ENDLESS.search(text) is None).parse(text, {})
     except _TooMuchError:
@@ -140,8 +140,8 @@ def _reader(*, finds_addresses: bool) -> MarkdownIt:
     options = {"html": False, "linkify": finds_addresses, "breaks": True, "maxNesting": DEEPEST}
     reader = MarkdownIt("js-default", options).disable(["entity", "reference"])
     reader.validateLink = _leads_somewhere  # type: ignore[method-assign] # its documented seam
-    # Words stay as they are written; ``_mended`` normalizes the targets.
-    # The library documents these attributes as replaceable, and its types do not say so.
+    # The text of a link stays as it is written; ``_mended`` normalizes the targets.
+    # The library documents these attributes as replaceable, but its types do not allow it.
     reader.normalizeLink = reader.normalizeLinkText = _as_written  # type: ignore[assignment, method-assign]
     reader.helpers = SimpleNamespace(**{**vars(helpers), "parseLinkTitle": _title})  # type: ignore[assignment]
     everywhere = ["paragraph", "blockquote", "list", "table"]
@@ -156,7 +156,7 @@ def _reader(*, finds_addresses: bool) -> MarkdownIt:
     reader.linkify = _Addresses()
     for scheme in ("ftp:", "//"):
         reader.linkify.add(scheme, None)
-    # Only what is written as an address: not every name.ending is a host.
+    # Only complete addresses become links: not every name.ending is a host.
     reader.linkify.set({"fuzzy_link": False, "fuzzy_email": False, "fuzzy_ip": False})
     return reader
 
@@ -166,20 +166,20 @@ def _as_written(url: str) -> str:
 
 
 def _leads_somewhere(url: str) -> bool:
-    """Return whether a link would keep this target; one that would lose it stays text."""
+    """Return whether the cleaner keeps this target; otherwise the link stays text."""
     if not url.lower().startswith(("http://", "https://", "mailto:")):
         return False
     if _USUAL.match(url):
         return True
     import nh3
 
-    # A port of 70,000, a "%" in a host: only the cleaner's own parser knows what it drops.
+    # Only the cleaner's own parser knows what it drops, such as port 70,000 or "%" in a host.
     link = f'<a href="{escapeHtml(normalizeLink(url))}">'
     return "href" in nh3.clean(link, tags={"a"}, attributes={"a": {"href"}}, link_rel=None)
 
 
 def _count(state: StateBlock | StateInline, *_: object) -> bool:
-    """Count a step of the reader; matches nothing."""
+    """Count a step of the parser; never matches."""
     state.env["steps"] = steps = state.env.get("steps", 0) + 1
     if max(steps, len(state.tokens)) > MOST_STEPS:
         raise _TooMuchError
@@ -187,7 +187,7 @@ def _count(state: StateBlock | StateInline, *_: object) -> bool:
 
 
 def _table(state: StateBlock, line: int, end: int, silent: bool) -> bool:  # noqa: FBT001 - the reader's signature
-    """Keep the cells of a row that has more of them than the header."""
+    """Keep the extra cells of a row that has more cells than the header."""
     begin = len(state.tokens)
     if not table(state, line, end, silent):
         return False
@@ -210,12 +210,12 @@ def _table(state: StateBlock, line: int, end: int, silent: bool) -> bool:  # noq
 
 class _Addresses(LinkifyIt):  # type: ignore[misc] # it has no types
     def match_at_start(self, text: str) -> Match | None:
-        """Look for an address no farther than it can reach."""
+        """Search for an address only as far as it can reach."""
         return super().match_at_start(_AFTER_ADDRESS.split(text, 1)[0])
 
 
 def _address(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - the reader's signature
-    """Look for an address behind a scheme, and not through all the text before it each time."""
+    """Search for an address after a scheme, without scanning the text before it each time."""
     text, last = state.pending, state.pending[-len("-https") :]
     if state.src[state.pos] != ":" or not _WEB.search(last):
         return False
@@ -230,7 +230,7 @@ def _address(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - the re
 
 
 def _emphasis(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - the reader's signature
-    """Let ``_`` begin an emphasis only at the beginning of a word."""
+    """Allow ``_`` to begin emphasis only at the beginning of a word."""
     source, start, end = state.src, state.pos, state.pos
     if source[start] == "_":
         while start > 0 and source[start - 1] == "_":
@@ -249,9 +249,10 @@ def _strikethrough(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - 
 
 
 def _marks(rule: InlineRule, state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - see above
-    """Let marks open and close beside the punctuation of scripts that put no space around words.
+    """Allow emphasis beside the punctuation of scripts that put no space around words.
 
-    CommonMark shows the marks of ``中文**“引号”**中文``: there only ASCII's punctuation counts.
+    CommonMark would show the marks of ``中文**“引号”**中文`` as text. Here only ASCII punctuation
+    has this effect.
     """
     start, known = state.pos, len(state.delimiters)
     if not rule(state, silent):
@@ -271,7 +272,7 @@ def _is_mark(character: str) -> bool:
 
 
 def _title(*arguments: Any) -> Any:  # noqa: ANN401 - the reader's own types
-    """Read a link's title as text: its entities are not replaced."""
+    """Parse a link's title without replacing its entities."""
     found = helpers.parseLinkTitle(*arguments)
     if found.ok:
         source, start, *_ = arguments
@@ -306,7 +307,7 @@ def _number(found: list[Token]) -> None:
 
 
 def _blocks(found: list[Token]) -> Iterator[Token]:
-    """Show as text the values of attributes: a fence's opening line, a number's zeros."""
+    """Turn attributes into text: a fence's opening line, the leading zeros of a number."""
     for place, token in enumerate(found):
         if token.type == "fence" and token.info.strip():
             yield from _paragraph(Token("code_inline", "code", 0, content=token.info.strip()))
@@ -325,9 +326,9 @@ def _blocks(found: list[Token]) -> Iterator[Token]:
 
 
 def _inlines(children: list[Token]) -> list[Token]:
-    """Show as text what links and images keep in attributes: titles, and targets without a label.
+    """Turn attributes of links and images into text: titles, and targets without a label.
 
-    Images become links, outside of links; links without a target become plain words.
+    Images outside of links become links; links without a target become text.
     """
     shown: list[Token] = []
     link: Token | None = None
@@ -349,7 +350,7 @@ def _inlines(children: list[Token]) -> list[Token]:
 
 def _link(target: str, label: list[Token], token: Token) -> list[Token]:
     if target:
-        # Slack may know schemes in lower case alone.
+        # Slack may accept schemes only in lower case.
         scheme, colon, rest = normalizeLink(target).partition(":")
         opening = Token("link_open", "a", 1, attrs={"href": f"{scheme.lower()}{colon}{rest}"})
         label = label if _shows(label) else [*label, _words(target)]

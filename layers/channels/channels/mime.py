@@ -1,8 +1,8 @@
 """A message as an email: text, and HTML beside it.
 
-Headers are written, never parsed: Python's newer email classes parse their input, and on 3.11
-and 3.12 an encoded word in a subject came out as a separate line, such as a ``Bcc``. So a subject
-that is not short ASCII, or that holds ``=?``, travels encoded as a whole and means itself.
+Headers are written, never parsed. Python's newer email classes parse their input, and on 3.11 and
+3.12 an encoded word in a subject became a separate header such as ``Bcc``. So a subject that is not
+short ASCII, or that contains ``=?``, is encoded as a whole.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Mail(NamedTuple):
 
 
 def compose(message: Message, sender: Sender, recipient: str, preferences_url: str = "") -> Mail:
-    """Write the email in the form of RFC 5322: ASCII, CRLF, no line above 998 characters.
+    """Compose the email as RFC 5322 requires: ASCII, CRLF, lines of at most 998 characters.
 
     Its ID is the same for every attempt of a delivery, so that the receiver can drop duplicates.
     """
@@ -108,7 +108,7 @@ def _part(text: str, kind: str) -> MIMEText:
 
 
 def one_line(text: str) -> str:
-    """Make one line of a header's text: line breaks of every kind and control characters go."""
+    """Remove line breaks of every kind and control characters from a header's text."""
     return _UNSEEN.sub(" ", text).strip()
 
 

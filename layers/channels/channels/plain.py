@@ -1,4 +1,4 @@
-"""Text for where nothing but text can be shown."""
+"""Plain text for channels without markup."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import unicodedata
 
 _LAYOUT = frozenset("\n\t")
 _DROPPED = frozenset({"Cc", "Cs"})
-"""Control characters, and halves of characters that have no form in UTF-8."""
+"""Unicode categories of control characters and of lone surrogates, which UTF-8 cannot encode."""
 
 
 def plain(text: str) -> str:
     """Return the text without control characters, its lines ended by LF.
 
-    Escape sequences steer a terminal, those of C1 (U+009B) without an ESC in them.
+    Control characters can begin escape sequences of a terminal; U+009B does so without an ESC.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     return "".join(

@@ -1,6 +1,6 @@
 """Slack's ``rich_text`` blocks, made from Markdown and cut to what Slack accepts.
 
-Styles are data beside the text: no text needs escaping, can mention a user or is left bold.
+Styles are data beside the text, so no text needs escaping or can mention a user.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ LONGEST_LINK = 2000
 """Characters of a link's target; a longer one is shown as text, which can be cut."""
 
 PART_COST = 100
-"""Characters that Slack may count for what surrounds the runs of a part: it counts more than the
-texts of a message and does not document how, so we count the JSON."""
+"""Characters that Slack may count for the JSON around a part's runs. Slack counts more than the
+text of a message and does not document how."""
 
 _MARK_ROOM = 200
-"""Characters to say how much is missing."""
+"""Characters that are reserved for the note on how much is missing."""
 
 _LEAST_PIECE = 300
-"""Characters; less of a part that does not fit is not worth showing."""
+"""Characters; a shorter piece of a part that does not fit is omitted."""
 
 _STYLES = {"strong": "bold", "em": "italic", "s": "strike"}
 
@@ -66,13 +66,13 @@ class Part:
     """``section``, ``list``, ``quote`` or ``preformatted``."""
     border: bool = False
     indent: int = 0
-    """Slack allows 8; the reader finds no list that deep."""
+    """Level of a list; Slack allows 8, and the parser finds none that deep."""
     number: int | None = None
-    """``None`` in a bullet list."""
+    """Number of an ordered item; ``None`` in a bullet list."""
 
     @property
     def text(self) -> str:
-        """Return the words alone."""
+        """Return the text without styles."""
         return "".join(run.text for run in self.runs)
 
     @property
@@ -82,7 +82,7 @@ class Part:
         return PART_COST + size(json.dumps(elements, ensure_ascii=False))
 
     def pieces(self, limit: int) -> Iterator[Part]:
-        """Cut a part that is longer than ``limit``; only its first piece is an item of a list."""
+        """Split a part that is longer than ``limit``; only its first piece is a list item."""
         piece = self
         for start, end in cuts(self.text, limit):
             if runs := tuple(_sliced(self.runs, start, end)):
@@ -92,14 +92,14 @@ class Part:
 
 
 def size(text: str) -> int:
-    """Count characters as the most careful counter would: those beyond U+FFFF are two."""
+    """Return the number of UTF-16 code units, the highest count that Slack could use."""
     return len(text.encode("utf-16-le")) // 2
 
 
 def cuts(text: str, limit: int) -> Iterator[tuple[int, int]]:
-    """Cut a text at ends of paragraphs, lines or words, else between characters as people see them.
+    """Split a text at ends of paragraphs, lines or words, else between visible characters.
 
-    Yields beginning and end of each piece, without the white space at its end.
+    Yields start and end of each piece, without the white space at its end.
     """
     start = 0
     while start < len(text):
@@ -107,7 +107,7 @@ def cuts(text: str, limit: int) -> Iterator[tuple[int, int]]:
         for separator in ("\n\n", "\n", " ") if end < len(text) else ():
             found = text.rfind(separator, (start + end) // 2, end)
             cut = found + len(separator)
-            # A space may carry an accent.
+            # A combining accent may follow the space.
             if found > start and next(character_ends(text, cut - 1)) == cut:
                 end = cut
                 break
@@ -122,7 +122,7 @@ def _reach(text: str, start: int, limit: int) -> int:
         if width > limit:
             break
         reached = end
-    # One character may have accents without end.
+    # A single character may have any number of accents.
     return reached if reached > start else start + limit // 2
 
 
@@ -134,14 +134,14 @@ def _sliced(runs: Iterable[Run], start: int, end: int) -> Iterator[Run]:
 
 
 def parts(markdown: str) -> list[Part]:
-    """Read Markdown as the parts that Slack can show, in order."""
+    """Parse Markdown into the parts that Slack can show, in order."""
     nodes = SyntaxTreeNode(tokens(markdown)).children
     found = (part for node in nodes for part in _parts(node, quotes=0, lists=0))
     return list(_joined(part for part in found if part.text.strip()))
 
 
 def _joined(found: Iterable[Part]) -> Iterator[Part]:
-    """Join paragraphs that follow each other, with an empty line between them."""
+    """Join consecutive paragraphs, with an empty line between them."""
     for kind, same in groupby(found, lambda part: part.kind):
         if kind in {"section", "quote"}:
             runs = [run for part in same for run in (Run("\n\n"), *part.runs)]
@@ -151,7 +151,7 @@ def _joined(found: Iterable[Part]) -> Iterator[Part]:
 
 
 def blocks(found: Sequence[Part], room: int, most: int) -> list[dict[str, Any]]:
-    """Fill at most ``most`` blocks that cost at most ``room``, and say how much does not fit."""
+    """Return at most ``most`` blocks of at most ``room`` characters, with a note on the rest."""
     filled: list[list[Part]] = []
     left, room = 0, room - _MARK_ROOM
     pieces = (piece for part in found for piece in part.pieces(LONGEST_BLOCK))
@@ -176,7 +176,7 @@ def blocks(found: Sequence[Part], room: int, most: int) -> list[dict[str, Any]]:
 
 
 def _within(piece: Part, room: int) -> Part | None:
-    """Return as much of a piece as costs no more than ``room``, if that is worth showing."""
+    """Return as much of a piece as fits into ``room``; ``None`` if that is too little to show."""
     if piece.cost <= room:
         return piece
     rest = room - piece.cost + size(piece.text)
@@ -208,7 +208,7 @@ def _element(part: Part, runs: list[dict[str, Any]]) -> dict[str, Any]:
         element |= {"style": "ordered" if part.number else "bullet", "indent": part.indent}
         if part.number and part.number > 1:
             element["offset"] = part.number - 1
-    # A quote has its own.
+    # Slack draws a border for each quote itself.
     if part.border and part.kind != "quote":
         element["border"] = 1
     return element
@@ -231,13 +231,13 @@ def _parts(node: SyntaxTreeNode, *, quotes: int, lists: int) -> Iterator[Part]:
             for item in node.children:
                 yield from _item(item, quotes=quotes, lists=lists)
         case kind:
-            # Slack has quotes of one level.
+            # Slack has no nested quotes.
             lines = _merged([Run("> " * (quotes - 1)), *_lines(node, kind)])
             yield Part(runs=lines, kind="quote" if border else "section", border=border)
 
 
 def _item(item: SyntaxTreeNode, *, quotes: int, lists: int) -> Iterator[Part]:
-    """Yield an item with its first paragraphs; then what Slack's lists cannot hold, and lists."""
+    """Yield an item with its first paragraphs, then its nested lists and other blocks."""
     border = quotes > 0
     number = int(item.attrs["value"]) if item.info else None
     inner = [
@@ -246,7 +246,7 @@ def _item(item: SyntaxTreeNode, *, quotes: int, lists: int) -> Iterator[Part]:
     runs: list[Run] = []
     while inner and inner[0].kind == ("quote" if border else "section"):
         runs += [Run("\n")] * bool(runs) + [*inner.pop(0).runs]
-    # Slack writes letters in place of inner numbers.
+    # Slack replaces the numbers of nested lists with letters.
     if number is not None and (lists or not runs or not number):
         runs.insert(0, Run(f"{number}{item.markup} "))
         number = None
@@ -298,7 +298,7 @@ def _runs(node: SyntaxTreeNode, styles: frozenset[str], url: str = "") -> Iterat
 
 
 def _merged(runs: Iterable[Run]) -> tuple[Run, ...]:
-    """Join neighbors of the same style."""
+    """Join adjacent runs of the same style."""
     joined = (
         Run("".join(run.text for run in same), styles, url)
         for (styles, url), same in groupby(runs, lambda run: run[1:])

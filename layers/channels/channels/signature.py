@@ -1,4 +1,4 @@
-"""Signatures of Standard Webhooks 1.0: by them a receiver knows that a request is ours and new."""
+"""Signatures of Standard Webhooks 1.0, which let a receiver verify a request and its age."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def valid_secrets(secrets: Config, now: float) -> tuple[str, ...]:
-    """Return the current secret and, until a rotation has settled, the one before it.
+    """Return the current secret and, while it is still valid, the previous one.
 
     ``previous_valid_until`` counts seconds since 1970.
     """
@@ -29,7 +29,7 @@ def valid_secrets(secrets: Config, now: float) -> tuple[str, ...]:
 def signature_headers(
     secrets: Sequence[str], message_id: str, timestamp: int, body: bytes
 ) -> Mapping[str, str]:
-    """Sign these bytes with each secret; the time is the attempt's, the ID the message's."""
+    """Return the headers that sign ``body`` with each secret at the time of the attempt."""
     signed = f"{message_id}.{timestamp}.".encode() + body
     return {
         "webhook-id": message_id,

@@ -1,7 +1,7 @@
 """Delivers to Slack: finds the channel, and posts one message of blocks as the workspace's bot.
 
-Slack knows no idempotency: a post whose answer is lost is retried, and may then stand there twice.
-Each carries its ``delivery_id`` as Slack's message metadata, so that the two can be told apart.
+Slack's API is not idempotent: if the response to a post is lost, the retry may post a duplicate.
+Each post carries its ``delivery_id`` as Slack message metadata, which identifies duplicates.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ if TYPE_CHECKING:
 
 ATTEMPT_SECONDS = 9.0
 TIME_TO_POST = 2.0
-"""Seconds below which no call begins, because its answer might come too late."""
+"""Remaining seconds below which no call begins, because its response might come too late."""
 TIME_TO_REMEMBER = 4.5
-"""Seconds that must be left to write where a thread begins, so that the outcome is not late."""
+"""Remaining seconds below which a thread's start is not stored, so that the outcome is not late."""
 
 PROBE_SECONDS = 1.9
 
 MOST_BLOCKS = 50
 ROOMS = (40_000, 9_000)
-"""Characters of a whole message. Slack documents the first and, without saying where its limit is,
-refuses some messages from about 11,000 on: such a message goes out once more, shortened."""
+"""Characters of a whole message. Slack documents the first limit, but refuses some messages above
+about 11,000 characters. A refused message is shortened to the second limit and posted again."""
 
 ROOM_AROUND = 1800
-"""Characters of a room that are kept for mention, subject and agent."""
+"""Characters that are reserved for mention, subject and agent."""
 
 LONGEST_TEXT = 3000
-"""Characters of the text beside the blocks, which notifications show."""
+"""Characters of the plain text beside the blocks, which Slack shows in push alerts."""
 
 TOO_LONG = frozenset({"msg_too_long", "msg_blocks_too_long"})
 THREAD_GONE = frozenset({"thread_not_found", "cannot_reply_to_message", "message_not_found"})
@@ -81,7 +81,7 @@ _TOKEN = re.compile(r"[!-~]+")
 
 
 class _RefusedError(Exception):
-    """The outcome is known before Slack is asked."""
+    """The outcome is known before Slack is called."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__()
@@ -104,12 +104,12 @@ class Slack:
     seconds: float = ATTEMPT_SECONDS
 
     def deliver(self, message: Message) -> Outcome:
-        """Post the message once and say what came of it."""
+        """Post the message once and return the outcome."""
         return self.render(message)()
 
     def render(self, message: Message) -> Callable[[], Outcome]:
-        """Render the message; return what posts it once."""
-        # Slack refuses a post without text. An older version accepted blank content.
+        """Render the message and return a function that posts it once."""
+        # Slack refuses a post without text, and an older version accepted blank content.
         has_text = message.subject or message.content.strip()
         content = rich_text.parts(message.content if has_text else "New message")
         return lambda: self._send(message, content)
@@ -141,7 +141,7 @@ class Slack:
 
 @dataclass(slots=True)
 class _Post:
-    """One message on its way."""
+    """The post of one message: its calls to Slack and their deadline."""
 
     slack: Slack
     web: SlackWeb
@@ -173,14 +173,14 @@ class _Post:
             raise
         ids = {name: posted[name] for name in ("channel", "ts") if _is_id(posted.get(name))}
         if threads and not thread and "ts" in ids:
-            # The message is out: nothing that happens here may make it look undelivered.
+            # The message is posted: no later error may make it look undelivered.
             with suppress(*AwsError, TimeoutError):
                 self.deadline.require(TIME_TO_REMEMBER)
                 threads.begin(self.message, channel, ids["ts"])
         return Delivered(ids | ({"thread_ts": thread} if thread else {}))
 
     def _user(self) -> str | None:
-        """Find whom the message is for, whatever channel it goes to."""
+        """Return the Slack user whom the message is for, also if it goes to a channel."""
         kind, value = self.message.address
         config = self.message.config
         if known := value if kind == "slack_user" else config.get("slack_user_id"):
@@ -241,7 +241,7 @@ def _checked(rule: Callable[[str, Mapping[str, str]], str], value: str) -> str:
 
 
 def _fault(error: BaseException, seconds: float) -> Retry:
-    # urllib wraps what happened, a time that ran out too.
+    # urllib wraps the original error, including timeouts.
     if isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", None), TimeoutError):
         return Retry("timeout", f"Slack did not answer within {seconds:g} s")
     if isinstance(error, OSError | http.client.HTTPException):
@@ -252,7 +252,7 @@ def _fault(error: BaseException, seconds: float) -> Retry:
 def _blocks(
     message: Message, mentioned: str | None, content: Sequence[Part], room: int
 ) -> list[dict[str, Any]]:
-    """Lay the message out: mention and bold subject, the content, the agent."""
+    """Return the blocks of a message: mention and bold subject, content, agent."""
     head: list[dict[str, Any]] = [{"type": "user", "user_id": mentioned}] if mentioned else []
     if subject := message.subject:
         subject = f" {subject}" if mentioned else subject
@@ -271,7 +271,7 @@ def _agent(message: Message) -> str | None:
 
 
 def _text(message: Message, mentioned: str | None, content: Sequence[Part]) -> str:
-    """Return the beginning of the message for notifications, escaped as Slack asks for."""
+    """Return the beginning of the message for push alerts, escaped as Slack requires."""
     mention = f"<@{mentioned}> " if mentioned else ""
     words = "\n".join(filter(None, [message.subject, *(part.text for part in content)]))
     _, end = next(rich_text.cuts(words, LONGEST_TEXT), (0, 0))
@@ -280,7 +280,7 @@ def _text(message: Message, mentioned: str | None, content: Sequence[Part]) -> s
 
 
 def outcome(error: SlackApiError, now: float) -> Outcome:
-    """Say what a refusal means; its words but for the code stay out of the history."""
+    """Return the outcome for an error of Slack; only its code appears in the history."""
     code, response = _code(error), error.response
     status = response.status_code
     if status != 200 and code == "invalid_answer":
@@ -305,7 +305,7 @@ def _is_id(value: object) -> bool:
 
 
 def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:
-    """Make the channel from the function's environment."""
+    """Build the channel from the function's environment."""
     return Slack(
         environ=environ,
         credentials=Credentials(aws, PARAMETER),
@@ -314,7 +314,7 @@ def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:
 
 
 def probe(environ: Mapping[str, str], aws: ClientFactory) -> None:
-    """Ask Slack whether the token is valid; ``UnavailableError`` says what is wrong."""
+    """Check the bot token with Slack; raise ``UnavailableError`` with the reason."""
     try:
         url = _api_url(environ)
         token = _token(Credentials(aws, PARAMETER, ttl=0), environ.get(TOKEN_SECRET, ""))

@@ -1,7 +1,7 @@
-"""Slack's Web API: one call is one request, within the time of the attempt, and bounded in size.
+"""Client of Slack's Web API: each call is one request with a limit in time and size.
 
-The SDK's client with its transport replaced. Its own one asks the environment for proxies, follows
-redirects with the token in hand, reads answers of any length, and logs what they say.
+The SDK's client with another transport. The SDK's own transport uses proxies from the environment,
+sends the token along with redirects, reads responses of any length, and logs their content.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 PUBLIC = "https://slack.com/api/"
 
 LARGEST_BODY = 1024 * 1024
-"""Bytes; the rest is not read, so a longer body is no JSON."""
+"""Bytes of a body that are read, so a longer body is not valid JSON."""
 
 VERDICT = '{"ok": true}'
-"""Replaces a body that is cut off behind Slack's verdict, which is its first member."""
+"""Replaces a truncated body that begins with ``"ok": true``, which is Slack's first member."""
 
 NO_JSON = '{"ok": false, "error": "invalid_answer"}'
-"""Replaces a body that is no JSON object: a proxy's page, or a cut."""
+"""Replaces a body that is not a JSON object, such as a proxy's page or a truncated body."""
 
 FAULTS = (OSError, http.client.HTTPException, KeyError, TypeError, ValueError)
-"""All that a peer can bring about beside ``SlackApiError``."""
+"""Exceptions that a server's behavior can cause, besides ``SlackApiError``."""
 
 _ACCEPTED = re.compile(rb'\s*\{\s*"ok"\s*:\s*true\s*[,}]')
 
@@ -60,10 +60,10 @@ class SlackWeb(WebClient):
         response = send(req, self._deadline, largest=LARGEST_BODY)
         status, body = response.status, _object(response.body)
         if body is None:
-            # Cut off by the deadline: a timeout, not nonsense.
+            # A body that the deadline truncated is a timeout, not an invalid response.
             self._deadline.require()
         elif 200 < status < 300:
-            # The SDK takes 200 alone for a success.
+            # The SDK accepts only 200 as success.
             status = 200
         wish = response.retry_after
         headers = {} if wish is None else {"Retry-After": wish}
@@ -71,7 +71,7 @@ class SlackWeb(WebClient):
 
 
 def _object(body: bytes) -> str | None:
-    """Return the JSON object of a body; ``None`` if it has none, and no verdict either."""
+    """Return a body's JSON object; ``None`` if it has none and does not begin with a success."""
     with suppress(ValueError, RecursionError):
         text = body.decode()
         if isinstance(json.loads(text), dict):

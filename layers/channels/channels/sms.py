@@ -1,7 +1,7 @@
-"""Delivers SMS: one text message by SNS, sent at most once whatever happens.
+"""Delivers SMS: one text message through SNS, sent at most once.
 
-A second message costs money and patience, so if it is unknown whether SNS accepted the first one
-the delivery ends there.
+A duplicate costs money and annoys the user. So if the outcome of an attempt is unknown, the
+delivery is not retried.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from dispatcher.delivery.ports import Channel, Message
 
 MOST_PARTS = 10
-"""Parts that one message is billed for at most; SNS takes no more than 1,600 characters anyway."""
+"""Billed parts of one message at most; SNS accepts at most 1,600 characters."""
 
-# GSM 03.38: one septet each, and those that are written as two.
+# GSM 03.38: characters of one septet, and characters of two.
 _SEPTET = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     "ÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
@@ -49,12 +49,12 @@ _ORIGINATION = re.compile(r"[+]?[0-9]{5,14}")
 
 
 class Alphabet(NamedTuple):
-    """How characters are counted: in a message of one part, and in each of several."""
+    """An SMS encoding: characters in a message of one part, and in each of several parts."""
 
     single: int
     each: int
     mark: str
-    """Ends a text that was cut, in characters that the alphabet has."""
+    """Mark at the end of a shortened text, in characters of this alphabet."""
 
 
 GSM_7 = Alphabet(single=160, each=153, mark="...")
@@ -69,7 +69,7 @@ class TextMessage:
     environ: Mapping[str, str]
 
     def deliver(self, message: Message) -> Outcome:
-        """Publish the message to the number, which is checked again: countries may have gone."""
+        """Check the number again, because permitted countries may have changed, and publish."""
         try:
             number = reachable_number(message.address.value, self.environ)
             origination = origination_number(self.environ)
@@ -101,9 +101,9 @@ def plain_text(message: Message) -> str:
 def attributes(
     message: Message, origination: str | None
 ) -> dict[str, MessageAttributeValueTypeDef]:
-    """Return the attributes of the reliable route, the override's sender and the origination.
+    """Return the message type, the override's sender ID and the origination number.
 
-    ``ValueError`` if an older version stored a sender that SNS refuses.
+    Raise ``ValueError`` if an older version stored a sender ID that SNS refuses.
     """
     sender = message.config.get("sender_id")
     values = {
@@ -119,7 +119,7 @@ def attributes(
 
 
 def origination_number(environ: Mapping[str, str]) -> str | None:
-    """Return the number that messages are sent from; ``None`` leaves the choice to SNS."""
+    """Return the number that messages are sent from; with ``None``, SNS chooses one."""
     value = environ.get(ORIGINATION_NUMBER, "")
     if value and not _ORIGINATION.fullmatch(value):
         raise BrokenSettingError(
@@ -130,12 +130,12 @@ def origination_number(environ: Mapping[str, str]) -> str | None:
 
 
 def alphabet(text: str) -> Alphabet:
-    """Return how a text is sent: one character outside of GSM-7 makes all of it UCS-2."""
+    """Return a text's encoding; one character outside of GSM-7 makes all of it UCS-2."""
     return GSM_7 if set(text) <= _SEPTET | _TWO_SEPTETS else UCS_2
 
 
 def parts(text: str) -> int:
-    """Count the parts that a text is sent and billed in; no character is torn between two."""
+    """Return the number of billed parts; a character is never split between two parts."""
     used = alphabet(text)
     sizes = [_size(character, used) for character in text]
     if sum(sizes) <= used.single:
@@ -149,15 +149,15 @@ def parts(text: str) -> int:
 
 
 def fitted(text: str) -> str:
-    """Return the text, or as much of it as may be sent, with a mark where it was cut."""
-    # No part holds more characters than this: the rest need not be read.
+    """Return the text, shortened to the permitted parts with a mark at its end."""
+    # No part holds more characters than this, so the rest is not read.
     seen = text[: MOST_PARTS * GSM_7.each + 1]
     if seen == text and parts(text) <= MOST_PARTS:
         return text
     mark = alphabet(seen).mark
     lengths: Sequence[int] = [0, *character_ends(seen)]
     if parts(seen[: lengths[1]] + mark) > MOST_PARTS:
-        # One character with accents without end.
+        # A single character with more accents than fit.
         lengths = range(len(seen) + 1)
     fitting = bisect_right(lengths, MOST_PARTS, key=lambda length: parts(seen[:length] + mark))
     return seen[: lengths[fitting - 1]].rstrip() + mark
@@ -183,13 +183,13 @@ def _failed(error: Exception) -> Outcome:
 
 
 def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:
-    """Make the channel from the function's environment."""
+    """Build the channel from the function's environment."""
     sns = aws("sns")
     sns.meta.events.register("before-send.sns", _close_afterwards, unique_id="close-afterwards")
     return TextMessage(sns, environ)
 
 
 def _close_afterwards(request: Any, **_: object) -> None:  # noqa: ANN401 - botocore's own
-    # A connection that Lambda froze may be dead when it wakes, and a send into a dead one has no
-    # known outcome.
+    # Lambda freezes idle processes, so a kept connection may be dead; a send over a dead connection
+    # has an unknown outcome.
     request.headers["Connection"] = "close"

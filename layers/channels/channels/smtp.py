@@ -1,7 +1,7 @@
-"""Hands one mail to an SMTP server that operators chose, within the time of one attempt.
+"""Sends one email to the operator's SMTP server, within the time of one attempt.
 
-TLS is required and verified unless the server is a local one (``SMTP_TLS=none``), and a password
-never travels without it.
+TLS is required and verified unless ``SMTP_TLS=none`` (for a local server). A password is never sent
+without TLS.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 PORTS = {"starttls": 587, "implicit": 465, "none": 25}
 
 LARGEST_REPLY = 64 * 1024
-"""Bytes that are read of one reply."""
+"""Bytes of one response that are read at most."""
 
 QUIT_SECONDS = 0.5
-"""For the goodbye, after the mail was accepted."""
+"""Seconds for QUIT, after the email was accepted."""
 
 MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5")
-"""In the order in which they are tried; TLS protects all of them."""
+"""AUTH mechanisms in order of preference; TLS protects all of them."""
 
 LONGEST_AUTH = 500
 """Characters after ``AUTH``, so that the line has at most 512 octets (RFC 4954, 4)."""
@@ -54,7 +54,7 @@ _MECHANISM = re.compile(r"[A-Z0-9_-]{1,20}")
 
 
 class NoMechanismError(smtplib.SMTPException):
-    """The server offers no AUTH mechanism that we speak; the text is safe to show."""
+    """The server offers no supported AUTH mechanism; the text is safe to show."""
 
     def __init__(self, offered: list[str]) -> None:
         names = ", ".join([name for name in offered if _MECHANISM.fullmatch(name)][:5])
@@ -63,7 +63,7 @@ class NoMechanismError(smtplib.SMTPException):
 
 
 class _Replies(io.RawIOBase):
-    """What the server sends, until the deadline: a byte now and then does not extend it."""
+    """The server's bytes until the deadline, which a slow server cannot extend."""
 
     def __init__(self, connection: socket.socket, deadline: Callable[[], Deadline]) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class _Replies(io.RawIOBase):
 
 
 class _Bounded(smtplib.SMTP):
-    """Limits every exchange to the remaining time of the attempt, and every reply in size."""
+    """An SMTP client that limits the time of the attempt and the size of each response."""
 
     def __init__(self, deadline: Deadline, **options: Any) -> None:  # noqa: ANN401 - handed through
         self._deadline = deadline
@@ -96,9 +96,9 @@ class _Bounded(smtplib.SMTP):
         super().send(s)
 
     def getreply(self) -> tuple[int, bytes]:
-        """Read a reply; its first line decides, whatever becomes of the others.
+        """Read a response; its first line decides, even if later lines are missing.
 
-        The original reads lines without an end, and makes a refusal of a line of 8 KiB.
+        The original reads any number of lines, and turns a line of 8 KiB into a refusal.
         """
         if self.file is None and self.sock:
             self.file = io.BufferedReader(_Replies(self.sock, lambda: self._deadline))
@@ -118,7 +118,7 @@ class _Bounded(smtplib.SMTP):
                 code = int(found[0])
             texts.append(line[4:].strip())
             if not line.endswith(b"\n"):
-                # The server has hung up, or what follows cannot be told from the next reply.
+                # The connection was closed, or the rest would be mistaken for the next response.
                 self.close()
                 if not line and code < 0:
                     raise smtplib.SMTPServerDisconnected("the server hung up")
@@ -128,9 +128,9 @@ class _Bounded(smtplib.SMTP):
         return code, b"\n".join(texts)
 
     def authenticate(self, username: str, password: str) -> None:
-        """Log in with the first mechanism that both sides know, in UTF-8 (RFC 4616).
+        """Log in with the first mechanism that both sides support, in UTF-8 (RFC 4616).
 
-        ``login`` of ``smtplib`` knows ASCII alone.
+        ``login`` of ``smtplib`` supports only ASCII.
         """
         offered = self.esmtp_features.get("auth", "").upper().split()
         common = [name for name in MECHANISMS if name in offered]
@@ -160,9 +160,9 @@ class _Bounded(smtplib.SMTP):
         return code, text
 
     def hand_over(self, mail: Mail) -> None:
-        """Send one mail; any reply whose first digit is 2 accepts it (RFC 5321, 4.2).
+        """Send one email; any response code 2xx accepts it (RFC 5321, 4.2).
 
-        ``sendmail`` of ``smtplib`` takes every other code but 250 for a refusal.
+        ``sendmail`` of ``smtplib`` treats every code except 250 as a refusal.
         """
         size = [f"SIZE={len(mail.content)}"] if self.has_extn("size") else []
         code, text = self.mail(mail.sender, size)
@@ -176,14 +176,14 @@ class _Bounded(smtplib.SMTP):
             raise smtplib.SMTPDataError(code, text)
 
     def leave(self) -> None:
-        """Say goodbye; nothing that fails here changes the outcome."""
+        """Send QUIT; its failure does not change the outcome."""
         self._deadline = Deadline(min(QUIT_SECONDS, self._deadline.timeout()), time.monotonic)
         with suppress(smtplib.SMTPException, OSError):
             self.quit()
 
 
 class _Implicit(_Bounded, smtplib.SMTP_SSL):
-    """The same, within TLS from the first byte on."""
+    """The bounded client with TLS from the first byte on."""
 
 
 def _base64(text: str) -> str:
@@ -199,7 +199,7 @@ def _digest(password: str, challenge: bytes) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpServer:
-    """Where mails go out; ``helo`` is the name that we give ourselves."""
+    """The operator's SMTP server; ``helo`` is the host name that we send in EHLO."""
 
     host: str
     port: int
@@ -226,14 +226,14 @@ class SmtpServer:
         return cls(host=host, port=port, tls=tls, helo=helo, username=username)
 
     def send(self, deadline: Deadline, mail: Mail, password: str) -> None:
-        """Send one mail to one recipient, or raise as ``smtplib`` does."""
+        """Send one email to one recipient, or raise an exception of ``smtplib``."""
         with self._session(deadline) as session:
             if self.username:
                 session.authenticate(self.username, password)
             session.hand_over(mail)
 
     def greet(self, deadline: Deadline) -> None:
-        """See that the server answers, and proves who it is; raise as ``smtplib`` does."""
+        """Check that the server responds, with a valid certificate; raise as ``smtplib`` does."""
         with self._session(deadline) as session:
             session.noop()
 

@@ -1,6 +1,6 @@
 """Delivers TEST.
 
-Records the message in the user's mailbox, and fails, stalls or crashes where the override says so.
+Puts the message into the user's mailbox, or fails, stalls or crashes as the override says.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 LONGEST_SLEEP = ATTEMPT - 0.5
-"""Seconds."""
+"""Seconds that a rehearsed latency can take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Rehearsal:
     crash: Callable[[int], object] = os._exit
 
     def deliver(self, message: Message) -> Outcome:
-        """Rehearse what the override asks of this try, else put the message into the mailbox."""
+        """Rehearse the failure that the override sets for this attempt, else deliver."""
         latency = message.config.get("latency_ms", 0) / 1000
-        # Nothing may happen after the worker's watchdog has given the attempt up.
+        # The watchdog ends the attempt before this; a message must not appear later.
         self.sleep(min(latency, LONGEST_SLEEP))
         if latency > LONGEST_SLEEP:
             return Retry("timeout", "rehearsed: slower than an attempt may be")
@@ -47,10 +47,10 @@ class Rehearsal:
             return self.mailbox.put(message)
         failure = message.config.get("failure", "transient")
         if failure == CRASH:
-            # An override may be older than the stage's rule, or come from a restored table.
+            # The override may be older than this rule, or come from a restored table.
             if not self.may_crash:
                 return Permanent("invalid_config", "crashes are rehearsed in local and dev alone")
-            # Ends the process as a crash of the runtime does: no clean-up, no record, no response.
+            # Ends the process like a crash of the runtime: no cleanup, no record, no response.
             self.crash(1)
         if failure == "permanent":
             return Permanent(
@@ -66,5 +66,5 @@ def _fails(config: Config, attempt: int) -> bool:
 
 
 def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:
-    """Make the channel from the function's environment."""
+    """Build the channel from the function's environment."""
     return Rehearsal(Mailbox.of(environ, aws), is_trial_stage(environ))

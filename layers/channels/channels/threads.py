@@ -1,4 +1,4 @@
-"""Where a session's thread begins in a Slack channel: a row beside the user's deliveries."""
+"""Storage of the message that begins a session's Slack thread, beside the user's deliveries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TTL = 30 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """Remembers the first message of each session, by user, channel and ``session_id``."""
+    """Stores the first message of each session, by user, channel and ``session_id``."""
 
     dynamodb: DynamoDBClient
     table: str
@@ -34,13 +34,13 @@ class Threads:
         return row["ts"]["S"]
 
     def begin(self, message: Message, channel: str, ts: str) -> None:
-        """Make a message the session's first, unless another was faster: that one stays."""
+        """Store the session's first message, unless another attempt has stored one."""
         now = int(message.attempted_at)
         row = {**_key(message, channel), "ts": {"S": ts}, "ttl": {"N": str(now + TTL)}}
         self._put(row, "attribute_not_exists(sk) OR #name <= :value", "ttl", {"N": str(now)})
 
     def forget(self, message: Message, channel: str, ts: str) -> None:
-        """Start a new thread next time, because the first message is gone."""
+        """Delete a first message that no longer exists, so that the next one begins a thread."""
         ended = {"N": str(int(message.attempted_at) - 1)}
         row = {**_key(message, channel), "ts": {"S": ts}, "ttl": ended}
         self._put(row, "#name = :value", "ts", {"S": ts})

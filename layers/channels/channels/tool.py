@@ -1,4 +1,4 @@
-"""Delivers TOOL: one event on the tool bus, told in ``docs/tool-events.md``."""
+"""Delivers TOOL: one event on the tool bus, as ``docs/tool-events.md`` describes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SOURCE = "integration-dispatcher"
 DETAIL_TYPE = "integration.message"
 
 LARGEST_ENTRY = 256 * 1024
-"""Bytes that EventBridge takes, counted as it counts: source, type and detail, and the time."""
+"""Bytes that EventBridge accepts: the sum of source, type, detail and time."""
 
 BUS = "TOOL_BUS_NAME"
 
@@ -69,7 +69,7 @@ class ToolBus:
             return _failed(error)
         [entry] = response.get("Entries") or [{}]
         if "EventId" not in entry:
-            # The call succeeded, and its one entry did not.
+            # The call has succeeded, but its only entry has failed.
             reason = f"EventBridge took no event: {entry.get('ErrorCode', 'unknown')}"
             return Retry("entry_failed", reason)
         return Delivered({"event_id": entry["EventId"]})
@@ -99,5 +99,5 @@ def _failed(error: Exception) -> Outcome:
 
 
 def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:
-    """Make the channel from the function's environment."""
+    """Build the channel from the function's environment."""
     return ToolBus(aws("events"), environ[BUS])

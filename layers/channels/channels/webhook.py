@@ -33,22 +33,25 @@ def channel(
     environ: Mapping[str, str],
     aws: ClientFactory,  # noqa: ARG001 - all channels are built alike
 ) -> Channel:
-    """Build the channel from what operators opened."""
+    """Build the channel with the networks that the operator opened."""
     return Webhook(Guard(egress=egress_policy(environ)))
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Sends as Standard Webhooks say; no outcome holds a query, a header or the response's body."""
+    """Sends Standard Webhooks requests.
+
+    No outcome contains a query, a header or the response's body.
+    """
 
     guard: Guard
 
     def deliver(self, message: Message) -> Outcome:
         """Send the message once.
 
-        A name that stands for a blocked address is permanent, unlike one that does not resolve:
-        retries would be free tries for somebody who moves the name about, and whoever mends a
-        mistake can ask for a fresh round.
+        A host name that resolves to a blocked address fails permanently: each retry would give an
+        attacker who changes the name's address another chance. After a mistake is fixed, the caller
+        can start a new round. A name that does not resolve is retried.
         """
         config = message.config
         try:
@@ -86,7 +89,7 @@ class Webhook:
 
 
 def body(message: Message) -> bytes:
-    """Write the message as JSON: the same bytes on every try."""
+    """Return the message as JSON, with the same bytes for every attempt."""
     data = {
         "delivery_id": message.delivery_id,
         "request_id": message.request_id,
@@ -106,7 +109,7 @@ def body(message: Message) -> bytes:
 
 
 def outcome(response: Response, host: str, now: float) -> Outcome:
-    """Say what a status means for the delivery."""
+    """Return the outcome for a response."""
     status = response.status
     code, detail = f"http_{status}", f"{host} answered {status}"
     if 200 <= status < 300:
@@ -121,7 +124,7 @@ def outcome(response: Response, host: str, now: float) -> Outcome:
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Read a ``Retry-After``, a number or a date, as seconds from now; nonsense is no wish."""
+    """Return a ``Retry-After`` (number or date) in seconds from now; ``None`` if it is invalid."""
     if value is None:
         return None
     if _SECONDS.fullmatch(value.strip()):
