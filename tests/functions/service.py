@@ -190,7 +190,7 @@ def running(session):
             patch.setenv(name, value)
         wiring.reset()
         service = Service(session.called)
-        log = logging.getLogger(os.environ["POWERTOOLS_SERVICE_NAME"])
+        log = logging.getLogger("integration-dispatcher")
         log.addFilter(service.log)
         yield service
         log.removeFilter(service.log)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.declared import template
 
-HERE = re.compile(r"arn:\$\{AWS::Partition\}:\w+:\$\{AWS::Region\}:\$\{AWS::AccountId\}:")
+HERE = re.compile(r"arn:\$\{AWS::Partition\}:[\w-]+:\$\{AWS::Region\}:\$\{AWS::AccountId\}:")
 
 
 def granted(properties: dict[str, Any]) -> set[tuple[str, str]]:

@@ -144,10 +144,11 @@ RIGHTS = {
         *(
             (action, resource)
             for action in ("ses:SendEmail", "ses:SendRawEmail")
-            for resource in ("identity/*", "configuration-set/*")
+            for resource in ("identity/*", "configuration-set/${AWS::StackName}")
         ),
         *DECRYPT_SECRETS,
         ("sns:Publish", "not arn:*:sns:*:*:*"),
+        ("sms-voice:SendTextMessage", "*"),
         *consume("DeliveryQueue"),
         *consume("RetryQueue"),
     },
@@ -271,8 +272,8 @@ def unless(part):
         (
             "DeliverMessagesFunction",
             [
-                *("HasSlack", "HasSmtpPassword", "HasSecretsKey", "HasSes", "HasSms"),
-                "HasOutcomeBus",
+                *("HasSlack", "HasSmtpPassword", "HasSecretsKey", "HasSes"),
+                *("HasSmsBySns", "HasEndUserMessaging", "HasOutcomeBus"),
             ],
         ),
         ("CancelDeliveryFunction", ["HasOutcomeBus"]),
@@ -420,5 +421,6 @@ def test_we_name_nothing_that_aws_can_name(resources):
     assert named == {
         "ResolverLayer": ["LayerName"],
         "ChannelsLayer": ["LayerName"],
+        "EmailConfiguration": ["Name"],
         "ToolBus": ["Name"],
     }

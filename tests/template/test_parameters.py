@@ -71,7 +71,6 @@ def test_functions_learn_all_settings_from_the_template():
         "SMS_ENABLED": {"Ref": "SmsEnabled"},
         "SMS_ALLOWED_COUNTRIES": {"Ref": "SmsAllowedCountries"},
         "STACK_NAME": {"Ref": "AWS::StackName"},
-        "POWERTOOLS_SERVICE_NAME": "integration-dispatcher",
         "POWERTOOLS_LOG_LEVEL": {"Ref": "LogLevel"},
         **{variable: {"Ref": parameter} for parameter, variable in DEFAULTS.items()},
     }
@@ -94,6 +93,7 @@ def test_what_one_function_alone_needs_is_its_own():
         "DeliverMessagesFunction": {
             "OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"},
             "SMS_ORIGINATION_NUMBER": {"Ref": "SmsOriginationNumber"},
+            "SMS_TRANSPORT": {"Ref": "SmsTransport"},
         },
     }
     assert "AUTH_MODE" in authorizer
@@ -268,6 +268,8 @@ def test_a_default_is_within_the_limits_of_the_contract_or_unset(name, setting, 
             ["", "+18005550100", "18005550100", "12345", "+12345678901234"],
             ["1234", "+123456789012345", "+1 800 555 0100", "ACME", "+"],
         ),
+        ("SmsTransport", ["sns", "end-user-messaging"], ["", "SNS", "pinpoint"]),
+        ("EmailReceipts", ["all", "problems"], ["", "none"]),
         ("ProtectTables", ["true", "false"], ["", "yes"]),
         ("ApiAccessLog", ["true", "false"], ["", "yes"]),
         (
@@ -346,6 +348,19 @@ def holds(condition, values):
         ({"Stage": "prod", "SmtpTls": "none"}, ["SmtpTls"]),
         ({"SmtpHost": "smtp.example.com", "EmailSender": "news@example.com"}, []),
         ({"SmtpHost": "smtp.example.com"}, ["EmailSender"]),
+        ({"SmsTransport": "end-user-messaging"}, []),
+        (
+            {"SmsEnabled": "true", "SmsTransport": "end-user-messaging"},
+            ["SmsOriginationNumber"],
+        ),
+        (
+            {
+                "SmsEnabled": "true",
+                "SmsTransport": "end-user-messaging",
+                "SmsOriginationNumber": "12345",
+            },
+            [],
+        ),
         ({"SmtpUsername": "ada", "SmtpPasswordSecret": "smtp"}, []),
         ({"SmtpUsername": "ada", "SmtpTls": "none"}, ["SmtpTls", "SmtpPasswordSecret"]),
     ],
@@ -379,6 +394,7 @@ def test_a_stack_tells_where_everything_is(template):
         "RetryQueueUrl": {"Ref": "RetryQueue"},
         "DeadLetterQueueUrl": {"Ref": "DeadLetterQueue"},
         "ParkedQueueUrl": {"Ref": "ParkedQueue"},
+        "FeedbackQueueUrl": {"Ref": "FeedbackQueue"},
         "IntakeQueueUrl": {"Ref": "IntakeQueue"},
         "OverridesTableName": {"Ref": "OverridesTable"},
         "DeliveriesTableName": {"Ref": "DeliveriesTable"},

@@ -9,7 +9,9 @@ REDRIVES = [
     ("DeliveryQueue", "DeadLetterQueue"),
     ("RetryQueue", "DeadLetterQueue"),
     ("IntakeQueue", "ParkedQueue"),
+    ("FeedbackQueue", "ParkedQueue"),
 ]
+RECEIVES = {"DeliveryQueue": 10, "RetryQueue": 10, "IntakeQueue": 100, "FeedbackQueue": 20}
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def arn(name):
     return {"Fn::GetAtt": f"{name}.Arn"}
 
 
-def test_there_are_five_and_all_are_standard_and_encrypted(queues):
+def test_there_are_six_and_all_are_standard_and_encrypted(queues):
     """Doorbells need no order; SSE-SQS needs no additional right."""
     fifo = {name for name, queue in queues.items() if "FifoQueue" in queue}
     encrypted = {name for name, queue in queues.items() if queue["SqsManagedSseEnabled"] is True}
@@ -51,12 +53,13 @@ def test_there_are_five_and_all_are_standard_and_encrypted(queues):
 def test_a_message_that_keeps_crashing_ends_where_a_person_looks(queues, source, target):
     """After ten receives, an event after a hundred: no sweeper rings for that one again.
 
+    A report waits 20 minutes for its delivery's record.
+
     The target keeps it longer, counted from the first time it was sent.
     """
-    receives = 100 if source == "IntakeQueue" else 10
     redrive = queues[source]["RedrivePolicy"]
 
-    assert redrive == {"deadLetterTargetArn": arn(target), "maxReceiveCount": receives}
+    assert redrive == {"deadLetterTargetArn": arn(target), "maxReceiveCount": RECEIVES[source]}
     assert queues[source]["MessageRetentionPeriod"] == 4 * DAYS
     assert queues[target]["MessageRetentionPeriod"] == 14 * DAYS
     assert "RedrivePolicy" not in queues[target]
@@ -133,10 +136,20 @@ def test_a_work_queue_refuses_plain_http(resources, template, queue):
 
 
 @pytest.mark.parametrize(
-    ("queue", "sid"),
-    [("IntakeQueue", "EventsOfOurRule"), ("ParkedQueue", "DeadLettersOfOurRule")],
+    ("queue", "sid", "rules"),
+    [
+        ("IntakeQueue", "EventsOfOurRule", arn("ResponseReadyRule")),
+        (
+            "ParkedQueue",
+            "DeadLettersOfOurRules",
+            [
+                arn("ResponseReadyRule"),
+                {"Fn::If": ["HasSes", arn("EmailEventsRule"), {"Ref": "AWS::NoValue"}]},
+            ],
+        ),
+    ],
 )
-def test_events_enter_through_our_own_rule_alone(resources, queue, sid):
+def test_events_enter_through_our_own_rules_alone(resources, queue, sid, rules):
     """EventBridge may send to the intake, and undeliverable events to the parked queue."""
     policy = resources[f"{queue}Policy"]
 
@@ -149,10 +162,34 @@ def test_events_enter_through_our_own_rule_alone(resources, queue, sid):
             "Principal": {"Service": "events.amazonaws.com"},
             "Action": "sqs:SendMessage",
             "Resource": arn(queue),
-            "Condition": {"ArnEquals": {"aws:SourceArn": arn("ResponseReadyRule")}},
+            "Condition": {"ArnEquals": {"aws:SourceArn": rules}},
         },
         {"Fn::If": ["HasTls", deny_without_tls(queue), {"Ref": "AWS::NoValue"}]},
     ]
+
+
+def test_reports_enter_through_our_own_rule_and_topic_alone(resources):
+    """Each of the two only where its provider is used."""
+    policy = resources["FeedbackQueuePolicy"]
+    rule, topic, transport = policy["Properties"]["PolicyDocument"]["Statement"]
+
+    def allowed(sid, service, source):
+        return {
+            "Sid": sid,
+            "Effect": "Allow",
+            "Principal": {"Service": service},
+            "Action": "sqs:SendMessage",
+            "Resource": arn("FeedbackQueue"),
+            "Condition": {"ArnEquals": {"aws:SourceArn": source}},
+        }
+
+    without = {"Ref": "AWS::NoValue"}
+    ses = allowed("EventsOfOurRule", "events.amazonaws.com", arn("EmailEventsRule"))
+    sms = allowed("EventsOfOurTopic", "sns.amazonaws.com", {"Ref": "SmsEventsTopic"})
+    assert policy["Condition"] == "HasReports"
+    assert rule == {"Fn::If": ["HasSes", ses, without]}
+    assert topic == {"Fn::If": ["HasSmsEvents", sms, without]}
+    assert transport == {"Fn::If": ["HasTls", deny_without_tls("FeedbackQueue"), without]}
 
 
 def test_the_rule_passes_events_on_as_they_are(resources):

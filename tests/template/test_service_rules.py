@@ -89,11 +89,13 @@ def test_a_mapping_is_accepted_by_lambda():
 def test_the_queues_leave_room_in_a_new_account():
     """A new account often runs 10 functions at a time; the API needs at least two of them.
 
+    The sweeper ends within a second, and the feedback queue is there only with its providers.
+
     Source: Lambda quotas, "Concurrent executions": new accounts begin with less than 1,000.
     """
     default = read_template()["Parameters"]["WorkerConcurrency"]["Default"]
 
-    assert len(of("AWS::Lambda::EventSourceMapping")) * default <= 10 - 4
+    assert len(of("AWS::Lambda::EventSourceMapping")) * default <= 10 - 2
 
 
 def test_functions_are_within_lambdas_limits():

@@ -141,7 +141,7 @@ class Settings:
 
     @property
     def service(self) -> str:
-        """The name of the service, for ``/health``."""
+        """The name of the service, for ``/health`` and the log."""
         return self.environ.get("POWERTOOLS_SERVICE_NAME", "integration-dispatcher")
 
     @property

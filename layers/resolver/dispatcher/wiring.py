@@ -299,7 +299,9 @@ def logger() -> Logger:
     # What logging says of a line that it cannot write quotes the error being handled, secrets too.
     logging.raiseExceptions = False
     # Without "location": it would always name the event_log. Every level: the event_log chooses.
-    return Logger(level="DEBUG", utc=True, use_rfc3339=True, location=None)
+    return Logger(
+        service=settings().service, level="DEBUG", utc=True, use_rfc3339=True, location=None
+    )
 
 
 @cache
