@@ -47,7 +47,7 @@ def copied(folder: Path) -> Path:
 
 def run(folder: Path, *arguments: str) -> int:
     """Run a module of Python in the copy; its packages come before those that are installed."""
-    # Neither a worker of xdist nor coverage is inherited: this is a run of its own.
+    # Neither a worker of xdist nor coverage is inherited: this is a separate run.
     inherited = {
         name: value
         for name, value in os.environ.items()

@@ -7,6 +7,8 @@ if a request fails or a delivery does not end; the tests in `tests/e2e` check th
 
 from __future__ import annotations
 
+import email
+import email.policy
 import json
 import os
 import re
@@ -15,12 +17,15 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from typing import Any
 
 import boto3
 import requests
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import Envelope
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
@@ -30,24 +35,21 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from tools.cloud import chosen_cloud
 from tools.failure import ToolFailure, reported
-from tools.fake_servers.slack_server import TOKEN, FakeSlackServer
-from tools.fake_servers.smtp_server import FakeSmtpServer
 from tools.local_cloud import settle
 from tools.parameters import parse
 from tools.processes import LOOPBACK, require_free
-from tools.receiver import Receiver
+from tools.receiver import Arrival, Receiver
 
 Json = dict[str, Any]
 
 PATIENCE = 40.0
 """Seconds that one request or all deliveries of a message may take; functions may start cold."""
 
-EMAIL, SLACK_USER, PHONE = "john.doe@company.com", "U0JOHNDOE", "+12065550100"
-DIRECT_MESSAGE = "D0JOHNDOE"
-"""The channel to the user, which a worker of an earlier demo may have looked up."""
+EMAIL, PHONE, TOOL_ID = "john.doe@company.com", "+12065550100", "archive"
+SLACK = {"ok": True, "user": {"id": "U0JOHNDOE"}, "channel": {"id": "D0JOHNDOE"}}
+"""The response to each call of Slack's Web API that the service makes."""
 TOKEN_SECRET = "demo/slack-bot-token"  # noqa: S105 - a name
 REFUSALS = 2
-TOOL_ID = "archive"
 
 REPORT = {
     "agent_id": "report-agent",
@@ -69,13 +71,27 @@ SEVEN: Mapping[str, Json] = {
 
 
 @dataclass
+class Mailbox:
+    """A handler of ``aiosmtpd`` that accepts and keeps every email."""
+
+    emails: list[EmailMessage] = field(default_factory=list)
+
+    async def handle_DATA(self, _server: object, _session: object, envelope: Envelope) -> str:  # noqa: N802 - the name that aiosmtpd calls
+        """Keep an email."""
+        content = envelope.content or b""
+        assert isinstance(content, bytes)  # noqa: S101 - as the controller decodes nothing
+        self.emails.append(email.message_from_bytes(content, policy=email.policy.default))
+        return "250 OK"
+
+
+@dataclass
 class Demo:
     """A deployed service, the receivers, and the terminal."""
 
     stack: Mapping[str, str]
     session: boto3.Session
-    slack: FakeSlackServer
-    mail: FakeSmtpServer
+    slack: Receiver
+    mailbox: Mailbox
     console: Console
 
     def __post_init__(self) -> None:
@@ -106,88 +122,64 @@ class Demo:
         """Print a line."""
         self.console.print(Text(f"   {text}"), soft_wrap=True)
 
-    def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table; the last column has as many lines as it needs."""
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
-        for name in header:
+        for name in columns:
             table.add_column(name, overflow="fold")
         for row in rows:
             table.add_row(*(Text(str(cell)) for cell in row))
         self.console.print(Padding(table, (0, 0, 0, 3), expand=False))
 
+    def fields(self, objects: Sequence[Json], *columns: str) -> None:
+        """Print a table of some fields of objects."""
+        self.table(columns, [[one[name] or "" for name in columns] for one in objects])
+
     def deliveries(self, user: str, sent: Json) -> list[Json]:
-        """Return the deliveries of a message, in the order of acceptance, when all have ended."""
+        """Wait until all deliveries of a message have ended; print and return them, in order."""
         path, until = f"{user}/requests/{sent['request_id']}", time.monotonic() + PATIENCE
         with self.console.status("delivering …"):
             while time.monotonic() < until:
-                deliveries: list[Json] = self.ask("GET", path, quiet=True)["deliveries"]
-                if all(delivery["status"] != "pending" for delivery in deliveries):
-                    return deliveries
+                found: list[Json] = self.ask("GET", path, quiet=True)["deliveries"]
+                if all(delivery["status"] != "pending" for delivery in found):
+                    break
                 time.sleep(0.1)
-        raise ToolFailure(f"{path}: pending for more than {PATIENCE:.0f} s. See: make logs")
+            else:
+                raise ToolFailure(f"{path}: pending for more than {PATIENCE:.0f} s. See: make logs")
+        self.fields(found, "integration_type", "status", "attempts", "max_attempts")
+        return found
 
 
 # Scenes -------------------------------------------------------------------------------------------
 
 
 def play(demo: Demo) -> None:
-    """Play all scenes for a new user."""
+    """Play all scenes for new users."""
     user = f"/api/v1/users/demo-{secrets.token_hex(4)}"
     demo.scene("System defaults")
     defaults = demo.ask("GET", "/api/v1/integration-defaults")["default_integrations"]
-    settings = ("enabled", "priority", "retry_count", "retry_delay_seconds")
-    demo.table(
-        ("integration", *settings),
-        [(name, *(row[setting] for setting in settings)) for name, row in defaults.items()],
-    )
-    demo.scene("Effective configuration of a user without overrides")
-    show_effective(demo, user)
+    rows = [{"integration": name, **row} for name, row in defaults.items()]
+    demo.fields(rows, "integration", "enabled", "priority", "retry_count", "retry_delay_seconds")
     with Receiver([(503, {})] * REFUSALS) as receiver:
         show_retries(demo, user, receiver)
     with Receiver() as receiver:
         show_all_seven(demo, f"{user}-all", receiver)
     show_hold(demo, f"{user}-muted")
-    demo.scene("Service health")
-    health = demo.ask("GET", "/health")
-    demo.say(f"{health['service']} {health['version']} is {health['status']}")
-    rows = [(name, row["healthy"], row["detail"]) for name, row in health["integrations"].items()]
-    demo.table(("integration", "healthy", "detail"), rows)
-    demo.scene("Reset to the defaults")
-    for each in (user, f"{user}-all"):
-        removed = demo.ask("POST", f"{each}/integration-defaults/reset")["removed"]
-        demo.say(f"removed: {', '.join(removed)}; the delivery history is kept")
     demo.scene("The demo is over")
-    demo.say(f"Read on: curl {demo.stack['api_url']}{user}/deliveries")
-    demo.say("README.md has more commands. Slack and the mail server end now; make up: without.")
-
-
-def show_effective(demo: Demo, user: str) -> None:
-    """Print the integrations that a message would use, and the reasons against the others."""
-    resolved = demo.ask("GET", f"{user}/integration-defaults")
-    used = resolved["effective_configs"].items()
-    rows = [(name, f"used, priority {settings['priority']}") for name, settings in used]
-    demo.table(("integration", ""), [*rows, *resolved["disabled_integrations"].items()])
+    demo.say(f"Read on: curl {demo.stack['api_url']}{user}/deliveries, and docs/tour.md")
+    demo.say("The Slack and mail servers stop now; make up restarts the service without them.")
 
 
 def show_retries(demo: Demo, user: str, receiver: Receiver) -> None:
-    """Override two integrations, send, and print the retries of the webhook."""
+    """Create a webhook that refuses, send, and print the retries and the history."""
     demo.scene("Overrides")
-    email = {"integration_type": "EMAIL", "priority": 1, "config": {"email_address": EMAIL}}
-    webhook = {
-        "integration_type": "WEBHOOK",
-        "config": {
-            "url": f"{receiver.url}?token=only-for-the-receiver",
-            "headers": {"Authorization": "Bearer only-for-the-receiver"},
-        },
-        "retry_count": 3,
-        "retry_delay_seconds": 2,
-    }
-    demo.ask("POST", f"{user}/integrations", email)
-    secret = demo.ask("POST", f"{user}/integrations", webhook)["signing_secret"]
+    config = {"url": f"{receiver.url}?token=only-for-the-receiver"}
+    webhook = {"integration_type": "WEBHOOK", "config": config, "retry_delay_seconds": 2}
+    created = demo.ask("POST", f"{user}/integrations", webhook | {"retry_count": 3})
+    secret = created["signing_secret"]
     demo.say(f"signing secret, shown this once: {secret[:12]}…")
     stored = demo.ask("GET", f"{user}/integrations/WEBHOOK")["config"]
     demo.say(f"secrets are never shown again: {json.dumps(stored)}")
-    show_effective(demo, user)
 
     demo.scene(f"Send a message to a receiver that refuses it {REFUSALS} times")
     body: Json = {
@@ -202,19 +194,17 @@ def show_retries(demo: Demo, user: str, receiver: Receiver) -> None:
     again = demo.ask("POST", f"{user}/deliveries", body)
     demo.say(f"the same request again: {'the same response' if again == sent else again}")
     deliveries = demo.deliveries(user, sent)
+    first = receiver.arrivals[0].at
     rows = [
-        (f"{arrival.at - receiver.arrivals[0].at:.2f} s", arrival.headers["webhook-id"],
-         signature(arrival.body, arrival.headers, secret), arrival.status)
-        for arrival in receiver.arrivals
-    ]  # fmt: skip
+        (f"{one.at - first:.2f} s", one.headers["webhook-id"], signature(one, secret), one.status)
+        for one in receiver.arrivals
+    ]
     demo.table(("the receiver gets", "webhook-id", "signature", "returns"), rows)
 
     demo.scene("Delivery history")
-    show_statuses(demo, deliveries)
     [hooked] = [row for row in deliveries if row["integration_type"] == "WEBHOOK"]
     log = demo.ask("GET", f"{user}/deliveries/{hooked['delivery_id']}")["attempt_log"]
-    columns = ("number", "started_at", "duration_ms", "outcome", "detail")
-    demo.table(columns, [[entry[column] for column in columns] for entry in log])
+    demo.fields(log, "number", "started_at", "duration_ms", "outcome", "detail")
 
 
 def show_all_seven(demo: Demo, user: str, receiver: Receiver) -> None:
@@ -228,79 +218,69 @@ def show_all_seven(demo: Demo, user: str, receiver: Receiver) -> None:
     variables = {"name": "John", "team": "R&D", "report": name}
     message = REPORT | {"template_variables": variables, "integration_types": list(SEVEN)}
     with tool_queue(demo, name) as queue:
-        show_statuses(demo, demo.deliveries(user, demo.ask("POST", f"{user}/deliveries", message)))
+        demo.deliveries(user, demo.ask("POST", f"{user}/deliveries", message))
         events = demo.session.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=10)
-    mails = [mail for mail in demo.mail.mails if name in mail.text]
-    texts = demo.ask("GET", f"{user}/messages?integration_type=TEST")["messages"]
-    terminal = demo.ask("GET", f"{user}/messages?integration_type=CLI")["messages"]
+    posts = [one.json for one in demo.slack.arrivals if one.path.endswith("/chat.postMessage")]
+    emails = [one for one in demo.mailbox.emails if name in one.as_string()]
+    texts, terminal = (
+        demo.ask("GET", f"{user}/messages?integration_type={kind}", quiet=True)["messages"]
+        for kind in ("TEST", "CLI")
+    )
     arrived = (
-        ("SLACK", [post.shown for post in demo.slack.posts]),
-        ("EMAIL", [f"Subject: {mail.read['Subject']}\n{mail.text}" for mail in mails]),
-        ("", [body_of(mail.html or "") for mail in mails]),
-        ("WEBHOOK", [fields(one.json["data"]) for one in receiver.arrivals]),
+        ("SLACK", [read_aloud({"elements": one["blocks"]}) for one in posts]),
+        ("EMAIL", [f"Subject: {one['Subject']}\n{part(one, 'plain')}" for one in emails]),
+        ("", [part(one, "html") for one in emails]),
+        ("WEBHOOK", [lines(one.json["data"]) for one in receiver.arrivals]),
         ("SMS", text_messages(demo, name)),
-        ("TEST", [fields(item) for item in texts]),
-        ("CLI", [fields(item) for item in terminal]),
-        ("TOOL", [fields(json.loads(event["Body"])["detail"]) for event in events["Messages"]]),
+        ("TEST", map(lines, texts)),
+        ("CLI", map(lines, terminal)),
+        ("TOOL", [lines(json.loads(event["Body"])["detail"]) for event in events["Messages"]]),
     )
     demo.table(("integration", "what arrived"), [(who, "\n".join(got)) for who, got in arrived])
 
 
 def show_hold(demo: Demo, user: str) -> None:
-    """Mute a user, print that a message is held and an urgent one is not, and end the mute."""
+    """Mute a user, print that a message is held, and end the mute."""
     demo.scene("Hold a message while the user is muted")
-    categories: Mapping[str, Json] = {
-        "demo-builds": {"title": "Builds"},
-        "demo-security": {"title": "Security", "urgent": True},
-    }
-    for name, category in categories.items():
-        demo.ask("PUT", f"/api/v1/categories/{name}", category)
     until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     mute = {"hours": {"integrations": ["CLI"]}, "muted_until": until}
     demo.ask("PUT", f"{user}/preferences", mute)
-
-    def send(category: str) -> Json:
-        content = f"A message of the category {category}."
-        body = {"content": content, "category": category, "integration_types": ["CLI"]}
-        return demo.ask("POST", f"{user}/deliveries", body)
-
-    held, urgent = map(send, categories)
+    body = {"content": "The build is green.", "integration_types": ["CLI"]}
+    held = demo.ask("POST", f"{user}/deliveries", body)
     demo.say(f"held: {held['deliveries'][0]['held']['detail']}")
-    demo.deliveries(user, urgent)
-    demo.say("the urgent message is delivered in spite of the mute")
     changed = demo.ask("PUT", f"{user}/preferences", {"muted_until": None})
     demo.say(f"the mute ends: {changed['rescheduled']['deliveries']} delivery is rescheduled")
-    show_statuses(demo, demo.deliveries(user, held))
-    demo.ask("DELETE", f"{user}/preferences")
-    for name in categories:
-        demo.ask("DELETE", f"/api/v1/categories/{name}")
-
-
-def show_statuses(demo: Demo, deliveries: Sequence[Json]) -> None:
-    """Print how deliveries ended."""
-    columns = ("integration_type", "status", "attempts", "max_attempts", "error_message")
-    demo.table(columns, [[row[column] or "" for column in columns] for row in deliveries])
+    demo.deliveries(user, held)
 
 
 # Receivers ----------------------------------------------------------------------------------------
 
 
-def signature(body: bytes, headers: Mapping[str, str], secret: str) -> str:
+def signature(arrival: Arrival, secret: str) -> str:
     """Verify a webhook's signature as its receiver does: ``valid``, or the fault."""
     try:
-        Webhook(secret).verify(body, dict(headers))
+        Webhook(secret).verify(arrival.body, dict(arrival.headers))
     except WebhookVerificationError as error:
         return str(error)
     return "valid"
 
 
-def body_of(page: str) -> str:
-    """Return the content of an HTML page's body."""
-    found = re.search(r"<body[^>]*>(.*)</body>", page, re.DOTALL)
-    return found[1].strip() if found else page
+def read_aloud(element: Json) -> str:
+    """Return the words of an element of Slack's blocks, a part of a message on each line."""
+    inner = [read_aloud(one) for one in element.get("elements", ())]
+    separator = "" if element.get("type") in {"rich_text_section", "rich_text_quote"} else "\n"
+    return str(element.get("text") or element.get("user_id") or separator.join(inner))
 
 
-def fields(data: Json) -> str:
+def part(message: EmailMessage, kind: str) -> str:
+    """Return the plain text of an email, or the content of its HTML page."""
+    found = message.get_body((kind,))
+    page = str(found.get_content()) if found else ""
+    body = re.search(r"<body[^>]*>(.*)</body>", page, re.DOTALL)
+    return (body[1] if body else page).strip()
+
+
+def lines(data: Json) -> str:
     """Return the fields of an object, each on a line."""
     shown = {name: json.dumps(value, ensure_ascii=False) for name, value in data.items()}
     return "\n".join(f"{name}: {value}" for name, value in shown.items())
@@ -323,18 +303,9 @@ def tool_queue(demo: Demo, name: str) -> Iterator[str]:
     bus = demo.stack["ToolBusName"]
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    pattern = json.dumps({"detail": {"tool_id": [TOOL_ID]}})
     arn = found["Attributes"]["QueueArn"]
-    pattern = {"detail-type": ["integration.message"], "detail": {"tool_id": [TOOL_ID]}}
-    rule = events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern))
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": "events.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": rule["RuleArn"]}},
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    events.put_rule(Name=name, EventBusName=bus, EventPattern=pattern)
     events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "tool", "Arn": arn}])
     try:
         yield queue
@@ -349,7 +320,7 @@ def tool_queue(demo: Demo, name: str) -> Iterator[str]:
 
 def parameters(smtp_port: int, slack_port: int, wanted: Mapping[str, str]) -> dict[str, str]:
     """Return the template parameters: those of the receivers, and other ones that are wanted."""
-    # No password: the functions trust no certificate of ours.
+    # No password: the functions trust no certificate that we could make.
     own = {
         "SlackBotTokenSecret": TOKEN_SECRET,
         "SlackApiUrl": f"http://{LOOPBACK}:{slack_port}/api/",
@@ -370,11 +341,11 @@ def parameters(smtp_port: int, slack_port: int, wanted: Mapping[str, str]) -> di
 
 def keep_token(session: boto3.Session) -> None:
     """Store the bot token in Secrets Manager."""
-    client = session.client("secretsmanager")
+    client, token = session.client("secretsmanager"), "xoxb-demo"
     try:
-        client.put_secret_value(SecretId=TOKEN_SECRET, SecretString=TOKEN)
+        client.put_secret_value(SecretId=TOKEN_SECRET, SecretString=token)
     except client.exceptions.ResourceNotFoundException:
-        client.create_secret(Name=TOKEN_SECRET, SecretString=TOKEN)
+        client.create_secret(Name=TOKEN_SECRET, SecretString=token)
 
 
 @reported
@@ -385,13 +356,18 @@ def main() -> int:
     chosen = parameters(smtp_port, slack_port, parse(os.environ.get("PARAMETERS", "")))
     for port in (smtp_port, slack_port):
         require_free(port, "PORT", "make demo")
-    slack = FakeSlackServer(users={EMAIL: SLACK_USER}, channels=(DIRECT_MESSAGE,), port=slack_port)
-    with slack, FakeSmtpServer(port=smtp_port) as mail:
-        cloud.start()
-        keep_token(cloud.session)
-        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
-        console = Console(highlight=False, width=width)
-        play(Demo(cloud.deploy(chosen), cloud.session, slack, mail, console))
+    mailbox = Mailbox()
+    mail_server = Controller(mailbox, LOOPBACK, smtp_port, enable_SMTPUTF8=True)
+    with Receiver(default=200, body=json.dumps(SLACK).encode(), port=slack_port) as slack:
+        mail_server.start()
+        try:
+            cloud.start()
+            keep_token(cloud.session)
+            width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
+            console = Console(highlight=False, width=width)
+            play(Demo(cloud.deploy(chosen), cloud.session, slack, mailbox, console))
+        finally:
+            mail_server.stop()
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Write every lock file anew from the requirements beside it: `make lock`.
+"""Write every lock file again from the requirements beside it: `make lock`.
 
 `SOURCES` is the one list of locks: `make audit` reads it too, with `--list`.
 A lock holds versions and hashes, and no address: each user's own settings of pip and npm say where
@@ -15,10 +15,10 @@ from tools.paths import LOCAL, ROOT
 DEV_LOCK = "requirements/dev.lock"
 NODE_PACKAGES = ROOT / "requirements" / "clients"
 
-#: What ships; the lock of each lies beside its requirements.
+#: The parts that ship; the lock of each lies beside its requirements.
 SHIPPED = ("layers/resolver", "layers/channels", "functions/authorize_request")
 
-#: Lock file → what it is made from; last what follows the versions of dev.
+#: Lock file → its sources; last the locks that follow the versions of dev.
 SOURCES = {
     **{
         f"requirements/{file.stem}.lock": [f"requirements/{file.name}"]

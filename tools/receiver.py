@@ -33,14 +33,22 @@ class Arrival:
 
 
 class Receiver(LoopbackServer):
-    """Returns the statuses and headers of ``script`` one after the other, then ``default``."""
+    """Returns the statuses and headers of ``script`` one after the other, then ``default``.
+
+    Every response has the same body, which is JSON.
+    """
 
     def __init__(
-        self, script: Sequence[tuple[int, Mapping[str, str]]] = (), default: int = 204
+        self,
+        script: Sequence[tuple[int, Mapping[str, str]]] = (),
+        default: int = 204,
+        body: bytes = b"",
+        port: int = 0,
     ) -> None:
-        super().__init__(_Handler)
+        super().__init__(_Handler, port)
         self.script = script
         self.default = default
+        self.body = body
         self.arrivals: list[Arrival] = []
         """All requests so far, in order."""
         self.lock = threading.Lock()
@@ -64,9 +72,12 @@ class _Handler(BaseHTTPRequestHandler):
             status, extra = rest[0] if rest else (receiver.default, {})
             receiver.arrivals.append(Arrival(at, self.command, self.path, headers, body, status))
         self.send_response(status)
-        for name, value in {**extra, "Content-Length": "0"}.items():
+        of_body = {"Content-Type": "application/json"} if receiver.body else {}
+        length = {"Content-Length": str(len(receiver.body))}
+        for name, value in {**extra, **of_body, **length}.items():
             self.send_header(name, value)
         self.end_headers()
+        self.wfile.write(receiver.body)
 
     do_POST = do_PUT = do_PATCH = _respond  # noqa: N815 - the names that http.server calls
 

@@ -1,4 +1,4 @@
-"""What `make build` made, as a Lambda process finds it."""
+"""The result of `make build`, as a Lambda process finds it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SETTINGS = {
     "LANG": "C.UTF-8",
     "PATH": os.defpath,
 }
-"""A function's environment, but for where AWS answers."""
+"""A function's environment, without the addresses of AWS."""
 
 
 def settings(endpoint: str) -> dict[str, str]:

@@ -72,7 +72,7 @@ class Case:
     by_events: bool = False
     """Ten to a batch, without API Gateway and authorizer."""
     batch: int = 10
-    """Messages that the worker gets at once."""
+    """Messages that one call of the worker gets."""
     memory: float = 0.5
     """Gigabytes of a function of the API."""
     worker_memory: float = 1.0

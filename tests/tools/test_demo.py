@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import socket
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
+from email.message import EmailMessage
 
 import pytest
 import requests
@@ -16,7 +18,7 @@ from tools import demo
 from tools.failure import ToolFailure
 from tools.local_cloud import settle
 from tools.processes import LOOPBACK
-from tools.receiver import Receiver
+from tools.receiver import Arrival, Receiver
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -70,14 +72,39 @@ def test_a_webhook_is_verified_with_the_users_secret():
         "webhook-signature": Webhook(SECRET).sign("msg_1", now, "{}"),
     }
 
-    assert demo.signature(b"{}", headers, SECRET) == "valid"
-    assert demo.signature(b"{}", headers, "whsec_" + "A" * 32) == "No matching signature found"
-    assert demo.signature(b"{}", {}, SECRET) == "Missing required headers"
+    arrival = Arrival(0, "POST", "/hook", headers, b"{}", 204)
+
+    assert demo.signature(arrival, SECRET) == "valid"
+    assert demo.signature(arrival, "whsec_" + "A" * 32) == "No matching signature found"
+    assert demo.signature(replace(arrival, headers={}), SECRET) == "Missing required headers"
 
 
 def test_the_html_is_shown_without_its_page():
     """The content of the body is shown, without the frame of the page."""
-    assert demo.body_of('<html><body class="x">\n<p>Hello</p>\n</body></html>') == "<p>Hello</p>"
+    message = EmailMessage()
+    message.set_content("Hello")
+    message.add_alternative('<body class="x">\n<p>Hello</p>\n</body>', subtype="html")
+
+    assert demo.part(message, "html") == "<p>Hello</p>"
+    assert demo.part(message, "plain") == "Hello"
+
+
+def test_a_slack_message_is_shown_without_its_blocks():
+    """The parts of a message are shown on separate lines, the words of a part on one."""
+    section = {
+        "type": "rich_text_section",
+        "elements": [
+            {"type": "user", "user_id": "U1"},
+            {"type": "text", "text": " 42 ", "style": {"bold": True}},
+            {"type": "link", "text": "tickets", "url": "https://example.com"},
+        ],
+    }
+    listed = {"type": "rich_text_list", "elements": [section, section]}
+    context = {"type": "context", "elements": [{"type": "plain_text", "text": "from a tool"}]}
+
+    shown = demo.read_aloud({"elements": [{"type": "rich_text", "elements": [listed]}, context]})
+
+    assert shown == "U1 42 tickets\nU1 42 tickets\nfrom a tool"
 
 
 def test_a_failed_request_ends_the_demo_with_its_response():

@@ -27,8 +27,8 @@ from dispatcher.integrations.integration import Address
 from dispatcher.response_head import LARGEST_HEAD
 from tests.adapters.channels.conftest import LOOPBACK
 from tests.adapters.channels.contract import message_for
-from tools.fake_servers.scripted_smtp_server import ACCEPTANCE, ScriptedSmtpServer, endless
-from tools.fake_servers.slack_server import TOKEN
+from tests.fake_servers.scripted_smtp_server import ACCEPTANCE, ScriptedSmtpServer, endless
+from tests.fake_servers.slack_server import TOKEN
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 HOST = "hook.example.org"

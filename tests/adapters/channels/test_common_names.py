@@ -19,10 +19,10 @@ from dispatcher.errors import UnavailableError
 from dispatcher.integrations.egress import parse
 from dispatcher.integrations.integration import Address
 from tests.adapters.channels.contract import message_for
+from tests.fake_servers.slack_server import TOKEN
+from tests.fake_servers.smtp_server import FakeSmtpServer
 from tests.fakes import FakeClock
 from tests.issuer import Issuer
-from tools.fake_servers.slack_server import TOKEN
-from tools.fake_servers.smtp_server import FakeSmtpServer
 
 HOST = "localhost"
 

@@ -30,7 +30,7 @@ from tests.adapters.channels.contract import (
     message_for,
     payloads,
 )
-from tools.fake_servers.smtp_server import FakeSmtpServer
+from tests.fake_servers.smtp_server import FakeSmtpServer
 
 ADA = Address("email", "ada@example.com")
 PASSWORD = "correct horse battery"

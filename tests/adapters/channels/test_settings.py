@@ -27,10 +27,10 @@ from dispatcher.settings import Settings
 from tests.adapters.channels.aws_peer import peer_of
 from tests.adapters.channels.conftest import LOOPBACK, Resolver
 from tests.adapters.channels.contract import message_for
+from tests.fake_servers.scripted_smtp_server import ScriptedSmtpServer
+from tests.fake_servers.slack_server import TOKEN, FakeSlackServer
+from tests.fake_servers.smtp_server import FakeSmtpServer
 from tests.fakes import FakeClock
-from tools.fake_servers.scripted_smtp_server import ScriptedSmtpServer
-from tools.fake_servers.slack_server import TOKEN, FakeSlackServer
-from tools.fake_servers.smtp_server import FakeSmtpServer
 
 ADA = Address("email", "ada@example.com")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -23,7 +23,7 @@ from tests.adapters.channels.contract import (
     injections,
     message_for,
 )
-from tools.fake_servers.slack_server import TOKEN, FakeSlackServer, Response, error
+from tests.fake_servers.slack_server import TOKEN, FakeSlackServer, Response, error
 
 ADA = "U024BE7LH"
 DM = "D024BE7LH"

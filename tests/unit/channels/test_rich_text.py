@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.rich_text import LONGEST_BLOCK, blocks, cuts, parts, size
+from tests.fake_servers.slack_server import Post, is_sound
 from tests.unit.channels.test_markdown import MARKUP, MESSAGES, hidden
-from tools.fake_servers.slack_server import Post, is_sound
 
 FAMILY, FLAG, ACCENTED = "👩\u200d👩\u200d👧", "🇩🇪", "e\u0301\u0302"
 

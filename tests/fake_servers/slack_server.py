@@ -11,15 +11,17 @@ import json
 import re
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl
 
 from tools.loopback import LoopbackServer
 
-TOKEN = "xoxb-local-workspace"  # noqa: S105 - opens nothing
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+TOKEN = "xoxb-local-workspace"
 
 LONGEST_BLOCK = 3000
 LONGEST_URL = 3000

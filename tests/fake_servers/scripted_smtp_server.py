@@ -1,17 +1,19 @@
 """A mail server on loopback that says what a script says, byte for byte.
 
-For replies that ``aiosmtpd`` cannot send. It counts the mails that it was given whole.
+For replies that ``aiosmtpd`` cannot send. It keeps each complete email.
 """
 
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+if TYPE_CHECKING:
+    import ssl
 
 Say = bytes | Callable[[socket.socket], None]
 

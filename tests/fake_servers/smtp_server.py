@@ -1,7 +1,7 @@
-"""A mail server on loopback, with STARTTLS and AUTH: ``aiosmtpd``, and what mail servers do wrong.
+"""A mail server on loopback, with STARTTLS and AUTH: ``aiosmtpd``, and faults of mail servers.
 
-Accepted mails stand in ``mails``. ``replies`` puts another reply in place of a verb's own, once,
-and ``drops`` or ``hangs`` end or stall a session at a verb, DATA's after the mail was taken.
+``mails`` holds the accepted emails. ``replies`` replaces the response to a verb once, and ``drops``
+or ``hangs`` end or stall a session at a verb; for DATA, after the email was accepted.
 """
 
 from __future__ import annotations
@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
-import ssl
 import threading
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from email.message import EmailMessage
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable, Mapping
+    from email.message import EmailMessage
 
 
 @dataclass(frozen=True)
 class ReceivedMail:
-    """A mail as it arrived, and how."""
+    """An email as it arrived, and how."""
 
     helo: str
     is_encrypted: bool
@@ -87,7 +89,7 @@ class FakeSmtpServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Answer nobody any more; whoever is kept waiting is let go."""
+        """Stop, and disconnect the clients that wait."""
         self._loop.call_soon_threadsafe(self._released.set)
         self._thread.join()
 
@@ -139,7 +141,7 @@ class FakeSmtpServer:
 
 
 class _Hooks:
-    """What ``aiosmtpd`` asks a handler."""
+    """The hooks that ``aiosmtpd`` calls."""
 
     def __init__(self, owner: FakeSmtpServer) -> None:
         self._owner = owner

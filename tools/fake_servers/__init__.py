@@ -1,1 +1,0 @@
-"""Receivers on loopback that behave as the real ones do: for the demo, and for the tests."""
