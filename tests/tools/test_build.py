@@ -124,7 +124,7 @@ def test_a_missing_interpreter_is_said_plainly(tmp_path):
     built = build_layer(tmp_path, LAYER_PYTHON="python3.99")
 
     assert built.returncode != 0
-    assert "python3.99 with pip is not here" in built.stderr
+    assert "python3.99 with pip is not installed" in built.stderr
     assert "make build" in built.stderr
 
 

@@ -1,4 +1,4 @@
-"""Connections that outlive an invocation, and when they are no longer trusted."""
+"""Connections that are kept between invocations, and their end after a pause."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 LONGEST_PAUSE = 30.0
 """Seconds between two invocations after which connections are closed.
 
-Lambda freezes a container in between. Its peers and their NAT gateways drop the connections without
-its notice, and the next request over one fails: a user's attempt would be lost.
+Lambda freezes the container in between. Servers and NAT gateways then drop idle connections
+unnoticed, and the next request over such a connection fails: an attempt would be lost.
 """
 
 
 class KeptConnections:
-    """What keeps connections open from one invocation to the next; ``now`` is the time of day."""
+    """The connections that are kept between invocations; ``now`` returns the time of day."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -25,12 +25,12 @@ class KeptConnections:
         self._closers: set[Callable[[], None]] = set()
 
     def add(self, close: Callable[[], None]) -> None:
-        """Have ``close`` called after a long pause; whoever keeps connections opens new ones."""
+        """Register a ``close`` that is called after a long pause, before the next invocation."""
         self._closers.add(close)
 
     @contextmanager
     def invocation(self) -> Iterator[None]:
-        """Enclose an invocation: close everything first if the last one is long over."""
+        """Enclose an invocation; first close all connections if the last one ended long ago."""
         if self._ended_at is not None and self._now() - self._ended_at > LONGEST_PAUSE:
             for close in self._closers:
                 close()

@@ -1,4 +1,4 @@
-"""All errors that this package raises on purpose.
+"""All errors of this package.
 
 DispatcherError
 ├── RejectedError               the caller must change something
@@ -11,7 +11,7 @@ DispatcherError
 ├── BrokenSettingError          503: an operator must correct an environment variable
 ├── UnavailableError            503: an AWS service did not respond, or not in time
 │   └── SealedError             the key refuses to open secrets, and will refuse again
-└── ConditionFailed             a conditional write was refused: seen by the protocol, by no caller
+└── ConditionFailed             a conditional write was refused; never returned to a caller
 
 A failed delivery is not here: it is a result (see ``outcomes``).
 """
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
 
 
 class DispatcherError(Exception):
-    """Something went wrong that this package knows how to name."""
+    """The base class of this package's errors."""
 
 
 class RejectedError(DispatcherError):
-    """The request cannot be done as it was made; nothing was written."""
+    """The request is rejected because of its content or the stored state; nothing was written."""
 
 
 class UnauthenticatedError(RejectedError):
-    """No credential came, or one that does not prove who asks; the text is for the log alone."""
+    """The credential is missing or invalid; the text is only for the log."""
 
 
 class ForbiddenError(RejectedError):
-    """The caller is known and may not do this."""
+    """The caller is authenticated but not permitted to do this."""
 
 
 class FieldError(NamedTuple):
-    """One wrong value of an input: where (a JSON pointer, RFC 6901) and what to do about it."""
+    """One invalid value of an input: its JSON pointer (RFC 6901) and the fix."""
 
     pointer: str
     detail: str
 
 
 class InvalidInputError(RejectedError):
-    """The input is readable and does not meet the rules."""
+    """The input is readable but violates a rule."""
 
     def __init__(self, *field_errors: FieldError) -> None:
         super().__init__(
@@ -58,7 +58,7 @@ class InvalidInputError(RejectedError):
 
 
 class NotFoundError(RejectedError):
-    """There is no such override, delivery or route for this user."""
+    """The override, delivery or route does not exist for this user."""
 
 
 class ConflictError(RejectedError):
@@ -103,7 +103,7 @@ def json_pointer(*steps: str | int) -> str:
 
 
 def at(pointer: str, field_errors: Sequence[FieldError]) -> tuple[FieldError, ...]:
-    """Move field_errors of a part under the pointer of the whole."""
+    """Return errors of a part with ``pointer`` as the prefix of their pointers."""
     return tuple(
         FieldError(pointer + field_error.pointer, field_error.detail)
         for field_error in field_errors

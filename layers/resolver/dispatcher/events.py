@@ -1,4 +1,4 @@
-"""The log events: who writes each one, with which fields, at which level, and what it counts.
+"""The log events: the functions that write each event, its fields, level and metrics.
 
 This table is the only list of log events. The log adapter reads levels and metrics from it, mypy
 rejects an ``emit`` of any other name, and ``tools.generate`` writes the tables of
@@ -50,7 +50,7 @@ Line = Mapping[str, Any]
 """The fields of one line. ``Any``, because each event has its own fields."""
 
 Level = Literal["INFO", "WARNING", "INFO, WARNING if 5xx"]
-"""The last one depends on the field ``status``. Lines at WARNING need an operator's attention."""
+"""The last level depends on the field ``status``. Lines at WARNING need an operator's attention."""
 
 Read = Callable[[Line], float | Mapping[str, float] | None]
 """Reads a metric's value from a line; ``None`` if the line does not count.
@@ -80,14 +80,14 @@ class Metric(NamedTuple):
 
 
 class LogEvent(NamedTuple):
-    """An entry of the table: all that is known about one log event."""
+    """An entry of the table: the definition of one log event."""
 
     functions: tuple[str, ...]
     fields: tuple[str, ...]
     description: str
-    """Says when the event occurs."""
+    """The condition of the event."""
     action: str
-    """Says what to do about it."""
+    """The operator's action."""
     optional: tuple[str, ...] = ()
     """Fields that only some lines have."""
     level: Level = "INFO"
@@ -192,7 +192,7 @@ _ENDS: Mapping[Metric, Read] = {
 
 _DELIVERY = ("user_id", "delivery_id", "request_id", "integration_type")
 _ERROR = ("reason", "where")
-"""One of them: our own words, or the place in the code for an error of another library."""
+"""One of them: the reason in our words, or the place in the code for an error of a library."""
 
 EVENTS: Mapping[EventName, LogEvent] = {
     "request.handled": LogEvent(

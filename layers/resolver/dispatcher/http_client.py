@@ -1,7 +1,7 @@
-"""One HTTP request to a host that the operator chose, and the response, however it is framed.
+"""One HTTP request to a host that the operator chose, and its response.
 
-Used where the body of a response is needed. No proxies, no redirects, and an error status is a
-response. ``http.client`` sends, and does not read: see ``response_head``.
+Used if the body of the response is needed. It uses no proxies, follows no redirects, and returns
+error responses like others. ``http.client`` only sends; for reading see ``response_head``.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class Response(NamedTuple):
 def send(request: Request, deadline: Deadline, *, largest: int) -> Response:
     """Send a request once; return its response with the first ``largest`` bytes of the body.
 
-    After the head, a fault ends the body and no more: the caller decides by what has arrived.
+    An error after the head only ends the body: the caller decides by the part that has arrived.
     Raises ``OSError``, ``HTTPException`` or ``ValueError`` if no head arrives.
     """
     with closing(_connection(request, deadline)) as connection:
         connection.connect()
         connection.sock.settimeout(deadline.require())
         headers = {**dict(request.header_items()), "Connection": "close"}
-        # A server may respond, and hang up, before it has read everything.
+        # A server may respond and close the connection before it has read the whole request.
         with suppress(OSError):
             connection.request(request.get_method(), request.selector, request.data, headers)
         received = _Received(connection.sock, deadline, LARGEST_HEAD + largest)

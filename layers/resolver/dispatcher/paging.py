@@ -1,4 +1,4 @@
-"""Query parameters of listings: what they may hold, and the IDs that lead to the next page."""
+"""Query parameters of listings: their ranges, and the cursors for the next page."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def number(params: Mapping[str, str], parameter: Parameter, hint: str = "") -> i
 
 
 def cursor(params: Mapping[str, str], name: str) -> str | None:
-    """Read a cursor: the ID of the last item of the page before.
+    """Read a cursor: the ID of the last item of the previous page.
 
-    An ID is a place in time, so it serves whether or not the user has such an item.
+    IDs are ordered by time, so a cursor works even if the user has no such item.
     """
     text = params.get(name)
     if text is not None and not DELIVERY_ID.fullmatch(text):

@@ -1,9 +1,9 @@
-"""Reads the head of an HTTP response: the part that decides the outcome of a request.
+"""Parser of the head of an HTTP response, which decides the outcome of a request.
 
-Not by ``http.client``, which takes the first 1xx response but 100 for the final one, refuses 100
-header fields and lines of 64 KiB, and skips interim responses and trailers without a count. Nor by
-h11, which refuses a whole response for a fault in its framing, and above its size limit does not
-say which status it has read. Each of these would repeat a request that the receiver has accepted.
+Other parsers would repeat requests that the receiver has accepted. ``http.client`` treats any
+interim response except 100 as final, refuses 100 header fields and lines of 64 KiB, and skips any
+number of interim responses and trailers. h11 refuses a whole response for a fault in its framing,
+and above its size limit does not return the status that it has read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import takewhile
 from typing import IO, NamedTuple
 
 LARGEST_HEAD = 1024 * 1024
-"""Bytes that are read of a response, its interim responses included."""
+"""Bytes that are read for a head at most, including interim responses."""
 
 SWITCHING_PROTOCOLS = 101
 
@@ -68,7 +68,7 @@ def read_head(stream: IO[bytes]) -> Head:
         line = stream.readline(left)
         left -= len(line)
         if not status and line in _EMPTY:
-            # Some servers send one too many after "100 Continue".
+            # Some servers send an extra empty line after "100 Continue".
             continue
         if not status:
             if not line:

@@ -59,7 +59,7 @@ class Settings:
         """The credentials that callers need; ``None`` if no authentication is required."""
         mode = required(self.environ, "AUTH_MODE")
         if mode == "none":
-            # CloudFormation rejects it for prod too, but it is one setting away from open to all.
+            # CloudFormation rejects it for prod too, but here a mistake would open the API to all.
             if not is_trial_stage(self.environ):
                 raise BrokenSettingError(
                     "AUTH_MODE",
@@ -167,7 +167,7 @@ class Settings:
         if issuer is None:
             return None
         uri = required(self.environ, "OIDC_JWKS_URI")
-        # The tests' own issuer listens on this machine, where no one can intercept plain http.
+        # The tests' issuer listens on loopback, where plain http cannot be intercepted.
         is_local = self.environ.get("STAGE") == "local" and _LOOPBACK.fullmatch(uri)
         if not (_HTTPS.fullmatch(uri) or is_local):
             raise BrokenSettingError(

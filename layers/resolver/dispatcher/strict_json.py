@@ -1,6 +1,6 @@
-"""JSON as the RFC has it.
+"""A strict JSON parser (RFC 8259).
 
-Input that Python's reader accepts beyond JSON (NaN, repeated keys, any depth) is refused.
+It rejects input that Python's parser accepts beyond JSON: NaN, repeated keys, any depth.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DEEPEST = 32
 
 
 class MalformedJsonError(ValueError):
-    """The text is not JSON that we take; the message says why, without quoting it."""
+    """The text is not strict JSON; the message gives the reason without quoting the text."""
 
 
 def read_json(text: str) -> Any:  # noqa: ANN401 - any JSON value

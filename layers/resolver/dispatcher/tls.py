@@ -1,4 +1,4 @@
-"""The TLS context of every client connection that a library of ours opens."""
+"""The TLS context of every client connection that this package opens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ssl
 
 
 def client_context() -> ssl.SSLContext:
-    """Return a context that verifies certificates by their subject alternative names alone.
+    """Return a context that verifies certificates only by their subject alternative names.
 
     Python's default accepts a certificate without such names by its common name (RFC 9525, 2,
     forbids it).

@@ -14,10 +14,10 @@ Key = TypeVar("Key", bound="Hashable")
 Value = TypeVar("Value")
 
 TTL = 300.0
-"""Seconds after which a value is fetched again: a withdrawn key or secret is noticed by then."""
+"""Seconds after which a value is fetched again, and a revoked key or secret is noticed."""
 
 PAUSE = 60.0
-"""Seconds between two fetches for what the value lacks, so that strangers cannot cause more."""
+"""Seconds between two fetches for a missing entry, so that attackers cannot cause more."""
 
 PAUSE_AFTER_FAILURE = 10.0
 """Seconds between two fetches while they fail."""

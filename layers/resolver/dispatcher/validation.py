@@ -1,6 +1,6 @@
-"""Strict reading of request bodies: every wrong value with its JSON pointer and what to do.
+"""Strict validation of request bodies: an error for each invalid value, with its JSON pointer.
 
-Imports pydantic: only functions that take a body import this module.
+Only functions that read a body import this module, because it imports pydantic.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 MOST_FIELD_ERRORS = 20
-"""Field errors that one response lists: enough to work with, no flood from a nonsense body."""
+"""Field errors in one response at most, so that an invalid body causes no large response."""
 
 LONGEST_NAME = 64
 """Characters of a field's name that a pointer shows."""
@@ -40,9 +40,9 @@ SENTENCES = {
     "too_short": "must not be empty",
     "value_error": "{error}",
 }
-"""A sentence for each kind of pydantic's errors; ``value_error`` is one of our own rules."""
+"""A sentence for each kind of pydantic's errors; ``value_error`` comes from our rules."""
 
-# RFC 3339: an offset is not optional, and a space for the T is not accepted.
+# RFC 3339 with a mandatory offset; a space in place of the T is rejected.
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
     r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
@@ -54,7 +54,7 @@ Body = TypeVar("Body", bound=BaseModel)
 def _time(value: object) -> float:
     if isinstance(value, str) and _TIME.fullmatch(value):
         try:
-            # Python reads at most microseconds; we keep milliseconds.
+            # Python reads at most microseconds; the service stores milliseconds.
             return round(
                 datetime.fromisoformat(
                     re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", value.upper())
@@ -74,7 +74,7 @@ Time = Annotated[
 
 
 class Strict(BaseModel):
-    """Nothing is coerced and nothing unknown is passed over."""
+    """The base of all bodies: no type is coerced, and unknown fields are rejected."""
 
     # Built on first use: each function reads one kind of body.
     model_config = ConfigDict(
@@ -83,9 +83,9 @@ class Strict(BaseModel):
 
 
 def read(model: type[Body], body: object, environ: Mapping[str, str], *, nulls: bool) -> Body:
-    """Read a body; ``InvalidInputError`` names every wrong value, up to 20.
+    """Read a body; ``InvalidInputError`` names up to 20 invalid values.
 
-    ``nulls`` accepts null where the model does.
+    With ``nulls``, null is accepted if the model accepts it.
     """
     wrong = [*_unstorable(body, "")] + ([] if nulls else [*_nulls(body, "")])
     if wrong:
@@ -98,7 +98,7 @@ def read(model: type[Body], body: object, environ: Mapping[str, str], *, nulls: 
 
 
 def field_errors(error: ValidationError, known: Mapping[str, object]) -> list[FieldError]:
-    """Write pydantic's errors in our own words; ``known`` are the fields of the model."""
+    """Return pydantic's errors with our own texts; ``known`` are the fields of the model."""
     errors = error.errors(include_url=False, include_input=False)
     return [
         FieldError(_pointer(found["loc"]), _sentence(found, _known(known, found["loc"])))
@@ -107,7 +107,7 @@ def field_errors(error: ValidationError, known: Mapping[str, object]) -> list[Fi
 
 
 def _known(fields: Mapping[str, object], path: Sequence[str | int]) -> list[str]:
-    """Return the names of the fields of the object that a path leads into."""
+    """Return the field names of the object that contains a path."""
     for step in path[:-1]:
         annotation = getattr(fields.get(str(step)), "annotation", None)
         fields = next((model.model_fields for model in _models(annotation)), fields)
@@ -125,13 +125,13 @@ def _models(annotation: object) -> Iterator[type[BaseModel]]:
 def _sentence(found: ErrorDetails, known: Sequence[str]) -> str:
     if found["type"] == "extra_forbidden":
         return f"is not a known field; the known ones are {', '.join(known)}"
-    # Never pydantic's own text: it names Python types and changes with its version.
+    # Pydantic's own text names Python types and changes with its version.
     sentence = SENTENCES.get(found["type"], "is not valid")
     return sentence.format(**found.get("ctx", {}))
 
 
 def _pointer(path: Sequence[str | int]) -> str:
-    # Cut: a name comes from the caller, may be as long as the body, and stands in every error.
+    # Shortened: a name comes from the caller, may be as long as the body, and is in every error.
     return json_pointer(*(str(step)[:LONGEST_NAME] for step in path))
 
 

@@ -1,7 +1,7 @@
-"""The composition root: the only module that knows which adapter stands behind which port.
+"""The composition root: the only module that connects adapters with ports.
 
-Each function makes one use case on first use and keeps it for the life of the container. What a
-function needs is imported in its body, so that a handler loads only what its route uses.
+Each function builds one use case on first use and keeps it for the life of the container. Imports
+are inside the functions, so that a handler loads only the modules that its route uses.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ if TYPE_CHECKING:
     from dispatcher.messages.requests import Requests
     from dispatcher.settings import Oidc
 
-# Python's own 700 make a cold start look through all that was imported, again and again, though
-# hardly any of it is ever garbage: that was a sixth of its time.
+# With the default threshold (700), garbage collection rescans freshly imported objects, which took
+# 1/6 of a cold start although hardly any of them is garbage.
 gc.set_threshold(200_000)
 
 
-# What handlers call -------------------------------------------------------------------------------
+# Use cases of handlers ----------------------------------------------------------------------------
 
 
 @cache
 def authentication() -> Authentication | Open:
-    """Return what finds out who sends a request."""
+    """Return the authentication of callers."""
     from dispatcher.access.authentication import Authentication, Open
 
     auth = settings().auth
@@ -76,7 +76,7 @@ def authentication() -> Authentication | Open:
 
 @cache
 def defaults() -> Defaults:
-    """Return what shows the system's defaults."""
+    """Return the use case that shows the system's defaults."""
     from dispatcher.configuration.overrides import Defaults
 
     return Defaults(system_defaults=_system_defaults)
@@ -84,7 +84,7 @@ def defaults() -> Defaults:
 
 @cache
 def configurations() -> Configurations:
-    """Return what reads and changes overrides and effective configurations."""
+    """Return the use cases of overrides and effective configurations."""
     from dispatcher.configuration.overrides import Configurations
 
     return Configurations(
@@ -100,7 +100,7 @@ def configurations() -> Configurations:
 
 @cache
 def categories() -> Categories:
-    """Return what reads and changes categories."""
+    """Return the use cases of categories."""
     from dispatcher.configuration.categories import Categories
 
     return Categories(
@@ -113,7 +113,7 @@ def categories() -> Categories:
 
 @cache
 def preferences() -> UserPreferences:
-    """Return what reads and changes preferences."""
+    """Return the use cases of preferences."""
     from dispatcher.configuration.user_preferences import UserPreferences
 
     return UserPreferences(
@@ -132,7 +132,7 @@ def preferences() -> UserPreferences:
 
 @cache
 def suppressions() -> Suppressions:
-    """Return what reads and changes the addresses to which nothing is sent."""
+    """Return the use cases of suppressed addresses."""
     from dispatcher.configuration.suppressions import Suppressions
 
     return Suppressions(overrides=_overrides(), clock=clock(), id_generator=_id_generator())
@@ -140,7 +140,7 @@ def suppressions() -> Suppressions:
 
 @cache
 def acceptance() -> Acceptance:
-    """Return what accepts messages."""
+    """Return the use case that accepts messages."""
     from dispatcher.messages.acceptance import Acceptance
 
     return Acceptance(
@@ -153,7 +153,7 @@ def acceptance() -> Acceptance:
 
 @cache
 def preview() -> Preview:
-    """Return what shows what would become of a message."""
+    """Return the use case that previews a message."""
     from dispatcher.messages.preview import Preview
 
     return Preview(planner=_planner(), clock=clock())
@@ -161,7 +161,7 @@ def preview() -> Preview:
 
 @cache
 def replanner() -> Replanner:
-    """Return what moves held deliveries when preferences change."""
+    """Return the use case that moves held deliveries when preferences change."""
     from concurrent.futures import ThreadPoolExecutor
 
     from dispatcher.delivery.replan import AT_ONCE, Replanner
@@ -172,7 +172,7 @@ def replanner() -> Replanner:
 
 @cache
 def intake() -> Intake:
-    """Return what accepts events."""
+    """Return the use case that accepts events."""
     from dispatcher.messages.intake import Intake
 
     return Intake(acceptance=acceptance(), doorbells=_doorbells(), event_log=event_log())
@@ -180,7 +180,7 @@ def intake() -> Intake:
 
 @cache
 def requests() -> Requests:
-    """Return what reads requests."""
+    """Return the use case that reads requests."""
     from dispatcher.messages.requests import Requests
 
     return Requests(store=_delivery_table(), clock=clock())
@@ -188,7 +188,7 @@ def requests() -> Requests:
 
 @cache
 def history() -> History:
-    """Return what reads deliveries."""
+    """Return the use case that reads deliveries."""
     from dispatcher.messages.history import History
 
     return History(store=_delivery_table(), clock=clock())
@@ -196,7 +196,7 @@ def history() -> History:
 
 @cache
 def mailbox() -> Mailbox:
-    """Return what reads mailboxes."""
+    """Return the use case that reads mailboxes."""
     from dispatcher.messages.mailbox import Mailbox
 
     return Mailbox(store=_delivery_table(), clock=clock())
@@ -204,7 +204,7 @@ def mailbox() -> Mailbox:
 
 @cache
 def rounds() -> Rounds:
-    """Return what starts new rounds and cancels deliveries."""
+    """Return the use case that starts new rounds and cancels deliveries."""
     from dispatcher.delivery.redrive import Rounds
 
     return Rounds(
@@ -216,7 +216,7 @@ def rounds() -> Rounds:
 
 @cache
 def worker() -> Worker:
-    """Return what handles doorbells."""
+    """Return the worker, which handles doorbells."""
     from dispatcher.adapters.system import ThreadWatchdog
     from dispatcher.delivery.prepare import MessageBuilder
     from dispatcher.delivery.worker import Worker
@@ -240,7 +240,7 @@ def worker() -> Worker:
 
 @cache
 def sweeper() -> Sweeper:
-    """Return what rings for everything that is overdue."""
+    """Return the sweeper, which rings for overdue rows."""
     from dispatcher.delivery.sweeper import Sweeper
 
     return Sweeper(context=_delivery_context())
@@ -248,7 +248,7 @@ def sweeper() -> Sweeper:
 
 @cache
 def health() -> Health:
-    """Return what tells how the service stands."""
+    """Return the use case that reports the service's health."""
     from dispatcher.adapters.probes import LiveProbes
     from dispatcher.configuration.health import Health
 
@@ -296,9 +296,9 @@ def logger() -> Logger:
     """Return the structured log."""
     from aws_lambda_powertools import Logger
 
-    # What logging says of a line that it cannot write quotes the error being handled, secrets too.
+    # If logging cannot write a line, its own message quotes the current error, secrets included.
     logging.raiseExceptions = False
-    # Without "location": it would always name the event_log. Every level: the event_log chooses.
+    # "location" is omitted, because it would always name event_log. The event log filters levels.
     return Logger(
         service=settings().service, level="DEBUG", utc=True, use_rfc3339=True, location=None
     )
@@ -306,7 +306,7 @@ def logger() -> Logger:
 
 @cache
 def event_log() -> StructuredEventLog:
-    """Return the event_log of what happened."""
+    """Return the event log."""
     from dispatcher.adapters.event_log import StructuredEventLog
 
     least = logging.getLevelNamesMapping().get(settings().log_level, logging.INFO)
@@ -314,7 +314,7 @@ def event_log() -> StructuredEventLog:
 
 
 def reset() -> None:
-    """Forget everything that was built: the next call reads the environment again (for tests)."""
+    """Discard all use cases, so that the next call reads the environment again (for tests)."""
     from dispatcher.adapters.aws import client
 
     for function in (
@@ -327,7 +327,7 @@ def reset() -> None:
         function.cache_clear()
 
 
-# What use cases stand on --------------------------------------------------------------------------
+# Dependencies of use cases ------------------------------------------------------------------------
 
 
 def _delivery_context(*, outcomes: bool = False) -> DeliveryContext:
@@ -449,7 +449,7 @@ def _publisher() -> EventBridgePublisher | None:
     from dispatcher.adapters.eventbridge import EventBridgePublisher
 
     bus = settings().outcome_bus
-    # Two tries: it is a hint, and a worker has better things to do than to insist on it.
+    # Two calls at most: the event is a hint, and a worker should not wait for it.
     return EventBridgePublisher(_client("events", tries=2), bus) if bus else None
 
 
@@ -470,7 +470,7 @@ def _id_generator() -> SystemIdGenerator:
 @cache
 def _channel(integration_type: str) -> Channel:
 
-    # One try: the delivery's own retry is the only one, or lost answers would double messages.
+    # One call: only the delivery retries, because a retry of the SDK could duplicate messages.
     channel: Channel = _module(integration_type).channel(
         settings().environ, partial(_client, tries=1)
     )

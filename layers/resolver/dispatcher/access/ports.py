@@ -17,7 +17,7 @@ Claims = JsonObject
 
 
 class Clock(Protocol):
-    """Where time comes from."""
+    """The source of the current time."""
 
     def now(self) -> float:
         """Return the seconds since 1970, to the millisecond."""

@@ -1,4 +1,4 @@
-"""Clients of AWS, made once and on first use, and their errors in our own words."""
+"""AWS clients, built once on first use, and the conversion of their errors."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 1
 READ_TIMEOUT = 3
-"""Seconds that leave room to record an outcome within what is left of an invocation or a lease."""
+"""Seconds; short enough to record an outcome before the invocation or the lease ends."""
 
 CONNECTIONS = 64
 """Connections to one service that are kept: the sweeper has so many threads, others far fewer."""
 
 _MAKING = threading.Lock()
-"""Boto3 makes one client at a time: channels and probes ask for theirs in threads."""
+"""Guards boto3's client factory, which is not thread-safe."""
 
 
 @cache
@@ -38,7 +38,7 @@ def client(service: str, tries: int = 3) -> Any:  # noqa: ANN401 - each adapter 
         read_timeout=READ_TIMEOUT,
         max_pool_connections=CONNECTIONS,
         retries={"total_max_attempts": tries, "mode": "standard"},
-        # It walks through every value of every row: a sixth of the time of a send. AWS checks too.
+        # Validation reads every value of every row: 1/6 of the time of a send. AWS validates too.
         parameter_validation=False,
         # A shared one: boto3's is created again for every call.
         user_agent=f"integration-dispatcher/{VERSION}",
@@ -55,8 +55,8 @@ def client(service: str, tries: int = 3) -> Any:  # noqa: ANN401 - each adapter 
 class _Loader(Loader):
     """Finds the model of a service by its name.
 
-    Boto3's own looks through the folders of all services first, a thousand of them, only to refuse
-    an unknown name; without them that name is refused a step later.
+    Boto3's own loader first lists the folders of all services, about a thousand, only to reject
+    unknown names. Without the list, an unknown name is rejected a step later.
     """
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 - boto3's own

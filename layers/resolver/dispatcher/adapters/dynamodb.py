@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dispatcher.delivery.rows import MailboxRow, MessageRow, RequestRow
 
 BATCH_READS = 4
-"""Times that keys are requested that DynamoDB left unprocessed."""
+"""Attempts to read the keys that DynamoDB left unprocessed."""
 
 
 class DeliveryTable:
@@ -240,7 +240,7 @@ class DeliveryTable:
             if after is not None:
                 query["ExclusiveStartKey"] = key(user_id, prefix + after)
             with unavailable_if_it_fails():
-                # One more than asked for tells whether this is the last page.
+                # One more row than requested shows whether this is the last page.
                 response = self._dynamodb.query(Limit=limit + 1 - len(rows), **query)
             rows += map(mailbox_row, response["Items"])
             after = _last(response, prefix)

@@ -66,8 +66,8 @@ def _directives(metrics: tuple[tuple[Metric, str], ...]) -> list[dict[str, Any]]
 class StructuredEventLog:
     """Implements ``ports.EventLog`` with structured log lines.
 
-    Lines below the level ``least`` are left out, except those that carry metrics: the alarms must
-    not go blind because an operator reads less. So the logger itself lets every level pass.
+    Lines below the level ``least`` are omitted, except those that carry metrics, because the alarms
+    need them at every level. So the logger itself accepts every level.
     """
 
     def __init__(self, logger: Logger, *, stack: str, least: int = logging.INFO) -> None:

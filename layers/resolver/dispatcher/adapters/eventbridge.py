@@ -55,5 +55,5 @@ class EventBridgePublisher:
             )
         [entry] = accepted.get("Entries") or [{}]
         if "EventId" not in entry:
-            # The call succeeded, and its one entry did not.
+            # The call has succeeded, but its only entry has failed.
             raise UnavailableError(f"PutEvents took no event: {entry.get('ErrorCode', 'unknown')}")

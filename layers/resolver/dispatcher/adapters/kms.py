@@ -32,7 +32,7 @@ REFUSALS = frozenset(
         "NotFoundException",
     }
 )
-"""Codes by which KMS says that this key will not open this ciphertext."""
+"""KMS error codes that mean that the key cannot decrypt this ciphertext, now or later."""
 
 REMEMBERED = 256
 """Sealed documents that a container keeps open; a change of the override makes new ones."""
@@ -51,7 +51,7 @@ class KmsVault:
         self._open: dict[tuple[str, str, tuple[bytes, ...]], str] = {}
 
     def seal(self, user_id: str, integration_type: str, secrets: JsonObject) -> tuple[bytes, ...]:
-        """Encrypt a JSON object, in chunks of what KMS accepts."""
+        """Encrypt a JSON object, in chunks of the size that KMS accepts."""
         document = json.dumps(secrets, separators=(",", ":")).encode()
         with unavailable_if_it_fails():
             return tuple(
@@ -64,7 +64,7 @@ class KmsVault:
             )
 
     def open(self, user_id: str, integration_type: str, sealed: tuple[bytes, ...]) -> JsonObject:
-        """Decrypt what ``seal`` made."""
+        """Decrypt the chunks of ``seal``."""
         name = (user_id, integration_type, sealed)
         text = self._open.get(name)
         if text is None:
@@ -91,7 +91,7 @@ class KmsVault:
 
 @contextmanager
 def _sealed_for_good() -> Iterator[None]:
-    """Tell a refusal, which the next call would meet again, from a fault that may pass."""
+    """Raise ``SealedError`` for a lasting refusal, ``UnavailableError`` for a temporary fault."""
     try:
         yield
     except ClientError as error:

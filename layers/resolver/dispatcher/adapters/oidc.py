@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from dispatcher.strict_json import JsonObject
 
 ALGORITHMS = {"RSA": "RS256", "EC": "ES256"}
-"""By type of key. Anything else (``none``, a shared secret) is no proof."""
+"""Key type → algorithm. All others (``none``, shared secrets) are rejected."""
 
 PUBLIC = {"RSA": ("kty", "n", "e"), "EC": ("kty", "crv", "x", "y")}
-"""What is read of a key."""
+"""Members of a published key that are read, by key type."""
 
 SMALLEST_RSA = 2048
 
@@ -34,11 +34,11 @@ LEEWAY = 30
 
 FETCH_WITHIN = 3.0
 READ_WITHIN = 2.5
-"""Seconds, of all that ``FETCH_WITHIN`` has, after which the keys that have arrived count."""
+"""Seconds after which the keys that have arrived are used; part of ``FETCH_WITHIN``."""
 LARGEST_KEY_SET = 64 * 1024
 
 Keys = dict[tuple[str, str], jwt.PyJWK]
-"""By ``kid`` and algorithm: the token does not choose how its key is used."""
+"""Keys by ``kid`` and algorithm, so that a token cannot choose another algorithm for a key."""
 
 
 class OidcTokens:
@@ -52,9 +52,9 @@ class OidcTokens:
         self._keys = TtlValue(self._fetch, clock.now)
 
     def claims(self, token: str) -> Claims:
-        """Return what a token of ours says."""
+        """Return the claims of a valid token."""
         named = _named_key(token)
-        # An issuer may have put a key into use since we looked.
+        # The issuer may have published a new key since the last fetch.
         key = self._keys.get().get(named) or self._keys.get(latest=True).get(named)
         if key is None:
             raise UnauthenticatedError("signed with an unknown key")
@@ -62,7 +62,7 @@ class OidcTokens:
             claims: Claims = jwt.decode(
                 token,
                 key,
-                # The key's own: which one that is, was settled when it was published.
+                # The algorithm was fixed when the key was published.
                 algorithms=[named[1]],
                 issuer=self._issuer,
                 audience=self._audience,
@@ -78,7 +78,7 @@ class OidcTokens:
             ArithmeticError,
             RecursionError,
         ) as error:
-            # Its own text may quote the token.
+            # The error's text may quote the token.
             raise UnauthenticatedError(f"refused: {type(error).__name__}") from None
         return claims
 
@@ -107,7 +107,7 @@ def _download(uri: str) -> str:
 
 
 def _named_key(token: str) -> tuple[str, str]:
-    """Read which key a token says that it is signed with, and how."""
+    """Return the key ID and the algorithm from a token's header."""
     try:
         encoded = token.partition(".")[0]
         header = read_json(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode())

@@ -38,15 +38,15 @@ POLICY_KEY = "!policy"
 SUPPRESSED = "suppressed"
 """The attribute with the number of suppressions, absent for none.
 
-Each suppression is an attribute with a name of its own, which no condition can ask for.
+Each suppression is an attribute with another name, so a condition needs this count.
 """
 
 CLEAR_TRIES = 4
-"""Times that ``clear`` begins again because another part of the row came or went meanwhile."""
+"""Attempts of ``clear``, which begins again if another part was added or removed meanwhile."""
 
 
 class Expressions:
-    """Collects names and values: no reserved word or caller's text stands in an expression."""
+    """Collects names and values, so that expressions contain only placeholders."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
@@ -67,7 +67,7 @@ class Expressions:
         return f"{self.name(attribute)} = {self.value(value)}"
 
     def parameters(self) -> Attributes:
-        """Return what a call needs beside its expressions."""
+        """Return a call's parameters for the placeholders."""
         parameters: Attributes = {}
         if self._names:
             names = {placeholder: name for name, placeholder in self._names.items()}
@@ -78,7 +78,7 @@ class Expressions:
 
 
 class _Table:
-    """Writes rows of the table; our own write, whose response was lost, is recognised."""
+    """Writes rows of the table, and recognizes its own write if the response was lost."""
 
     def __init__(self, dynamodb: DynamoDBClient, table: str) -> None:
         self._dynamodb = dynamodb
@@ -100,7 +100,7 @@ class _Table:
                 )
         except ConditionFailed as refused:
             stored = _row(refused.item or {})
-            # Our own write, whose response was lost.
+            # This call's own write, whose response was lost.
             if stored.get("last_write") == token:
                 return stored
             raise
@@ -110,10 +110,10 @@ class _Table:
 class OverrideTable(_Table):
     """Implements ``ports.Overrides``.
 
-    ``last_write`` holds the token of the row's last writer: a condition that fails on our own
-    write, whose answer was lost, is recognised by it. ``version`` begins at the time of the first
-    write in milliseconds and grows by one, so that no version comes twice, not even after the row
-    was deleted.
+    ``last_write`` holds the token of the row's last writer. If a response was lost and the repeated
+    write is refused, this token shows that the first one succeeded. ``version`` begins at the time
+    of the first write in milliseconds and grows by one, so that no version is used twice, even
+    after the row was deleted.
     """
 
     def get(self, user_id: str) -> UserOverrides:
@@ -144,7 +144,7 @@ class OverrideTable(_Table):
     def replace(
         self, user_id: str, integration_type: str, override: Override, *, version: int, token: str
     ) -> None:
-        """Replace an override if the row is as it was read."""
+        """Replace an override if the row has not changed since it was read."""
         terms = Expressions()
         name = terms.name(integration_type)
         self._update(
@@ -157,7 +157,7 @@ class OverrideTable(_Table):
         )
 
     def delete(self, user_id: str, integration_type: str, *, token: str) -> None:
-        """Remove an override; the row goes with its last part."""
+        """Remove an override, and the row with its last part."""
         terms = Expressions()
         name, version = terms.name(integration_type), terms.name("version")
         left = self._update(
@@ -171,7 +171,7 @@ class OverrideTable(_Table):
         self._remove_if_empty(user_id, left)
 
     def clear(self, user_id: str, *, token: str) -> tuple[str, ...]:
-        """Remove the row at once, or only its overrides if it holds another part."""
+        """Remove the row in one write, or only its overrides if it has another part."""
         terms = Expressions()
         alone = (
             f"attribute_not_exists({terms.name('preferences')}) "
@@ -198,7 +198,7 @@ class OverrideTable(_Table):
         raise UnavailableError("the row of overrides is being changed by others")
 
     def _clear_beside_others(self, user_id: str, stored: UserOverrides, token: str) -> None:
-        """Remove the overrides of a row that is as it was read."""
+        """Remove the overrides of a row that has not changed since it was read."""
         if not stored.by_type:
             return
         terms = Expressions()
@@ -215,7 +215,7 @@ class OverrideTable(_Table):
     def set_preferences(
         self, user_id: str, preferences: Preferences, *, version: int, now: float, token: str
     ) -> int:
-        """Store preferences if the row is as it was read."""
+        """Store preferences if the row has not changed since it was read."""
         terms = Expressions()
         new_version = (version or int(now * 1000)) + 1
         row = self._update(
@@ -229,7 +229,7 @@ class OverrideTable(_Table):
         return int(row["version"])
 
     def delete_preferences(self, user_id: str, *, token: str, version: int | None = None) -> bool:
-        """Remove the preferences; the row goes with its last part."""
+        """Remove the preferences, and the row with its last part."""
         terms = Expressions()
         name, attribute = terms.name("preferences"), terms.name("version")
         condition = f"attribute_exists({name})"
@@ -317,7 +317,7 @@ class PolicyTable(_Table):
         return Policy.of(_row(response.get("Item", {})))
 
     def write(self, policy: Policy, *, version: int, token: str) -> Policy:
-        """Replace the categories if they are as they were read."""
+        """Replace the categories if they have not changed since they were read."""
         terms = Expressions()
         categories = {name: one.as_item() for name, one in policy.categories.items()}
         row = self._update(
@@ -348,9 +348,9 @@ def user_overrides(item: Mapping[str, Any]) -> UserOverrides:
 
 
 def _storable(value: object) -> object:
-    """Turn Python's values into those that the serializer takes.
+    """Convert Python's values to those that the serializer accepts.
 
-    A float comes back as the very same float.
+    A float is read back as the same float.
     """
     match value:
         case bool() | int() | bytes() | None:

@@ -1,4 +1,4 @@
-"""Probes tables and queues, and the receivers that integrations deliver by."""
+"""Probes of tables, queues and the integrations' providers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 Probe = Callable[[], object]
-"""Returns if all is well; an ``UnavailableError`` says what is not, in words fit to be shown."""
+"""Returns on success, else raises ``UnavailableError`` with a text that is safe to show."""
 
 
 class LiveProbes:
@@ -51,7 +51,7 @@ class LiveProbes:
             )
 
     def all_within(self, seconds: float, integrations: Iterable[str]) -> Mapping[str, str | None]:
-        """Probe everything side by side.
+        """Run all probes in parallel.
 
         A probe without a response in time is left to its thread and counts as down.
         """
@@ -75,6 +75,6 @@ def _trouble(probe: Probe) -> str | None:
     except (BotoCoreError, ClientError):
         return "AWS did not answer, or refused"
     except Exception as error:  # noqa: BLE001 - one broken probe must not hide what the others say
-        # Its text may hold anything.
+        # The error's text may contain secrets.
         return f"the probe failed: {type(error).__name__}"
     return None

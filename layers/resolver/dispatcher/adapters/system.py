@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 Inbox = SimpleQueue[tuple[Future[Any], "Callable[[], Any]"]]
-"""Where a thread of the watchdog gets its work, and what to tell the outcome to."""
+"""The queue from which a thread of the watchdog gets its work and the future for the result."""
 
 
 class SystemClock:
@@ -27,7 +27,7 @@ class SystemClock:
         return round(time.time(), 3)
 
     def monotonic(self) -> float:
-        """Return seconds that only ever grow."""
+        """Return the seconds of a monotonic clock."""
         return time.monotonic()
 
     def pause(self, seconds: float) -> None:
@@ -70,16 +70,16 @@ class SystemIdGenerator:
         return secrets.token_bytes(8)
 
     def random(self, count: int) -> bytes:
-        """Return random bytes, fit for secrets."""
+        """Return random bytes that are safe for secrets."""
         return os.urandom(count)
 
 
 class ThreadWatchdog:
     """Implements ``ports.Watchdog``.
 
-    The work runs in a thread that is left behind when its time is up; one that is done serves
-    again. Not an executor of Python's: that one begins late what found no thread in time, and waits
-    at the end of the process for what hangs.
+    The work runs in a thread that is abandoned when its time is up; an idle thread is used again.
+    Python's executors are not suitable: they start queued work late, and the process waits at its
+    end for threads that hang.
     """
 
     def __init__(self) -> None:
@@ -114,5 +114,5 @@ class ThreadWatchdog:
                 running.set_exception(error)
             else:
                 running.set_result(result)
-            # Nothing of it is kept while the thread waits for the next.
+            # Drop all references while the thread waits for the next work.
             del running, work, result, error

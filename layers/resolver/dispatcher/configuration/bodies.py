@@ -87,7 +87,7 @@ def change_body(body: object, environ: Mapping[str, str]) -> ChangeBody:
 
 
 def override_config(integration: Integration, config: object, environ: Mapping[str, str]) -> Config:
-    """Read an integration's own settings with its own rules."""
+    """Validate an override's ``config`` by the rules of its integration."""
     # Pydantic's hook for a TypedDict, set here so that the integrations need not import pydantic.
     setattr(integration.config_type, "__pydantic_config__", Strict.model_config)  # noqa: B010 - not in its type
     if len(json.dumps(config, ensure_ascii=False, separators=(",", ":")).encode()) > LARGEST_CONFIG:

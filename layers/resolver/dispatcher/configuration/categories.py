@@ -1,4 +1,4 @@
-"""Categories: what operators define, and the copy by which messages are selected."""
+"""Categories: their definition by operators, and the cached copy that selects messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dispatcher.configuration.rows import Category, Policy
 
 TTL = 30.0
-"""Seconds for which a copy is used: an operator's change counts everywhere by then."""
+"""Seconds for which a copy is used, and after which an operator's change applies everywhere."""
 
 PAUSE = 1.0
 """Seconds between two consistent reads for a name that the copy lacks, and between failures."""
@@ -33,13 +33,13 @@ LARGEST_POLICY = 64 * 1024
 """Bytes of JSON in UTF-8, written without spaces."""
 
 WRITE_TRIES = 4
-"""Times that a change is computed, each time on the row that another writer left."""
+"""Attempts at a change, each computed on the row that another writer has stored."""
 
 
 class PolicyCache:
     """The categories, read at most every 30 s. Threads may share it.
 
-    A policy that cannot be read is ``UnavailableError``, never "no locks".
+    If the policy cannot be read, ``UnavailableError`` is raised, because "no locks" would be wrong.
     """
 
     def __init__(self, policies: Policies, now: Callable[[], float]) -> None:
@@ -56,11 +56,11 @@ class PolicyCache:
             return self._current()
 
     def category(self, name: str) -> Category | None:
-        """Return a category; for a name that the copy lacks the table is read, once a second."""
+        """Return a category; read the table for a missing name, at most once per second."""
         with self._lock:
             found = self._current().categories.get(name)
             if found is None:
-                # It may be new.
+                # The category may be newer than the copy.
                 found = self._latest().categories.get(name)
             return found
 
@@ -71,7 +71,7 @@ class PolicyCache:
             self._read(consistent=True)
             self._is_latest = True
         if self._copy is None or not self._is_latest:
-            # The last read failed: to say that there is no such category would be a guess.
+            # The last read has failed, so the category may exist.
             raise UnavailableError("the categories cannot be read")
         return self._copy
 
@@ -90,7 +90,7 @@ class PolicyCache:
         return self._copy
 
     def _read(self, *, consistent: bool) -> Policy:
-        # The time before the read: the copy is never thought younger than it is.
+        # The time before the read, so that the copy's age is never underestimated.
         now = self._now()
         policy = self._policies.read(consistent=consistent)
         # An eventually consistent read may return what came before the copy.
@@ -146,10 +146,10 @@ class Categories:
         self.event_log.emit("category.changed", category=name, change="deleted")
 
     def _replace(self, change: Callable[[Policy], Policy]) -> Policy:
-        """Write what ``change`` makes of the categories; return those that it was made of."""
+        """Apply ``change`` to the categories and write them; return the previous ones."""
         for _ in range(WRITE_TRIES):
             old = self.policies.read(consistent=True)
-            # A token for each computation: it recognises this very write, if its response was lost.
+            # A token for each computation identifies this write if its response was lost.
             token = self.id_generator.token()
             try:
                 self.policies.write(change(old), version=old.version, token=token)

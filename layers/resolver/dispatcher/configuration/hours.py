@@ -1,7 +1,7 @@
-"""The rule of time: when a user may be disturbed.
+"""The hours in which a user may be disturbed.
 
-Pure. Times are seconds since 1970; a window is on the wall clock of the user's time zone. The
-zones come from the package ``tzdata`` alone, so that every machine knows the same clock changes.
+Pure. Times are seconds since 1970; windows are local times in the user's time zone. The zones come
+only from the package ``tzdata``, so that every machine has the same clock changes.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ MIDNIGHT = 24 * 60
 """Minutes of a day, which is also the latest end of a window."""
 
 INTERRUPTING = ("SLACK", "EMAIL", "SMS")
-"""The integrations that hours and mutes hold unless the user names others."""
+"""The integrations that hours and mutes apply to, unless the user names others."""
 
 HORIZON = 16
-"""Local days in which a window opens; only in a zone that drops local days none may."""
+"""Local days within which a window opens, except in a zone that skips local days."""
 
 SPREAD = 120
 """Seconds over which the users of one window are spread after it opens."""
 
 _STEP = 6 * 3600
-"""Seconds between two looks for a clock change: no zone changes its clock twice within them."""
+"""Step in seconds of the search for clock changes; no zone changes its clock twice within it."""
 
 MUTED = "muted"
 QUIET_HOURS = "quiet_hours"
@@ -58,10 +58,10 @@ def zone_names() -> frozenset[str]:
 @lru_cache(maxsize=256)
 def zone(name: str) -> ZoneInfo:
     """Return a time zone of the package ``tzdata``; raise ``UnknownZoneError`` if it has none."""
-    # The name is looked up first: it comes from a caller and becomes a path.
+    # The name comes from a caller and becomes a path, so it must be in the list.
     if name not in zone_names():
         raise UnknownZoneError(name)
-    # Not ZoneInfo(name): that prefers the files of the machine.
+    # ZoneInfo(name) would prefer the machine's files.
     with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
         return ZoneInfo.from_file(file, key=name)
 
@@ -84,11 +84,11 @@ class Window:
 
     @property
     def minutes(self) -> int:
-        """The length of the window where no clock changes."""
+        """The length of the window without clock changes."""
         return (self.end - self.start) % MIDNIGHT or MIDNIGHT
 
     def contains(self, weekday: int, minute: int) -> bool:
-        """Tell whether the window is open; the start is inclusive, the end exclusive."""
+        """Return whether the window is open; the start is inclusive, the end exclusive."""
         if self.start < self.end:
             return weekday in self.days and self.start <= minute < self.end
         return (weekday in self.days and minute >= self.start) or (
@@ -97,7 +97,7 @@ class Window:
 
 
 def is_open(windows: Sequence[Window], tz: ZoneInfo, t: float) -> bool:
-    """Tell whether a window is open at an instant."""
+    """Return whether a window is open at an instant."""
     local = datetime.fromtimestamp(t, tz)
     weekday, minute = local.weekday(), local.hour * 60 + local.minute
     return any(window.contains(weekday, minute) for window in windows)
@@ -116,7 +116,7 @@ def next_open(windows: Sequence[Window], tz: ZoneInfo, t: float) -> float | None
 
 
 def _starts(windows: Sequence[Window], tz: ZoneInfo, t: float) -> Iterator[float]:
-    """Yield when windows start, both times if the clock shows that time twice."""
+    """Yield the instants at which windows start, two if the local time occurs twice."""
     today = datetime.fromtimestamp(t, tz).date()
     starts = {(day, window.start) for window in windows for day in window.days}
     for ahead in range(HORIZON + 1):
@@ -129,7 +129,7 @@ def _starts(windows: Sequence[Window], tz: ZoneInfo, t: float) -> Iterator[float
 
 
 def _clock_changes(tz: ZoneInfo, t: float) -> Iterator[float]:
-    """Yield when the zone's offset from UTC changes within the horizon, to the second."""
+    """Yield the instants, to the second, at which the zone's offset changes within the horizon."""
 
     def offset(at: int) -> timedelta | None:
         return datetime.fromtimestamp(at, tz).utcoffset()
@@ -157,7 +157,7 @@ def _first_change(offset: Callable[[int], timedelta | None], low: int, high: int
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quiet:
-    """When a user may not be disturbed, and over which integrations."""
+    """The times at which a user may not be disturbed, and the integrations that this holds."""
 
     windows: tuple[Window, ...] | None = None
     """``None``: there are no hours, so only the mute counts."""
@@ -194,7 +194,7 @@ def time_zone_of(preferences: Preferences | None, default_zone: str) -> tuple[st
 
 
 def quiet_of(preferences: Preferences | None, default_zone: str) -> Quiet:
-    """Return when a user may not be disturbed."""
+    """Return the times at which a user may not be disturbed."""
     if preferences is None or (preferences.hours is None and preferences.muted_until is None):
         return ALWAYS_OPEN
     hours = preferences.hours or {}
@@ -224,7 +224,7 @@ class Opening:
     reason: str | None = None
     """``muted`` or ``quiet_hours``; ``None`` if nothing holds the delivery."""
     zone_name: str = field(default="UTC", compare=False)
-    """The zone of the hours, in which the time is told to people."""
+    """The zone of the hours, in which times are shown to users."""
     never: bool = False
     """Whether no window opens within the horizon, so that the hours are ignored."""
 
@@ -263,11 +263,11 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def held_detail(reason: str, until: float, zone_name: str) -> str:
-    """Return a sentence for a person: why and until when a delivery is held."""
-    # A row may name a zone or a reason that only another version knows.
+    """Return a sentence with the reason and the end of a hold."""
+    # The row may contain a zone or a reason that only another version knows.
     zone_name = zone_name if zone_name in zone_names() else "UTC"
     local = datetime.fromtimestamp(until, UTC).astimezone(zone(zone_name))
-    # Not strftime: its names of days and months follow the machine's locale.
+    # strftime would name days and months in the machine's locale.
     when = (
         f"{DAYS[local.weekday()].title()} {local.day} {_MONTHS[local.month - 1]} "
         f"{local.hour:02}:{local.minute:02}"

@@ -1,7 +1,4 @@
-"""Reads and changes what a user receives and how.
-
-System defaults, overrides, the effective configuration.
-"""
+"""Use cases that read and change the system defaults, overrides and effective configuration."""
 
 from __future__ import annotations
 
@@ -41,7 +38,7 @@ if TYPE_CHECKING:
     from dispatcher.strict_json import JsonObject
 
 UPDATE_TRIES = 4
-"""Times that an update is computed, each time on the row that another writer left."""
+"""Attempts at an update, each computed on the row that another writer has stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +68,7 @@ class Configurations:
     clock: Clock
     id_generator: IdGenerator
     policies: Callable[[], PolicyCache]
-    """Called only where a category is named: no other request reads the categories."""
+    """Called only if a category is named, because no other request needs the categories."""
 
     def effective(
         self, user_id: str, params: Mapping[str, str] | None = None
@@ -134,7 +131,7 @@ class Configurations:
     def create(self, user_id: str, body: object) -> CreatedOverrideResponse:
         """Store a new override.
 
-        Where the service issues a signing secret, only this response contains it.
+        If the service issues a signing secret, only this response contains it.
         """
         from dispatcher.configuration.bodies import override_body, override_config
 
@@ -208,7 +205,7 @@ class Configurations:
         }
 
     def delete(self, user_id: str, integration_type: str) -> None:
-        """Remove one override; with the last one nothing of the user is left in the table."""
+        """Remove one override, and the user's row with the last part."""
         try:
             self.overrides.delete(user_id, integration_type, token=self.id_generator.token())
         except ConditionFailed as error:
@@ -223,7 +220,7 @@ class Configurations:
     def _replace(
         self, user_id: str, integration_type: str, change: Callable[[Override], Override]
     ) -> Override:
-        """Write what ``change`` makes of an override, again if other writers intervene."""
+        """Apply ``change`` to an override and write it, again if other writers intervene."""
         token = self.id_generator.token()
         for _ in range(UPDATE_TRIES):
             old, version = self._stored(user_id, integration_type)

@@ -1,4 +1,4 @@
-"""What configuration needs from the world: the table of overrides, the vault and the probes."""
+"""Ports of configuration: the table of overrides, the vault, the probes and others."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """Where time comes from."""
+    """The source of the current time."""
 
     def now(self) -> float:
         """Return the seconds since 1970, to the millisecond."""
 
     def monotonic(self) -> float:
-        """Return seconds that only ever grow, for measuring how long something took."""
+        """Return the seconds of a monotonic clock, to measure durations."""
 
 
 class IdGenerator(Protocol):
-    """Where randomness comes from."""
+    """The source of IDs and random bytes."""
 
     def token(self) -> str:
         """Return a fresh random token: the author of a write."""
 
     def random(self, count: int) -> bytes:
-        """Return ``count`` random bytes, fit for secrets."""
+        """Return ``count`` random bytes that are safe for secrets."""
 
 
 class Overrides(Protocol):
@@ -47,18 +47,18 @@ class Overrides(Protocol):
     def create(
         self, user_id: str, integration_type: str, override: Override, *, now: float, token: str
     ) -> None:
-        """Add an override; ``ConditionFailed`` if there is one."""
+        """Add an override; ``ConditionFailed`` if one exists."""
 
     def replace(
         self, user_id: str, integration_type: str, override: Override, *, version: int, token: str
     ) -> None:
-        """Put an override in place of the one that was read at ``version``.
+        """Replace the override that was read at ``version``.
 
-        Else ``ConditionFailed``.
+        Raise ``ConditionFailed`` if the row has changed.
         """
 
     def delete(self, user_id: str, integration_type: str, *, token: str) -> None:
-        """Remove an override, and the row with the last one; else ``ConditionFailed``."""
+        """Remove an override, and the row with the last one; ``ConditionFailed`` if missing."""
 
     def clear(self, user_id: str, *, token: str) -> tuple[str, ...]:
         """Remove the user's overrides and return their integration types; all else stays."""
@@ -68,13 +68,13 @@ class Overrides(Protocol):
     ) -> int:
         """Store preferences beside the overrides that were read at ``version``, 0 without a row.
 
-        Return the row's new version; else ``ConditionFailed``.
+        Return the row's new version; raise ``ConditionFailed`` if the row has changed.
         """
 
     def delete_preferences(self, user_id: str, *, token: str, version: int | None = None) -> bool:
-        """Remove the preferences, and the row with its last part; tell whether there were any.
+        """Remove the preferences, and the row with its last part; return whether any existed.
 
-        With the ``version`` at which they were read, ``ConditionFailed`` if the row has changed.
+        With ``version``, raise ``ConditionFailed`` if the row has changed since that version.
         """
 
     def set_suppressions(
@@ -93,15 +93,15 @@ class Overrides(Protocol):
 
 
 class Rescheduled(NamedTuple):
-    """What a change of preferences moved."""
+    """The number of held deliveries that a change of preferences moved."""
 
     deliveries: int
     complete: bool
-    """Whether no bound was reached: else some deliveries keep their old time."""
+    """Whether all were considered; otherwise some deliveries keep their old time."""
 
 
 class Replanner(Protocol):
-    """Moves what is held of a user."""
+    """Moves a user's held deliveries."""
 
     def replan(self, user_id: str) -> Rescheduled:
         """Plan a user's held deliveries by the preferences that are stored now.
@@ -131,9 +131,9 @@ class Policies(Protocol):
         """Return the categories, none if none was ever defined."""
 
     def write(self, policy: Policy, *, version: int, token: str) -> Policy:
-        """Replace the categories that were read at ``version``; else ``ConditionFailed``.
+        """Replace the categories that were read at ``version``; return them with the new version.
 
-        Return them with their new version.
+        Raise ``ConditionFailed`` if they have changed.
         """
 
 
@@ -144,18 +144,18 @@ class Vault(Protocol):
         """Encrypt a JSON object."""
 
     def open(self, user_id: str, integration_type: str, sealed: tuple[bytes, ...]) -> JsonObject:
-        """Decrypt what ``seal`` made.
+        """Decrypt the chunks of ``seal``.
 
-        ``SealedError`` if the key refuses for good.
+        Raise ``SealedError`` if the key refuses permanently.
         """
 
 
 class Probes(Protocol):
-    """Looks whether what the service stands on, and what it delivers by, can be reached."""
+    """Checks whether the service's dependencies and the integrations' providers respond."""
 
     def all_within(self, seconds: float, integrations: Iterable[str]) -> Mapping[str, str | None]:
-        """Probe everything side by side, each at most ``seconds`` long.
+        """Run all probes in parallel, each for at most ``seconds``.
 
-        Tell by name what is wrong, ``None`` where nothing is. An integration that has no peer of
-        its own to probe is left out.
+        Return the problem by name, ``None`` for a successful probe. An integration without a shared
+        provider is omitted.
         """

@@ -198,7 +198,7 @@ class ChoiceBody(Strict):
 
 
 class PreferencesBody(Strict):
-    """The preferences to change; an explicit null gives a field back."""
+    """The preferences to change; an explicit null removes a field."""
 
     time_zone: Annotated[str, AfterValidator(_zone)] | None = None
     """The time zone of the hours, such as Europe/Berlin."""
@@ -237,19 +237,19 @@ class CategoryBody(Strict):
     category: str | None = None
     """The name, as in the path."""
     title: Annotated[str, Field(min_length=1, max_length=80)]
-    """The title for people."""
+    """The title that users see."""
     description: Annotated[str, Field(max_length=400)] = ""
-    """The description for people."""
+    """The description that users see."""
     group: Annotated[str, Field(max_length=40)] = ""
     """The heading under which the category is listed."""
     order: Annotated[int, within(Range(0, 999))] = 500
     """The place in the list."""
     enabled: bool = True
-    """Whether messages are delivered to users who did not choose."""
+    """Whether messages are delivered to users without a choice."""
     integrations: Cells = Field(default_factory=dict)
     """Whether messages of the category are delivered over an integration."""
     locked: bool = False
-    """Whether users cannot switch the category off."""
+    """Whether users cannot disable the category."""
     reach_by: Annotated[list[IntegrationType], AfterValidator(_reaching)] = Field(
         default_factory=list
     )
@@ -278,7 +278,7 @@ def preferences_change(body: object, environ: Mapping[str, str], *, now: float) 
 
 
 def _inner_nulls(change: PreferencesBody) -> list[FieldError]:
-    """Return the nulls below the top level; there null gives back a field or a category only."""
+    """Return an error for each null below the top level that is not a category."""
     parts: list[tuple[str, Strict | None]] = [("/hours", change.hours)]
     for name, choice in (change.categories or {}).items():
         parts.append((json_pointer("categories", name), choice))

@@ -26,19 +26,19 @@ class CategoryResponse(TypedDict):
     category: str
     """The name of the category."""
     title: str
-    """The title for people."""
+    """The title that users see."""
     description: str
-    """The description for people."""
+    """The description that users see."""
     group: str
     """The heading under which the category is listed."""
     order: int
     """The place in the list; categories with equal places are listed by name."""
     enabled: bool
-    """Whether messages are delivered to users who did not choose; false makes it opt-in."""
+    """Whether messages are delivered to users without a choice; false makes it opt-in."""
     integrations: dict[str, bool]
-    """Whether messages are delivered over an integration, for users who did not choose."""
+    """Whether messages are delivered over an integration, for users without a choice."""
     locked: bool
-    """Whether users cannot switch the category off."""
+    """Whether users cannot disable the category."""
     reach_by: list[IntegrationType]
     """The integrations of which one is used if no other reaches the user, in order."""
     urgent: bool
@@ -105,13 +105,13 @@ class CategoryInEffect(TypedDict):
     category: str
     """The name of the category."""
     title: str
-    """The title for people."""
+    """The title that users see."""
     description: str
-    """The description for people."""
+    """The description that users see."""
     group: str
     """The heading under which the category is listed."""
     locked: bool
-    """Whether users cannot switch the category off."""
+    """Whether users cannot disable the category."""
     urgent: bool
     """Whether hours and mutes do not apply."""
     enabled: bool

@@ -1,6 +1,6 @@
-"""Preferences: the merge of a change, the tag, and what results from them.
+"""Preferences: the merge of a change, the tag, and the resulting state.
 
-Pure. Hours are read here only to report them; ``hours`` decides by them.
+Pure. Hours are only reported here; ``hours`` applies them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LARGEST_PREFERENCES = 16 * 1024
 """Bytes of JSON in UTF-8, written without spaces."""
 
 TIMING = ("hours", "muted_until", "time_zone")
-"""The fields whose change moves what is held."""
+"""The fields whose change moves held deliveries."""
 
 _ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
 
@@ -57,7 +57,7 @@ def tag(preferences: Preferences | None) -> str:
 
 
 def matches(if_match: str, current: str) -> bool:
-    """Tell whether the header If-Match (RFC 9110, 13.1.1) names the current tag."""
+    """Return whether the header If-Match (RFC 9110, 13.1.1) names the current tag."""
     if if_match.strip() == "*":
         return True
     return any(not weak and one == current for weak, one in _ENTITY_TAG.findall(if_match))
@@ -73,11 +73,11 @@ def _canonical(value: JsonObject) -> bytes:
 def changed(
     old: Preferences | None, change: JsonObject, policy: Policy, *, now: float, via: str
 ) -> Preferences | None:
-    """Return what a change makes of preferences; ``None`` if nothing is set any more.
+    """Return preferences after a change; ``None`` if no field is set any more.
 
-    ``change`` holds the named fields of a validated body; null gives a field back. Categories merge
-    by name. Raises ``InvalidInputError`` for an unknown category, and ``ConflictError`` for a
-    locked one that the change would switch off.
+    ``change`` holds the named fields of a validated body; null removes a field. Categories merge by
+    name. Raises ``InvalidInputError`` for an unknown category, and ``ConflictError`` if the change
+    would disable a locked one.
     """
     named = change.get("categories") or {}
     _demand_known(named, policy)
@@ -89,7 +89,7 @@ def changed(
         time_zone=change.get("time_zone", old.time_zone),
         language=change.get("language", old.language),
         hours=change.get("hours", old.hours),
-        # A mute that is over counts as none.
+        # An expired mute is removed.
         muted_until=None if muted_until is None or muted_until <= now else muted_until,
         categories={
             **{name: choice for name, choice in kept.items() if name not in named},
@@ -106,7 +106,7 @@ def changed(
 
 
 def moves_holds(change: JsonObject) -> bool:
-    """Tell whether a change may move deliveries that are held."""
+    """Return whether a change may move deliveries that are held."""
     return any(name in change for name in TIMING)
 
 

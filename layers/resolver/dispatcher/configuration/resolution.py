@@ -1,6 +1,6 @@
 """Resolution: system defaults and a user's overrides become the effective configuration.
 
-Pure: the environment is an argument, nothing is stored, nothing is looked up.
+Pure: the environment is an argument, and no store is read or written.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class Default:
-    """One integration's system default, and what to say where it is not enabled."""
+    """One integration's system default, and the reason if it is not enabled."""
 
     configuration: Configuration
     configured: bool
@@ -64,7 +64,7 @@ class Default:
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """The integrations that a delivery would use now, in order, and why it would not use others."""
+    """The integrations that a delivery would use now, in order, and the reasons for all others."""
 
     configs: Mapping[str, Configuration]
     disabled: Mapping[str, str]
@@ -105,9 +105,9 @@ def system_defaults(environ: Mapping[str, str]) -> SystemDefaults:
 
 
 def effective(defaults: Mapping[str, Default], overrides: UserOverrides) -> Effective:
-    """Merge field by field, config key by key.
+    """Merge defaults and overrides field by field, and config key by key.
 
-    The user's setting, else the operator's, else the built-in one.
+    The user's setting wins over the operator's, which wins over the built-in one.
     """
     order = list(catalogue())
     configs, disabled = {}, {}

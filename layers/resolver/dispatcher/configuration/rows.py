@@ -24,7 +24,7 @@ Item = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """What one user set for one integration: only those of the five settings that were given.
+    """A user's override for one integration: only those of the five settings that were given.
 
     ``sealed`` holds the secrets of ``config``, encrypted; ``config`` itself shows ``***`` in their
     place.
@@ -49,7 +49,7 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class CategoryChoice:
-    """What one user set for one category: only the fields that were given."""
+    """A user's choice for one category: only the fields that were given."""
 
     enabled: bool | None = None
     integrations: Mapping[str, bool] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class CategoryChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preferences:
-    """What one user set about subjects and times; ``None`` and absent categories are not set."""
+    """A user's preferences about categories and times; ``None`` and absent entries are not set."""
 
     time_zone: str | None = None
     language: str | None = None
@@ -85,7 +85,7 @@ class Preferences:
             time_zone=item.get("time_zone"),
             language=item.get("language"),
             hours=item.get("hours"),
-            # As float: a table returns a whole number as int, which another tag would come of.
+            # As float: DynamoDB returns a whole number as int, which would change the tag.
             muted_until=None if item.get("muted_until") is None else float(item["muted_until"]),
             categories={
                 name: CategoryChoice.of(choice)
@@ -126,10 +126,10 @@ class Category:
     group: str = ""
     order: int = 500
     enabled: bool = True
-    """Whether messages are delivered to users who did not choose; false makes it opt-in."""
+    """Whether messages are delivered to users without a choice; false makes it opt-in."""
     integrations: Mapping[str, bool] = field(default_factory=dict)
     locked: bool = False
-    """Whether users cannot switch it off."""
+    """Whether users cannot disable the category."""
     reach_by: tuple[str, ...] = ()
     """The integrations that reach the user of a locked category if no other does, in order."""
     urgent: bool = False
@@ -258,7 +258,7 @@ class UserOverrides:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The secrets of one override: hidden parts of its config, and what the service issued."""
+    """The secrets of one override: hidden parts of its config, and secrets the service issued."""
 
     config: Config = field(default_factory=dict)
     issued: Config = field(default_factory=dict)
@@ -269,7 +269,7 @@ class Secrets:
         return cls(document.get("config", {}), document.get("issued", {}))
 
     def document(self) -> JsonObject:
-        """Return the document that a vault seals, empty if there is nothing to hide."""
+        """Return the document that a vault seals, empty without secrets."""
         return {
             name: part for name, part in (("config", self.config), ("issued", self.issued)) if part
         }

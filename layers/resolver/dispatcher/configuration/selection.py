@@ -1,4 +1,4 @@
-"""Selection: which integrations a message of a category uses, and why not the others.
+"""Selection: the integrations that a message of a category uses, and the reasons for the others.
 
 Pure. The rules are numbered as in the operators' documentation of categories; the first that
 applies decides. A message without a category follows the resolution alone (rules 1, 2, 7 and 8).
@@ -63,7 +63,7 @@ def no_address(
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What to deliver over, in delivery order, and why not over the other types.
+    """The integrations to deliver over, in delivery order, and the reasons for all others.
 
     ``by_lock`` is the type that is used only because the category is locked.
     """
@@ -80,9 +80,9 @@ def select(
     address_trouble: AddressTrouble,
     wanted: Collection[str] | None = None,
 ) -> Selection:
-    """Apply all rules to the types that are wanted, by default all.
+    """Apply all rules to the requested types, by default all.
 
-    A message of a category that is not known any more is selected as one without a category.
+    If a message's category no longer exists, the message is treated as one without a category.
     """
     names = [name for name in catalogue() if wanted is None or name in wanted]
     choice = choice_of(stored, category)
@@ -117,7 +117,7 @@ def selected(
     category: Category | None,
     choice: CategoryChoice | None,
 ) -> tuple[Configuration, str | None]:
-    """Return one integration's settings by rules 1 to 7, and why it is not used."""
+    """Return one integration's settings by rules 1 to 7, and the reason if it is not used."""
     configuration, reason = resolved(default, override)
     if category is None or reason == DISABLED_BY_USER or reason in STOPPED:
         return configuration, reason
@@ -149,8 +149,8 @@ def wanted_now(
 ) -> tuple[Configuration, str | None]:
     """Return the settings of a planned delivery at its attempt, and why it is not wanted any more.
 
-    ``locked`` tells whether the category was locked at accept: then an opt-out since does not
-    count, because the plan has no other delivery that would reach the user.
+    If the category was locked at acceptance (``locked``), a later opt-out is ignored, because the
+    plan has no other delivery that would reach the user.
     """
     override = stored.by_type.get(integration_type)
     if not locked:
@@ -160,7 +160,7 @@ def wanted_now(
 
 
 def is_enabled(category: Category, choice: CategoryChoice | None) -> bool:
-    """Tell whether a category is switched on: rules 3 and 6, whatever the integration."""
+    """Return whether a category is enabled by rules 3 and 6, for any integration."""
     if choice is None or choice.enabled is None or (category.locked and not choice.enabled):
         return category.enabled
     return choice.enabled
@@ -175,12 +175,12 @@ def ignored(category: Category, choice: CategoryChoice | None) -> list[str]:
 
 
 def changeable(category: Category | None, reason: str | None) -> bool:
-    """Tell whether a change of the user's preferences could have an effect."""
+    """Return whether a change of the user's preferences could have an effect."""
     return not (category is not None and category.locked) and reason not in UNCHANGEABLE
 
 
 def choice_of(stored: UserOverrides, category: Category | None) -> CategoryChoice | None:
-    """Return what a user set for a category."""
+    """Return a user's choice for a category."""
     if category is None or stored.preferences is None:
         return None
     return stored.preferences.categories.get(category.name)
@@ -232,7 +232,7 @@ def _unless_stopped(
 ) -> tuple[Configuration, str | None]:
     """Return one integration's settings as enabled, and why it could not work (rule 2)."""
     if override is not None:
-        # Without the user's own switch, whose reason would come before that of rule 2.
+        # Without the user's ``enabled``, whose reason would hide that of rule 2.
         override = replace(override, settings={**override.settings, "enabled": True})
     configuration, reason = resolved(default, override)
     return replace(configuration, enabled=True), reason if reason in STOPPED else None

@@ -1,4 +1,4 @@
-"""Reads and changes users' preferences; a change of their times moves what is held."""
+"""Reads and changes users' preferences; a change of their hours moves held deliveries."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from dispatcher.strict_json import JsonObject
 
 WRITE_TRIES = 4
-"""Times that a change is computed, each time on the row that another writer left."""
+"""Attempts at a change, each computed on the row that another writer has stored."""
 
 FIELDS = ("time_zone", "language", "hours", "muted_until", "categories")
 
@@ -52,7 +52,7 @@ class UserPreferences:
     overrides: Overrides
     policies: PolicyCache
     replanner: Callable[[], Replanner]
-    """Called only where times change."""
+    """Called only if hours, mute or time zone change."""
     default_time_zone: str
     clock: Clock
     id_generator: IdGenerator
@@ -66,7 +66,7 @@ class UserPreferences:
     def update(
         self, user_id: str, body: object, if_match: str | None = None
     ) -> ChangedPreferencesResponse:
-        """Merge the fields that the body names, and move what is held by the changed times.
+        """Merge the fields that the body names, and move held deliveries if the hours change.
 
         Raises ``PreconditionError`` if ``if_match`` names another tag than the stored one, and
         ``ConflictError`` for a locked category, or if other requests keep changing the row.
@@ -89,22 +89,22 @@ class UserPreferences:
         """Remove the user's preferences; succeeds for a user without any."""
         if self.overrides.delete_preferences(user_id, token=self.id_generator.token()):
             self._announce(user_id, FIELDS, {})
-        # Also if there were none: the request may repeat one that stopped before this.
+        # Also without stored preferences, because an earlier request may have stopped before this.
         self.replanner().replan(user_id)
 
     def _policy_of(self, change: JsonObject) -> Policy:
-        """Return the categories, as new as the change's names need them."""
+        """Return the categories, read again if the change names an unknown one."""
         policy = self.policies.policy()
         for name, choice in (change.get("categories") or {}).items():
             if choice is not None and name not in policy.categories:
-                # It may be new: this reads the table, and renews the copy.
+                # The category may be newer than the copy: this reads the table and renews the copy.
                 self.policies.category(name)
         return self.policies.policy()
 
     def _write(
         self, user_id: str, change: JsonObject, policy: Policy, if_match: str | None
     ) -> UserOverrides:
-        """Store the merge; return the user's row with it."""
+        """Store the merged preferences; return the user's row with them."""
         for _ in range(WRITE_TRIES):
             stored = self.overrides.get(user_id)
             current = tag(stored.preferences)
@@ -126,7 +126,7 @@ class UserPreferences:
     def _store(
         self, user_id: str, new: Preferences | None, stored: UserOverrides, now: float
     ) -> None:
-        # A token for each computation: it recognizes this very write, if its response was lost.
+        # A token for each computation identifies this write if its response was lost.
         token = self.id_generator.token()
         if new is not None:
             self.overrides.set_preferences(

@@ -1,1 +1,1 @@
-"""The delivery protocol: what a message row can become, and the one loop that writes it."""
+"""The delivery protocol: the transitions of a message row, and the one loop that writes it."""

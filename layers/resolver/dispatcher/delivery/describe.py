@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def delivery_response(row: MessageRow, place: int) -> DeliveryResponse:
-    """Return what the API shows of a delivery."""
+    """Return a delivery as the API shows it."""
     delivery = row.deliveries[place]
     is_scheduled = state_of(row, place) in {State.PENDING, State.CLAIMED}
     return {
@@ -43,10 +43,10 @@ def delivery_response(row: MessageRow, place: int) -> DeliveryResponse:
 
 
 def hold_response(reason: str | None, until: float | None, zone_name: str) -> Hold | None:
-    """Return what the API shows of a hold; ``None`` if nothing is held."""
+    """Return a hold as the API shows it; ``None`` without a hold."""
     if reason is None or until is None:
         return None
-    # Only here: it reads time zones.
+    # Imported only here, because it reads time zones.
     from dispatcher.configuration.hours import held_detail
 
     detail = held_detail(reason, until, zone_name)
@@ -54,7 +54,7 @@ def hold_response(reason: str | None, until: float | None, zone_name: str) -> Ho
 
 
 def delivery_detail(row: MessageRow, place: int) -> DeliveryDetailResponse:
-    """Return what the API shows of a delivery, with its attempts."""
+    """Return a delivery with its attempts, as the API shows it."""
     return {
         **delivery_response(row, place),
         "attempt_log": [

@@ -35,7 +35,7 @@ class Doorbell:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Stands for a delivery that finally failed; redriven, it opens round ``round``."""
+    """The queue message for a finally failed delivery; its redrive opens round ``round``."""
 
     user_id: str
     delivery_id: str

@@ -1,4 +1,4 @@
-"""Holds: when a user's deliveries may be sent, by the preferences as they are stored.
+"""Holds: the times at which a user's deliveries may be sent, by the stored preferences.
 
 ``hours`` is imported only for users who have hours or a mute: it reads time zones.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def openings(
     stored: UserOverrides, user_id: str, default_zone: str, event_log: EventLog
 ) -> Openings | None:
-    """Return when a user may be disturbed over an integration; ``None``: at any time.
+    """Return the rule for when a user may be disturbed; ``None`` means at any time.
 
     Raises ``BrokenSettingError`` if the default time zone does not exist.
     """
@@ -56,14 +56,14 @@ def openings(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holds:
-    """Tells when deliveries may be sent, and corrects holds that other preferences made."""
+    """Computes when deliveries may be sent, and corrects holds after a change of preferences."""
 
     context: DeliveryContext
     overrides: Overrides
     default_zone: str
 
     def opens(self, stored: UserOverrides, user_id: str) -> Opens | None:
-        """Return when a message's deliveries may be sent; ``None``: at any time."""
+        """Return the rule for when a message's deliveries may be sent; ``None``: at any time."""
         opening = openings(stored, user_id, self.default_zone, self.context.event_log)
         if opening is None:
             return None
@@ -78,7 +78,7 @@ class Holds:
     def reschedule(
         self, row: MessageRow, stored: UserOverrides
     ) -> tuple[Step | Unchanged, MessageRow]:
-        """Hold what is held until its opening by these preferences [36], without a ring."""
+        """Move held deliveries to their opening by these preferences [36], without a ring."""
         opens, context = self.opens(stored, row.user_id) or _open, self.context
 
         def reschedule(row: MessageRow) -> Step | Unchanged:
@@ -95,10 +95,11 @@ class Holds:
         read: Callable[[], UserOverrides] | None = None,
         first: bool = False,
     ) -> MessageRow:
-        """Correct what a write holds by preferences that were read before it [34].
+        """Correct the holds of a row that was written after its preferences were read [34].
 
-        A re-plan may have looked before the write. ``version`` is that of the preferences, ``None``
-        if it is not known. Without a response of AWS the row keeps its hold, which ends in time.
+        A re-plan may have missed the row, if it ran before the write. ``version`` is that of the
+        preferences, ``None`` if unknown. If AWS does not respond, the row keeps its hold, which
+        ends by itself.
         """
         try:
             while any(delivery.held is not None for delivery in row.deliveries):

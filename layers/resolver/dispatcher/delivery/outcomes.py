@@ -1,8 +1,8 @@
 """The outcome of an attempt: a value, never an exception.
 
-A channel returns one of three: ``Delivered``, ``Retry`` or ``Permanent``. ``code`` is a stable word
-for programs, ``detail`` a short sentence for people; neither ever holds a secret, a URL's query or
-a receiver's body.
+A channel returns ``Delivered``, ``Retry`` or ``Permanent``. ``code`` is a stable, machine-readable
+reason, ``detail`` a short sentence for people. Neither contains a secret, a URL's query or a
+receiver's body.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ ATTEMPT = 10.0
 """Seconds after which the watchdog ends an attempt."""
 
 RENDERING = 10.0
-"""Seconds after which a rendering is given up; it comes before the attempt and sends nothing."""
+"""Seconds after which a rendering is stopped; it precedes the attempt and sends nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The receiver took the message; ``metadata`` holds the provider's own IDs."""
+    """The receiver has accepted the message; ``metadata`` holds the provider's IDs."""
 
     metadata: Mapping[str, str | int] = field(default_factory=dict)
     detail: str = ""
@@ -31,9 +31,9 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The attempt failed in a way that may pass.
+    """The attempt has failed, but a retry may succeed.
 
-    ``after`` is the receiver's own wish in seconds.
+    ``after`` is the delay in seconds that the receiver asked for.
     """
 
     code: str
@@ -43,7 +43,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Permanent:
-    """The attempt failed in a way that trying again cannot change.
+    """The attempt has failed, and a retry cannot succeed.
 
     ``gone`` asks to disable the override (HTTP 410).
     """
@@ -54,6 +54,6 @@ class Permanent:
 
 
 UNKNOWN_OUTCOME = "unknown_outcome"
-"""The code of an attempt that may have reached its receiver, where it is not repeated."""
+"""The code of an attempt that may have reached its receiver and is not retried."""
 
 Outcome = Delivered | Retry | Permanent

@@ -1,8 +1,8 @@
 """The one loop that changes message rows.
 
-Read, compute the successor, write it on ``rev``; a refused write is recognized as this call's own,
-or the successor is computed again; then ring, send dead letters and publish. No other module writes
-a message row.
+It reads the row, computes the successor and writes it on ``rev``. After a refused write it either
+recognizes its own earlier write or computes the successor again. Then it rings, sends dead letters
+and publishes. No other module writes a message row.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MOST_REFUSALS = 10
 """Refused writes in a row after which a call counts as failed."""
 
 TIME_TO_CLAIM = 30.0
-"""Seconds of the invocation that must be left before a claim: to send and record under faults."""
+"""Seconds of the invocation that must remain before a claim, to send and record under faults."""
 
 TIME_TO_WRITE = 2.0
 """Seconds of the invocation below which a failed record is not repeated."""
@@ -78,7 +78,7 @@ def admit(context: DeliveryContext, request: RequestRow) -> MessageRow:
 def perform(
     context: DeliveryContext, row: MessageRow, transition: Callable[[MessageRow], Step | Denied]
 ) -> tuple[Step | Denied, MessageRow]:
-    """Write what a transition makes of a row, computed again on the stored row when refused.
+    """Apply a transition to a row and write it; after a refusal compute it on the stored row.
 
     Returns the step, or why the transition does not apply, with the row as last seen. Raises
     ``NotFoundError`` if the row is gone, ``UnavailableError`` after ten refusals.
@@ -107,7 +107,7 @@ def record(
     remaining: Callable[[], float],
     opens: Opens | None = None,
 ) -> tuple[Step | SettleDenied, MessageRow]:
-    """Record how the claim on a row ended, repeating failed writes while there is time.
+    """Record the end of a claim, and repeat a failed write while there is time.
 
     ``next_token`` is the owner of the next claim, which is made if there is time for it. Without
     ``opens`` the user may be disturbed at any time.
@@ -165,9 +165,9 @@ def finish(context: DeliveryContext, step: Step, row: MessageRow) -> None:
 def send_dead_letters(
     context: DeliveryContext, row: MessageRow, owed: tuple[DeadLetter, ...]
 ) -> MessageRow:
-    """Send dead letters, then clear the debt; return the row as stored.
+    """Send dead letters, then clear their flags in the row; return the row as stored.
 
-    A dead letter may be sent twice, but never lost: the debt is cleared after it was sent.
+    The flag is cleared after the dead letter was sent: it may be sent twice, but never lost.
     """
     for dead_letter in owed:
         context.doorbells.send_dead_letter(dead_letter)
@@ -187,7 +187,7 @@ def ring(context: DeliveryContext, row: MessageRow, due_at: float) -> None:
 def ring_if_possible(
     context: DeliveryContext, row: MessageRow, due_at: float | None, *, first: bool = False
 ) -> None:
-    """Ring for what is stored already: if the ring fails, the sweeper repairs it."""
+    """Ring for a stored row; if the ring fails, the sweeper repairs it."""
     if due_at is None:
         return
     try:
@@ -200,7 +200,7 @@ def ring_if_possible(
 
 
 def publish(context: DeliveryContext, row: MessageRow, place: int) -> None:
-    """Publish the end of a delivery, if the operator named a bus: a hint, which may be lost."""
+    """Publish the end of a delivery if the operator named a bus; the event may be lost."""
     if context.publisher is None:
         return
     try:
@@ -210,7 +210,7 @@ def publish(context: DeliveryContext, row: MessageRow, place: int) -> None:
 
 
 def ids(row: MessageRow, place: int) -> dict[str, str]:
-    """Return what every line of the log about a delivery names."""
+    """Return the IDs that every log line about a delivery contains."""
     return {
         "user_id": row.user_id,
         "delivery_id": row.delivery_id(place),
@@ -220,11 +220,11 @@ def ids(row: MessageRow, place: int) -> dict[str, str]:
 
 
 def _took_effect(before: MessageRow, written: MessageRow, stored: MessageRow) -> bool:
-    """Return whether a refused write was written: only its response was lost.
+    """Return whether a refused write has taken effect, so that only its response was lost.
 
-    ``stored`` shows it by ``rev``, or if others have written since, by a token that this write
-    alone can have left: of its claim, of the claim that it settled [16], of the round that it
-    opened [17].
+    ``stored`` has its ``rev`` then. If other writes followed, it has a token that only this write
+    can have stored: of its claim, of the claim that it settled [16], or of the round that it opened
+    [17].
     """
     if stored.rev == written.rev:
         return True
@@ -267,7 +267,7 @@ def _emit_lost(context: DeliveryContext, row: MessageRow, settlement: Settlement
 
 
 def _growing_pauses() -> Iterator[float]:
-    """Yield seconds to wait between two writes: the SDK does not back off from many errors."""
+    """Yield the seconds between two writes, because the SDK does not back off from many errors."""
     pause = FIRST_PAUSE
     while True:
         yield pause

@@ -24,20 +24,20 @@ Result = TypeVar("Result")
 
 
 class Clock(Protocol):
-    """Where time comes from."""
+    """The source of the current time."""
 
     def now(self) -> float:
         """Return the seconds since 1970, to the millisecond."""
 
     def monotonic(self) -> float:
-        """Return seconds that only ever grow, for measuring how long something took."""
+        """Return the seconds of a monotonic clock, to measure durations."""
 
     def pause(self, seconds: float) -> None:
         """Wait before a call is repeated."""
 
 
 class IdGenerator(Protocol):
-    """Where randomness comes from."""
+    """The source of IDs and random bytes."""
 
     def message_id(self, now: float) -> str:
         """Return a fresh UUIDv7 whose last two digits are 00: IDs made later sort later."""

@@ -1,4 +1,4 @@
-"""Builds the message for an attempt, or says how the delivery ends without one."""
+"""Builds the message for an attempt, or ends the delivery without one."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from dispatcher.delivery.rows import Delivery, MessageRow, RequestRow
 
 FRESH = 10.0
-"""Seconds for which one read of a user's overrides serves."""
+"""Seconds for which one read of a user's overrides is used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageBuilder:
-    """Reads at each attempt what may change until then: enabled, config, address and secrets."""
+    """Reads the parts that may change until an attempt: enabled, config, address and secrets."""
 
     environ: Mapping[str, str]
     system_defaults: Callable[[], SystemDefaults]
@@ -49,13 +49,13 @@ class MessageBuilder:
     def build(
         self, row: MessageRow, request: RequestRow | None, overrides: FreshOverrides
     ) -> Message | Retry | Ending | Held:
-        """Return the message to send, the attempt's outcome, or what becomes of the delivery.
+        """Return the message to send, or the outcome, end or hold of the delivery.
 
         Raises ``UnavailableError`` if something cannot be read now.
         """
         place = row.current or 0
         delivery = row.deliveries[place]
-        # A request of the same name that began after this one expired: other content [20].
+        # A later request may use the same request_id after this one expired: other content [20].
         if request is None or request.message_id != row.message_id:
             return Ending(Status.FAILED, "content_expired", "the content is no longer stored")
         if row.expires_at is not None and self.clock.now() > row.expires_at:
@@ -72,8 +72,8 @@ class MessageBuilder:
                 self.vault.open(row.user_id, delivery.type, sealed) if sealed else {}
             )
         except SealedError:
-            # Never sent without its secrets; a key that stays denied uses up the budget and shows
-            # in the history.
+            # Without its secrets the message is not sent. If the key stays denied, the attempts
+            # use up the budget and appear in the history.
             return Retry("secret_unavailable", "the secrets of the override could not be decrypted")
         config = configuration.config
         if integration.secrets:
@@ -123,7 +123,7 @@ class MessageBuilder:
 
 @dataclass(slots=True)
 class FreshOverrides:
-    """A user's overrides within one visit, read again once the last read is not fresh."""
+    """A user's overrides within one visit, read again if the last read is too old."""
 
     builder: MessageBuilder
     user_id: str
@@ -138,7 +138,7 @@ class FreshOverrides:
 
     def read_again(self) -> UserOverrides:
         """Return the overrides as they are now."""
-        # The time before the read: they are never thought younger than they are.
+        # The time before the read, so that the age is never underestimated.
         now = self.builder.clock.monotonic()
         self.latest = self.builder.overrides.get(self.user_id)
         self.read_at = now

@@ -54,7 +54,7 @@ class Rounds:
         }
 
     def redrive(self, dead_letter: DeadLetter) -> None:
-        """Begin the round that a dead letter stands for; if it does not apply, do nothing."""
+        """Begin the round that a dead letter names, if it still applies."""
         try:
             row, place, overrides = self._read(dead_letter.user_id, dead_letter.delivery_id)
         except NotFoundError:

@@ -1,4 +1,4 @@
-"""The re-plan: moves what is held of a user when the user's hours, mute or time zone change."""
+"""The re-plan: moves a user's held deliveries when the user's hours, mute or time zone change."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ PAGES = 4
 """Pages of 1 MB of the user's messages that are read, newest first."""
 
 MOST_MESSAGES = 200
-"""Messages with something held that are moved."""
+"""Messages with held deliveries that are moved at most."""
 
 AT_ONCE = 10
-"""Messages that are moved side by side."""
+"""Messages that are moved in parallel."""
 
 LONGEST = 5.0
-"""Seconds after which no further message is begun."""
+"""Seconds after which no further message is moved."""
 
 Each = Callable[
     [Callable[["MessageRow"], "frozenset[str] | None"], "Iterable[MessageRow]"],
@@ -39,10 +39,10 @@ Each = Callable[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replanner:
-    """Moves what is held to its new opening, earlier or later.
+    """Moves held deliveries to their new opening, earlier or later.
 
-    A delivery that it does not reach stays correct: one that should move later is held by its own
-    attempt, and one that should move earlier is sent at its old time.
+    A delivery that it does not reach stays correct: if it should move later, its attempt holds it;
+    if it should move earlier, it is sent at its old time.
     """
 
     context: DeliveryContext
@@ -94,7 +94,7 @@ class Replanner:
         self, rows: list[MessageRow], stored: UserOverrides, deadline: Deadline
     ) -> Iterable[frozenset[str] | None]:
         def move(row: MessageRow) -> frozenset[str] | None:
-            """Return the IDs of the deliveries that were moved; ``None`` if it was not tried."""
+            """Return the IDs of the moved deliveries; ``None`` if the time was over before."""
             if deadline.is_over():
                 return None
             before = row

@@ -22,14 +22,14 @@ Extra = dict[str, Any]
 Mode = Literal["all", "first_success"]
 
 REQUEST, MESSAGE, MAILBOX = "REQUEST#", "MESSAGE#", "MAILBOX#"
-"""What the sort keys of the three kinds of rows begin with."""
+"""Prefixes of the sort keys of the three kinds of rows."""
 
 SHARDS = 32
 """Partitions of the sweep index."""
 
 
 if TYPE_CHECKING:
-    # By this name the type checker knows the fields.
+    # With this name the type checker knows the fields.
     from dataclasses import replace as replace  # noqa: PLC0414 - other modules import it from here
 else:
 
@@ -105,7 +105,7 @@ class Delivery:
     ignores_hours: bool = False
     """Whether this round was opened with ``now=true``."""
     by_lock: bool = False
-    """Whether it exists only because the category was locked at accept."""
+    """Whether it exists only because the category was locked at acceptance."""
     extra: Extra = field(default_factory=dict)
 
     @property
@@ -134,7 +134,7 @@ class MessageRow:
     created_at: float
     expires_at: float | None
     keep_until: float
-    """The row is kept until then at least: it must outlive its request's identity."""
+    """The time until which the row is kept at least: it must outlive its request's identity."""
     deliveries: tuple[Delivery, ...]
     owner: str | None = None
     lease_until: float | None = None
@@ -146,13 +146,13 @@ class MessageRow:
     ttl: int | None = None
     category: str | None = None
     urgent: bool = False
-    """Whether hours and mutes do not apply, as the category said at accept."""
+    """Whether the category was urgent at acceptance, so that hours and mutes do not apply."""
     locked: bool = False
-    """Whether the category was locked at accept."""
+    """Whether the category was locked at acceptance."""
     hold_end: float | None = None
-    """No delivery of round 1 is held beyond it; set by the first hold."""
+    """The time beyond which no delivery of round 1 is held; set by the first hold."""
     hold_zone: str = "UTC"
-    """The time zone in which holds are told to people; set by every hold."""
+    """The time zone in which holds are shown to users; set by every hold."""
     extra: Extra = field(default_factory=dict)
 
     def delivery_id(self, place: int) -> str:
@@ -162,7 +162,7 @@ class MessageRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedDelivery:
-    """What is fixed at acceptance about one delivery."""
+    """The properties of a delivery that are fixed at acceptance."""
 
     type: str
     priority: int
@@ -187,7 +187,7 @@ class SkippedType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRow:
-    """A row ``REQUEST#<request_id>``: what was accepted. It is never changed.
+    """A row ``REQUEST#<request_id>``: the accepted request, which never changes.
 
     Until ``ttl`` it is the request's identity; ``fingerprint`` is the SHA-256 of the caller's body.
     """
@@ -214,13 +214,13 @@ class RequestRow:
     urgent: bool = False
     locked: bool = False
     hold_zone: str = "UTC"
-    """The time zone in which holds are told to people."""
+    """The time zone in which holds are shown to users."""
     extra: Extra = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailboxRow:
-    """A row ``MAILBOX#<TYPE>#<message_id>``: a message that waits to be read."""
+    """A row ``MAILBOX#<TYPE>#<message_id>``: a message that has not been acknowledged."""
 
     user_id: str
     integration_type: str
@@ -256,5 +256,5 @@ def shard_of(message_id: str) -> int:
 
 
 def is_live(ttl: float | None, now: float) -> bool:
-    """Tell whether a row has not expired; DynamoDB deletes expired rows only later."""
+    """Return whether a row has not expired; DynamoDB deletes expired rows only later."""
     return ttl is None or ttl >= now

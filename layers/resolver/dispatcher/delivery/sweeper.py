@@ -1,4 +1,4 @@
-"""Rings for what is overdue: the outbox, the long delays and the repair in one loop."""
+"""Rings for overdue rows: outbox, long delays and repair in one loop."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Sweeper:
     context: DeliveryContext
 
     def sweep(self) -> dict[str, int]:
-        """Sweep all shards side by side; return the counts of what was done."""
+        """Sweep all shards in parallel; return the counts."""
         deadline = Deadline(LONGEST_SWEEP, self.context.clock.monotonic)
         with ThreadPoolExecutor(SHARDS) as threads:
             counts = list(threads.map(partial(self._sweep_shard, deadline=deadline), range(SHARDS)))
@@ -53,7 +53,7 @@ class Sweeper:
     def _sweep_row(self, user_id: str, message_id: str, counts: Counter[str]) -> None:
         try:
             row = self.context.messages.message(user_id, message_id)
-            # The index may lag behind: the row decides.
+            # The index may be outdated: the row decides.
             if row is None or row.sweep_at is None or row.sweep_at > self.context.clock.now():
                 counts["passed"] += 1
             else:
@@ -69,7 +69,7 @@ class Sweeper:
             )
 
     def _serve(self, row: MessageRow, counts: Counter[str]) -> None:
-        """Do what an overdue row needs, and set when to look again."""
+        """Send what an overdue row needs, and set the time of its next sweep."""
         context, now = self.context, self.context.clock.now()
         if not transitions.is_claimed(row, now):
             if owed := transitions.dead_letters_owed(row):
@@ -81,9 +81,9 @@ class Sweeper:
             if due_at is not None:
                 late = max(0, int(now - due_at))
                 counts["oldest_due_seconds"] = max(counts["oldest_due_seconds"], late)
-                # Ring first, then stamp: a crash in between rings twice, never not at all [22].
+                # Ring before the stamp: a crash in between doubles the ring, never loses it [22].
                 perform.ring(context, row, due_at)
                 counts["rung"] += 1
-        # The same moment as above: only a row that was rung for is stamped as rung.
+        # The same time as above, so that only a row that was rung for is stamped.
         stamp = partial(transitions.stamp, read=row.rev, now=now, retention=context.retention)
         perform.perform(context, row, stamp)

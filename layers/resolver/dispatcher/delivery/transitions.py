@@ -1,8 +1,9 @@
-"""Everything that a message row can become.
+"""All transitions of a message row.
 
-Each function takes a row and an event and returns a ``Step``: the successor row, with what has to
-be rung for and published once it is written. A function that does not apply says why instead. The
-functions know no AWS and no clock: ``perform`` supplies tokens and times, and writes.
+Each function takes a row and an event and returns a ``Step``: the successor row, with the rings and
+events that follow once it is written. If the transition does not apply, the function returns the
+reason instead. The functions know no AWS and no clock: ``perform`` supplies tokens and times, and
+writes.
 
 The numbers in brackets are the clauses of the executable protocol model.
 """
@@ -52,16 +53,16 @@ BACK_OFF = (60.0, 120.0, 240.0, 480.0, 900.0)
 """Seconds between the sweeper's rings for one row."""
 
 GRACE = 60.0
-"""Seconds after a due time at which the sweeper looks, and by which ``sweep_at`` may be early."""
+"""Seconds from a due time to its sweep, and by which ``sweep_at`` may be early."""
 
 IDENTITY_MARGIN = 3600.0
 """Seconds that a message row outlives its request's identity [5]."""
 
 LONGEST_HOLDS = 45 * 86_400.0
-"""Seconds that the content outlives for holds: 30 days of mute and 15 days of hours [32]."""
+"""Seconds that content is kept for holds: 30 days of mute and 15 days of hours [32]."""
 
 DEAD_LETTERS_KEPT = 14 * 86_400.0
-"""Seconds for which content must outlive round 1: a dead letter can be redriven for so long."""
+"""Seconds that content is kept after round 1, because a dead letter can be redriven for 14 days."""
 
 LAST_DAY = 86_400.0
 """Seconds before the end of the identity at which a hold of a later round ends."""
@@ -78,7 +79,7 @@ NO_DEAD_LETTER = frozenset({"expired", "content_expired", "no_address", "not_con
 
 
 class State(StrEnum):
-    """The state of one delivery: its status, and for a pending one what it is pending for."""
+    """The state of one delivery: its status, and for a pending one the reason."""
 
     WAITING = "waiting"
     PENDING = "pending"
@@ -150,7 +151,7 @@ def state_of(row: MessageRow, place: int) -> State:
         return State(delivery.status)
     if row.owner is not None and row.current == place:
         return State.CLAIMED
-    # A first_success message: a delivery of round 1 waits while one before it is pending.
+    # In a first_success message, a delivery of round 1 waits while an earlier one is pending.
     waits = (
         row.mode == "first_success"
         and delivery.round == 1
@@ -164,7 +165,7 @@ def state_of(row: MessageRow, place: int) -> State:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that a step makes happen to one delivery, for the log."""
+    """A step's effect on one delivery, for the log."""
 
     name: EventName
     place: int
@@ -187,14 +188,14 @@ class Step:
 
 
 class ClaimDenied(Enum):
-    """Why a worker gets no claim."""
+    """The reason why a worker gets no claim."""
 
     LIVE = "another worker holds the claim and continues with everything that is due [11]"
     IDLE = "no delivery is due"
 
 
 class CancelDenied(Enum):
-    """Why a delivery is not cancelled."""
+    """The reason why a delivery is not cancelled."""
 
     CANCELLED = "already cancelled"
     ENDED = "no longer pending"
@@ -202,7 +203,7 @@ class CancelDenied(Enum):
 
 
 class ReopenDenied(Enum):
-    """Why no new round begins."""
+    """The reason why no new round begins."""
 
     NOT_FAILED = "not failed in that round"
     CONTENT_EXPIRED = "the content is no longer stored"
@@ -212,13 +213,13 @@ class ReopenDenied(Enum):
 
 
 class SettleDenied(Enum):
-    """Why an outcome is not recorded."""
+    """The reason why an outcome is not recorded."""
 
     LOST = "another worker has taken over, or recorded the attempt as unknown"
 
 
 class Unchanged(Enum):
-    """Why a row needs no write."""
+    """The reason why a row needs no write."""
 
     SETTLED = "no dead letter is owed any more"
     MOVED_ON = "the row changed since it was read"
@@ -229,22 +230,22 @@ class Unchanged(Enum):
 
 
 def fits_sqs_delay(due_at: float, now: float) -> bool:
-    """Tell whether a doorbell can be delayed until then; otherwise the sweeper rings."""
+    """Return whether a doorbell can be delayed until then; otherwise the sweeper rings."""
     return due_at - now <= LONGEST_SQS_DELAY
 
 
 def sqs_delay(due_at: float, now: float) -> int:
-    """Return the whole seconds by which to delay a ring: never early, at most 900."""
+    """Return the delay of a ring in whole seconds, rounded up, at most 900."""
     return min(LONGEST_SQS_DELAY, math.ceil(max(0.0, round(due_at - now, 3))))
 
 
 def next_due(row: MessageRow) -> float | None:
-    """Return the least due time of the pending deliveries that neither wait nor are claimed."""
+    """Return the earliest due time of the pending deliveries that neither wait nor are claimed."""
     return min((due_at for due_at, _ in _open(row)), default=None)
 
 
 def is_claimed(row: MessageRow, now: float) -> bool:
-    """Tell whether a live lease holds the row."""
+    """Return whether a live lease holds the row."""
     return row.lease_until is not None and row.lease_until > now
 
 
@@ -260,7 +261,7 @@ def sweeper_rings_for(row: MessageRow, now: float) -> float | None:
 
 
 def may_attempt(delivery: Delivery) -> bool:
-    """Tell whether the budget of the round allows another attempt."""
+    """Return whether the budget of the round allows another attempt."""
     return delivery.tries - min(delivery.unknown, FORGIVEN) < delivery.max_attempts
 
 
@@ -268,7 +269,7 @@ def may_attempt(delivery: Delivery) -> bool:
 
 if TYPE_CHECKING:
     Opens = Callable[[MessageRow, Delivery, float], Opening]
-    """Returns when a delivery that is due at a time may be sent, by the user's preferences."""
+    """Returns when a delivery with a due time may be sent, by the user's preferences."""
 
 
 def longest_round(deliveries: Sequence[Delivery | PlannedDelivery], *, one_by_one: bool) -> float:
@@ -298,7 +299,7 @@ def _hold_end(row: MessageRow, delivery: Delivery) -> float:
 
 
 def _planned(row: MessageRow, place: int, due_at: float, opening: Opening) -> MessageRow:
-    """Make a delivery that is due at a time wait for its opening, but not beyond ``hold_end``."""
+    """Delay a delivery to its opening after ``due_at``, but not beyond ``hold_end``."""
     delivery = row.deliveries[place]
     if opening.reason is None:
         free = replace(delivery, due_at=due_at, held=None, not_before=None)
@@ -306,7 +307,7 @@ def _planned(row: MessageRow, place: int, due_at: float, opening: Opening) -> Me
     end = _hold_end(row, delivery)
     held = replace(
         delivery,
-        # Not before it is due: after ``hold_end`` the attempt ends it.
+        # At its due time or later: after ``hold_end`` the attempt ends the delivery.
         due_at=round(min(opening.at, max(end, due_at)), 3),
         held=opening.reason,
         not_before=due_at,
@@ -316,9 +317,9 @@ def _planned(row: MessageRow, place: int, due_at: float, opening: Opening) -> Me
 
 
 def reschedule(row: MessageRow, opens: Opens, *, now: float, retention: float) -> Step | Unchanged:
-    """Hold what is held until its opening by other preferences, earlier or later [36].
+    """Move held deliveries to their opening by changed preferences, earlier or later [36].
 
-    A delivery that is due and may be sent stays as it is: its doorbell is on the way.
+    A delivery that is due and may be sent is not changed, because its doorbell was already sent.
     """
     after = row
     for place, delivery in enumerate(row.deliveries):
@@ -337,7 +338,7 @@ def reschedule(row: MessageRow, opens: Opens, *, now: float, retention: float) -
         return Unchanged.AS_PLANNED
     after = replace(after, rings=0)
     step = _step(None, row, after, now=now, retention=retention)
-    # A ring only where the next due time changed, and no worker goes on with the row [33].
+    # Ring only if the next due time has changed and no worker holds the row [33].
     rings = next_due(row) != next_due(step.row) and not is_claimed(row, now)
     return step if rings else replace(step, ring_for=None)
 
@@ -348,7 +349,7 @@ def reschedule(row: MessageRow, opens: Opens, *, now: float, retention: float) -
 def accept(request: RequestRow, *, now: float) -> Step:
     """Return the first state of a request's message.
 
-    It follows the stored request alone, so whoever completes a request writes the same [7].
+    It depends only on the stored request, so every completion of a request writes the same row [7].
     """
     deliveries = tuple(
         Delivery(
@@ -391,7 +392,7 @@ def accept(request: RequestRow, *, now: float) -> Step:
 
 
 def begin(row: MessageRow, *, token: str, now: float, retention: float) -> Step | ClaimDenied:
-    """Claim the delivery that is due first, after taking over an expired claim [14]."""
+    """Claim the earliest due delivery, after taking over an expired claim [14]."""
     if is_claimed(row, now):
         return ClaimDenied.LIVE
     after, events = (row, ()) if row.owner is None else _take_over(row, now)
@@ -404,7 +405,7 @@ def begin(row: MessageRow, *, token: str, now: float, retention: float) -> Step 
 
 
 def _take_over(row: MessageRow, now: float) -> tuple[MessageRow, tuple[Event, ...]]:
-    """Log the attempt of an expired claim as unknown; without a budget its delivery ends."""
+    """Log the attempt of an expired claim as unknown; end the delivery if its budget is used up."""
     place = row.current or 0
     delivery = row.deliveries[place]
     entry = LogEntry(
@@ -429,7 +430,7 @@ def _take_over(row: MessageRow, now: float) -> tuple[MessageRow, tuple[Event, ..
 
 
 def _claimed(row: MessageRow, token: str, now: float) -> MessageRow | None:
-    """Claim what is due and has the least due time, then the least place [13]."""
+    """Claim the due delivery with the earliest due time, then the lowest place [13]."""
     due = [(due_at, place) for due_at, place in _open(row) if due_at <= now]
     if not due:
         return None
@@ -468,18 +469,18 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class GivenBack:
-    """Nothing was sent: too little time was left, or something could not be read [12]."""
+    """No message was sent: too little time was left, or a read has failed [12]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The user may not be disturbed now: nothing was sent, and the try is not used [31]."""
+    """The user may not be disturbed now: no message was sent, and no attempt is counted [31]."""
 
     opening: Opening
 
 
 Settlement = Attempted | Ending | GivenBack | Held
-"""What ends a claim."""
+"""The ways in which a claim ends."""
 
 
 def settle(
@@ -492,7 +493,7 @@ def settle(
     next_token: str | None,
     opens: Opens | None = None,
 ) -> Step | SettleDenied:
-    """Record how a claim ended, and claim the next delivery that is due, in one write.
+    """Record the end of a claim, and claim the next due delivery, in one write.
 
     ``next_token`` is ``None`` if the invocation has no time for another attempt. Without ``opens``
     the user may be disturbed at any time.
@@ -613,7 +614,7 @@ def _log_entry(delivery: Delivery, attempted: Attempted) -> LogEntry:
 
 
 def _retry_due(delivery: Delivery, outcome: Retry, ended_at: float) -> float:
-    """Return the end plus the delivery's own delay, or the receiver's longer wish."""
+    """Return the end plus the delivery's delay, or plus the receiver's longer ``Retry-After``."""
     asked_for = min(outcome.after or 0.0, LONGEST_RETRY_AFTER)
     return round(ended_at + max(delivery.retry_delay_seconds, asked_for), 3)
 
@@ -641,7 +642,7 @@ def cancel(row: MessageRow, place: int, *, now: float, retention: float) -> Step
         told=place,
         moves_later=False,
     )
-    # A ring only where the next due time changed [25].
+    # Ring only if the next due time has changed [25].
     return step if next_due(row) != next_due(step.row) else replace(step, ring_for=None)
 
 
@@ -664,7 +665,7 @@ def reopen(
     opens: Opens | None = None,
     ignores_hours: bool = False,
 ) -> Step | ReopenDenied:
-    """Begin the round after ``round_number`` of a delivery that failed in it.
+    """Begin the round after ``round_number``, in which the delivery has failed.
 
     A round that ignores hours (``now=true``) is never held.
     """
@@ -719,7 +720,7 @@ def dead_letters_owed(row: MessageRow) -> tuple[DeadLetter, ...]:
 def dead_letters_sent(
     row: MessageRow, sent: tuple[DeadLetter, ...], *, now: float, retention: float
 ) -> Step | Unchanged:
-    """Clear the debt of those deliveries that are still failed in that round."""
+    """Clear ``dead_letter_owed`` of the deliveries that are still failed in that round."""
     after = row
     for dead_letter in dead_letters_owed(row):
         if dead_letter in sent:
@@ -735,7 +736,7 @@ def dead_letters_sent(
 
 
 def stamp(row: MessageRow, *, read: bytes, now: float, retention: float) -> Step | Unchanged:
-    """Set when the sweeper looks again, if nothing happened to the row since it was ``read``."""
+    """Set the next sweep of a row that has not changed since it was ``read``."""
     if row.rev != read:
         return Unchanged.MOVED_ON
     due_at = _least_due(row)
@@ -765,9 +766,9 @@ def _step(
     told: int | None = None,
     moves_later: bool = True,
 ) -> Step:
-    """Complete a successor: check its states, set ``sweep_at`` and ``ttl``, say what follows.
+    """Complete a successor: check its states, set ``sweep_at`` and ``ttl``, and add what follows.
 
-    ``told`` is a place whose end another event tells.
+    ``told`` is a place whose end another event reports.
     """
     _check(transition, before, after)
     after = _watched(after, now, retention, moves_later=moves_later)
@@ -793,7 +794,7 @@ def _check(transition: Transition | None, before: MessageRow | None, after: Mess
 
 
 def _watched(row: MessageRow, now: float, retention: float, *, moves_later: bool) -> MessageRow:
-    """Set when the sweeper looks, over all deliveries [2], and when the row may go."""
+    """Set the next sweep over all deliveries [2], and the time of the row's expiry."""
     wanted, present = _looked_at(row, now), row.sweep_at
     keeps = (
         wanted is not None
@@ -826,7 +827,7 @@ def _looked_at(row: MessageRow, now: float) -> float | None:
 
 
 def _open(row: MessageRow) -> list[tuple[float, int]]:
-    """Return due time and place of what could be attempted once it is due."""
+    """Return due time and place of the deliveries that can be attempted once they are due."""
     return [
         (delivery.due_at, place)
         for place, delivery in enumerate(row.deliveries)
@@ -921,5 +922,5 @@ def _logged(delivery: Delivery, entry: LogEntry) -> tuple[LogEntry, ...]:
 
 
 def _cut(text: str, most: int) -> str:
-    """Cut a text to so many bytes, at a whole character."""
+    """Return the text shortened to ``most`` bytes, at a whole character."""
     return text if len(text) * 4 <= most else text.encode()[:most].decode(errors="ignore")

@@ -1,4 +1,4 @@
-"""Handles queue messages: claims what is due, attempts it, and records the outcome.
+"""Handles queue messages: claims due deliveries, attempts them, and records the outcomes.
 
 A *visit* is the handling of one doorbell. If a call of AWS finally fails, the visit raises
 ``UnavailableError`` and the queue delivers the doorbell again.
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from dispatcher.delivery.transitions import Settlement
 
 LEASE_TO_SEND = 35.0
-"""Seconds of the lease that must be left directly before a send [12]."""
+"""Seconds of the lease that must remain directly before a send [12]."""
 
 TIME_TO_SEND = 25.0
-"""Seconds of the invocation that must be left directly before a send: 10 for it, 15 for a record
-whose three tries all run into their time limits."""
+"""Seconds of the invocation that must remain directly before a send: 10 for the send, 15 for a
+record whose three calls all time out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,21 +63,21 @@ class Worker:
     rounds: Rounds
     watchdog: Watchdog
     alone: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
-    """Held while an attempt is repeated that left no record.
+    """Held while an attempt without a record is repeated.
 
-    It may be what ended its process, and may end this one too. Attempts whose record was lost only
-    beside it are not even claimed meanwhile, so this crash costs them nothing.
+    That attempt may have crashed its process, and may crash this one too. Other deliveries are not
+    claimed meanwhile, so such a crash costs them no attempt.
     """
     rendering: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
-    """Held while a message is rendered: side by side, renderings would only delay each other, and
-    the attempts beside them."""
+    """Held while a message is rendered: parallel renderings would only delay each other and the
+    running attempts."""
 
     def handle(self, body: str, source: str, remaining: Callable[[], float]) -> None:
         """Handle one queue message; ``remaining`` gives the seconds left of the invocation.
 
         Raises ``UnavailableError`` or ``BrokenSettingError`` if the message must come back.
         """
-        # Before any claim: with a broken setting nothing can be sent.
+        # Before any claim, because with a broken setting no message can be sent.
         self.builder.system_defaults()
         try:
             message = decode(body)
@@ -91,7 +91,7 @@ class Worker:
             else:
                 self._visit(message, remaining)
         except NotFoundError:
-            # The row has expired: nothing is left to deliver.
+            # The row has expired: no delivery is left.
             return
 
     def _visit(self, doorbell: Doorbell, remaining: Callable[[], float]) -> None:
@@ -103,10 +103,10 @@ class Worker:
         row, request, stored = context.messages.visit(
             doorbell.user_id, doorbell.message_id, doorbell.request_id
         )
-        # For a doorbell that names another request than the row, the content was not read.
+        # If the doorbell names another request than the row, the content was not read.
         if row is None or row.request_id != doorbell.request_id:
             return
-        # Before any claim: without the category, or with a broken time zone, nothing can be sent.
+        # Before any claim, because this fails without the category or with a broken time zone.
         self.builder.category(row)
         self.builder.holds.opens(stored, row.user_id)
         overrides = FreshOverrides(self.builder, doorbell.user_id, stored, read_at)
@@ -122,7 +122,7 @@ class Worker:
                 claim = Claim(row, step.row.owner, lease, request, overrides, remaining)
                 self._attempt_all(step, claim)
             elif step is ClaimDenied.IDLE and transitions.next_due(row) == doorbell.due_at:
-                # Early: ring again for the rest [9]. Any other early doorbell is dropped.
+                # An early doorbell: ring again for the remaining time [9]. All others are dropped.
                 rest = transitions.sqs_delay(doorbell.due_at, context.clock.now())
                 context.doorbells.ring(doorbell, delay=max(1, rest))
 
@@ -130,15 +130,15 @@ class Worker:
         return Deadline(transitions.LEASE, self.context.clock.monotonic)
 
     def _begin(self, row: MessageRow) -> Step | ClaimDenied:
-        # A fresh token for each computation: it shows whose claim the row holds [16].
+        # A new token for each computation identifies the owner of the row's claim [16].
         token, now = self.context.id_generator.token(), self.context.clock.now()
         return transitions.begin(row, token=token, now=now, retention=self.context.retention)
 
     def _attempt_all(self, step: Step, claim: Claim) -> None:
-        """Attempt what is claimed until nothing is, then do what the visit owes."""
+        """Attempt one claimed delivery after the other, then finish the visit."""
         context = self.context
         settlement: Settlement | None = None
-        # With the row as stored then: a new round may open before the visit is over.
+        # With the row as it was stored then, because a new round may open before the visit ends.
         ends = [(claim.row, place) for place in step.ended]
         try:
             while claim.is_held and not isinstance(settlement, GivenBack):
@@ -171,12 +171,12 @@ class Worker:
                 perform.publish(context, row, place)
 
     def _attempt(self, claim: Claim) -> Settlement:
-        """Send the claimed delivery's message, unless something speaks against it."""
+        """Prepare and send the claimed delivery's message; return the settlement."""
         clock = self.context.clock
         try:
             prepared = self.builder.build(claim.row, claim.request, claim.overrides)
         except UnavailableError:
-            # Nothing was sent, so this is no attempt.
+            # No message was sent, so this does not count as an attempt.
             return GivenBack()
         if isinstance(prepared, Ending | Held):
             return prepared
@@ -194,7 +194,7 @@ class Worker:
         message = replace(prepared, attempted_at=self.context.clock.now())
         try:
             channel = self.channels(message.integration_type)
-            # No runtime_checkable protocol: on Python 3.11 its check costs 3 % of a webhook.
+            # On Python 3.11 a runtime_checkable protocol would cost 3 % of a webhook's time.
             render: Render | None = getattr(channel, "render", None)
             if render is None:
                 return partial(self._send, message, partial(channel.deliver, message))
@@ -209,7 +209,7 @@ class Worker:
         return partial(self._send, message, send)
 
     def _render_alone(self, render: Render, message: Message) -> Callable[[], Outcome] | None:
-        # No longer than the visit waits: a rendering whose visit has gone on is not started.
+        # Wait no longer than the visit does, so that no abandoned rendering starts.
         if not self.rendering.acquire(timeout=RENDERING):
             return None
         try:
@@ -241,10 +241,10 @@ class Worker:
         return _uncertain(message, "internal_error", detail)
 
     def _disable(self, claim: Claim) -> None:
-        """Disable the override whose receiver is gone (410), unless it was changed since."""
+        """Disable an override after a 410 response, unless it was changed since the send."""
         row, place = claim.row, claim.row.current or 0
         name = row.deliveries[place].type
-        # The overrides that were sent with: a later read may name another receiver.
+        # The overrides of the send, because a later read may name another receiver.
         stored = claim.overrides.latest
         override = stored.by_type.get(name)
         if override is None or override.disabled_by_receiver:
@@ -256,19 +256,19 @@ class Worker:
                 row.user_id, name, disabled, version=stored.version, token=token
             )
         except (ConditionFailed, UnavailableError):
-            # Changed meanwhile, or out of reach: the next delivery meets the same response.
+            # The override was changed, or AWS did not respond; a later 410 disables it again.
             return
         self.context.event_log.emit("override.disabled", **perform.ids(row, place))
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claim of this visit, and what its attempt needs."""
+    """A claim of this visit, with the inputs of its attempt."""
 
     row: MessageRow
     token: str | None
     lease: Deadline
-    """Began before the write that made the claim, so it is never overestimated [12]."""
+    """The lease, measured from before the write of the claim, so it is never overestimated [12]."""
     request: RequestRow | None
     overrides: FreshOverrides
     remaining: Callable[[], float]

@@ -1,4 +1,4 @@
-"""The edges: what Lambda hands over becomes a call, and what comes of it becomes a response."""
+"""The edges: turn Lambda events into calls of use cases, and results into responses."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from dispatcher.delivery.ports import EventLog
 
 LambdaEvent = Mapping[str, Any]
-"""The event of an invocation. ``Any``: it is JSON in the shape of its trigger, and each reader
-checks the values that it takes."""
+"""The event of an invocation. ``Any``: its JSON depends on the trigger, and each reader checks the
+values that it uses."""
 
 
 class LambdaContext(Protocol):
@@ -25,7 +25,7 @@ class LambdaContext(Protocol):
 
 @contextmanager
 def invocation(context: object, **fields: object) -> Iterator[EventLog]:
-    """Enclose an invocation, whatever its trigger; every line of its log has these fields."""
+    """Enclose an invocation of any trigger; each of its log lines has these fields."""
     with wiring.connections().invocation():
         event_log = wiring.event_log()
         event_log.begin(context, **fields)

@@ -1,7 +1,7 @@
-"""The edge of the authorizer: API Gateway asks who sends a request, and whether to let it in.
+"""The edge of the authorizer: authenticates the caller of each request for API Gateway.
 
-It asks each time and keeps no answer, for it can only keep one where every kind of credential is
-present. What the caller may do is decided by the handler, see ``access``.
+API Gateway calls it for every request without caching the result, because its cache would require
+both kinds of credentials in each request. The handler authorizes the caller, see ``access``.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 class UnauthorizedError(Exception):
-    """API Gateway answers 401 to an error whose whole text is ``Unauthorized``."""
+    """API Gateway returns 401 for an error whose whole text is ``Unauthorized``."""
 
 
 class UncheckedError(Exception):
-    """API Gateway answers as its response AUTHORIZER_FAILURE says to any other error."""
+    """API Gateway returns its response AUTHORIZER_FAILURE for any other error."""
 
 
 def check(event: LambdaEvent, context: object) -> Mapping[str, object]:
-    """Let the request in, with what the handler needs to know about the caller; or raise."""
+    """Return a policy that admits the request, with the caller as context, or raise."""
     request_id = (event.get("requestContext") or {}).get("requestId")
     with invocation(context, api_request_id=request_id) as event_log:
         return _check(event, event_log)
@@ -64,8 +64,8 @@ def _check(event: LambdaEvent, event_log: EventLog) -> Mapping[str, object]:
 
 
 def _whole_stage(method_arn: str) -> str:
-    # Not the ARN itself: the path in it is the caller's, and may hold what policies read as a
-    # pattern or a variable. The answer counts for this request alone.
+    # The ARN itself is unsafe: its path comes from the caller and may contain a policy's wildcards
+    # or variables. The policy applies only to this request.
     api, stage, path = method_arn.split("/", 2)
-    # The local cloud decodes the path, and its * ends with the line: one for each.
+    # The local cloud decodes the path, and its * does not match a line break: one * for each line.
     return f"{api}/{stage}/" + "\n".join("*" for _ in path.split("\n"))

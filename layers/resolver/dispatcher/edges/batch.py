@@ -1,7 +1,7 @@
-"""The queue edge: a batch of SQS records, handled side by side, and which of them must come back.
+"""The queue edge: handles the records of an SQS batch in parallel and returns the failed ones.
 
-Not the batch processor of Powertools: it takes records one after the other, refuses an empty
-batch, and raises by default when all failed, which loses all of them if anybody catches it.
+The batch processor of Powertools is not used: it handles records one after the other, refuses an
+empty batch, and by default raises if all have failed, which loses them if a caller catches it.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ UseCase = TypeVar("UseCase")
 LULL = 0.002
 """Seconds without a new record begun after which one more thread handles records.
 
-Python runs one thread at a time: ten that begin together fight for it, and that took longer than to
-handle ten records.
+Python runs one thread at a time. Ten threads that began together needed longer for switching than
+for handling ten records.
 """
 
 
 class NamelessRecordError(DispatcherError):
-    """A record failed that has no messageId: only the whole batch can come back."""
+    """A record without a messageId has failed, so the whole batch has to be retried."""
 
 
 class FailedRecord(TypedDict):
-    """A record that comes back."""
+    """A record that SQS delivers again."""
 
     itemIdentifier: str
 
 
 class BatchResponse(TypedDict):
-    """What Lambda reads to tell which records of a batch come back."""
+    """The partial batch response: the records that SQS delivers again."""
 
     batchItemFailures: list[FailedRecord]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One message: its text, the name of its queue and its id (empty if it came without one)."""
+    """One message: its text, the name of its queue and its ID (empty if missing)."""
 
     body: str
     source: str
@@ -65,9 +65,9 @@ def each(
 ) -> BatchResponse:
     """Handle every record of an event and return the partial batch response.
 
-    ``build`` runs once, before the threads: clients are not made side by side, and a broken
-    setting leaves the whole batch in its queue. An ``Exception`` fails its own record alone;
-    what is worse than one (a crash) passes through.
+    ``build`` runs once, before the threads start: clients are not built in parallel, and a broken
+    setting leaves the whole batch in its queue. An ``Exception`` fails only its own record; any
+    other ``BaseException`` (a crash) is raised.
     """
     with invocation(context) as event_log:
         return _handle_all(event, event_log, build, handle)
@@ -99,7 +99,7 @@ def _handle_all(
         failed=len(failed),
         duration_ms=round((time.monotonic() - started) * 1000, 1),
     )
-    # A response with an empty id deletes the message in some clouds and fails the batch in others.
+    # A response with an empty ID deletes the message in some clouds and fails the batch in others.
     if any(not record.message_id for record, _ in failed):
         raise NamelessRecordError("a record without messageId failed: the whole batch comes back")
     return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record, _ in failed]}

@@ -50,11 +50,11 @@ RETRY_AFTER = 5
 
 
 class UnreadableBodyError(RejectedError):
-    """The body is not JSON as every reader understands it."""
+    """The body is not unambiguous JSON."""
 
 
 class BodyTooLargeError(RejectedError):
-    """The body is longer than any valid one."""
+    """The body exceeds the limit."""
 
 
 class MethodNotAllowedError(RejectedError):
@@ -74,7 +74,7 @@ class Problem(NamedTuple):
     detail: str | None = None
 
 
-# Looked up along the error's base classes: an unlisted error is an Exception, a fault of ours.
+# The search follows the error's base classes; an unlisted error is a bug in the service.
 PROBLEMS = {
     UnreadableBodyError: Problem(400, "unreadable-body", "The body is not JSON"),
     ForbiddenError: Problem(403, "forbidden", "Forbidden"),

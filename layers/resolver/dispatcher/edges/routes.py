@@ -44,8 +44,8 @@ ROUTES = (
     Route("PUT", _TYPE, "update_override", (WRITE,)),
     Route("DELETE", _TYPE, "delete_override", (WRITE,)),
     Route("POST", f"{_TYPE}/test", "test_integration", (SEND,)),
-    # Not .../WEBHOOK/...: beside {integration_type}, API Gateway would look for GET, PUT and DELETE
-    # of WEBHOOK under the literal segment alone, and find none.
+    # With a literal WEBHOOK beside {integration_type}, API Gateway would search for GET, PUT and
+    # DELETE of WEBHOOK only under the literal segment, and find none.
     Route("POST", f"{_TYPE}/rotate-secret", "rotate_secret", (WRITE,)),
     Route("POST", f"{_USER}/deliveries", "send_message", (SEND,)),
     Route("GET", f"{_USER}/deliveries", "list_deliveries", (READ,)),

@@ -1,7 +1,7 @@
-"""The page on which people read the API and try it: Swagger UI, complete in one response.
+"""The page /docs, with which people read the API and try it: Swagger UI in one response.
 
-Script and style are the files that Powertools brings, so the page asks no other host for anything.
-Its policy lets run exactly what it holds, and lets it talk to this API alone.
+Script and style come from Powertools, so the page needs no other host. Its content security policy
+permits only these scripts and requests to this API.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SwaggerUIBundle({
 
 
 class Page(NamedTuple):
-    """An HTML page, and what a browser may do for it."""
+    """An HTML page and its content security policy."""
 
     html: str
     policy: str
@@ -35,7 +35,7 @@ class Page(NamedTuple):
 
 @cache
 def page() -> Page:
-    """Join the page of its files."""
+    """Build the page from its files."""
     style, script = _bundled("swagger-ui.min.css"), _bundled("swagger-ui-bundle.min.js")
     html = (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'

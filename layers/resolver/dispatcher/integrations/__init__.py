@@ -1,6 +1,6 @@
-"""The integrations that exist: each module of this package that exports ``INTEGRATION`` is one.
+"""The catalogue of integrations: each module of this package that exports ``INTEGRATION``.
 
-Adding one is adding its module; nothing here names them.
+A new integration is a new module; no list names them.
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
-"""The egress policy: which URLs users may name, and how a URL is read.
+"""The egress policy: the URLs that users may choose, and the only parser of URLs.
 
-A URL that a user chose becomes a request that our servers make, so the same functions check it when
-it is written and again when it is used. ``parse`` is the only reader of URLs: the sender connects
-to what it returned and never parses the text again (parsers that disagree about a host are how such
-checks are bypassed).
+The service sends requests to URLs that users choose, so the same functions check a URL when it is
+stored and again when it is used. The sender connects to the result of ``parse`` and never parses
+the text again, because attackers bypass such checks with URLs that two parsers read differently.
 
-Where operators opened address ranges (``WEBHOOK_ALLOWED_CIDRS``), any well-formed name is writable
-at any port, ``localhost`` and names of one label included: a name tells nothing about its
-addresses, and the sender refuses it unless all of them are public or in those ranges. Without such
-ranges the strict policy holds to the letter.
+If operators opened address ranges (``WEBHOOK_ALLOWED_CIDRS``), any well-formed host name and port
+can be stored, ``localhost`` and names of one label included: a name does not reveal its addresses,
+and the sender blocks it unless all of them are public or in those ranges. Without such ranges, only
+public host names and the usual ports can be stored.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ LONGEST_URL = 2048
 HIGHEST_PORT = 65_535
 
 PORTS = {"https": (443, 8443), "http": (80, 8080)}
-"""Outside of what operators opened; the first is the default."""
+"""Permitted ports outside of the ranges that operators opened; the first is the default."""
 
 PRIVATE_NAMES = frozenset({
     "localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "corp", "private",
@@ -38,7 +37,7 @@ PRIVATE_NAMES = frozenset({
 Network = IPv4Network | IPv6Network
 
 WIDEST = {4: 8, 6: 16}
-"""The least prefix length of a range that operators may open, by IP version."""
+"""The shortest prefix of a range that operators may open, by IP version."""
 
 NEVER_OPENED = tuple(
     ip_network(network)
@@ -64,8 +63,8 @@ EMBEDDED_IPV4 = tuple(
     )
 )
 
-# Each star below repeats one character or escape at a time: a group that could match the same text
-# in two ways would let a URL that does not fit take time without end.
+# Each star below repeats one character or escape at a time. A group that could match the same text
+# in two ways would make the match of some invalid URLs take exponential time.
 _CHARACTER = r"[a-z0-9._~!$&'()*+,;=:@/-]|%[0-9a-f]{2}"
 _URL = re.compile(
     r"(?P<scheme>https?)://"
@@ -80,38 +79,38 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 URL_SCHEMA = {"format": "uri", "pattern": "^https?://", "maxLength": LONGEST_URL}
-"""As much of ``check_url`` as JSON Schema can say, for the API's document."""
+"""The part of ``check_url`` that JSON Schema can express, for the OpenAPI document."""
 
 
 class Url(NamedTuple):
-    """A URL, read once: what was checked is what is connected to."""
+    """A parsed URL: the check and the connection use the same parts."""
 
     text: str
     scheme: str
     host: str
-    """Lower case; an IPv6 address without its brackets."""
+    """The host in lower case; an IPv6 address without its brackets."""
     port: int
     target: str
-    """Path and query as they were written: what the request line names."""
+    """Path and query as they were written, for the request line."""
     address: IPv4Address | IPv6Address | None
-    """The address that the host is, if it is not a name."""
+    """The host's address, if it is not a name."""
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Who receives: URLs of one origin differ only in what they ask of the same receiver."""
+        """The receiver: URLs of one origin differ only in path and query."""
         return self.scheme, self.host, self.port
 
 
 @dataclass(frozen=True, slots=True)
 class EgressPolicy:
-    """What operators, never users, opened beyond https to the public internet."""
+    """The permissions that operators added to https on the public internet."""
 
     allowed: tuple[Network, ...] = ()
     http: bool = False
     """Whether plain http is allowed."""
 
     def allows(self, address: IPv4Address | IPv6Address) -> bool:
-        """Tell whether an address is in a range that was opened."""
+        """Return whether an address is in an opened range."""
         return any(address in network for network in self.allowed)
 
 
@@ -135,7 +134,7 @@ def _network(cidr: str) -> Network:
 
 
 def _check_range(network: Network) -> None:
-    """Refuse a range that no operator of a deployed stack can mean."""
+    """Reject a range that must never be opened in a deployed stack."""
     widest = WIDEST[network.version]
     if network.prefixlen < widest:
         raise _broken_ranges(f"holds {network}, which is wider than /{widest}")
@@ -158,8 +157,8 @@ def _broken_ranges(problem: str) -> BrokenSettingError:
 
 
 def parse(text: str) -> Url:
-    """Take a URL apart by a strict grammar; ``ValueError`` says what to write instead."""
-    # ASCII first: where case is ignored, U+017F is an "s" and U+212A a "k".
+    """Parse a URL by a strict grammar; ``ValueError`` says what to write instead."""
+    # ASCII is checked first: if case is ignored, U+017F matches "s" and U+212A matches "k".
     found = _URL.fullmatch(text) if text.isascii() and len(text) <= LONGEST_URL else None
     if found is None:
         if _OTHER_SCHEME.match(text):
@@ -182,7 +181,7 @@ def parse(text: str) -> Url:
 
 
 def permitted(text: str, policy: EgressPolicy) -> Url:
-    """Parse a URL and hold it to the policy; what its name stands for is the sender's matter."""
+    """Parse a URL and apply the policy; the sender checks the addresses of its host name."""
     url = parse(text)
     if url.scheme == "http" and not policy.http:
         raise ValueError("must begin with https://, because this system sends no plain http")
@@ -190,7 +189,7 @@ def permitted(text: str, policy: EgressPolicy) -> Url:
         if not policy.allows(url.address):
             if url.address.is_global:
                 raise ValueError(f"names the address {url.host}: write the receiver's host name")
-            # A host name would not help: what it stands for is refused when it is sent to.
+            # A host name would not help, because the sender blocks its address.
             raise ValueError(
                 f"names the address {url.host}, which is not public: "
                 "an operator can open its network with WebhookAllowedCidrs"
@@ -211,7 +210,7 @@ def permitted(text: str, policy: EgressPolicy) -> Url:
 
 
 def check_url(value: str, environ: Mapping[str, str]) -> str:
-    """Accept a URL that the environment's policy permits, as it is written: a ``Check`` rule."""
+    """Return the URL unchanged if the environment's policy permits it: a ``Check`` rule."""
     permitted(value, egress_policy(environ))
     return value
 

@@ -27,7 +27,7 @@ class EmailConfig(TypedDict, total=False):
 def address(
     config: Config, recipient: Recipient, user_id: str, environ: Mapping[str, str]
 ) -> Address | None:
-    """Find the mailbox: the override's, the caller's, or the one that the user ID stands for."""
+    """Find the email address: the override's, the caller's, or one derived from the user ID."""
     value = config.get("email_address") or recipient.email or email_of(user_id, environ)
     return Address("email", value) if value else None
 

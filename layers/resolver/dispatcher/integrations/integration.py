@@ -1,4 +1,4 @@
-"""An integration as data: the one shape that each module of this package fills in."""
+"""An integration as data: the definition that each module of this package contains."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Config = JsonObject
 """An integration's own settings: what the API calls ``config``."""
 
 PLACEHOLDER = "***"
-"""Stands for a secret wherever one is read back; sent in, it keeps the stored value."""
+"""Replaces a secret in responses; in a request it keeps the stored value."""
 
 
 class Address(NamedTuple):
@@ -45,15 +45,14 @@ class Recipient:
 class Check:
     """A rule on one config value, written as ``Annotated[str, Check(rule)]``.
 
-    ``rule(value, environ)`` returns the value to store or raises ``ValueError`` with a sentence
-    that says what to do. Pydantic is asked for only when a config is validated, so that reading a
-    configuration never imports it.
+    ``rule(value, environ)`` returns the value to store, or raises ``ValueError`` with the fix.
+    Pydantic is imported only when a config is validated, not when a configuration is read.
     """
 
     rule: Callable[[Any, Mapping[str, str]], object]
-    """``Any``: pydantic has checked that the value has the type that the rule takes."""
+    """``Any``: pydantic has checked that the value has the rule's type."""
     schema: Mapping[str, object] = field(default_factory=dict, hash=False)
-    """As much of the rule as JSON Schema can say, for the API's document."""
+    """The part of the rule that JSON Schema can express, for the OpenAPI document."""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
@@ -68,14 +67,14 @@ class Check:
     def __get_pydantic_json_schema__(
         self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Add to the type what is known of the rule."""
+        """Add the rule's schema to the schema of the type."""
         return {**handler(core_schema), **self.schema}
 
 
 class SecretRules(Protocol):
-    """How an integration's config hides what must not be read back.
+    """The rules that hide secrets in an integration's config.
 
-    Secrets are a JSON-shaped mapping.
+    Secrets are a mapping that can be written as JSON.
     """
 
     def conceal(self, config: Config) -> tuple[Config, Config]:
@@ -87,15 +86,15 @@ class SecretRules(Protocol):
     def keep(self, new: Config, concealed: Config, secrets: Config) -> Config:
         """Replace each ``***`` of a new config by the stored value.
 
-        Raises ``InvalidInputError`` with pointers such as ``/config/headers/Authorization`` where
-        nothing is stored under that name, or where the secret would go to another receiver than the
-        one it was given for.
+        Raises ``InvalidInputError`` with pointers such as ``/config/headers/Authorization`` if no
+        value is stored under that name, or if the secret would be sent to another receiver than
+        before.
         """
 
     def issue(self, random: Callable[[int], bytes]) -> Config:
-        """Make the secrets that the service itself gives a new override (``signing_secret``).
+        """Issue the secrets that the service generates for a new override (``signing_secret``).
 
-        Often none.
+        Empty for most integrations.
         """
 
     def rotate(self, issued: Config, random: Callable[[int], bytes], now: float) -> Config:
@@ -104,12 +103,12 @@ class SecretRules(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Integration:
-    """One way to reach a user: its default row, its config and its address rule.
+    """An integration: its default row, its config and its address rule.
 
     The functions are pure; ``environ`` is the function's environment. ``config_type`` is a
-    ``TypedDict`` (total=False) whose keys are all that a config may hold. ``required`` names the
-    keys without which an enabled override cannot deliver, ``address_key`` the key to set when no
-    address is known.
+    ``TypedDict`` (total=False) with all keys that a config may contain. ``required`` names the keys
+    without which an enabled override cannot deliver, ``address_key`` the key to set if no address
+    is known.
     """
 
     name: str
@@ -125,7 +124,7 @@ class Integration:
     required: tuple[str, ...] = ()
     secrets: SecretRules | None = None
     resend_unknown: bool = True
-    """False where a second message costs or annoys more than a lost one.
+    """False if a duplicate costs or annoys more than a lost message.
 
     An unknown outcome is then final.
     """

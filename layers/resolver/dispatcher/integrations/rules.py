@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
-# A dot-atom of at most 64 characters and a domain whose last label is no number: cheap enough to
-# ask at every resolution, strict enough for any mail server.
+# A dot-atom of at most 64 characters and a domain whose last label is not a number: cheap enough
+# for every resolution, strict enough for any mail server.
 _EMAIL = re.compile(
     r"(?=[^@]{1,64}@)[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*"
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 )
 
-# As JSON Schema says it; the second format is our own name for what no standard format means.
+# In JSON Schema. The second format is our own name, because no standard format exists.
 EMAIL = {"format": "email"}
 PHONE_NUMBER = {"format": "phone-number", "pattern": f"^{E164.pattern}$"}
 
 
 def whole(pattern: str) -> dict[str, str]:
-    """Say in JSON Schema that a pattern matches the whole text."""
+    """Return the JSON Schema of a pattern that matches the whole text."""
     return {"pattern": f"^{pattern}$"}
 
 
 def within(allowed: Range) -> Check:
-    """Make the check of a whole number in a range."""
+    """Return the check of a whole number in a range."""
 
     def rule(value: int, _environ: Mapping[str, str]) -> int:
         if value in allowed:
@@ -77,7 +77,7 @@ def email_address(value: str, _environ: Mapping[str, str]) -> str:
 
 
 def _is_common(value: str) -> bool:
-    """Return whether an address is surely valid, and surely normal already."""
+    """Return whether an address is certainly valid and in its normal form."""
     domain = value.rpartition("@")[2]
     top = domain.rpartition(".")[2]
     return (
@@ -97,7 +97,7 @@ def phone_number(value: str, _environ: Mapping[str, str]) -> str:
 
         try:
             number = phonenumbers.parse(value)
-            # "001": satellites, premium rate and other codes that are no country's.
+            # "001" is for satellites, premium rate and other codes without a country.
             country = phonenumbers.region_code_for_number(number)
             if phonenumbers.is_valid_number(number) and country != "001":
                 return value
@@ -108,7 +108,7 @@ def phone_number(value: str, _environ: Mapping[str, str]) -> str:
 
 
 def matching(pattern: str, what: str) -> Callable[[str, Mapping[str, str]], str]:
-    """Make a rule that accepts what the whole pattern matches; ``what`` completes "must be …"."""
+    """Return a rule that accepts full matches of a pattern; ``what`` completes "must be …"."""
     compiled = re.compile(pattern)
 
     def rule(value: str, _environ: Mapping[str, str]) -> str:
@@ -121,7 +121,7 @@ def matching(pattern: str, what: str) -> Callable[[str, Mapping[str, str]], str]
 
 
 def email_of(user_id: str, environ: Mapping[str, str]) -> str | None:
-    """Return the address that a user ID stands for: itself, or ``user_id@DEFAULT_EMAIL_DOMAIN``."""
+    """Return a user ID that is an email address, else ``user_id@DEFAULT_EMAIL_DOMAIN``."""
     domain = environ.get("DEFAULT_EMAIL_DOMAIN", "")
     address = user_id if "@" in user_id else f"{user_id}@{domain}"
     return address if _EMAIL.fullmatch(address) else None

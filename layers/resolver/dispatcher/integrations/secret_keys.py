@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class SecretKeys:
-    """Hides some keys of a config; the service issues no secret of its own."""
+    """Hides some keys of a config; the service issues no secrets here."""
 
     def __init__(self, *keys: str) -> None:
         self._keys = frozenset(keys)
@@ -48,5 +48,5 @@ class SecretKeys:
 def or_kept(
     rule: Callable[[str, Mapping[str, str]], object],
 ) -> Callable[[str, Mapping[str, str]], object]:
-    """Make a rule for a secret key: what ``rule`` accepts, and ``***`` for the stored value."""
+    """Return a rule for a secret key, which also accepts ``***`` for the stored value."""
     return lambda value, environ: value if value == PLACEHOLDER else rule(value, environ)

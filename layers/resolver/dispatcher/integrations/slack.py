@@ -31,11 +31,11 @@ class SlackConfig(TypedDict, total=False):
     channel_id: Annotated[str, Check(channel_id, whole(CHANNEL_ID))]
     """The channel to post in; without it, the user gets a direct message."""
     slack_user_id: Annotated[str, Check(slack_user_id, whole(SLACK_USER_ID))]
-    """The user's ID in the workspace; saves looking the user up by address."""
+    """The user's ID in the workspace; without it, the user is looked up by email address."""
     thread_replies: bool
     """Whether messages of one `session_id` are replies to the first of them."""
     mention_user: bool
-    """Whether the message begins by mentioning the user."""
+    """Whether the message begins with a mention of the user."""
     include_agent_info: bool
     """Whether the message names the agent that sent it."""
 

@@ -21,7 +21,7 @@ sender_id = matching(SENDER_ID, "1-11 letters or digits with at least one letter
 
 ALLOWED_COUNTRIES = "SMS_ALLOWED_COUNTRIES"
 DEFAULT_COUNTRIES = "US"
-"""Few on purpose: each country more is one more that a stranger's messages can be billed to."""
+"""One country by default: each further country increases the costs that an attacker can cause."""
 
 _COUNTRIES = re.compile(r"[A-Z]{2}(,[A-Z]{2})*")
 

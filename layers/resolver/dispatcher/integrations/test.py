@@ -19,7 +19,7 @@ CRASH = "crash"
 
 
 def failure(value: str, environ: Mapping[str, str]) -> str:
-    """Accept a way to fail; a crash takes other users' deliveries along, so only while trying."""
+    """Accept a kind of failure; a crash affects other users' deliveries, so only for trials."""
     if value == CRASH and not is_trial_stage(environ):
         message = "must not be crash here: it ends the worker for everybody; only in local and dev"
         raise ValueError(message)
@@ -29,19 +29,19 @@ def failure(value: str, environ: Mapping[str, str]) -> str:
 class TestConfig(TypedDict, total=False):
     """Settings of a TEST override.
 
-    How the first ``fail_attempts`` tries of a round fail (all, where it is not set).
+    The first ``fail_attempts`` attempts of a round fail (without it, all of them).
     """
 
     fail_attempts: Annotated[int, within(Range(0, 25))]
-    """How many tries of a round fail before one succeeds; without it, all do."""
+    """The number of failed attempts of a round before one succeeds; without it, all fail."""
     failure: Annotated[Literal["transient", "permanent", "crash"], Check(failure)]
-    """How they fail: such that a retry may help, such that none does, or with a dying worker."""
+    """The kind of failure: `transient` is retried, `permanent` is not, `crash` ends the worker."""
     latency_ms: Annotated[int, within(Range(0, 60_000))]
     """Duration of every attempt in milliseconds."""
 
 
 def configured(environ: Mapping[str, str]) -> bool:
-    """Say yes on stages where people try things out, elsewhere by parameter."""
+    """Return whether TEST is available: in stages for trials, elsewhere by parameter."""
     return is_trial_stage(environ) or environ.get("TEST_ENABLED") == "true"
 
 

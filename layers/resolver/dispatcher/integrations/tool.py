@@ -27,7 +27,7 @@ class ToolConfig(TypedDict, total=False):
     """Settings of a TOOL override; without ``tool_id`` the event is for all tools."""
 
     tool_id: Annotated[str, Check(tool_id, whole(TOOL_ID))]
-    """The tool to speak to; without it, the event speaks to all of them."""
+    """The tool that the event is for; without it, the event is for all tools."""
     include_agent_info: bool
     """Whether the event names the agent that sent the message."""
 

@@ -1,7 +1,7 @@
 """WEBHOOK: a signed HTTP request to a URL that the user chooses.
 
-The headers that a user chose become part of a request that our servers make. Like the URL
-(``egress``), they are checked when they are written, and by the same functions when they are used.
+The service sends the headers that a user chose. Like the URL (``egress``), they are checked when
+they are stored, and by the same functions when they are used.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ HEADERS_SCHEMA = {
 
 
 def check_method(value: str, _environ: Mapping[str, str]) -> str:
-    """Accept the methods that carry a body, in any case."""
+    """Return the method in upper case, if it permits a body."""
     method = value.upper()
     if method not in METHODS:
         raise ValueError(f"must be one of {', '.join(METHODS)}")
@@ -58,7 +58,10 @@ def check_method(value: str, _environ: Mapping[str, str]) -> str:
 
 
 def check_headers(value: dict[str, str], _environ: Mapping[str, str]) -> dict[str, str]:
-    """Accept headers that neither break the request's frame nor speak for us; name no value."""
+    """Accept headers that change neither the request's framing nor our own headers.
+
+    Errors contain no value.
+    """
     if len(value) > MOST_HEADERS:
         raise ValueError(f"holds {len(value)} headers: the most is {MOST_HEADERS}")
     for name, content in value.items():
@@ -71,7 +74,7 @@ def check_headers(value: dict[str, str], _environ: Mapping[str, str]) -> dict[st
 
 
 def _header_problem(name: str, content: str) -> str | None:
-    # Servers behind CGI and its heirs read "-" as "_", and some of them every other mark too.
+    # Servers with a CGI interface read "-" as "_", and some of them every other mark too.
     plain = _MARK.sub("-", name.lower())
     if not _TOKEN.fullmatch(name) or len(name) > LONGEST_HEADER_NAME:
         return f"is no name: write 1-{LONGEST_HEADER_NAME} letters, digits and marks of RFC 9110"
@@ -89,12 +92,12 @@ class WebhookConfig(TypedDict, total=False):
     """Settings of a WEBHOOK override."""
 
     url: Annotated[str, Check(check_url, URL_SCHEMA)]
-    """Where the request goes: https, a host name of the public internet, port 443 or 8443.
+    """The receiver's URL: https, a host name of the public internet, port 443 or 8443.
 
     The values in its query are read back as `***`; sent again, `***` keeps the stored value.
     """
     method: Annotated[str, Check(check_method, {"enum": [*METHODS]})]
-    """The request's method, POST where it is not set."""
+    """The request's method; POST by default."""
     headers: Annotated[dict[str, str], Check(check_headers, HEADERS_SCHEMA)]
     """Headers to add, such as the authorization that the receiver expects.
 
@@ -105,7 +108,7 @@ class WebhookConfig(TypedDict, total=False):
 
 
 def configured(environ: Mapping[str, str]) -> bool:
-    """Say yes, once it is clear that what operators opened can be read."""
+    """Return true, after a check that the operator's settings are valid."""
     egress_policy(environ)
     return True
 

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 PREFIX = "whsec_"
-"""Begins every signing secret (Standard Webhooks 1.0)."""
+"""Prefix of every signing secret (Standard Webhooks 1.0)."""
 
 PREVIOUS_VALID = 24 * 3600
 """Seconds that the secret before a rotation still signs."""
 
 
 class WebhookSecrets:
-    """Hides header values and what a URL's query says: ``{"headers": {…}, "url": "…?…"}``."""
+    """Hides header values and a URL's query values: ``{"headers": {…}, "url": "…?…"}``."""
 
     def conceal(self, config: Config) -> tuple[Config, Config]:
         """Keep names, hide values."""
@@ -89,7 +89,7 @@ class WebhookSecrets:
         return {"signing_secret": PREFIX + key}
 
     def rotate(self, issued: Config, random: Callable[[int], bytes], now: float) -> Config:
-        """Make another signing secret; both sign for a day, so that receivers can follow."""
+        """Issue another signing secret; for a day both sign, so that receivers can change over."""
         if "signing_secret" not in issued:
             return self.issue(random)
         return {
@@ -100,7 +100,7 @@ class WebhookSecrets:
 
 
 def _origin(config: Config) -> tuple[str, str, int] | None:
-    # Without the query, which may be longer than a URL may be once its values read "***".
+    # Without the query, which may exceed the limit of a URL once its values are "***".
     return parse(config["url"].partition("?")[0]).origin if "url" in config else None
 
 

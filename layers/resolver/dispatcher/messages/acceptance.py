@@ -1,7 +1,7 @@
-"""Acceptance: the one way in for messages, from HTTP and from events.
+"""Acceptance of messages, both from HTTP and from events.
 
-The request row is the caller's identity; the message row is the commit. Whoever finds a request
-without its message completes it from the stored request, so equal requests get equal responses.
+The request row stores the request's identity; the write of the message row is the commit. A request
+row without its message is completed from the stored request, so equal requests get equal responses.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Acceptance:
             check_times(send, now)
             category = self.planner.category(send)
         except InvalidInputError:
-            # Too late for a new message, but not for a repeat of one that came in time.
+            # Too late for a new message, but not for a repetition of an accepted one.
             stored = self.requests.request(user_id, request_id)
             if stored is None or stored.ttl < now or stored.fingerprint != send.fingerprint():
                 raise
@@ -97,18 +97,18 @@ class Acceptance:
     def _repeated(self, request: RequestRow) -> Accepted:
         """Return the stored response, after completing a request without its message [6]."""
         if request.deliveries and not self.requests.message(request.user_id, request.message_id):
-            # By which preferences it was planned is not known any more.
+            # The preferences by which it was planned are no longer known.
             self._admit(request, None)
         return Accepted(_response(request), replayed=True)
 
     def _admit(self, request: RequestRow, version: int | None) -> None:
-        """Write the message of a stored request, if it has one: from here on it is accepted.
+        """Write the message of a stored request, if it has one; this accepts the request.
 
         ``version`` is that of the preferences by which it was planned.
         """
         if request.deliveries:
             row = perform.admit(self.context, request)
-            # The first ring, if any: what is held is rung for later.
+            # The first ring, unless all deliveries are held; those are rung for later.
             self.holds.check(row, version, first=True)
         self.context.event_log.emit(
             "message.accepted",

@@ -1,6 +1,6 @@
-"""What callers may say: the bodies of a send and of an override, checked strictly and whole.
+"""Request bodies of sends and previews, strictly validated.
 
-Only functions that take a body import this module (and pydantic with it).
+Only functions that read a body import this module, because it imports pydantic.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LARGEST_CONTENT = 128 * 1024
 """Bytes of UTF-8, before and after the variables are filled in."""
 
 LONGEST_SUBJECT = 998
-"""Characters: what RFC 5322 (2.1.1) allows a line."""
+"""Characters of a line by RFC 5322 (2.1.1)."""
 
 LONGEST_WAIT = 30 * 86_400
 """Seconds that ``deliver_at`` may lie ahead."""
@@ -55,7 +55,7 @@ def _category(value: str) -> str:
 
 
 def _one_line(value: str) -> str:
-    # splitlines knows every line break (NEL and U+2028 too) that a mail header could be cut at.
+    # splitlines knows every line break (also NEL and U+2028) that could end an email header.
     if len((value + "x").splitlines()) > 1:
         message = "must be one line"
         raise ValueError(message)
@@ -63,7 +63,7 @@ def _one_line(value: str) -> str:
 
 
 def _fits_a_line(subject: str, variables: Mapping[str, Scalar]) -> bool:
-    # The size first: it bounds what rendering may make. Four bytes hold any character.
+    # The size is checked first, because it limits the rendering. A character has at most 4 bytes.
     if rendered_size(subject, variables) > 4 * LONGEST_SUBJECT:
         return False
     line = render(subject, variables)
@@ -88,7 +88,7 @@ def _distinct(values: list[str]) -> list[str]:
 
 
 def _scalar(value: object) -> object:
-    # Before the union: it would report four errors, each at the name of a Python type.
+    # Checked before the union, which would report four errors that name Python types.
     if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     message = "must be text, a finite number, true or false"
@@ -103,7 +103,7 @@ def _variables(values: dict[str, Scalar]) -> dict[str, Scalar]:
     return values
 
 
-# What the rules above mean, as far as JSON Schema can say it: the API's document is made of it.
+# The rules above as far as JSON Schema can express them, for the OpenAPI document.
 _TEXT = r"[^\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]*"
 _INK = r"[^\s\u0000-\u001f\ufffe\uffff]"
 _LINE = {"pattern": r"^[^\u0000-\u0008\u000a-\u001f\u0085\u2028\u2029\ufffe\uffff]+$"}
@@ -211,7 +211,7 @@ class SendBody(Strict):
     """The time after which the message is not delivered; later than now and `deliver_at`."""
 
     def fingerprint(self) -> bytes:
-        """Return the SHA-256 of what makes two requests the same, without ``request_id``.
+        """Return the SHA-256 of the fields that identify equal requests, without ``request_id``.
 
         ``integration_types`` is a set: its order does not matter.
         """
@@ -236,7 +236,7 @@ class SendBody(Strict):
 
 
 def send_body(body: object, environ: Mapping[str, str]) -> SendBody:
-    """Read the body of a send; what depends on the time of day is ``check_times``' matter."""
+    """Read the body of a send; ``check_times`` checks its times."""
     send = read(SendBody, body, environ, nulls=False)
     field_errors = []
     if rendered_size(send.content, send.template_variables) > LARGEST_CONTENT:
@@ -269,7 +269,7 @@ def preview_body(body: object, environ: Mapping[str, str]) -> SendBody:
 
 
 def check_times(send: SendBody, now: float) -> None:
-    """Refuse a delivery too far ahead, and one that would be too late before it began."""
+    """Reject a delivery time too far ahead, and a message that would already have expired."""
     begin = max(now, send.deliver_at or now)
     field_errors = []
     if begin > now + LONGEST_WAIT:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
 
 OFFSET = paging.Parameter("offset", Range(0, 10_000), 0)
-"""Deliveries to skip: each costs what reading its message costs."""
+"""Deliveries to skip; each costs as much as a read of its message."""
 
 PARAMETERS = ("limit", "offset", "cursor", "status", "integration_type", "request_id")
 
@@ -105,11 +105,11 @@ class History:
         found: list[DeliveryResponse] = []
         newest = after = None
         if below is not None:
-            # Nothing of the message is below its first place.
+            # No delivery of the message is below its first place.
             message_id, inclusive = message_id_of(below), place_of(below) > 0
             newest, after = (message_id, None) if inclusive else (None, message_id)
         while True:
-            # One more row than deliveries tells whether this is the last page.
+            # One more row than deliveries shows whether this is the last page.
             rows, after = self.store.history(user_id, limit=limit + 1, newest=newest, after=after)
             for row in filter(self._is_live, rows):
                 for delivery in _flattened(row, below, matches):

@@ -1,7 +1,4 @@
-"""Takes messages that arrive as events.
-
-From the event bus, or put into the intake queue by hand.
-"""
+"""Accepts messages that arrive as events, from the event bus or directly in the intake queue."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ SOURCE = "IntakeQueue"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
-    """The second entrance to ``Acceptance``."""
+    """Passes messages from events to ``Acceptance``."""
 
     acceptance: Acceptance
     doorbells: Doorbells
@@ -32,14 +29,14 @@ class Intake:
     def take(self, body: str, message_id: str) -> None:
         """Accept the message of an event; park a malformed one, for a person to inspect.
 
-        Raises ``UnavailableError`` or ``BrokenSettingError`` where the event must come back.
+        Raises ``UnavailableError`` or ``BrokenSettingError`` if the event has to be retried.
         """
         try:
             user_id, send = read_event(body, message_id)
             self.acceptance.accept(user_id, send)
         except (InvalidInputError, MalformedJsonError) as error:
             self.doorbells.park(body, reason=str(error), source=SOURCE)
-            # Not the reason: it may quote names from the event, and the log is read more widely.
+            # Without the reason: it may quote names from the event, and the log has more readers.
             self.event_log.emit(
                 "event.parked",
                 error=type(error).__name__,
@@ -62,7 +59,7 @@ def read_event(body: str, message_id: str) -> tuple[str, JsonObject]:
     if message.get("specversion") == "1.0" and "data" in message:
         source, name = _text(message, "source"), _text(message, "id")
         if source and name:
-            # One digest of both: either may be long, or hold what a request_id may not.
+            # A digest of both, because either may be too long or invalid as a request_id.
             digest = hashlib.sha256(f"{source}\n{name}".encode(errors="replace"))
             identity = f"ce-{digest.hexdigest()}"
         message = _mapping(message["data"], "/data")
@@ -75,7 +72,7 @@ def read_event(body: str, message_id: str) -> tuple[str, JsonObject]:
 
 
 def names_in(body: str) -> dict[str, str]:
-    """Find the names by which people look for a parked event, as far as they are well formed.
+    """Return the well-formed names by which operators search for a parked event.
 
     ``identity`` is the event's own ID: EventBridge's, or else CloudEvents'.
     """

@@ -22,7 +22,7 @@ TYPES = ("CLI", "TEST")
 """The integrations that deliver into a mailbox; the first one is the default."""
 
 LARGEST_PAGE = 1024 * 1024
-"""Bytes of content: escaped twice on its way out, so much stays within what Lambda returns."""
+"""Bytes of content; escaped twice, they stay within Lambda's limit for a response."""
 
 PARAMETERS = ("integration_type", "after", "limit")
 

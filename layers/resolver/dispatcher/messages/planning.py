@@ -1,4 +1,4 @@
-"""The plan of a message: its deliveries in order, what holds them, and what is skipped and why.
+"""The plan of a message: its deliveries in order, their holds, and the skipped integrations.
 
 It only reads: a send stores the plan, a preview shows it.
 """
@@ -98,7 +98,7 @@ class Planner:
                         reasons[name] = EXPIRES_WHILE_HELD
                         continue
                     held, hold_zone = found.reason, found.zone_name
-                    # Not beyond what the content is kept for [32].
+                    # At most as long as the content is kept [32].
                     opens_at = round(min(found.at, due_at + kept - DEAD_LETTERS_KEPT), 3)
             planned.append(
                 PlannedDelivery(

@@ -23,9 +23,9 @@ class RequestStore(Protocol):
         """Return one message."""
 
     def put_request(self, row: RequestRow, *, now: float) -> RequestRow:
-        """Write a request if its name is free: absent, or with a ``ttl`` before ``now``.
+        """Write a request if its ``request_id`` is free: unused, or with a ``ttl`` before ``now``.
 
-        Returns the row as stored now: ``row`` itself, or the one that has the name.
+        Returns the row as stored now: ``row`` itself, or the one that has this ``request_id``.
         """
 
 

@@ -1,4 +1,4 @@
-"""The preview: what would become of a message, without sending it."""
+"""The preview: the plan of a message, without sending it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """Shows plans. Nothing is written, rung for or counted."""
+    """Shows plans without writing, ringing or counting."""
 
     planner: Planner
     clock: Clock
 
     def preview(self, user_id: str, body: object) -> PreviewResponse:
-        """Return the response that a send would get now; raises ``InvalidInputError`` as it."""
+        """Return the response that a send would get now; raise ``InvalidInputError`` as a send."""
         now = self.clock.now()
         send = preview_body(body, self.planner.environ)
         check_times(send, now)

@@ -1,4 +1,4 @@
-"""Requests: what one accepted send became, also if every integration was skipped."""
+"""Requests: the state of an accepted send, also if every integration was skipped."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Requests:
         if request.deliveries:
             row = self.store.message(user_id, request.message_id)
             if row is None:
-                # A call that ended before its commit: nothing was accepted.
+                # The call ended before its commit, so the request was not accepted.
                 raise _not_found(user_id, request_id)
         is_scheduled = request.due_at > request.created_at
         return {

@@ -15,12 +15,12 @@ Scalar = str | int | float | bool
 
 
 def render(text: str, variables: Mapping[str, Scalar]) -> str:
-    """Fill in ``$name`` and ``${name}``; a name without a value stays as it stands."""
+    """Fill in ``$name`` and ``${name}``; a name without a value is not replaced."""
     return Template(text).safe_substitute({name: _text(value) for name, value in variables.items()})
 
 
 def rendered_size(text: str, variables: Mapping[str, Scalar]) -> int:
-    """Return the bytes that ``render`` would make, without making them.
+    """Return the size of the result of ``render`` in bytes, without rendering.
 
     A short text can name a long variable many times: 128 KiB of ``$a`` and a value of 100 KiB are 6
     GiB.
