@@ -4,7 +4,7 @@ The stores (``MemoryTable`` and ``MemoryOverrides``) pass the same contract suit
 DynamoDB: ``tests/adapters/test_deliveries.py`` and ``test_overrides.py``.
 """
 
-# ruff: noqa: D102, D105, ARG002 - what each method does is told in ports.py
+# ruff: noqa: D102, D105, ARG002 - ports.py documents each method
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ class MemoryDoorbells:
 
 @dataclass
 class FakeClock:
-    """Stands still until it is told to go on."""
+    """A clock that moves only if the test moves it."""
 
     seconds: float = 1_800_000_000.0
 
@@ -375,9 +375,9 @@ class PatientWatchdog:
 
 @dataclass
 class ScriptedChannel:
-    """Answers with the outcomes it was given, one after the other, then delivers.
+    """Returns the given outcomes one after the other, then delivers.
 
-    A function among them is called in the middle of the send and returns its outcome.
+    A function among them is called during the send and returns its outcome.
     """
 
     outcomes: list = field(default_factory=list)
@@ -392,11 +392,11 @@ class ScriptedChannel:
 
 
 class Faulty:
-    """Wraps a port: before each call of the given names, ``fate`` says what becomes of it.
+    """Wraps a port: before each call of the given methods, ``fate`` chooses its fault.
 
-    ``throttled``: it fails without an effect. ``lost``: its answer is lost, after the effect.
-    ``repeated``: its answer is lost and the client calls again, which a transaction's token makes
-    one write, but neither an update nor a ring.
+    ``throttled``: the call fails without an effect. ``lost``: its response is lost after the effect.
+    ``repeated``: its response is lost and the client calls again. A transaction's token makes this
+    one write; updates and rings happen twice.
     """
 
     def __init__(self, port, fate, *names: str) -> None:
@@ -422,7 +422,7 @@ class Faulty:
 
 @dataclass
 class FakeProbes:
-    """Answers as it was told, and counts how often it was asked."""
+    """Returns the given results, and counts the calls."""
 
     troubles: dict[str, str | None] = field(
         default_factory=lambda: {"DeliveriesTable": None, "DeliveryQueue": None}

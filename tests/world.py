@@ -1,4 +1,4 @@
-"""The whole service over the ports in memory, for tests of behaviour."""
+"""The whole service with in-memory ports, for tests of behavior."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ ENVIRON = {"STAGE": "local"}
 
 
 class World:
-    """Holds every use case and what they stand on.
+    """All use cases with their in-memory dependencies.
 
-    ``wrap`` puts something (faults, say) between the use cases and a table or a queue.
+    ``wrap`` inserts a wrapper (such as faults) between the use cases and a table or a queue.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class World:
         )
 
     def system_defaults(self):
-        """Work the defaults out anew each time: tests change the environment."""
+        """Compute the defaults at each call, because tests change the environment."""
         return system_defaults(self.environ)
 
     def override(self, integration_type: str, user_id: str = USER, **settings: object) -> None:

@@ -80,7 +80,7 @@ class Outcome(NamedTuple):
 
 @dataclass
 class ChaosRig:
-    """A local cloud of its own: functions → crash proxy → microburst → cloud, and receivers."""
+    """A separate local cloud: functions → crash proxy → microburst → cloud, and receivers."""
 
     home: Path
     seed: int

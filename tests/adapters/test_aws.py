@@ -30,7 +30,7 @@ json.dump([made.meta.service_model.service_id, len(looked)], sys.stdout)
 
 
 def making(service):
-    """Make a client in a process of its own."""
+    """Build a client in another process."""
     environment = {"AWS_DEFAULT_REGION": "eu-central-1", "HOME": "/nonexistent"}
     return subprocess.run(
         [sys.executable, "-c", MAKING.format(service=service)],

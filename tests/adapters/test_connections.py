@@ -1,4 +1,4 @@
-"""Connections that are kept between invocations, against a peer that drops them unnoticed."""
+"""Connections that are kept between invocations, against a server that drops them unnoticed."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Peer:
 
 @pytest.fixture
 def peer(monkeypatch):
-    """An SQS and a DynamoDB of the test's own, at the address that the environment names."""
+    """A fake SQS and DynamoDB at the address that the environment names."""
     peer = Peer()
     monkeypatch.setenv("AWS_ENDPOINT_URL", peer.url)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
@@ -114,7 +114,7 @@ def call(service, tries):
 def test_a_dropped_connection_costs_no_attempt_after_a_pause(
     peer, clock, service, pause, connections, failure
 ):
-    """More than 30 s after the last invocation the clients connect anew; sooner they do not."""
+    """The clients connect again only if the last invocation ended more than 30 s ago."""
     with wiring.connections().invocation():
         first = call(service, tries=1)
         clock.advance(100.0)
@@ -127,7 +127,7 @@ def test_a_dropped_connection_costs_no_attempt_after_a_pause(
 
 
 def test_connections_are_kept_from_one_invocation_to_the_next(peer, clock):
-    """A busy container pays for its handshakes once, with whatever number of tries."""
+    """A busy container connects once per client, also for clients with other retry settings."""
     for _ in range(5):
         with wiring.connections().invocation():
             assert (call("sqs", tries=1), call("sqs", tries=3)) == (None, None)

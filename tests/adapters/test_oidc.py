@@ -39,7 +39,7 @@ def clock():
 
 @pytest.fixture
 def tokens(issuer, clock):
-    """What is under test."""
+    """The verifier under test."""
     return OidcTokens(issuer=ISSUER, audience=AUDIENCE, jwks_uri=issuer.jwks_uri, clock=clock)
 
 
@@ -229,7 +229,7 @@ def test_numbers_in_a_header_refuse_the_token(tokens, member):
     ids=lambda header: str(header)[:40],
 )
 def test_a_header_chooses_neither_algorithm_nor_key(tokens, header):
-    """Each is signed with the published RSA key all the same: it is the header that is refused."""
+    """A token with a wrong header is rejected even if a published key signed it."""
     with pytest.raises(UnauthenticatedError):
         tokens.claims(signed(header))
 
@@ -325,7 +325,7 @@ def test_a_new_key_is_fetched_when_it_is_met_at_most_once_a_minute(tokens, issue
 
 
 def test_a_withdrawn_key_counts_no_longer_than_five_minutes(tokens, issuer, clock):
-    """Whoever stole it is out by then."""
+    """A token of a withdrawn key is rejected after five minutes at the latest."""
     token = issuer.token()
     tokens.claims(token)
     issuer.publish(published(private_key("RS256", 2), kid="rsa-2"))
@@ -381,7 +381,7 @@ def test_an_issuer_that_comes_back_is_asked_again_soon(tokens, issuer, clock):
     ],
 )
 def test_an_answer_without_keys_is_an_outage(tokens, issuer, status, headers, document):
-    """No redirect is followed, no endless answer read to its end."""
+    """A redirect, an error or an endless response of the issuer is an outage."""
     token = issuer.token()
     issuer.status, issuer.headers, issuer.document = status, headers, document
 
@@ -445,7 +445,7 @@ HEADS = {
 
 
 def serve(server, *parts, endless=False):
-    """Answer one request with these parts, the last one until the client hangs up."""
+    """Send these parts as a response, the last one until the client closes the connection."""
 
     def answer():
         line, _ = server.accept()
@@ -466,7 +466,7 @@ def serve(server, *parts, endless=False):
 
 @pytest.fixture
 def answered(clock):
-    """Tokens whose issuer answers one request with these bytes."""
+    """A verifier whose issuer responds to one request with these bytes."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         threads = []
 
@@ -528,7 +528,7 @@ def test_an_issuer_that_does_not_answer_is_waited_for_only_so_long(monkeypatch, 
 
 
 def test_an_issuer_that_is_gone_is_an_outage(clock):
-    """Nobody listens at its address any more."""
+    """A refused connection to the issuer is an outage."""
     with Issuer() as gone:
         uri, token = gone.jwks_uri, gone.token()
     tokens = OidcTokens(issuer=ISSUER, audience=AUDIENCE, jwks_uri=uri, clock=clock)

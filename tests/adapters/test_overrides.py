@@ -60,7 +60,7 @@ def test_a_user_without_overrides_has_an_empty_set(table):
 
 
 def test_overrides_are_read_consistently(dynamodb, asked):
-    """An opt-out holds from the moment it was answered; moto never lags, so look at the call."""
+    """Reads are consistent, so an opt-out applies immediately (moto never lags: check the call)."""
     OverrideTable(dynamodb, "OverridesTable").get("ada")
 
     assert [(name, one.get("ConsistentRead")) for name, one in asked] == [("GetItem", True)]
@@ -78,7 +78,7 @@ def test_overrides_come_back_as_they_were_created(table):
 
 
 def test_a_second_override_of_a_type_is_refused(table):
-    """What is stored stays."""
+    """A second override of a type is refused, and the first one is kept."""
     table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
 
     with pytest.raises(ConditionFailed):
@@ -89,7 +89,7 @@ def test_a_second_override_of_a_type_is_refused(table):
 
 @pytest.mark.parametrize("write", ["create", "replace", "delete"])
 def test_our_own_write_is_recognised(table, write):
-    """A write repeated with its token, because its answer was lost, is no conflict."""
+    """A write that is repeated with its token after a lost response is not a conflict."""
     if write != "create":
         table.create("ada", "EMAIL", EMAIL, now=NOW, token="first")
     table.create("ada", "WEBHOOK", WEBHOOK, now=NOW, token="other")
@@ -181,7 +181,7 @@ def test_versions_never_come_twice(table):
 
 
 def test_clearing_removes_everything_and_names_it(table):
-    """The types that were there are told; clearing again removes nothing."""
+    """Clearing returns the removed types; clearing again removes none."""
     table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
     table.create("ada", "WEBHOOK", WEBHOOK, now=NOW, token="b")
 
@@ -439,7 +439,7 @@ def test_suppressions_are_replaced_one_by_one(table):
 
 
 def test_clearing_overrides_keeps_suppressions(table):
-    """A reset concerns overrides only: a fact about an address is none of them."""
+    """A reset removes overrides only and keeps suppressed addresses."""
     suppress(table, "ada", {SUPPRESSION: BOUNCED})
     table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
     version = table.get("ada").version

@@ -24,7 +24,7 @@ class ApiSession(requests.Session):
 
     # The options are those of requests, which names each of them.
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Send a request to a path of the API; fail if the document does not tell of the answer."""
+        """Send a request to a path of the API; fail if the response does not match the document."""
         answer = super().request(method, self.api_url + url, **{"timeout": ANSWER_WITHIN} | options)
         if found := routed(method, url):
             wrong = [*breaches(found[0].function, answer.status_code, answer.headers, answer.text)]

@@ -246,6 +246,6 @@ def doorbell(user: str, delivery_id: str, request_id: str) -> dict[str, object]:
 
 
 def answered(response: requests.Response, status: int) -> Any:
-    """Return the body of an answer that has the status it should have."""
+    """Return the body of a response that has the expected status."""
     assert response.status_code == status, response.text
     return response.json() if response.content else None

@@ -40,13 +40,13 @@ PATH_PARAMETERS = {
 
 
 OPERATOR = Caller("key:operator", "", frozenset({ADMIN}))
-"""Who asks where a test does not say: somebody who may do everything."""
+"""The default caller of tests, who may do everything."""
 
 KEY = "disp_aKeyThatStandsInTheSampleOfTheAuthorizer000"
 
 
 class Context:
-    """What Lambda hands to a function beside its event."""
+    """The context that Lambda passes to a function."""
 
     aws_request_id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 
@@ -56,7 +56,7 @@ class Context:
 
 
 class Like:
-    """Equals every text in which a pattern is found whole: for ids and times."""
+    """Equals every text that matches a pattern, for IDs and times."""
 
     def __init__(self, pattern):
         self.pattern = pattern
@@ -79,7 +79,7 @@ TIME = Like(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z
 
 
 def sample(function):
-    """Return the event that stands in ``events``."""
+    """Return the function's event in ``events``."""
     return json.loads((EVENTS / f"{function}.json").read_text())
 
 
@@ -208,7 +208,7 @@ def one_by_one(call):
 
 
 def made_resources():
-    """Make what the functions stand on, named by its logical id; return what ``!Ref`` yields."""
+    """Create the resources under their logical IDs; return the value of ``!Ref`` for each."""
     dynamodb, sqs, kms, events = map(boto3.client, ("dynamodb", "sqs", "kms", "events"))
     fingerprint = hashlib.sha256(KEY.encode()).hexdigest()
     entry = {"sha256": fingerprint, "scopes": [READ, SEND], "user": "john.doe"}
@@ -230,7 +230,7 @@ def declarations():
 
 
 def environment(resources):
-    """Fill in the template's variables; parameters have their defaults, but for the stage."""
+    """Return the functions' variables; all parameters except the stage have their defaults."""
     declared = declarations()
     parameters = {name: str(one.get("Default")) for name, one in declared["Parameters"].items()}
     known = {
@@ -246,7 +246,7 @@ def environment(resources):
         name: known[next(iter(value.values()))] if isinstance(value, dict) else value
         for name, value in of_all.items()
     }
-    # TEST alone is on, so that a message is one delivery; tests of the others turn them on.
+    # Only TEST is enabled, so that a message has one delivery; other tests enable more.
     return {**filled_in, **switched_off(filled_in, but="TEST")}
 
 

@@ -1,4 +1,4 @@
-"""What is deployed: each built function runs from its artifacts alone, boto3 included.
+"""The build artifacts: each function runs with its artifacts only, boto3 included.
 
 The local cloud would not notice a package that is missing: its functions see the cloud's own.
 """
@@ -22,7 +22,7 @@ BUILD = ROOT / ".aws-sam" / "build"
 FOLDERS = sorted(path.parent.name for path in ROOT.glob("functions/*/app.py"))
 LAYERS = {"deliver_messages": ("ResolverLayer", "ChannelsLayer")}
 
-# What takes long to import, and what only some functions need.
+# Modules that take long to import or that only some functions need.
 HEAVY = ("boto3", "pydantic", "channels", "requests", "phonenumbers", "email_validator", "jwt")
 
 ENVIRONMENT = {

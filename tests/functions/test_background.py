@@ -1,4 +1,4 @@
-"""What runs without a caller: the worker, the sweeper and the intake."""
+"""The functions without a caller: the worker, the sweeper and the intake."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ def test_an_event_that_comes_twice_is_accepted_once(service):
     ["", "not json", "[]", '{"content":"hello"}', '{"user_id":"john.doe"}', '{"user_id":"*"}'],
 )
 def test_a_malformed_event_is_parked(service, body):
-    """Neither dropped nor repeated for ever."""
+    """A malformed event is parked: it is neither dropped nor retried without end."""
     answer = service.invoke("accept_events", batch("IntakeQueue", body or " "))
 
     assert answer == {"batchItemFailures": []}
@@ -248,7 +248,7 @@ def test_health_is_reported_when_all_can_be_reached(service):
 
 
 def test_health_is_a_503_when_a_queue_is_gone(service):
-    """Whoever balances load reads the status alone."""
+    """If a queue is missing, /health returns 503, because load balancers read only the status."""
     sqs = boto3.client("sqs")
     sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName="RetryQueue")["QueueUrl"])
 

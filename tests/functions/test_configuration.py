@@ -137,7 +137,7 @@ def test_an_update_changes_what_it_names(service):
 
 @pytest.mark.parametrize("function", ["get_override", "update_override", "delete_override"])
 def test_an_override_that_is_not_there_is_not_found(service, function):
-    """An update does not create, and a delete says that there was nothing."""
+    """A PUT or DELETE of a missing override returns 404 and creates none."""
     status, body = service.ask(function)
 
     assert status == 404
@@ -161,7 +161,7 @@ def test_a_deleted_override_is_gone(service):
 
 
 def test_a_reset_removes_all_overrides_and_can_be_repeated(service):
-    """Whoever has none is reset already; a body is not looked at."""
+    """A reset without overrides succeeds, and its body is ignored."""
     service.ask("create_override")
     service.ask("create_override", {"integration_type": "TEST"})
 
@@ -174,7 +174,7 @@ def test_a_reset_removes_all_overrides_and_can_be_repeated(service):
 
 
 def test_a_webhooks_secrets_are_shown_once_or_never(service):
-    """The signing secret in the first answer alone, the caller's own secrets in none."""
+    """Only the first response shows the signing secret; no response shows the caller's secrets."""
     url, headers = "https://example.com/hook?key=abc", {"Authorization": "Bearer abc"}
 
     created = service.ask(
@@ -197,7 +197,7 @@ def test_a_webhooks_secrets_are_shown_once_or_never(service):
 
 
 def test_a_secret_is_kept_by_its_placeholder(service):
-    """What was read can be sent back; the function may use the key for that."""
+    """A config can be sent back as it was read: the placeholder keeps the stored secret."""
     service.ask(
         "create_override",
         {
@@ -219,7 +219,7 @@ def test_a_secret_is_kept_by_its_placeholder(service):
 
 
 def test_a_wrong_override_is_refused_whole(service):
-    """All that is wrong at once, nothing written."""
+    """An invalid override is rejected with all its errors, and not stored."""
     body = {"integration_type": "EMAIL", "priority": 0, "retry_count": "3", "user_id": "eve"}
 
     status, answer = service.ask("create_override", body)

@@ -57,7 +57,7 @@ UNKNOWN = "019aae2c-8f00-7000-8a5b-3c1d2e4f5a01"
 
 @pytest.fixture
 def rehearse(service):
-    """Make TEST fail for john.doe as told, with one try a round."""
+    """Make TEST fail for john.doe as given, with one attempt per round."""
 
     def store(**config):
         body = {"integration_type": "TEST", "retry_count": 0, "config": config}

@@ -15,7 +15,7 @@ order, and "record attempt k, claim attempt k+1" is one write.
 Rows: R[request_id] is the plan (REQUEST# row, never changed). D[message_id] is the MESSAGE# row: {.., rev, sweep_at, owner,
 lease_until, cur (= `current`), D: [deliveries]}; in it, a delivery's `max` and `delay` are `max_attempts` and
 `retry_delay_seconds`, and `error` is `error_code`.
-Everything that can be interrupted is a generator. `yield "label"` marks a point where the process may crash or stall and where
+All interruptible functions are generators. `yield "label"` marks a point where the process may crash or stall and where
 others run; `yield 3.0` sleeps. An AWS call is a point before, an effect, and a point after, with one fault drawn per SDK try.
 
 Invariants (class World reports a violation with `bad`):
@@ -30,10 +30,10 @@ an attempt whose worker crashed, stalled or met AWS faults counts as unknown; I1
 LATE no attempt is late without a fault.
 With preferences: I6 no delivery is claimed for the first time while one with a smaller (due_at, place) is due and untried; I8d
 equal requests are shown the same holds; I15 no send while the user has been closed for 12 s, unless the message is urgent, the
-round ignores hours, or the worker stalled; I16 a hold uses no try; I17 without faults a delivery is attempted within 65 s
+round ignores hours, or the worker stalled; I16 a hold uses no attempt; I17 without faults a delivery is attempted within 65 s
 (+ 10 s per delivery of its message) of the first instant at which it is due and the user open, also after an unmute.
 With feedback: I18 after the last event of a bounce no delivery is a success of the round that bounced; I19 a first_success
-message whose success bounced ends with another success, or with every sibling failed or skipped for a reason of its own; I20
+message whose success bounced ends with another success, or with every sibling failed or skipped for another reason; I20
 no send to an address 12 s after a row recorded that it is dead; I21 the receipt and the error are those of the greatest event
 of the round, in whatever order and however often the events come, and an event that changes nothing writes nothing.
 With pauses: I22 at most one request per pause, unless the worker of the probe crashed or met AWS faults; I23 what a pause holds
@@ -65,7 +65,7 @@ NO_DEAD_LETTER = {
     "bounced",
     "opted_out",
 }
-#: What a provider reports after it accepted a message: the receipt, its rank, how a success ends then, and whether the address
+#: The reports of a provider after it accepted a message: the receipt, its rank, how a success ends then, and whether the address
 #: is dead.
 REPORTS = {
     "delayed": ("delayed", 0, None, False),
@@ -134,7 +134,7 @@ FEEDBACK, PAUSE = range(40, 46), range(46, 51)
 #: Seconds, scaled: failures and time until the first pause, its length, the longest, and the time until the receiver is disabled.
 PAUSE_AFTER, PAUSE_SINCE, PAUSE_FIRST, PAUSE_MOST, DISABLE = 3, 300, 300, 2000, 9000
 PROBE = 60
-#: Seconds, scaled: the longest mute and closed time; what is kept after the last round; the rest of a later round.
+#: Seconds, scaled: the longest mute and closed time; the retention after the last round; the rest of a later round.
 MUTE, CLOSED, MARGIN, LAST = 10_000, 5_000, 3_000, 500
 READINGS = {
     101: "next = least place of what is due (no due_at)",
@@ -716,7 +716,7 @@ def reschedule(w, r, u, now, clock_only=False):
 
 # ---- writes -------------------------------------------------------------------------------------------------------------
 def merge(cur, seen, new):
-    """What an update of single attributes does (clause 1 left out)."""
+    """Return the row after an update of single attributes (clause 1 left out)."""
     out = copy(cur)
     for a, b, c in [(out, seen, new), *list(zip(out["D"], seen["D"], new["D"], strict=True))]:
         for k in set(b) | set(c):
@@ -730,7 +730,7 @@ def merge(cur, seen, new):
 
 
 def swap(w, p, name, row, new, cond, effect=None):
-    """Replace the row that was read by its successor; Cond holds the row that stands there else."""
+    """Replace the row that was read by its successor; if it has changed, Cond holds the stored row."""
 
     def fn():
         cur = w.D.get(row["mid"])
@@ -903,7 +903,7 @@ def handle(w, p, b, inv):
     what = None
     for k in range(10):
         start = w.now
-        tok = f"{p.name}/{p.n}.{k}"  # a fresh token for each claim, also for one worked out anew
+        tok = f"{p.name}/{p.n}.{k}"  # a fresh token for each claim, also for one computed again
         new, what = begin(w, row, tok, p.clock())
         if new is None:
             break
@@ -1967,7 +1967,7 @@ def build(w):
 
 
 def build_hours(w):
-    """Preferences, and their changes; a stream of its own, so that a seed without them stays what it was."""
+    """Generate preferences and their changes from another stream, so that runs without them do not change."""
     g = random.Random(f"{w.seed}:preferences")
     w.urgent = {f"r{i}" for i in range(2) if g.random() < 0.15}
     w.spread = g.choice([0, 5, 119])
@@ -1996,7 +1996,7 @@ def build_hours(w):
     for _ in range(g.choice([0, 1, 2, 3, 5])):
         t = g.choice([110, 300, 3000, 12000]) * g.random()
         w.at(t, put, change())
-        if g.random() < 0.4:  # two at once
+        if g.random() < 0.4:  # two simultaneous changes
             w.at(t + g.choice([0.01, 0.1, 1]) * g.random(), put, change())
     if g.random() < 0.05:  # a mute that is renewed for longer than a hold may last
         for k in range(8):

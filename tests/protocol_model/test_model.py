@@ -116,7 +116,7 @@ def test_nothing_breaks_without_faults():
 
 
 def test_fifty_equal_requests_make_one_message():
-    """Fifty equal requests at once create one message and get fifty equal responses."""
+    """Fifty simultaneous equal requests create one message and get fifty equal responses."""
     for seed in range(1, 21):
         world = model.run(seed, ALL, "quiet", builder=model.equal(50))
 

@@ -30,7 +30,7 @@ DEFAULTS = {
 
 
 def accepts(parameter, value):
-    """Tell whether CloudFormation would take a value."""
+    """Return whether CloudFormation would accept a value."""
     declared = PARAMETERS[parameter]
     if "AllowedValues" in declared:
         return value in [str(one) for one in declared["AllowedValues"]]
@@ -129,7 +129,7 @@ def longest(value):
         case {"Ref": "ToolBus"}:
             return LONGEST_STACK_NAME + len("-tools")
         case {"Ref": name}:
-            # What CloudFormation calls a resource; of a queue the URL.
+            # The value of Ref: the resource's name, or a queue's URL.
             made = LONGEST_STACK_NAME + len(f"-{name}-1A2B3C4D5E6F")
             url = len("https://sqs.ap-northeast-1.amazonaws.com/123456789012/")
             return made + url if name.endswith("Queue") else made
@@ -185,7 +185,7 @@ def test_the_console_groups_every_parameter_once(template):
     ],
 )
 def test_a_default_is_within_the_limits_of_the_contract_or_unset(name, setting, good, bad):
-    """What an override may not hold, the environment may not either."""
+    """A default in the environment has the same limits as an override, and may be unset."""
     taken = [value for value in good + bad if accepts(f"{name}Default{setting}", value)]
 
     assert taken == good

@@ -68,7 +68,7 @@ def test_every_route_is_told_and_no_other():
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_an_operation_tells_all_that_a_reader_asks_for(function):
-    """What it does, what it takes, what it answers, and how it refuses."""
+    """Each operation documents its purpose, parameters, responses and errors."""
     told = operation(function)
     [tag] = told["tags"]
     problems = {
@@ -102,7 +102,7 @@ def test_only_what_describes_the_service_is_open_to_all(function):
 
 
 def test_one_of_several_scopes_is_enough():
-    """Each scope is a choice of its own: within one choice all scopes would be required."""
+    """Each scope is a separate alternative, because all scopes of one alternative are required."""
     assert operation("get_request")["security"] == [
         {"bearerAuth": ["dispatch:read"]},
         {"apiKey": ["dispatch:read"]},
@@ -155,7 +155,7 @@ def example_of_new(name):
 
 
 def described(schema, where):
-    """Yield the places of properties that nobody describes."""
+    """Yield the places of properties without a description."""
     for name, one in schema.get("properties", {}).items():
         if set(one) != {"required"} and set(one) != {"const"} and "description" not in one:
             yield f"{where}/{name}"
@@ -403,7 +403,7 @@ def test_responses_have_no_enumerations():
 
 
 def test_every_problem_is_told():
-    """All that the edge can say, but for 405, which no operation of the document answers."""
+    """The document contains every problem of the edge except 405, which no operation returns."""
     named = {
         one["value"]["type"].rpartition(":")[2]: one["value"]["status"]
         for response in DOCUMENT["components"]["responses"].values()

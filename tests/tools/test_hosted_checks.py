@@ -1,4 +1,4 @@
-"""What runs by itself, at a push or a commit, is what a person runs."""
+"""Automatic checks, at a push or a commit, are the same that maintainers run."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_actions_are_pinned_by_commit():
 
 
 def test_hooks_use_the_tools_of_the_checkout():
-    """Pinned once, in the lock; no hook brings a version of its own."""
+    """Hooks use the tool versions of the lock file."""
     [local] = HOOKS["repos"]
     entries = [hook["entry"].split()[0] for hook in local["hooks"]]
 

@@ -462,7 +462,7 @@ SMTP_YES = {
 
 
 def mail(script, **changes):
-    """Deliver one mail to a server that follows a script."""
+    """Deliver one email to a server that follows a script."""
     with ScriptedSmtpServer(script) as server:
         environ = {
             "SMTP_HOST": server.host,

@@ -73,7 +73,7 @@ def test_it_is_an_integration_like_the_others(world):
 
 
 def test_its_config_is_checked_by_its_own_rules(world):
-    """A field_error is told at the key, and what is required is demanded."""
+    """An invalid or missing key of the config is rejected with the key's pointer."""
     for config, pointer in (({"url": "ftp://x"}, "/config/url"), ({}, "/config/url")):
         with pytest.raises(InvalidInputError) as caught:
             world.configurations.create(USER, {"integration_type": "NTFY", "config": config})

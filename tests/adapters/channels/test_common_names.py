@@ -1,4 +1,4 @@
-"""A certificate names its servers in its subject alternative names, or it names nobody."""
+"""A certificate is valid only for its subject alternative names, never for its common name."""
 
 from __future__ import annotations
 

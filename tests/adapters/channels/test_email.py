@@ -104,7 +104,7 @@ class EmailBench:
         return message_for("EMAIL", changes.pop("address", ADA), **changes)
 
     def prepare(self, trouble):
-        """Let the server do so at one verb; who does not answer is not waited for long."""
+        """Make the server fail at one verb; with a short deadline if it does not respond."""
         if trouble is Trouble.SLOW:
             self.channel = hasty(self.channel)
             self.peer.hangs.add("MAIL")
@@ -115,7 +115,7 @@ class EmailBench:
             self.peer.replies[verb] = reply
 
     def received(self):
-        """Read subject, text and HTML of the mails."""
+        """Return subject, text and HTML of the emails."""
         return [
             "\n".join([str(mail.read["Subject"]), mail.text, mail.html or ""])
             for mail in self.peer.mails
@@ -143,7 +143,7 @@ def bench(peer, environ, aws):
 
 
 class Tags(HTMLParser):
-    """What a mail program would make of HTML."""
+    """The tags and links that a mail program would find in HTML."""
 
     def __init__(self, page):
         super().__init__()
@@ -221,7 +221,7 @@ class TestEmail(ChannelContract):
 
 
 def test_a_mail_is_whole(bench):
-    """Sent encrypted and authenticated, with a text for everybody and HTML beside it."""
+    """An email is sent encrypted and authenticated, with a text part and an HTML part."""
     outcome = bench.deliver(subject="Regen ☂", content="Nimm **einen** Schirm, Ünal")
 
     (mail,) = bench.peer.mails
@@ -245,7 +245,7 @@ def test_a_mail_is_whole(bench):
 
 
 def test_rendering_sends_nothing(bench):
-    """The mail is written before the attempt, and sent by the attempt alone."""
+    """Rendering composes the email before the attempt; only the attempt sends it."""
     send = bench.channel.render(bench.message())
     before = list(bench.peer.mails)
 
@@ -290,7 +290,7 @@ def test_preferences_are_a_click_away(peer, environ, aws):
 
 
 def test_a_repeated_mail_is_the_same_mail(bench):
-    """Its answer was lost: the next try carries the same id, and the same words."""
+    """After a lost response, the next attempt sends the same Message-ID and the same text."""
     bench.prepare(Trouble.LOST)
 
     outcomes = [bench.deliver(), bench.deliver(attempt=2, attempted_at=NOW + 60)]
@@ -320,7 +320,7 @@ def test_codes_have_a_class(bench, verb, reply, expected):
 
 
 def test_a_mail_that_was_taken_is_delivered(bench):
-    """A server that hangs up at the goodbye has the mail all the same."""
+    """An email is delivered even if the server closes the connection at QUIT."""
     bench.peer.drops.add("QUIT")
 
     assert bench.deliver() == Delivered({"message_id": MESSAGE_ID})
@@ -412,7 +412,7 @@ def test_nobody_listens(aws):
     ],
 )
 def test_broken_settings_are_named(aws, change, detail):
-    """Operators can mend them while the delivery is tried again; the probe says the same."""
+    """A broken setting is retried, so operators can fix it; the probe reports the same detail."""
     environ = {"SMTP_HOST": "127.0.0.1", "EMAIL_SENDER": "news@example.org", **change}
 
     outcome = channel(environ, aws).deliver(message_for("EMAIL", ADA))
@@ -423,7 +423,7 @@ def test_broken_settings_are_named(aws, change, detail):
 
 
 def test_ports_follow_the_way_of_encryption():
-    """Who names no port gets the usual one."""
+    """Without a port, the usual port of the kind of TLS is used."""
     servers = [
         SmtpServer.of({"SMTP_HOST": "h", "SMTP_TLS": tls}, helo="x")
         for tls in ("", "starttls", "implicit", "none")
@@ -459,12 +459,12 @@ def sesv2(aws):
 
 
 def test_without_a_server_ses_sends(sesv2):
-    """The same mail, to the one recipient of the envelope."""
+    """Without an SMTP host, SES sends the same email to the recipient of the envelope."""
     outcome = channel(SES, lambda _: sesv2).deliver(message_for("EMAIL", ADA))
 
     (sent,) = ses_backends[DEFAULT_ACCOUNT_ID]["eu-central-1"].sent_messages
     assert outcome == Delivered({"message_id": sent.id})
-    # moto adds the mail's own To to the envelope.
+    # moto adds the email's To header to the envelope.
     assert (sent.source, set(sent.destinations)) == ("news@example.org", {"ada@example.com"})
     assert f"Message-ID: {MESSAGE_ID}" in sent.raw_data
 
@@ -494,14 +494,14 @@ def test_errors_of_ses_have_a_class(sesv2, code, status, kind):
 
 
 def test_the_probe_greets_the_server(environ, aws, peer):
-    """It says EHLO, sees the certificate and leaves; no password is read, no mail sent."""
+    """The probe sends EHLO and checks the certificate, but reads no password and sends no email."""
     probe(environ, lambda _: pytest.fail("no AWS needed"))
 
     assert peer.mails == []
 
 
 def test_the_probe_tells_what_is_wrong(environ, aws, peer, monkeypatch, tmp_path):
-    """In words fit to be shown to anybody."""
+    """The probe's error is safe to show in public."""
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(str(other))
     monkeypatch.setenv("SSL_CERT_FILE", str(other))

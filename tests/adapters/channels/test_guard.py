@@ -81,7 +81,7 @@ def all_to(receiver, refused=()):
     ],
 )
 def test_denied_by_default(address):
-    """Whatever is not global unicast is not public."""
+    """An address that is not global unicast is not public."""
     one = ip_address(address)
 
     verdict = is_public(one)
@@ -112,7 +112,7 @@ def test_public_addresses(address):
 
 @pytest.mark.parametrize(("case", "expect"), cases("ssrf_dns"))
 def test_corpus_of_names(case, expect, receive, guard, connects):
-    """A name is resolved once; one bad answer refuses it before any socket connects."""
+    """A name is resolved once; one blocked address rejects it before any socket connects."""
     receiver = receive()
     answers = [[one.removesuffix("<refused>") for one in answer] for answer in case["dns"]]
     refused = [one.removesuffix("<refused>") for one in case["dns"][0] if "<" in one]
@@ -170,7 +170,7 @@ def test_corpus_of_urls_connects_to_nothing_blocked(case, receive, guard, connec
     ],
 )
 def test_opened_ranges(url, answers, result, receive, guard):
-    """A name is reached when all of its answers are public or in the operators' ranges."""
+    """A name is reached only if all its addresses are public or in the operators' ranges."""
     dial, _ = all_to(receive())
     opened = EgressPolicy((ip_network("10.0.0.0/8"),))
     client = guard(answers, egress=opened, dial=dial)
@@ -227,7 +227,7 @@ def test_dns_has_a_limit(guard, monkeypatch):
 
 
 def test_the_systems_resolver():
-    """The system's answers are addresses, each once."""
+    """The system's resolver returns each address once."""
     host = "localhost"
 
     answers = look_up(host, 443)
@@ -249,7 +249,7 @@ def test_a_local_receiver_by_name(receive, guard):
 
 
 def test_nobody_listens(guard):
-    """A port that nobody listens on is no answer."""
+    """A refused connection is reported without a response."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     client = guard()
@@ -362,7 +362,7 @@ def test_corpus_of_redirects(case, expect, receive, guard, connects):
 
 
 def test_no_connection_is_used_twice_and_no_cookie_comes_back(receive, guard):
-    """Every send has a connection of its own and remembers nothing of the one before."""
+    """Every send opens a new connection and sends no cookie of an earlier one."""
     receiver = receive(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=b\r\n\r\n"))
     client = guard()
 
@@ -373,7 +373,7 @@ def test_no_connection_is_used_twice_and_no_cookie_comes_back(receive, guard):
 
 
 def test_logs_no_url(receive, guard, caplog):
-    """What the libraries below would log of a URL with its query is silent, at any level."""
+    """No library logs a URL with its query, at any level."""
     caplog.set_level(logging.DEBUG)
     receiver = receive(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nnonsense\r\n\r\n")
 
@@ -382,7 +382,7 @@ def test_logs_no_url(receive, guard, caplog):
     assert (result, caplog.text) == (200, "")
 
 
-# ---------------------------------------------------------------- answers
+# ---------------------------------------------------------------- responses
 
 
 def drip(data, pause=0.05):
@@ -398,7 +398,7 @@ def drip(data, pause=0.05):
 
 
 def silence(_line, stop):
-    """Never answer."""
+    """Never respond."""
     stop.wait(10)
 
 
@@ -410,7 +410,7 @@ def flood(line, _stop):
 
 
 def endless_continue(line, stop):
-    """Never come to the answer."""
+    """Send interim responses without end."""
     while not stop.is_set():
         line.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -462,7 +462,7 @@ BOMB = gzip.compress(bytes(20 * 1024 * 1024), 1)
     ],
 )
 def test_answers(answer, result, receive, guard):
-    """Every answer ends within the limit, as a status or as a word for what went wrong."""
+    """Every response ends within the time limit, with a status or an error code."""
     receiver = receive(answer, None)
     client = guard(seconds=0.5 if result == "timeout" else 8.0)
     started = time.monotonic()
@@ -484,7 +484,7 @@ def test_the_watchdog_reaches_below_tls(answer, receive, guard):
 
 
 def test_a_tls_handshake_that_hangs(guard):
-    """A peer that accepts and says nothing is cut off in the handshake."""
+    """A server that accepts the connection but stays silent is cut off in the handshake."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = parse(f"https://{HOST}:{listener.getsockname()[1]}/")
         started = time.monotonic()
@@ -509,7 +509,7 @@ def test_time_that_is_up_before_the_connection_stands(receive, guard):
 
 
 def test_a_head_cut_by_the_watchdog_is_no_success(receive, guard):
-    """Headers that the watchdog cut short parse as 200, and count as a timeout all the same."""
+    """A head that the watchdog cut off is a timeout, even if it parses as 200."""
     receiver = receive(drip(HEAD + b"x" * 999, 0.01), None)
 
     with pytest.raises(NoResponseError) as ended:
@@ -569,7 +569,7 @@ def test_tls_is_always_verified(kind, result, detail, receive, guard, tls):
 
 
 def test_a_receiver_without_tls(guard):
-    """A receiver that speaks plain HTTP where TLS is expected is told nothing."""
+    """A receiver that uses plain HTTP in place of TLS gets no request."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = parse(f"https://{HOST}:{listener.getsockname()[1]}/")
 

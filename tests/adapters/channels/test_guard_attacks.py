@@ -1,6 +1,6 @@
-"""The guarded client against what is made by rules: addresses, names that move, answers, old TLS.
+"""The guarded client against generated attacks: addresses, DNS changes, responses, old TLS.
 
-A socket audit hook is the witness: what it saw is what this process was told to connect to.
+A socket audit hook records every address that this process connects to.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def disguised(draw):
 
 
 def unreadable():
-    """Return what a resolver should never answer, but could."""
+    """Return texts that a resolver should never return, but could."""
     return st.sampled_from([
         *("", "hooks.example.com", "127.1", "0x7f000001", "2130706433", "0177.0.0.1", "1.1.1.1 "),
         *("fe80::1%eth0", "2600::1%1", "2600::1%", "::1%lo", "[2600::1]", "1.1.1.1:443"),
@@ -131,7 +131,7 @@ def test_one_bad_answer_among_good_ones_blocks_the_name(line, connects, before, 
 @shared_fixtures
 @given(st.lists(PUBLIC, min_size=1, max_size=4))
 def test_the_address_that_was_checked_is_the_one_dialled(line, connects, answers):
-    """Of good answers the first is dialled, as an address: nothing is looked up again."""
+    """The first permitted address is connected to without another look-up."""
     dial, dialled = line
     dialled.clear()
     guard = Guard(egress=EgressPolicy(), dial=dial, resolve=lambda _host, _port: answers)
@@ -160,7 +160,7 @@ def test_the_address_that_was_checked_is_the_one_dialled(line, connects, answers
     ),
 )
 def test_opened_ranges_open_nothing_beside_them(line, connects, opened, answers, scheme_and_port):
-    """Each answer must be public or in an opened range; plain http at odd ports needs the range."""
+    """Each address must be public or in an opened range; unusual http ports need the range."""
     dial, dialled = line
     dialled.clear()
     scheme, port = scheme_and_port
@@ -191,7 +191,7 @@ def test_opened_ranges_open_nothing_beside_them(line, connects, opened, answers,
     ],
 )
 def test_a_name_that_looks_odd_is_a_name(url, line, connects):
-    """What a name looks like decides nothing: what it stands for does."""
+    """The addresses of a name decide, not its spelling."""
     dial, dialled = line
     inner = Guard(egress=EgressPolicy(), dial=dial, resolve=lambda _host, _port: ["127.0.0.1"])
     outer = Guard(egress=EgressPolicy(), dial=dial, resolve=lambda _host, _port: ["1.1.1.1"])
@@ -245,7 +245,7 @@ def test_one_request_and_not_a_byte_more(headers, target, method, body):
     assert len(lines) == len(headers) + 4
 
 
-# ---------------------------------------------------------------- answers
+# ---------------------------------------------------------------- responses
 
 
 def endless(part, head=b"HTTP/1.1 200 OK\r\n"):
@@ -307,7 +307,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     ],
 )  # fmt: skip
 def test_answers_beyond_the_corpus(answer, result, receive, guard, connects):
-    """Whatever comes is a status or a word, in time, from one connection and one request."""
+    """Any response becomes a status or an error code in time, with one connection and request."""
     receiver = receive(answer, None)
     client = guard()
 
@@ -437,7 +437,7 @@ def test_a_certificate_for_another_name(names, receive, guard, tls):
 
 
 def test_attempts_side_by_side_do_not_mix(receive, guard):
-    """Two attempts at once, one cut and one answered: each has its own line and its own word."""
+    """Of two simultaneous attempts, one cut off and one successful, each has its own outcome."""
     slow = receive(lambda _line, stop: stop.wait(10), None)
     quick = receive(OK, None)
     results = {}

@@ -188,7 +188,7 @@ def test_a_mail_server_may_have_an_international_name():
 
 @pytest.mark.parametrize("url", ["https://exämple.org/ü?ä=✓", "ä"])
 def test_a_preferences_page_in_other_letters_costs_no_mail(url):
-    """The mail goes out."""
+    """An email is sent even if the URL of the preferences page is not ASCII."""
     with FakeSmtpServer() as peer:
         environ = {
             "SMTP_HOST": peer.host, "SMTP_PORT": str(peer.port), "SMTP_TLS": "none",
@@ -244,7 +244,7 @@ def test_an_api_url_that_is_none_is_named(aws, url):
     '{"a": "\\ud800"}', '{"a": null}', "{ä}", '{"a": "x", "a": "y"}',
 ])  # fmt: skip
 def test_a_secret_that_is_no_text_is_named(aws, text):
-    """Whatever stands in the secret, the error names the parameter."""
+    """For a secret that is not text, the error names the template parameter."""
     aws("secretsmanager").create_secret(Name="s", SecretString=text)
 
     with pytest.raises(CredentialError, match="the secret that AnyParameter names"):
@@ -360,7 +360,7 @@ TEXTS = ["", " ", "\n", "\t\r\n", "\u200b", "\ufeff", "&nbsp;", "<!-- -->", "[](
 @pytest.mark.parametrize("subject", [None, "", " ", "ä"])
 @pytest.mark.parametrize("content", TEXTS, ids=ascii)
 def test_empty_text_breaks_no_channel(receive, guard, subject, content):
-    """Whatever a text renders to, each channel returns an outcome and blames nobody."""
+    """For an empty or invisible text, each channel returns an outcome without an error."""
     texts = {"subject": subject, "content": content, "agent_id": None}
     hook = receive(b"HTTP/1.1 204 N\r\n\r\n", None)
     url = f"http://hook.example.org:{hook.port}/"

@@ -71,7 +71,7 @@ def at(receiver, target="/h"):
 
 
 def answering(status, *lines):
-    """Write an answer whose body repeats a secret."""
+    """Write a response whose body repeats a secret."""
     head = "\r\n".join([f"HTTP/1.1 {status} X", *lines, "Content-Length: 6"])
     return f"{head}\r\n\r\nt0ken!".encode()
 
@@ -158,11 +158,11 @@ def test_agent_info(config, agent_id, data):
     assert body["data"] == data
 
 
-# ---------------------------------------------------------------- the corpus of answers
+# ---------------------------------------------------------------- the corpus of responses
 
 
 def silent(_line, stop):
-    """Never answer."""
+    """Never respond."""
     stop.wait(10)
 
 
@@ -187,7 +187,7 @@ def flood(line, _stop):
 def reset(line, _stop):
     """Cut the line after the request."""
     line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    # TLS would end with a message of its own.
+    # TLS would send a closing message.
     socket.socket(fileno=line.detach()).close()
 
 
@@ -219,7 +219,7 @@ def script(text):
     "case", [c for c in CASES if c["kind"] == "webhook_response"], ids=lambda c: c["id"]
 )
 def test_corpus_of_answers(case, receive, guard, tls):
-    """Every kind of answer comes to the class of outcome that the corpus expects."""
+    """Every kind of response leads to the outcome that the corpus expects."""
     context = tls(expired="expired" in case["input"])
     if "TLS 1.0" in case["input"]:
         context.set_ciphers("ALL:@SECLEVEL=0")
@@ -360,7 +360,7 @@ def test_a_name_that_does_not_resolve_is_retried(guard):
     ],
 )
 def test_checks_again_before_sending(url, config, detail, guard, connects):
-    """What is stored is held to the rules of today, which may be stricter than once."""
+    """A stored config is checked by the current rules, which may be stricter than before."""
     channel = Webhook(guard(egress=EgressPolicy()))
 
     result = channel.deliver(message(url, config=config))

@@ -71,7 +71,7 @@ def test_a_copy_serves_for_half_a_minute(cache, policies, clock):
 
 
 def test_a_name_that_the_copy_lacks_is_looked_for_once_a_second(cache, policies, clock):
-    """A new category can be used at once, and a wrong name costs at most one read a second."""
+    """A new category works immediately, and unknown names cost at most one read per second."""
     cache.policy()
     policies.policy = Policy({"news": NEWS, "beta": NEWS}, 2)
 
@@ -102,7 +102,7 @@ def test_the_last_copy_serves_for_ten_minutes_while_the_table_is_out_of_reach(
 
 
 def test_a_failing_table_is_asked_once_a_second(cache, policies, clock):
-    """Each send would wait for the timeouts of its own read otherwise."""
+    """A failing table is read at most once per second, so that sends do not wait for timeouts."""
     cache.policy()
     policies.broken = True
     clock[0] += 31
@@ -134,7 +134,7 @@ def test_a_name_is_unknown_only_after_a_read(cache, policies, clock):
 
 
 def test_an_eventually_consistent_read_never_takes_a_copy_back(cache, policies, clock):
-    """What was read consistently stays, although a later read returns an older row."""
+    """A consistent copy is kept if a later read returns an older row."""
     cache.policy()
     policies.policy = Policy({"news": LOCKED}, 2)
     cache.category("none")
@@ -148,7 +148,7 @@ def test_an_eventually_consistent_read_never_takes_a_copy_back(cache, policies, 
 
 
 def test_a_category_is_created_and_replaced(categories, policies):
-    """The answer tells which of both it was; other categories stay."""
+    """The response shows whether the category was created or replaced; others do not change."""
     beta = category_response(Category(name="beta", title="Beta"))
     assert categories.put("beta", {"title": "Beta"}) == (beta, True)
     assert categories.put("beta", {"title": "B", "order": 1})[1] is False

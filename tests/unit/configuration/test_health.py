@@ -52,7 +52,7 @@ def test_all_is_well(world):
     ],
 )
 def test_what_cannot_be_reached_is_named(world, troubles, detail):
-    """The integrations are told all the same."""
+    """An unreachable dependency is named, and the integrations are still reported."""
     world.probes.troubles = troubles
 
     report = world.health.report()
@@ -62,7 +62,7 @@ def test_what_cannot_be_reached_is_named(world, troubles, detail):
 
 
 def test_a_dead_peer_degrades_the_service(world):
-    """The others still deliver; what is wrong is told where it is wrong."""
+    """If a provider is down, the service is degraded, and the detail is at that integration."""
     world.environ |= {"SLACK_BOT_TOKEN_SECRET": "slack", "SMTP_HOST": "smtp.example.com"}
     world.probes.troubles |= {"SLACK": "Slack answered invalid_auth", "EMAIL": None}
 
@@ -118,7 +118,7 @@ def test_a_broken_setting_is_named():
 
 @pytest.mark.parametrize(("seconds", "looks"), [(0, 1), (59.9, 1), (60, 2)])
 def test_one_look_serves_sixty_seconds(world, seconds, looks):
-    """Nobody can make the service probe itself to death; the time is always now."""
+    """A report is cached for 60 s, so callers cannot cause more probes; its time is current."""
     world.health.report()
     world.probes.troubles = {"DeliveriesTable": "late"}
     world.clock.advance(seconds)

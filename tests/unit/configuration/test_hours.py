@@ -120,7 +120,7 @@ def changes(zone_name, years=(2025, 2026, 2027)):
 
 
 def scanned(windows, tz, t):
-    """Return the first open minute from t on, by looking at each."""
+    """Return the first open minute from t on, by checking each minute."""
     if is_open(windows, tz, t):
         return t
     minute = int(t) // 60 * 60 + 60
@@ -136,7 +136,7 @@ def some_windows(draw):
     for _ in range(draw.choice([1, 1, 2, 3])):
         start = draw.randrange(0, MIDNIGHT, draw.choice([1, 15, 60]))
         length = draw.choice([15, 30, 60, 600, 1439])
-        # Ends at midnight count as 24:00; a length of a whole day has no end of its own.
+        # An end at midnight counts as 24:00; a window of a whole day has no other end.
         end = (start + length) % MIDNIGHT or MIDNIGHT
         days = frozenset(draw.sample(range(7), draw.choice([1, 2, 5, 7])))
         found.append(Window(days, start, end))
@@ -280,7 +280,7 @@ def test_a_mute_without_hours_ends_when_it_says():
 
 @pytest.mark.parametrize("quiet", [HOURS, Quiet(muted_until=NIGHT + 60)])
 def test_only_the_named_integrations_are_held(quiet):
-    """By default SLACK, EMAIL and SMS wait; a mailbox interrupts nobody."""
+    """By default SLACK, EMAIL and SMS wait, because the others do not interrupt the user."""
     assert opening(quiet, "ada", "CLI", NIGHT) == Opening(NIGHT)
     assert opening(quiet, "ada", "SMS", NIGHT).reason is not None
     assert opening(ALWAYS_OPEN, "ada", "SMS", NIGHT) == Opening(NIGHT)

@@ -97,7 +97,7 @@ def test_a_user_without_overrides(world):
 
 
 def test_a_user_with_overrides(world):
-    """Overrides as they were set, without times; what is effective beside them, merged."""
+    """The response has the overrides as they were set, without times, and the merged settings."""
     world.override("TOOL", enabled=False)
     world.override("SLACK", enabled=True, priority=9, config={"mention_user": True})
 
@@ -223,7 +223,7 @@ def test_a_creation_whose_answer_was_lost_is_ours(world):
     ],
 )
 def test_a_webhook_needs_its_url_only_while_it_is_enabled(environ, fields, expected):
-    """And there is nothing yet that ``***`` could keep."""
+    """A new override needs its URL only while it is enabled, and cannot keep one with ``***``."""
     world = World(**environ)
 
     if expected:
@@ -243,7 +243,7 @@ def test_the_demand_says_when_it_holds(world):
 
 
 def test_a_new_webhook_is_told_its_signing_secret_once(world):
-    """What is read back shows ``***``; what is sealed holds it all, apart from the row."""
+    """Responses show ``***`` for secrets, which are stored only in the sealed part."""
     answer = create(world, "WEBHOOK", config=SECRET_HOOK)
 
     again = world.configurations.override(USER, "WEBHOOK")
@@ -462,7 +462,7 @@ def test_an_override_without_secrets_can_get_some(world):
     ],
 )
 def test_a_put_of_enabled_or_url_clears_what_a_receiver_said(world, change, cleared):
-    """Whoever says where to send, or that it be sent, means it."""
+    """A PUT of ``enabled`` or ``url`` removes the state ``disabled_by_receiver``."""
     world.webhook()
     gone = dataclasses.replace(override(world, "WEBHOOK"), disabled_by_receiver=True)
     world.overrides.rows[USER] = UserOverrides({"WEBHOOK": gone}, 4)
@@ -473,7 +473,7 @@ def test_a_put_of_enabled_or_url_clears_what_a_receiver_said(world, change, clea
 
 
 def contended(world, moves: int):
-    """Let somebody else change the user's overrides before each of so many writes."""
+    """Let another writer change the user's overrides before each of ``moves`` writes."""
     left = list(range(moves))
 
     def move(_):

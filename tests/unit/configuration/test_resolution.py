@@ -1,4 +1,4 @@
-"""What a delivery would use: defaults, environment, overrides, and the reasons for all else."""
+"""The resolution of a delivery's settings: defaults, environment, overrides, and the reasons."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_an_integration_is_on_by_default_where_it_is_auto_enabled_and_configured
 
 
 def test_webhook_is_configured_always_and_never_on_by_itself():
-    """A WEBHOOK needs no set-up of ours, and no user gets one unasked."""
+    """WEBHOOK is always configured, but never enabled by default."""
     webhook = system_defaults({"STAGE": "local"})["WEBHOOK"]
 
     assert webhook == Default(
@@ -168,7 +168,7 @@ def test_an_empty_variable_is_unset(setting):
     ],
 )
 def test_a_bad_variable_is_refused_by_name(name, setting, text):
-    """Whoever meets a value that cannot be used learns which variable to correct."""
+    """An invalid value is rejected with the name of its variable."""
     with pytest.raises(BrokenSettingError) as caught:
         system_defaults({variable(name, setting): text})
 
@@ -191,7 +191,7 @@ def test_the_defaults_stand_in_priority_order_and_ties_in_the_catalogues(few, en
 
 
 def test_a_default_is_a_copy():
-    """Whoever changes a config that was handed out changes nobody else's."""
+    """A change of a returned config changes no other user's config."""
     system_defaults({})["SLACK"].configuration.config["thread_replies"] = True
 
     assert system_defaults({})["SLACK"].configuration.config == SLACK_CONFIG
@@ -292,7 +292,7 @@ def test_delivery_order_is_the_users_and_ties_stand_in_the_catalogues_order(few,
     ],
 )
 def test_the_reason_says_who_left_an_integration_off(environ, settings, reason):
-    """``not_configured`` only where nobody set ``enabled``; an explicit true stays effective."""
+    """``not_configured`` is the reason only if ``enabled`` is not set; true stays effective."""
     overrides = {} if settings is None else {"SLACK": settings}
 
     result = resolved(environ, **overrides)
@@ -302,7 +302,7 @@ def test_the_reason_says_who_left_an_integration_off(environ, settings, reason):
 
 @pytest.mark.parametrize("name", ["WEBHOOK", "SMS"])
 def test_what_is_never_on_by_itself_is_disabled_by_default(name):
-    """WEBHOOK and SMS stay off until somebody turns them on, configured or not."""
+    """WEBHOOK and SMS are disabled until they are explicitly enabled, configured or not."""
     assert resolved({"STAGE": "local"}).disabled[name] == "disabled_by_default"
 
 
@@ -368,6 +368,6 @@ def test_merged_settings_are_told_of_an_integration_that_is_off_too():
     ],
 )
 def test_secrets_make_one_document(secrets, document):
-    """What a vault seals holds only what there is, and reads back whole."""
+    """The sealed document contains only existing secrets, and is read back completely."""
     assert secrets.document() == document
     assert Secrets.of(document) == secrets

@@ -236,7 +236,7 @@ def test_the_first_rule_that_applies_decides(defaults, mine, operators, enabled,
 
 @pytest.mark.parametrize("by", ["user", "operator"])
 def test_a_cell_cannot_enable_what_is_not_configured(by):
-    """True needs a configured integration, whoever chose it."""
+    """A cell of a user or of a category cannot enable an integration that is not configured."""
     cells = {"SMS": True}
     category = Category(name="c", title="C", integrations=cells if by == "operator" else {})
     stored = user(c=CategoryChoice(integrations=cells)) if by == "user" else user()
@@ -308,7 +308,7 @@ def test_a_message_that_was_locked_at_accept_is_stopped_by_what_cannot_work_alon
     )
 
 
-# What the API tells -------------------------------------------------------------------------------
+# Details in the API -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -263,7 +263,7 @@ def test_a_hold_that_is_over_stays_as_it_is():
 
 @pytest.mark.parametrize("delivery", [DELIVERY, SUCCESS, FAILED, replace(DELIVERY, due_at=NOW + 9)])
 def test_only_held_deliveries_are_moved(delivery):
-    """A delivery that is not held is looked at by its own attempt."""
+    """A re-plan moves only held deliveries; others are checked at their attempt."""
     row = message(delivery, hold_end=END)
 
     assert reschedule(row, closed_until(MORNING.at)) is Unchanged.AS_PLANNED
@@ -354,7 +354,7 @@ PLANNED = PlannedDelivery(type="SLACK", priority=1, max_attempts=4, retry_delay_
 
 
 def test_what_is_held_at_accept_follows_the_stored_plan():
-    """Whoever completes the request makes the same holds [35]."""
+    """Every completion of a request stores the same holds [35]."""
     held = replace(PLANNED, due_at=MORNING.at, held="quiet_hours", by_lock=True)
     longest = longest_round([held, PLANNED], one_by_one=False)
     stored = request(

@@ -128,7 +128,7 @@ def test_a_delivery_that_is_retried(world):
             ),
         ),
     )
-    # The sweeper may look up to 60 s early: so sweep_at stays as it was.
+    # sweep_at may be up to 60 s early, so it does not change.
     assert row == replace(accepted, rev=row.rev, deliveries=(retried,), last_owner=row.last_owner)
     assert world.doorbells.rung == [ring_for(world, only, 10)]
 
@@ -161,7 +161,7 @@ def test_the_second_attempt_is_recorded_beside_the_first(world):
 
 
 def test_a_permanent_failure_is_final(world):
-    """It gets a dead letter, because the cause may be corrected; the row owes nothing then."""
+    """A permanent failure is final and gets a dead letter, because its cause may be corrected."""
     (only,) = send(world)
     accepted, delivery = world.row(only), world.delivery(only)
     rehearse(world, NOT_FOUND)
@@ -414,7 +414,7 @@ def test_rendering_is_no_part_of_the_attempt(world):
 
 
 def test_a_rendering_without_end_is_given_up(world):
-    """After 10 s the attempt is a retry with a code of its own, and nothing is sent."""
+    """A rendering that takes 10 s is retried with another code, and no message is sent."""
     (only,) = send(world)
     released = threading.Event()
     channel = RenderingChannel(lambda _: released.wait(10))

@@ -32,7 +32,7 @@ EVERY_ANSWER = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"
 
 @pytest.fixture
 def event_log(monkeypatch):
-    """What the edge logs."""
+    """The log of the edge."""
     kept = MemoryEventLog()
     monkeypatch.setattr(wiring, "event_log", lambda: kept)
     return kept
@@ -81,7 +81,7 @@ def problem(response):
     return response["statusCode"], json.loads(response["body"])
 
 
-# Answers
+# Responses
 
 
 def test_a_response_is_one_line_of_json_that_is_not_cached(event_log):
@@ -227,7 +227,7 @@ def test_an_unknown_error_shows_nothing_of_itself(event_log, error):
 
 
 def test_a_crash_is_not_answered():
-    """What ends the process must end it: the next call begins anew."""
+    """An exception that ends the process is not caught, so the next call begins with a new one."""
     with pytest.raises(SystemExit):
         ask(raising(SystemExit()))
 
@@ -244,7 +244,7 @@ def test_a_request_without_an_id_gets_one(event_log):
 
 
 def test_a_request_is_one_line_in_the_log(event_log):
-    """Who asked what, what was answered, how long it took: no body, no header."""
+    """A request is logged with caller, route, status and duration, without body and headers."""
     ask(
         lambda request: http.Response(200, {"seen": request.body}),
         pathParameters={"user_id": "john.doe"},
@@ -268,7 +268,7 @@ def test_a_request_is_one_line_in_the_log(event_log):
 
 
 def test_the_line_names_the_delivery_and_the_request_that_it_is_about(event_log):
-    """One search by either id finds the whole way of a message."""
+    """The log line contains both IDs, so a search by either finds all lines of a message."""
     delivery_id = "01930b6e-7a1c-7000-8000-000000000001"
     ask(
         lambda _: http.Response(202, {"request_id": "r-1"}),
@@ -291,7 +291,7 @@ def test_the_line_names_the_request_of_the_path(event_log):
 
 
 def test_a_fault_behind_us_is_named_in_the_log(event_log):
-    """The caller learns that something did not answer, the operator what."""
+    """A 503 names no dependency to the caller, but the log does."""
     ask(raising(UnavailableError("Query failed: ThrottlingException")))
 
     [(_, line)] = event_log.lines

@@ -79,7 +79,7 @@ def test_accepts_public_names(url):
     ],
 )
 def test_refuses_anything_else(url):
-    """What two parsers could read in two ways, and what is not public by its name, is refused."""
+    """Ambiguous URLs and host names that are not public are rejected."""
     config = {"url": url}
 
     verdict = accepted(config)

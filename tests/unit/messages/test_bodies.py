@@ -1,4 +1,4 @@
-"""What callers may say: both sides of each bound, pointers, strictness, what makes two alike."""
+"""Request bodies: both sides of each limit, pointers, strictness, and fingerprints."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_a_whole_send():
     ],
 )
 def test_each_field_of_a_send_has_its_bounds(field, value, pointer):
-    """What is inside is read, what is outside is named by one pointer."""
+    """A value within its limits is accepted; one outside is rejected with one pointer."""
     body = {"content": "hi", field: value}
 
     assert sent(body) == ([] if pointer is None else [pointer])
@@ -208,7 +208,7 @@ def test_a_body_is_an_object(body):
 
 
 def test_every_field_tells_its_flaw():
-    """One answer lists what is wrong, twenty places at most."""
+    """One response lists all invalid values, at most twenty."""
     body = {"mode": "x", "subject": 1, "extra": 1, "recipient": {"email": "x"}}
 
     assert sorted(sent(body)) == ["/content", "/extra", "/mode", "/recipient/email", "/subject"]
@@ -287,7 +287,7 @@ def test_null_is_refused_wherever_it_stands(body, expected):
     ],
 )
 def test_no_text_holds_what_cannot_be_stored(character, body, pointer):
-    """In values and names alike; the answer repeats none of it."""
+    """Characters that cannot be stored are rejected in values and names, and never repeated."""
     text = json.dumps(body).replace("%s", json.dumps(character)[1:-1])
 
     assert field_errors(send_body, json.loads(text), {}) == (FieldError(pointer, UNSTORABLE),)
@@ -343,7 +343,7 @@ def test_the_content_is_bounded_after_its_variables_too(content, variables, poin
     ],
 )
 def test_the_subject_is_one_line_after_its_variables_too(subject, variables, pointer):
-    """A variable cannot add a header to a mail."""
+    """A variable cannot add a header to an email."""
     body = {"content": "x", "subject": subject, "template_variables": variables}
 
     assert sent(body) == ([] if pointer is None else [pointer])
@@ -620,7 +620,7 @@ def test_a_new_override_names_its_type_and_no_null(body, expected):
 
 
 def test_a_change_gives_a_field_back_with_null():
-    """What the body named, null included; what it did not name is not there."""
+    """A change contains exactly the fields of the body, nulls included."""
     change = change_body({"enabled": None, "config": None, "priority": 3}, {})
 
     assert change.given() == {"enabled": None, "priority": 3, "config": None}
@@ -628,7 +628,7 @@ def test_a_change_gives_a_field_back_with_null():
 
 @pytest.mark.parametrize("body", [{}, {"integration_type": "TEST"}, None, []])
 def test_a_change_changes_something(body):
-    """Nothing is no change, and the type stands in the path."""
+    """An empty change is rejected, and so is a type in the body, because the path has it."""
     assert len(field_errors(change_body, body, {})) == 1
 
 
@@ -663,7 +663,7 @@ def test_unknown_keys_of_a_config_are_refused():
     )
 
 
-# What others found --------------------------------------------------------------------------------
+# Findings of reviewers ----------------------------------------------------------------------------
 
 BAD = json.loads((Path(__file__).parents[2] / "data" / "bad_inputs.json").read_text())
 TAKERS = {
@@ -672,7 +672,7 @@ TAKERS = {
     "/api/v1/users/u1/integrations/WEBHOOK": ("PUT", change_body),
 }
 AT_THE_EDGE = {"api_request-015", "api_request-021"}
-"""No UTF-8, and a body that is too long: refused before anybody reads it as JSON."""
+"""Bodies that are not UTF-8 or too long are rejected before they are parsed."""
 
 
 def text_of(body) -> str:

@@ -351,7 +351,7 @@ def test_an_expired_message_is_hidden(world, late, is_shown):
 
 
 def test_a_detail_has_the_attempts(world):
-    """Everything that a page shows, and the attempt log."""
+    """The detail of a delivery has all fields of a page and the attempt log."""
     world.webhook()
     ids = world.send()
     world.run()
