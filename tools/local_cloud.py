@@ -144,6 +144,7 @@ class LocalCloud:
                     "each CLOUD_PORT has data of its own."
                 )
         ports = {"PORT": self.api_port, "CLOUD_PORT": self.cloud_port}
+        self.home.mkdir(parents=True, exist_ok=True)
         ports_file(self.home).write_text(json.dumps(ports) + "\n")
         if self.cloud.runs(CLOUD, variables):
             return

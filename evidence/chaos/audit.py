@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import pairwise
 from statistics import median_high
@@ -19,8 +19,11 @@ from typing import NamedTuple
 
 from dispatcher.delivery.doorbells import DeadLetter
 from dispatcher.delivery.rows import Delivery, MessageRow, RequestRow
+from evidence.chaos.calls import Step, change
 from evidence.chaos.histories import Claim, History, histories
 from evidence.chaos.ledger import Arrival, Fate, Write
+from evidence.chaos.preferences import State
+from evidence.chaos.traffic import BETA, SECURITY
 
 FINAL = frozenset({"success", "failed", "skipped"})
 
@@ -44,8 +47,18 @@ TAKEN = frozenset({Fate.ACCEPTED, Fate.CUT, Fate.SLOW, Fate.BEREFT})
 
 UNANSWERED = frozenset({Fate.CUT, Fate.SLOW})
 
-WEBHOOK = "WEBHOOK"
-"""The type whose receivers see a repeated send; a mailbox overwrites its own row."""
+WEBHOOK, EMAIL = "WEBHOOK", "EMAIL"
+RECEIVERS = frozenset({WEBHOOK, EMAIL})
+"""The types whose receivers see a repeated send; a mailbox overwrites its own row."""
+
+KNOWN = 12.0
+"""Seconds for which a worker may go by old preferences: it reads them again after 10 s."""
+
+CALL = 60.0
+"""Seconds within which a function reads preferences and writes what follows from them."""
+
+SPREAD = 120.0
+"""Seconds over which users are spread after a window opens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +89,15 @@ class Audit:
     """Where a process was killed: ``DeliverMessages: before claim``."""
     deaths: Mapping[int, float]
     """When each process was seen to have ended."""
+    states: Mapping[str, Sequence[State]]
+    """The preferences of each user, oldest first."""
+    opted_out: frozenset[str]
+    """The users who disabled EMAIL."""
+
+    def possible(self, user_id: str, begin: float, end: float) -> list[State]:
+        """Return the preferences by which the service may have gone between two times."""
+        states = self.states.get(user_id) or (State(since=0.0),)
+        return [state for state in states if state.since <= end and state.until >= begin]
 
 
 class Cause(StrEnum):
@@ -89,6 +111,11 @@ class Cause(StrEnum):
 
 class Lateness(NamedTuple):
     """Seconds between the time from which an attempt was allowed and its claim."""
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Lateness:
+        """Return median and worst of them."""
+        return cls(median_high(seconds), max(seconds)) if seconds else cls()
 
     median: float = 0.0
     worst: float = 0.0
@@ -107,6 +134,9 @@ class Promise(StrEnum):
     CLAIMED = "one send per claim, none without"
     BUDGET = "the budget of attempts holds"
     EARLY = "no attempt is early"
+    CLOSED = "no message is sent while its user may not be disturbed"
+    HELD = "no delivery is held without a reason, or beyond its opening"
+    CATEGORY = "a category that is off is skipped, and no other; a locked one reaches its user"
     ORDER = "first attempts follow the priority order"
     FIRST_SUCCESS = "a first_success message succeeds once"
     CANCELLED = "no send after a 200 of DELETE"
@@ -126,6 +156,7 @@ class Findings:
     """Requests without a message, and without a 202."""
     webhooks: int = 0
     """Sends that reached a webhook receiver."""
+    mails: int = 0
     mailbox_writes: int = 0
     duplicates: Counter[str] = field(default_factory=Counter)
     overwritten: int = 0
@@ -142,6 +173,18 @@ class Findings:
     retries: Lateness = field(default_factory=Lateness)
     take_overs: Lateness = field(default_factory=Lateness)
     doubled_dead_letters: int = 0
+    held: Counter[str] = field(default_factory=Counter)
+    """Holds, by the step that began each."""
+    released: Counter[str] = field(default_factory=Counter)
+    """Ends of holds."""
+    openings: Lateness = field(default_factory=Lateness)
+    """Of claims after an opening."""
+    changes: Lateness = field(default_factory=Lateness)
+    """Of claims after a change of preferences that ended the hold."""
+    by_lock: int = 0
+    """Deliveries that exist only because their category is locked."""
+    switched_off: int = 0
+    """Deliveries and types that were skipped because their category was off."""
     broken: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, promise: Promise, case: str) -> None:
@@ -163,6 +206,8 @@ def check(audit: Audit) -> Findings:
     _check_ends(audit, tracks, findings)
     _check_dead_letters(audit, tracks, findings)
     _check_rounds(audit, tracks, findings)
+    for request in audit.requests:
+        _check_category(request, audit, findings)
     for history in by_message.values():
         _check_history(history, findings)
     for arrival in audit.arrivals:
@@ -174,6 +219,7 @@ def check(audit: Audit) -> Findings:
         _check_claims(track, findings)
         _check_cancel(track, audit, findings)
         _check_times(track, findings)
+        _check_preferences(track, audit, findings)
         _explain_duplicates(track, audit.deaths, findings)
     _count(audit, tracks, findings)
     return findings
@@ -197,6 +243,14 @@ class Track:
     def delivery(self) -> Delivery:
         """Return the delivery as it is stored."""
         return self.history.row.deliveries[self.place]
+
+    def was_held(self, begin: float, end: float) -> bool:
+        """Return whether it was held at any time between two writes."""
+        return any(
+            write.row.deliveries[self.place].held
+            for write in self.history.writes
+            if begin <= write.at <= end
+        )
 
     def claim_of(self, arrival: Arrival) -> Claim | None:
         """Return the claim under which a message was sent: the last one before it."""
@@ -289,7 +343,7 @@ def _check_ends(audit: Audit, tracks: Mapping[str, Track], findings: Findings) -
 
 
 def _was_received(track: Track, audit: Audit) -> bool:
-    if track.delivery.type != WEBHOOK:
+    if track.delivery.type not in RECEIVERS:
         return track.delivery_id in audit.mailbox
     return any(arrival.fate is Fate.ACCEPTED for arrival in track.arrivals)
 
@@ -347,14 +401,16 @@ def _check_history(history: History, findings: Findings) -> None:
 def _check_first_attempt(
     before: MessageRow, after: MessageRow, place: int, findings: Findings
 ) -> None:
-    """A delivery is claimed first after all before it were attempted, or have ended."""
+    """A delivery is claimed first after all that were due before it were attempted, or ended."""
     delivery = after.deliveries[place]
     is_first = delivery.round == 1 and delivery.tries == 1 and before.deliveries[place].tries == 0
     if not is_first:
         return
     for earlier in range(place):
         sibling = after.deliveries[earlier]
-        if sibling.status == "pending" and sibling.round == 1 and sibling.attempts == 0:
+        is_untried = sibling.status == "pending" and sibling.round == 1 and sibling.attempts == 0
+        # What is held, or still has to wait, gives way.
+        if is_untried and sibling.due_at <= before.deliveries[place].due_at:
             case = f"{after.delivery_id(place)}: claimed before place {earlier} was attempted"
             findings.add(Promise.ORDER, case)
 
@@ -424,11 +480,16 @@ def _check_times(track: Track, findings: Findings) -> None:
     """Hold each attempt against its due time, and against the end of the one before it."""
     name = track.delivery_id
     if track.history.writes and track.arrivals:
-        due_at = track.history.writes[0].row.deliveries[track.place].due_at
+        first = track.history.writes[0].row.deliveries[track.place]
+        # A hold may end early, but not before the time without it.
+        due_at = first.due_at if first.not_before is None else first.not_before
         if track.arrivals[0].at < due_at - ROUNDING:
             early = f"{due_at - track.arrivals[0].at:.3f} s before it was due"
             findings.add(Promise.EARLY, f"{name}: {early}")
     for claim in track.claims:
+        if claim.at < claim.due_at - ROUNDING:
+            early = f"claimed {claim.due_at - claim.at:.3f} s before its time in the row"
+            findings.add(Promise.EARLY, f"{name}: {early}")
         if claim.taken_over_at is not None and claim.taken_over_at < claim.lease_until - ROUNDING:
             early = f"{claim.lease_until - claim.taken_over_at:.3f} s before the lease ended"
             findings.add(Promise.EARLY, f"{name}: taken over {early}")
@@ -438,6 +499,79 @@ def _check_times(track: Track, findings: Findings) -> None:
         due_at = _due(before, claim, track.place)
         if after.at < due_at - ROUNDING:
             findings.add(Promise.EARLY, f"{name}: {due_at - after.at:.3f} s early")
+
+
+def _check_preferences(track: Track, audit: Audit, findings: Findings) -> None:
+    """Hold each send and each hold against the preferences that the service may have known."""
+    row, name, kind = track.history.row, track.delivery_id, track.delivery.type
+    for arrival, claim in track.sends():
+        since = arrival.at - KNOWN
+        states = audit.possible(row.user_id, since, arrival.at)
+        # A worker that stalled beyond its lease may send late.
+        if arrival.at >= claim.lease_until:
+            continue
+        is_exempt = row.category == SECURITY or claim.ignores_hours
+        if not is_exempt and all(each.opening(kind, since) > arrival.at for each in states):
+            opening = min(each.opening(kind, since) for each in states)
+            findings.add(Promise.CLOSED, f"{name}: {opening - arrival.at:.3f} s before the opening")
+        if row.category == BETA and not any(state.wants_beta for state in states):
+            findings.add(Promise.CATEGORY, f"{name}: sent although its category is off")
+    for before, write, old, delivery in _moves(track):
+        read_at = write.at if before else row.created_at
+        states = audit.possible(row.user_id, read_at - CALL, write.at)
+        if delivery.held and (old.held, old.due_at) != (delivery.held, delivery.due_at):
+            free = max(write.at, delivery.not_before or 0.0)
+            opening = max(state.opening(kind, free) for state in states)
+            is_exempt = row.category == SECURITY or delivery.ignores_hours
+            if is_exempt or delivery.due_at > opening + SPREAD:
+                late = f"held for {delivery.due_at - opening:.3f} s after the opening"
+                findings.add(Promise.HELD, f"{name}: {late}")
+        is_skipped = delivery.status == "skipped" != old.status
+        if is_skipped and str(delivery.error_code).startswith("category_"):
+            findings.switched_off += 1
+            if row.category != BETA or all(state.wants_beta for state in states):
+                findings.add(Promise.CATEGORY, f"{name}: skipped, although its category is on")
+
+
+def _check_category(request: RequestRow, audit: Audit, findings: Findings) -> None:
+    """Hold the plan of a message against its category and its user's choices."""
+    begin, end = request.created_at - CALL, request.created_at + CALL
+    wants = {state.wants_beta for state in audit.possible(request.user_id, begin, end)}
+    off = [skip.type for skip in request.skipped if skip.reason.startswith("category_")]
+    findings.switched_off += len(off)
+    findings.by_lock += sum(planned.by_lock for planned in request.deliveries)
+    by_lock = [planned.type for planned in request.deliveries if planned.by_lock]
+    has_email = any(planned.type == EMAIL for planned in request.deliveries)
+    if off and (request.category != BETA or wants == {True}):
+        case = f"{request.request_id}: {', '.join(off)} skipped, although the category is on"
+        findings.add(Promise.CATEGORY, case)
+    if request.deliveries and request.category == BETA and wants == {False}:
+        case = f"{request.request_id}: has deliveries, although the category is off"
+        findings.add(Promise.CATEGORY, case)
+    is_out = request.category == SECURITY and request.user_id in audit.opted_out
+    expected = [EMAIL] if is_out else []
+    if by_lock != expected or (request.category == SECURITY and not has_email):
+        case = f"{request.request_id}: by lock over {by_lock or 'nothing'}, not {expected}"
+        findings.add(Promise.CATEGORY, case)
+
+
+class Move(NamedTuple):
+    """A write, and what it made of one delivery."""
+
+    before: MessageRow | None
+    write: Write
+    old: Delivery
+    """As it was; for the first write the delivery without a hold."""
+    new: Delivery
+
+
+def _moves(track: Track) -> Iterator[Move]:
+    before: MessageRow | None = None
+    for write in track.history.writes:
+        new = write.row.deliveries[track.place]
+        old = before.deliveries[track.place] if before else replace(new, held=None)
+        yield Move(before, write, old, new)
+        before = write.row
 
 
 def _due(arrival: Arrival, claim: Claim, place: int) -> float:
@@ -453,7 +587,7 @@ def _explain_duplicates(track: Track, deaths: Mapping[int, float], findings: Fin
         if cause is None:
             when = f"{again[0].at - first[0].at:.1f} s later"
             findings.add(Promise.DUPLICATES, f"{track.delivery_id}: sent again {when}")
-        elif track.delivery.type == WEBHOOK:
+        elif track.delivery.type in RECEIVERS:
             findings.duplicates[cause] += 1
         else:
             findings.overwritten += 1
@@ -492,6 +626,8 @@ def _count(audit: Audit, tracks: Mapping[str, Track], findings: Findings) -> Non
     findings.crashes.update(audit.crashes)
     retries: list[float] = []
     take_overs: list[float] = []
+    openings: list[float] = []
+    changes: list[float] = []
     for track in tracks.values():
         findings.statuses[str(track.delivery.status)] += 1
         findings.claims += len(track.claims)
@@ -500,6 +636,8 @@ def _count(audit: Audit, tracks: Mapping[str, Track], findings: Findings) -> Non
         findings.unknown += sum(each.unknown for each in track.history.rounds(track.place))
         if track.delivery.type == WEBHOOK:
             findings.webhooks += len(track.arrivals)
+        elif track.delivery.type == EMAIL:
+            findings.mails += len(track.arrivals)
         else:
             findings.mailbox_writes += len(track.arrivals)
         findings.crashes_between += sum(
@@ -507,19 +645,50 @@ def _count(audit: Audit, tracks: Mapping[str, Track], findings: Findings) -> Non
             for _, claim in track.sends()
         )
         _measure_lateness(track, retries, take_overs)
-    findings.retries, findings.take_overs = (
-        Lateness(median_high(seconds), max(seconds)) if seconds else Lateness()
-        for seconds in (retries, take_overs)
-    )
+        _follow_holds(track, findings, openings, changes)
+    findings.retries, findings.take_overs = Lateness.of(retries), Lateness.of(take_overs)
+    findings.openings, findings.changes = Lateness.of(openings), Lateness.of(changes)
 
 
 def _measure_lateness(track: Track, retries: list[float], take_overs: list[float]) -> None:
     """Add how long after it was allowed the claim came that followed each send."""
     for arrival, claim in track.sends():
         later = [each for each in track.claims if each.at > claim.at and each.round == claim.round]
-        if not later:
+        if not later or track.was_held(claim.at, later[0].at):
             continue
         if claim.record is not None:
             retries.append(later[0].at - _due(arrival, claim, track.place))
         elif not claim.hastened:
             take_overs.append(later[0].at - claim.lease_until)
+
+
+def _follow_holds(
+    track: Track, findings: Findings, openings: list[float], changes: list[float]
+) -> None:
+    """Count how holds began and ended, and add how long after it each claim came."""
+    freed_at: float | None = None
+    for before, write, old, new in _moves(track):
+        is_claimed = write.row.current == track.place and new.tries > old.tries
+        if new.held and not old.held:
+            findings.held[_beginning(before, write.row, track.place)] += 1
+        elif old.held and is_claimed:
+            findings.released["opening"] += 1
+            openings.append(write.at - old.due_at)
+        elif old.held and not new.held:
+            is_free = new.status == "pending"
+            findings.released["change of preferences" if is_free else "end"] += 1
+            freed_at = write.at if is_free else None
+        elif is_claimed and freed_at is not None:
+            changes.append(write.at - max(freed_at, old.due_at))
+            freed_at = None
+
+
+def _beginning(before: MessageRow | None, after: MessageRow, place: int) -> str:
+    """Return the step that began a hold."""
+    if before is None:
+        return "accept"
+    step = change(before, after)
+    if step not in {Step.RECORD, Step.RECORD_AND_CLAIM, Step.GIVE_BACK}:
+        return str(step)
+    used_no_try = after.deliveries[place].tries < before.deliveries[place].tries
+    return "attempt" if used_no_try else "retry"

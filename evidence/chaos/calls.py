@@ -43,11 +43,20 @@ class Step(StrEnum):
     STAMP = "stamp"
     CANCEL = "cancel"
     REOPEN = "new round"
+    RESCHEDULE = "new time of a hold"
     UNKNOWN = "write on a row that was never seen"
 
 
 SETTLING = frozenset({Step.RECORD, Step.RECORD_AND_CLAIM, Step.GIVE_BACK, Step.TAKE_OVER})
 """The steps that end a claim."""
+
+CHANGES = (
+    (Step.REOPEN, ("round",)),
+    (Step.CANCEL, ("status",)),
+    (Step.CLEAR, ("dead_letter_owed",)),
+    (Step.RESCHEDULE, ("held", "due_at")),
+)
+"""The steps outside of a claim, by what each alone changes in a delivery; first match."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +107,10 @@ def change(before: MessageRow, after: MessageRow) -> Step:
         return Step.GIVE_BACK if _tries(after) < _tries(before) else Step.RECORD
     if after.owner != before.owner:
         return Step.CLAIM if before.owner is None else Step.TAKE_OVER
-    pairs = list(zip(before.deliveries, after.deliveries, strict=True))
-    if any(new.round != old.round for old, new in pairs):
-        return Step.REOPEN
-    if any(new.status != old.status for old, new in pairs):
-        return Step.CANCEL
-    if any(new.dead_letter_owed != old.dead_letter_owed for old, new in pairs):
-        return Step.CLEAR
+    for step, names in CHANGES:
+        for old, new in zip(before.deliveries, after.deliveries, strict=True):
+            if any(getattr(new, name) != getattr(old, name) for name in names):
+                return step
     return Step.STAMP
 
 

@@ -27,6 +27,9 @@ class Claim:
     at: float
     """When the write that made it first passed."""
     lease_until: float
+    due_at: float
+    """When the delivery was due, as the row before the claim says."""
+    ignores_hours: bool = False
     hastened: bool = False
     """Whether the run cut the lease short, because its worker was dead."""
     record_attempts: int = 0
@@ -103,14 +106,24 @@ def _follow(claims: dict[str, Claim], before: MessageRow | None, write: Write) -
         claims[held.token] = (
             replace(held, taken_over_at=write.at)
             if step is Step.TAKE_OVER
-            else replace(held, record=write, given_back=step is Step.GIVE_BACK)
+            else replace(held, record=write, given_back=_used_no_try(before, after))
         )
     if after.owner and after.owner not in claims and after.current is not None:
+        delivery = after.deliveries[after.current]
         claims[after.owner] = Claim(
             delivery_id=after.delivery_id(after.current),
-            round=after.deliveries[after.current].round,
+            round=delivery.round,
+            due_at=(before.deliveries[after.current] if before else delivery).due_at,
+            ignores_hours=delivery.ignores_hours,
             token=after.owner,
             pid=write.pid,
             at=write.at,
             lease_until=after.lease_until or write.at,
         )
+
+
+def _used_no_try(before: MessageRow | None, after: MessageRow) -> bool:
+    """Return whether a claim was given back, or its delivery was held."""
+    if before is None or before.current is None:
+        return False
+    return after.deliveries[before.current].tries < before.deliveries[before.current].tries

@@ -16,6 +16,7 @@ PAUSE = 3.0
 
 REDRIVEN = (0.0, 0.35)
 RETRIED = (0.25, 0.6)
+RETRIED_NOW = (0.4, 0.6)
 """From which random number to which a dead letter is redriven, and its delivery retried."""
 
 FIRST_NEW_ROUND = 2
@@ -52,7 +53,8 @@ class Operator:
             for letter in self._stores.dead_letters():
                 if self._is_chosen(letter, RETRIED) and letter not in self._retried:
                     self._retried.add(letter)
-                    self._caller.retry(letter.user_id, letter.delivery_id)
+                    now = self._is_chosen(letter, RETRIED_NOW)
+                    self._caller.retry(letter.user_id, letter.delivery_id, now=now)
             self._stores.redrive(self._move)
 
     def _move(self, letter: DeadLetter) -> bool:

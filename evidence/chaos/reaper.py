@@ -17,10 +17,11 @@ FACTORS = {
     "SweepDeliveries": 0.1,
     "CancelDelivery": 5.0,
     "RetryDelivery": 5.0,
+    "UpdatePreferences": 5.0,
 }
 """The functions that may be killed, each with a factor of the share.
 
-A single sweep passes hundreds of steps; there are few cancels and retries.
+A single sweep passes hundreds of steps; there are few cancels, retries and changes of preferences.
 """
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import psutil
 from dispatcher.delivery.doorbells import DeadLetter
 from dispatcher.delivery.rows import MessageRow
 from dispatcher.delivery.transitions import dead_letters_owed, next_due
-from evidence.chaos import traffic
+from evidence.chaos import preferences, traffic
 from evidence.chaos.audit import Audit, Findings, Promise, check
 from evidence.chaos.crash_proxy import CrashProxy
 from evidence.chaos.faults import Calls, Faults
@@ -27,6 +28,7 @@ from evidence.chaos.seeded_random import SeededRandom
 from evidence.chaos.stores import Stores
 from evidence.chaos.workers import Workers
 from tools.failure import ToolFailure
+from tools.fake_servers.smtp_server import FakeSmtpServer
 from tools.local_cloud import LocalCloud
 from tools.processes import LOOPBACK, free_port
 
@@ -54,7 +56,12 @@ class Plan:
     patience: float = 900.0
     """Seconds for everything to end after that."""
     hasten: bool = False
-    """Whether to cut the leases of dead workers and the sweeper's minute short."""
+    """Whether to cut the leases of dead workers and the sweeper's minute short.
+
+    No user then waits for a window to open, which takes minutes.
+    """
+    changing: float = 300.0
+    """Seconds from the first message in which users change their preferences."""
 
 
 class Times(NamedTuple):
@@ -114,7 +121,10 @@ class ChaosRig:
             self.receivers = undo.enter_context(
                 Receivers(self.seeded_random, self.reaper, self.ledger, self.workers)
             )
-            self.stack = self.cloud.deploy(traffic.PARAMETERS)
+            mail = undo.enter_context(FakeSmtpServer())
+            mail.mails = preferences.Mails(self.ledger)
+            at = {"SmtpHost": mail.host, "SmtpPort": str(mail.port)}
+            self.stack = self.cloud.deploy({**traffic.PARAMETERS, **at})
             self.stores = Stores(self.cloud, self.stack)
             self._undo = undo.pop_all()
         return self
@@ -130,24 +140,35 @@ def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
         caller = traffic.Caller(api_url=rig.stack["api_url"], parallel=plan.callers)
         users = traffic.population(plan.seed, plan.users, plan.most_retries)
         caller.set_overrides(users, rig.receivers)
+        caller.set_categories()
         caller.repeats = 0
         messages = traffic.messages(plan.seed, users, plan.deliveries, plan.pace)
         say(f"{len(messages)} messages to {len(users)} users, under faults …")
+        changes = list(
+            preferences.planned(plan.seed, users, time.time(), plan.changing, all_open=plan.hasten)
+        )
+        first = [change for change in changes if not change[1].since]
+        states = preferences.apply(first, caller)
         rig.faults.turn_on()
         rig.reaper.is_on = True
         began = time.monotonic()
-        with Operator(rig.stores, caller, rig.ledger, rig.seeded_random) as operator:
+        with (
+            Operator(rig.stores, caller, rig.ledger, rig.seeded_random) as operator,
+            ThreadPoolExecutor(1) as users_at_work,
+        ):
+            changed = users_at_work.submit(preferences.apply, changes[len(first) :], caller, states)
             caller.send(messages)
             sent = time.monotonic()
             say(f"sent after {sent - began:.0f} s; faults go on for {plan.linger:.0f} s …")
             time.sleep(plan.linger)
+            changed.result()
         rig.faults.turn_off()
         rig.reaper.is_on = False
         without_faults = time.monotonic()
         say("faults are off; waiting until nothing is owed …")
         _wait_until_quiet(plan, rig)
         quiet = time.monotonic()
-        audited = _audit(rig, caller, users, messages, operator.redriven)
+        audited = _audit(rig, caller, users, messages, states, operator.redriven)
         # A broken promise can be examined without another run.
         (home / "audit.pickle").write_bytes(pickle.dumps(audited))
         findings = check(audited)
@@ -196,6 +217,7 @@ def _audit(
     caller: traffic.Caller,
     users: Sequence[traffic.User],
     messages: Sequence[traffic.Message],
+    states: Mapping[str, Sequence[preferences.State]],
     redriven: set[DeadLetter],
 ) -> Audit:
     rows = rig.stores.rows()
@@ -219,4 +241,6 @@ def _audit(
         arrivals=rig.ledger.arrivals,
         crashes=tuple(rig.reaper.crashes),
         deaths=dict(rig.workers.deaths),
+        states=states,
+        opted_out=frozenset(user.user_id for user in users if user.opted_out),
     )

@@ -31,11 +31,20 @@ RESPONSE_WITHIN = 30.0
 
 TYPES = ("WEBHOOK", "TEST", "CLI")
 
-#: Parameters of the stack: quick retries for users without overrides, and no other types.
+SECURITY, BETA = "security", "beta"
+CATEGORIES: dict[str, dict[str, object]] = {
+    SECURITY: {"title": "Security", "locked": True, "reach_by": ["EMAIL"], "urgent": True},
+    BETA: {"title": "Beta", "enabled": False},
+}
+"""One that is locked and urgent, and one that is opt-in."""
+
+#: Parameters of the stack: quick retries for users without overrides, and a mail server.
 PARAMETERS = {
     "ToolDefaultEnabled": "false",
     "TestDefaultRetryDelaySeconds": "1",
     "CliDefaultRetryDelaySeconds": "2",
+    "EmailSender": "chaos@example.com",
+    "SmtpTls": "none",
 }
 
 
@@ -55,6 +64,8 @@ class User:
     retry_count: int
     retry_delay_seconds: int
     rehearsal: dict[str, object] | None
+    opted_out: bool = False
+    """Whether the user disabled EMAIL, which a locked category uses all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,17 @@ class Caller:
         with ThreadPoolExecutor(self.parallel) as pool:
             list(pool.map(lambda each: self._create_override(*each), bodies))
 
+    def set_categories(self) -> None:
+        """Define the categories."""
+        for name, body in CATEGORIES.items():
+            self._repeat("PUT", f"/api/v1/categories/{name}", body)
+
+    def prefer(self, user_id: str, body: dict[str, Any]) -> None:
+        """Change a user's preferences."""
+        response = self._repeat("PUT", f"/api/v1/users/{user_id}/preferences", body)
+        if response is not None and response.status_code != 200:
+            self.refused.append(f"preferences of {user_id}: {_describe(response)}")
+
     def send(self, messages: Sequence[Message]) -> None:
         """Send all, each at its time or as soon as a thread is free, until each has its 202."""
         began = time.monotonic()
@@ -120,9 +142,10 @@ class Caller:
         with ThreadPoolExecutor(self.parallel) as pool:
             list(pool.map(send, copies))
 
-    def retry(self, user_id: str, delivery_id: str) -> None:
-        """Begin a new round of a failed delivery."""
-        response = self._repeat("POST", f"{_path(user_id, delivery_id)}/retry")
+    def retry(self, user_id: str, delivery_id: str, *, now: bool) -> None:
+        """Begin a new round of a failed delivery; ``now`` ignores hours and mutes."""
+        query = "?now=true" if now else ""
+        response = self._repeat("POST", f"{_path(user_id, delivery_id)}/retry{query}")
         # 409: another call has opened the round, or the delivery cannot be retried any more.
         if response is not None and response.status_code == 202:
             self.reopened[delivery_id] = response.json()["round"]
@@ -207,6 +230,7 @@ def population(seed: int, count: int, most_retries: int) -> list[User]:
             chance.randint(0, most_retries),
             chance.randint(1, 3),
             REHEARSALS.get(number % 20),
+            opted_out=number % 2 == 1,
         )
         for number in range(count)
     ]
@@ -222,6 +246,8 @@ def overrides(user: User, receivers: Receivers) -> Iterator[dict[str, object]]:
     }
     if user.rehearsal:
         yield {"integration_type": "TEST", "config": user.rehearsal}
+    if user.opted_out:
+        yield {"integration_type": "EMAIL", "enabled": False}
 
 
 def messages(seed: int, users: Sequence[User], deliveries: int, pace: float) -> list[Message]:
@@ -229,6 +255,7 @@ def messages(seed: int, users: Sequence[User], deliveries: int, pace: float) -> 
     chance = random.Random(f"{seed} messages")  # noqa: S311 - no secret
     # Its own numbers, so that the messages of a seed are those of earlier versions.
     extras = random.Random(f"{seed} extras")  # noqa: S311 - no secret
+    subjects = random.Random(f"{seed} subjects")  # noqa: S311 - no secret
     result: list[Message] = []
     left = deliveries
     while left > 0:
@@ -242,6 +269,13 @@ def messages(seed: int, users: Sequence[User], deliveries: int, pace: float) -> 
         }
         if len(types) > 1 and chance.random() < 0.4:
             body["mode"] = "first_success"
+        roll = subjects.random()
+        if roll < 0.1 and len(types) < left:
+            body["category"] = SECURITY
+            body["recipient"] = {"email": "user@example.com"}
+            body["integration_types"].append("EMAIL")
+        elif roll > 0.9:
+            body["category"] = BETA
         message = Message(
             after=len(result) / pace,
             user_id=chance.choice(users).user_id,
@@ -257,7 +291,7 @@ def messages(seed: int, users: Sequence[User], deliveries: int, pace: float) -> 
         if extras.random() < 0.04 and not has_times:
             message = replace(message, copies=3)
         result.append(message)
-        left -= len(types)
+        left -= len(body["integration_types"])
     return result
 
 

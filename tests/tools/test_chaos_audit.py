@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from dispatcher.delivery.doorbells import DeadLetter
-from dispatcher.delivery.rows import Delivery, LogEntry, MessageRow, RequestRow
+from dispatcher.delivery.rows import Delivery, LogEntry, MessageRow, PlannedDelivery, RequestRow
 from dispatcher.integrations.integration import Recipient
 from evidence.chaos.audit import Audit, Cause, Lateness, Promise, check
 from evidence.chaos.ledger import Arrival, Fate, Write
@@ -79,7 +79,7 @@ class Message:
             owner=token,
             lease_until=at + lease,
             current=place,
-            deliveries=self.change(place, tries=tries),
+            deliveries=self.change(place, tries=tries, held=None, not_before=None),
         )
 
     def send(self, at, fate=Fate.ACCEPTED, delivery_id=FIRST, **fields):
@@ -130,6 +130,8 @@ class Message:
             "arrivals": self.arrivals,
             "crashes": (),
             "deaths": {},
+            "states": {},
+            "opted_out": frozenset(),
         }
         return Audit(**agreeing | fields)
 
@@ -255,7 +257,7 @@ def test_a_row_that_no_202_named_is_counted():
 
 def test_a_request_without_a_message_was_never_accepted():
     """A caller that got no 202 for it was promised nothing."""
-    planned = (object(),)
+    planned = (PlannedDelivery(type="CLI", priority=1, max_attempts=1, retry_delay_seconds=1),)
     orphan = request(request_id="r-2", message_id=OTHER, deliveries=planned)
 
     found = check(delivered().audit(requests=[request(), orphan]))
@@ -496,7 +498,10 @@ def test_a_first_attempt_before_its_time_is_found():
     message.end()
 
     assert broken(check(message.audit())) == {
-        Promise.EARLY: [f"{FIRST}: 4.400 s before it was due"]
+        Promise.EARLY: [
+            f"{FIRST}: 4.400 s before it was due",
+            f"{FIRST}: claimed 4.600 s before its time in the row",
+        ]
     }
 
 
