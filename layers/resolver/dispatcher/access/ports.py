@@ -1,4 +1,4 @@
-"""Ports of authentication: the issuer's keys and the services' API keys."""
+"""Ports of access: the issuer's keys, the services' API keys, and the keys of links."""
 
 from __future__ import annotations
 
@@ -41,4 +41,18 @@ class ApiKeys(Protocol):
         """Return all keys; ``latest`` reads them again, for a key that is missing.
 
         Raise ``UnavailableError`` if they could not be read.
+        """
+
+
+class SigningKeys(Protocol):
+    """Keeps the keys that sign the tokens of links."""
+
+    def current(self) -> str:
+        """Return the key that signs; ``UnavailableError`` if it could not be read."""
+
+    def all(self, *, latest: bool = False) -> Sequence[str]:
+        """Return the keys that verify, the current one first.
+
+        ``latest`` reads them again, for a token that none of them signed. Raise
+        ``UnavailableError`` if they could not be read.
         """
