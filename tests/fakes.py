@@ -394,9 +394,9 @@ class ScriptedChannel:
 class Faulty:
     """Wraps a port: before each call of the given methods, ``fate`` chooses its fault.
 
-    ``throttled``: the call fails without an effect. ``lost``: its response is lost after the effect.
-    ``repeated``: its response is lost and the client calls again. A transaction's token makes this
-    one write; updates and rings happen twice.
+    ``throttled``: the call fails without an effect. ``lost``: its response is lost after the
+    effect. ``repeated``: its response is lost and the client calls again. A transaction's token
+    makes this one write; updates and rings happen twice.
     """
 
     def __init__(self, port, fate, *names: str) -> None:

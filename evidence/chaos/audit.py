@@ -409,7 +409,7 @@ def _check_first_attempt(
     for earlier in range(place):
         sibling = after.deliveries[earlier]
         is_untried = sibling.status == "pending" and sibling.round == 1 and sibling.attempts == 0
-        # What is held, or still has to wait, gives way.
+        # A delivery that is held or has to wait gives way.
         if is_untried and sibling.due_at <= before.deliveries[place].due_at:
             case = f"{after.delivery_id(place)}: claimed before place {earlier} was attempted"
             findings.add(Promise.ORDER, case)

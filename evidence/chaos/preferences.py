@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from evidence.chaos.ledger import Arrival, Fate, Ledger
 from evidence.chaos.traffic import BETA, Caller, User
-from tools.fake_servers.smtp_server import ReceivedMail
+from tests.fake_servers.smtp_server import ReceivedMail
 
 MINUTE = 60.0
 OPEN = 15

@@ -27,8 +27,8 @@ from evidence.chaos.receivers import Receivers
 from evidence.chaos.seeded_random import SeededRandom
 from evidence.chaos.stores import Stores
 from evidence.chaos.workers import Workers
+from tests.fake_servers.smtp_server import FakeSmtpServer
 from tools.failure import ToolFailure
-from tools.fake_servers.smtp_server import FakeSmtpServer
 from tools.local_cloud import LocalCloud
 from tools.processes import LOOPBACK, free_port
 

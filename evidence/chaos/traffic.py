@@ -65,7 +65,7 @@ class User:
     retry_delay_seconds: int
     rehearsal: dict[str, object] | None
     opted_out: bool = False
-    """Whether the user disabled EMAIL, which a locked category uses all the same."""
+    """Whether the user disabled EMAIL, which a locked category still uses."""
 
 
 @dataclass(frozen=True, slots=True)

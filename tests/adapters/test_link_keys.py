@@ -57,7 +57,7 @@ def rotate(client, key):
 
 
 def test_the_key_that_signs_is_read_once_in_300_seconds(client, keys, clock):
-    """A mail costs no call."""
+    """An email costs no call."""
     before = [keys.current() for _ in range(100)]
     rotate(client, "k2")
     clock.advance(299)

@@ -17,8 +17,8 @@ from evidence.chaos.calls import Step, change
 from evidence.chaos.ledger import Fate, Ledger
 from evidence.chaos.preferences import MINUTE, Mails, State, apply, planned
 from evidence.chaos.traffic import BETA, SECURITY, messages, population
+from tests.fake_servers.smtp_server import ReceivedMail
 from tests.tools.test_chaos_audit import DELIVERY, FIRST, MESSAGE, Message, broken, request
-from tools.fake_servers.smtp_server import ReceivedMail
 
 NOW = 1_795_300_000.0
 MUTED = State(since=0.0, types=("WEBHOOK",), muted_until=300.0)

@@ -60,13 +60,13 @@ def test_a_token_gives_its_payload_back(links, purpose):
 
 
 def test_the_same_payload_is_the_same_token(links):
-    """So every attempt of a delivery sends the same mail."""
+    """So every attempt of a delivery sends the same email."""
     assert links.sign("unsubscribe", PAYLOAD) == links.sign("unsubscribe", dict(PAYLOAD))
 
 
 @pytest.mark.parametrize("purpose", ["preferences", "session"])
 def test_a_token_of_another_purpose_is_worth_nothing(links, purpose):
-    """Each purpose has a salt of its own."""
+    """Each purpose has a separate salt."""
     assert links.open(purpose, links.sign("unsubscribe", PAYLOAD)) is None
 
 

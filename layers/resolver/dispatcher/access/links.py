@@ -1,7 +1,7 @@
 """Tokens of links: each proves its purpose and its user, nothing else.
 
-Whoever holds a link may use it, so a purpose allows as little as it needs. Signed with HMAC-SHA-256
-under a salt of the purpose: a token of one purpose is worth nothing for another.
+The holder of a link may use it, so a purpose allows as little as it needs. Tokens are signed with
+HMAC-SHA-256 and a salt of the purpose, so a token of one purpose is invalid for another.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Links:
     def open(self, purpose: Purpose, token: str) -> JsonObject | None:
         """Return the payload of a valid token, ``None`` for any other.
 
-        Raise ``UnavailableError`` if that cannot be told, because the keys cannot be read.
+        Raise ``UnavailableError`` if the keys cannot be read.
         """
         if _FORM.fullmatch(token) is None or not _is_canonical(token):
             return None
@@ -67,7 +67,7 @@ def _payload(keys: Sequence[str], purpose: Purpose, token: str) -> JsonObject | 
 
 
 def _is_canonical(token: str) -> bool:
-    """Tell whether the signature is written as we write it.
+    """Return whether the signature has the one spelling that we write.
 
     The last character of base64 holds unused bits, which a decoder ignores: without this check
     four spellings of a token would be valid.
