@@ -9,9 +9,11 @@ from dispatcher.configuration.categories import PolicyCache
 from dispatcher.configuration.health import Health
 from dispatcher.configuration.overrides import Configurations, Defaults
 from dispatcher.configuration.resolution import system_defaults
-from dispatcher.configuration.rows import Category, Override, Preferences, UserOverrides
+from dispatcher.configuration.rows import Category, Override, Preferences
+from dispatcher.configuration.suppressions import Suppressions
 from dispatcher.delivery import transitions
 from dispatcher.delivery.doorbells import DeadLetter, Doorbell, encode
+from dispatcher.delivery.feedback import Feedback
 from dispatcher.delivery.holds import Holds
 from dispatcher.delivery.perform import DeliveryContext
 from dispatcher.delivery.prepare import MessageBuilder
@@ -41,6 +43,7 @@ from tests.fakes import (
     PatientWatchdog,
     ScriptedChannel,
 )
+from tests.feedback import STACK
 
 USER = "ada@example.com"
 ZONE = "Europe/Berlin"
@@ -123,6 +126,12 @@ class World:
             watchdog=PatientWatchdog(),
         )
         self.sweeper = Sweeper(context=self.context)
+        self.suppressions = Suppressions(
+            overrides=users, clock=self.clock, id_generator=self.id_generator
+        )
+        self.feedback = Feedback(
+            context=self.context, holds=self.holds, suppressions=self.suppressions, stack=STACK
+        )
         self.defaults = Defaults(system_defaults=self.system_defaults)
         self.configurations = Configurations(
             environ=self.environ,
@@ -154,9 +163,10 @@ class World:
         """Store an override as it is, whatever a caller would be allowed."""
         by_type = dict(self.overrides.get(user_id).by_type)
         by_type[integration_type] = Override(settings, created_at=1.0, updated_at=1.0)
-        version = self._next_version(user_id)
-        preferences = self.overrides.get(user_id).preferences
-        self.overrides.rows[user_id] = UserOverrides(by_type, version, preferences)
+        stored = self.overrides.get(user_id)
+        self.overrides.rows[user_id] = replace(
+            stored, by_type=by_type, version=self._next_version(user_id)
+        )
 
     def prefer(self, user_id: str = USER, **fields: object) -> None:
         """Store preferences as they are; without fields they are removed."""

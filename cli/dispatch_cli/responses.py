@@ -36,6 +36,7 @@ DELIVERY = {
     "error_code": OPTIONAL_TEXT,
     "locked": bool,
     "held": OPTIONAL_OBJECT,
+    "receipt": OPTIONAL_OBJECT,
 }
 ATTEMPT = {
     "round": int,

@@ -171,6 +171,12 @@ CODES = {
     "unknown_outcome": Words(
         "the last attempts have no recorded outcome", "Ask whether it arrived; if not, retry."
     ),
+    "bounced": Words("the email bounced: its server rejects the address", CORRECT_ADDRESS),
+    "undelivered": Words(
+        "the provider could not deliver it", "A retry may help: dispatch retry USER DELIVERY"
+    ),
+    "rejected": Words("SES found a virus and did not send it"),
+    "opted_out": Words("the receiver has opted out of text messages", CORRECT_ADDRESS),
     "disabled_by_user": Words("the user opted out before it was sent"),
     "category_disabled_by_user": REASONS["category_disabled_by_user"],
     "category_disabled_by_default": REASONS["category_disabled_by_default"],
@@ -180,6 +186,13 @@ CODES = {
     "cancelled": Words("it was cancelled"),
 }
 """The values of ``error_code`` except ``http_NNN``."""
+
+RECEIPTS = {
+    "delayed": "the provider is still trying",
+    "delivered": "the receiving server accepted it",
+    "complained": "the receiver reported it as spam",
+}
+"""Reports of a provider about a delivery that has succeeded."""
 
 SET_HEADER = "To set other credentials: dispatch override set USER TYPE --header 'NAME: VALUE'"
 

@@ -30,6 +30,7 @@ from dispatcher.delivery.rows import (
     MailboxRow,
     MessageRow,
     PlannedDelivery,
+    Receipt,
     RequestRow,
     SkippedType,
     Status,
@@ -254,6 +255,7 @@ DELIVERIES = whole(
     not_before=optional(TIMES),
     ignores_hours=st.booleans(),
     by_lock=st.booleans(),
+    receipt=optional(whole(Receipt, state=TEXTS, at=TIMES, detail=TEXTS)),
 )
 MESSAGES = whole(
     MessageRow,

@@ -32,6 +32,7 @@ def delivery(status, **fields):
         "category": None,
         "locked": False,
         "held": None,
+        "receipt": None,
         **fields,
     }
 

@@ -374,6 +374,7 @@ def delivery(**fields):
         "category": None,
         "locked": False,
         "held": None,
+        "receipt": None,
         "error_code": None,
         **fields,
     }

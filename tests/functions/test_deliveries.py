@@ -44,6 +44,7 @@ PENDING = {
     "first_attempt_at": None,
     "last_attempt_at": None,
     "delivered_at": None,
+    "receipt": None,
     "next_attempt_at": TIME,
     "category": None,
     "locked": False,

@@ -107,7 +107,7 @@ CLAUSES = {
     26: "sweep_at moves up after a record (kept only within 60 s before the wanted time)",
     27: "a refused put of the message row means that it exists: continue",
     28: "a completed replay rings too",
-    29: "a write without a ring after it (DELETE) never moves sweep_at later",
+    29: "a write without a ring after it (DELETE, feedback) never moves sweep_at later",
     30: "after sending dead letters the sweeper rings for what is due next",
     31: "H1: a hold uses no try, and the visit goes on",
     32: "H2: content is kept for the longest hold; no delivery is held beyond hold_end",
@@ -697,7 +697,7 @@ def plan_hours(w, u, r, d, t):
 
 def reschedule(w, r, u, now, clock_only=False):
     """H6: every held delivery that is not claimed gets its opening. None: nothing changes."""
-    changed = False
+    changed, was = False, next_due(r)
     for i, d in enumerate(r["D"]):
         if d["status"] != "pending" or not d.get("held") or (r.get("owner") and r["cur"] == i):
             continue
@@ -711,7 +711,7 @@ def reschedule(w, r, u, now, clock_only=False):
     if not changed:
         return None
     r.pop("rings", None)
-    return watch(w, r, now)
+    return watch(w, r, now, lower=next_due(r) == was)
 
 
 # ---- writes -------------------------------------------------------------------------------------------------------------
@@ -1270,7 +1270,7 @@ def feedback(w, p, ev):
         if r == before and 44 in w.F:
             return why.append("unchanged")
         r.pop("rings", None)
-        return watch(w, r, now)
+        return watch(w, r, now, lower=True)
 
     new, seen = yield from edit(w, p, "feedback", row, f, lambda r: True)
     if new is not None and 41 not in w.F and seen["D"][i]["status"] == "success" and code:
@@ -1278,7 +1278,7 @@ def feedback(w, p, ev):
         def again(r):
             if r["mode"] != "first" or not revive(w, r, over["user"], p.clock()):
                 return None
-            return watch(w, r, p.clock())
+            return watch(w, r, p.clock(), lower=True)
 
         yield "between the writes"
         second, _ = yield from edit(w, p, "feedback", new, again, lambda r: True)
@@ -1287,7 +1287,7 @@ def feedback(w, p, ev):
         yield from ring_if_moved(w, p, new, seen, 42)
         owed = {(j, x["round"]) for j, x in enumerate(new["D"]) if x.get("dead_letter_owed")}
         if owed:
-            yield from dead_letters(w, p, new, owed)
+            yield from dead_letters(w, p, new, owed, lower=True)
         yield from look_again(w, p, new, over["user"])
     if dead and 45 not in w.F:
         yield from suppress(w, p, did.split(".")[-1])
@@ -1438,7 +1438,7 @@ def record(w, p, row, tok, nxt, change, more, effect):
                 raise
 
 
-def dead_letters(w, p, row, owed):
+def dead_letters(w, p, row, owed, lower=False):
     for i, rnd_ in sorted(owed):
         did = did_of(row, i)
 
@@ -1460,7 +1460,7 @@ def dead_letters(w, p, row, owed):
         ]
         for i in hit:
             r["D"][i].pop("dead_letter_owed")
-        return watch(w, r, p.clock(), hit[0] if hit else None) if hit else None
+        return watch(w, r, p.clock(), hit[0] if hit else None, lower) if hit else None
 
     return (
         yield from edit(

@@ -60,6 +60,17 @@ NEEDED = {
     37: ("quiet", 45, "I15"),
     38: ("quiet", 16, "I4"),
     39: ("quiet", 1113, "I17"),
+    40: (None, 94, "I21"),
+    41: ("crash", 518, "I19"),
+    42: ("quiet", 7, "LATE"),
+    43: ("quiet", 22, "I18"),
+    44: ("quiet", 4, "I21"),
+    45: ("crash", 1790, "I20"),
+    46: ("quiet", 4, "I22"),
+    47: ("quiet", 6, "I22"),
+    48: ("quiet", 6, "I22"),
+    49: ("quiet", 17, "I22"),
+    50: ("quiet", 14, "I23"),
 }
 """By clause: a kind of fault, a seed, and the promise that breaks there without the clause."""
 

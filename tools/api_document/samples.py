@@ -79,7 +79,7 @@ SAMPLES: Mapping[str, Any] = {
     "offset": 0,
     "detail": "",
     **dict.fromkeys(("next_cursor", "deliver_at", "expires_at", "next_attempt_at", "healthy")),
-    **dict.fromkeys(("error_code", "error_message", "code", "category", "held")),
+    **dict.fromkeys(("error_code", "error_message", "code", "category", "held", "receipt")),
     "locked": False,
     # Where a field means something else, or has another value.
     "AcceptedDelivery.status": "pending",

@@ -22,6 +22,7 @@ from dispatcher.configuration.preference_bodies import (
     WindowBody,
 )
 from dispatcher.delivery.rows import Status
+from dispatcher.delivery.transitions import RANKS
 from dispatcher.integrations import catalogue
 from dispatcher.messages.bodies import RecipientBody, SendBody
 from tools.api_document.prose import constants, fields, prose
@@ -195,6 +196,7 @@ def _known_values() -> Mapping[str, tuple[str, ...]]:
             selection.EXPIRES_WHILE_HELD,
         ),
         "HoldReason": (hours.MUTED, hours.QUIET_HOURS),
+        "ReceiptState": tuple(RANKS),
         "ErrorCode": _error_codes(),
     }
 

@@ -282,6 +282,10 @@ def problem(run: Run, delivery: Mapping[str, Any]) -> str:
     parts = []
     if delivery["error_code"]:
         parts.append(f"{delivery['error_code']}: {words.code(delivery['error_code']).meaning}")
+    receipt = delivery["receipt"]
+    # A bounce is the error code already.
+    if receipt and receipt["state"] in words.RECEIPTS:
+        parts.append(words.RECEIPTS[receipt["state"]])
     attempts = delivery["attempts"]
     if attempts > (0 if delivery["error_code"] else 1):
         parts.append(f"{attempts} of {delivery['max_attempts']} attempts")

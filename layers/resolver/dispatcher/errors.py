@@ -9,6 +9,7 @@ DispatcherError
 │   ├── ConflictError           409
 │   └── PreconditionError       412
 ├── BrokenSettingError          503: an operator must correct an environment variable
+├── TooEarlyError               a queue message came before what it is about: it comes back
 ├── UnavailableError            503: an AWS service did not respond, or not in time
 │   └── SealedError             the key refuses to open secrets, and will refuse again
 └── ConditionFailed             a conditional write was refused; never returned to a caller
@@ -75,6 +76,10 @@ class BrokenSettingError(DispatcherError):
     def __init__(self, variable: str, detail: str) -> None:
         super().__init__(f"{variable} {detail}")
         self.variable = variable
+
+
+class TooEarlyError(DispatcherError):
+    """A queue message came before what it is about was stored; its queue delivers it again."""
 
 
 class UnavailableError(DispatcherError):

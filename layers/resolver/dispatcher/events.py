@@ -20,6 +20,9 @@ EventName = Literal[
     "message.accepted",
     "event.parked",
     "message.parked",
+    "feedback.applied",
+    "feedback.expired",
+    "feedback.parked",
     "delivery.attempted",
     "delivery.ended",
     "delivery.cancelled",
@@ -142,6 +145,14 @@ DUPLICATE_RISK = Metric(
     "Attempts without a record, or with one that came too late: the receiver may have got the "
     "message twice.",
 )
+BOUNCED = Metric(
+    "bounced", "Count", "Deliveries whose address a server rejected permanently.", "yes"
+)
+COMPLAINED = Metric("complained", "Count", "Emails that their receivers reported as spam.", "yes")
+OPTED_OUT = Metric("opted_out", "Count", "Deliveries to numbers that have opted out.", "yes")
+FEEDBACK_LAG_MS = Metric(
+    "feedback_lag_ms", "Milliseconds", "Time from a provider's report to its record.", "yes"
+)
 PARKED = Metric("parked", "Count", "Queue messages and events that could not be read.")
 OLDEST_DUE_SECONDS = Metric(
     "oldest_due_seconds", "Seconds", "Delay of the most overdue delivery that a sweep found."
@@ -176,6 +187,14 @@ def _age_of_first(line: Line) -> float | None:
 
 def _has_status(status: str, line: Line) -> int | None:
     return 1 if line["status"] == status else None
+
+
+def _ended_as(code: str | None, line: Line) -> int | None:
+    return 1 if line["ended"] and code in {None, line["error_code"]} else None
+
+
+def _has_receipt(state: str, line: Line) -> int | None:
+    return 1 if line["receipt"] == state else None
 
 
 def _without_faults(line: Line) -> int | None:
@@ -260,6 +279,40 @@ EVENTS: Mapping[EventName, LogEvent] = {
         "letter of a known version.",
         action="See [parked messages](#parked-messages).",
     ),
+    "feedback.applied": LogEvent(
+        functions=("accept_feedback",),
+        fields=(
+            *_DELIVERY,
+            *("round", "receipt", "ended", "status", "error_code", "lag_ms"),
+        ),
+        metrics={
+            FAILED: partial(_ended_as, None),
+            BOUNCED: partial(_ended_as, "bounced"),
+            OPTED_OUT: partial(_ended_as, "opted_out"),
+            COMPLAINED: partial(_has_receipt, "complained"),
+            FEEDBACK_LAG_MS: partial(_value_of, "lag_ms"),
+        },
+        description="The report of a provider changed a delivery. `receipt` is its state then. "
+        "`ended` tells whether a success became a failure; `status` and `error_code` are those "
+        "after the report.",
+        action="`ended` is true: look up the [error code](#error-codes).",
+    ),
+    "feedback.expired": LogEvent(
+        functions=("accept_feedback",),
+        fields=("user_id", "delivery_id", "integration_type"),
+        description="The report of a provider was dropped, because its delivery is no longer "
+        "stored.",
+        action="Nothing.",
+    ),
+    "feedback.parked": LogEvent(
+        functions=("accept_feedback",),
+        fields=("reason", "message_id"),
+        level="WARNING",
+        metrics={PARKED: _once},
+        description="A message in FeedbackQueue was parked, because it is no report about a "
+        "delivery of this stack.",
+        action="See [parked messages](#parked-messages); the parked message has the event.",
+    ),
     "delivery.attempted": LogEvent(
         functions=("deliver_messages",),
         fields=(
@@ -296,7 +349,10 @@ EVENTS: Mapping[EventName, LogEvent] = {
         action="Nothing.",
     ),
     "delivery.held": LogEvent(
-        functions=("send_message", "accept_events", "deliver_messages", "retry_delivery"),
+        functions=(
+            *("send_message", "accept_events", "deliver_messages", "retry_delivery"),
+            "accept_feedback",
+        ),
         fields=(*_DELIVERY, "round", "reason", "until"),
         metrics={HELD: _once},
         description="A delivery waits until the user may be disturbed: at acceptance, at a retry, "
@@ -374,7 +430,7 @@ EVENTS: Mapping[EventName, LogEvent] = {
     "doorbell.lost": LogEvent(
         functions=(
             *("send_message", "test_integration", "accept_events"),
-            *("deliver_messages", "retry_delivery", "cancel_delivery"),
+            *("deliver_messages", "retry_delivery", "cancel_delivery", "accept_feedback"),
         ),
         fields=("user_id", "request_id"),
         level="WARNING",
@@ -382,7 +438,7 @@ EVENTS: Mapping[EventName, LogEvent] = {
         action="Many of them: check the throttles of SQS, and the function's role and key.",
     ),
     "dead_letter.delayed": LogEvent(
-        functions=("deliver_messages",),
+        functions=("deliver_messages", "accept_feedback"),
         fields=("user_id", "request_id"),
         level="WARNING",
         description="SQS did not accept a dead letter. The sweeper sends it.",
@@ -397,7 +453,10 @@ EVENTS: Mapping[EventName, LogEvent] = {
         action="Retry the delivery with `now=true`, or ask the user to end the mute.",
     ),
     "hold.unchecked": LogEvent(
-        functions=("send_message", "accept_events", "deliver_messages", "retry_delivery"),
+        functions=(
+            *("send_message", "accept_events", "deliver_messages", "retry_delivery"),
+            "accept_feedback",
+        ),
         fields=("user_id", "request_id"),
         level="WARNING",
         description="A delivery was held, and the user's preferences could not be read again "
@@ -407,7 +466,7 @@ EVENTS: Mapping[EventName, LogEvent] = {
     "hours.never_open": LogEvent(
         functions=(
             *("send_message", "preview_message", "accept_events", "deliver_messages"),
-            *("retry_delivery", "update_preferences"),
+            *("retry_delivery", "update_preferences", "accept_feedback"),
         ),
         fields=("user_id", "time_zone"),
         level="WARNING",
@@ -424,7 +483,7 @@ EVENTS: Mapping[EventName, LogEvent] = {
         action="Nothing.",
     ),
     "outcome.unpublished": LogEvent(
-        functions=("deliver_messages", "cancel_delivery"),
+        functions=("deliver_messages", "cancel_delivery", "accept_feedback"),
         fields=(*_DELIVERY, "reason"),
         level="WARNING",
         description="EventBridge did not accept the outcome event of a delivery that ended, or its "
@@ -432,17 +491,18 @@ EVENTS: Mapping[EventName, LogEvent] = {
         action="Check the outcome bus; the delivery history has the outcome.",
     ),
     "message.returned": LogEvent(
-        functions=("deliver_messages", "accept_events"),
+        functions=("deliver_messages", "accept_events", "accept_feedback"),
         fields=("message_id", "source", "error"),
         optional=_ERROR,
         level="WARNING",
         description="A queue message failed and was returned to its queue, which delivers it "
         "again.",
         action="Read `reason` or `where`. `BrokenSettingError` is [a setting]"
-        "(#broken-settings); `UnavailableError` is an AWS service.",
+        "(#broken-settings); `UnavailableError` is an AWS service. `TooEarlyError` is the "
+        "report of a provider that came before the record of its delivery.",
     ),
     "batch.handled": LogEvent(
-        functions=("deliver_messages", "accept_events"),
+        functions=("deliver_messages", "accept_events", "accept_feedback"),
         fields=("source", "records", "failed", "duration_ms"),
         description="A batch of queue messages was handled. `failed` of them were returned.",
         action="`failed` above 0: find `message.returned`.",

@@ -35,6 +35,9 @@ SkipReason = TypeAliasType("SkipReason", str)
 HoldReason = TypeAliasType("HoldReason", str)
 """The reason why a delivery is held."""
 
+ReceiptState = TypeAliasType("ReceiptState", str)
+"""The last report of a provider about a message that it accepted."""
+
 ErrorCode = TypeAliasType("ErrorCode", str)
 """The reason why an attempt or a delivery failed or was skipped; it can be a provider's code."""
 
@@ -181,6 +184,17 @@ class Hold(TypedDict):
     """The same as a sentence, in the user's time zone."""
 
 
+class Receipt(TypedDict):
+    """The last report of the provider after it accepted the message."""
+
+    state: ReceiptState
+    """The state; a later report replaces it only if it says more."""
+    at: Timestamp
+    """The time of the report, by the provider's clock."""
+    detail: str
+    """The provider's own words, at most 80 bytes, without the address."""
+
+
 class AcceptedDelivery(TypedDict):
     """A delivery of an accepted message."""
 
@@ -260,7 +274,9 @@ class DeliveryResponse(TypedDict):
     last_attempt_at: Timestamp | None
     """The start of the last attempt."""
     delivered_at: Timestamp | None
-    """The time when the receiver accepted the message."""
+    """The time when the receiver accepted the message; null if it bounced afterwards."""
+    receipt: Receipt | None
+    """The provider's last report about this round; null without one."""
     next_attempt_at: Timestamp | None
     """The time when the next attempt is due."""
     held: Hold | None

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dispatcher.configuration.suppressions import Suppressions
     from dispatcher.configuration.user_preferences import UserPreferences
     from dispatcher.connections import KeptConnections
+    from dispatcher.delivery.feedback import Feedback
     from dispatcher.delivery.holds import Holds
     from dispatcher.delivery.perform import DeliveryContext
     from dispatcher.delivery.ports import Channel
@@ -176,6 +177,19 @@ def intake() -> Intake:
     from dispatcher.messages.intake import Intake
 
     return Intake(acceptance=acceptance(), doorbells=_doorbells(), event_log=event_log())
+
+
+@cache
+def feedback() -> Feedback:
+    """Return the use case that applies the reports of providers."""
+    from dispatcher.delivery.feedback import Feedback
+
+    return Feedback(
+        context=_delivery_context(outcomes=True),
+        holds=_holds(),
+        suppressions=suppressions(),
+        stack=settings().stack,
+    )
 
 
 @cache
@@ -322,7 +336,7 @@ def reset() -> None:
         preview, replanner, history, mailbox, rounds, worker, sweeper, health, clock, connections,
         logger, event_log, _planner, _holds, _policies, _policy_cache, _system_defaults, _overrides,
         _delivery_table, _doorbells, _vault, _publisher, _id_generator, _channel, categories,
-        preferences, suppressions,
+        preferences, suppressions, feedback,
     ):  # fmt: skip
         function.cache_clear()
 

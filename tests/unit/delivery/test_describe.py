@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dispatcher.delivery.describe import delivery_detail, delivery_response
-from dispatcher.delivery.rows import LogEntry
+from dispatcher.delivery.rows import LogEntry, Receipt
 from dispatcher.responses import rfc3339
 from tests.rows import (
     DELIVERY,
@@ -35,6 +35,7 @@ FULL = replace(
     first_attempt_at=NOW + 1,
     last_attempt_at=NOW + 2,
     delivered_at=NOW + 3,
+    receipt=Receipt("delayed", NOW + 4, "452", extra={"digest": 1}),
     error_code="http_500",
     error_message="the receiver answered 500",
     metadata={"status": 500},
@@ -79,6 +80,7 @@ FULL_RESPONSE = {
     "first_attempt_at": "2027-01-15T08:00:01.000Z",
     "last_attempt_at": "2027-01-15T08:00:02.000Z",
     "delivered_at": "2027-01-15T08:00:03.000Z",
+    "receipt": {"state": "delayed", "at": "2027-01-15T08:00:04.000Z", "detail": "452"},
     "next_attempt_at": None,
     "held": None,
     "error_code": "http_500",
@@ -109,6 +111,7 @@ def test_every_named_field_is_shown():
         "first_attempt_at": None,
         "last_attempt_at": None,
         "delivered_at": None,
+        "receipt": None,
         "next_attempt_at": "2027-01-15T08:00:01.500Z",
         "held": None,
         "error_code": None,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dispatcher.delivery import transitions
 from dispatcher.delivery.doorbells import DeadLetter
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
-from dispatcher.delivery.rows import LogEntry, PlannedDelivery, RequestRow, SkippedType
+from dispatcher.delivery.rows import LogEntry, PlannedDelivery, Receipt, RequestRow, SkippedType
 from dispatcher.delivery.transitions import (
     TABLE,
     Attempted,
@@ -20,9 +20,11 @@ from dispatcher.delivery.transitions import (
     ClaimDenied,
     Ending,
     Event,
+    FeedbackDenied,
     GivenBack,
     IllegalTransitionError,
     ReopenDenied,
+    Report,
     RetryPolicy,
     SettleDenied,
     State,
@@ -81,6 +83,12 @@ def reopen(row: MessageRow, place: int = 0, *, round_number: int = 1) -> Step | 
     return transitions.reopen(
         row, place, round_number=round_number, policy=RetryPolicy(6, 11), token="caller", now=NOW
     )
+
+
+def bounce(row: MessageRow, place: int = 0) -> Step | FeedbackDenied:
+    """Let a provider report a bounce."""
+    report = Report(Receipt("bounced", NOW - 1, "550"), NOW - 1, "bounced", "550")
+    return transitions.reported(row, place, report, round_number=1, now=NOW, retention=RETENTION)
 
 
 def stamp(row: MessageRow, *, read: bytes = b"rev-1") -> Step | Unchanged:
@@ -1317,6 +1325,10 @@ SMS = replace(DELIVERY, type="SMS", tries=1)
 TWO = first_success(DELIVERY, DELIVERY)
 """A ``first_success`` message whose second delivery waits."""
 
+NOT_NEEDED = replace(SKIPPED, error_code="first_success")
+OVER = first_success(SUCCESS, NOT_NEEDED, NOT_NEEDED)
+"""A ``first_success`` message whose first delivery has succeeded."""
+
 REACHED = {
     ("accept", None, "pending"): (None, 0, lambda _: transitions.accept(REQUEST, now=NOW)),
     ("accept", None, "waiting"): (
@@ -1359,6 +1371,9 @@ REACHED = {
     ("cancel", "waiting", "skipped"): (TWO, 1, lambda row: cancel(row, 1)),
     ("cancel", "waiting", "pending"): (TWO, 1, cancel),
     ("reopen", "failed", "pending"): (message(FAILED), 0, reopen),
+    ("feedback", "success", "failed"): (message(SUCCESS), 0, bounce),
+    ("feedback", "skipped", "pending"): (OVER, 1, bounce),
+    ("feedback", "skipped", "waiting"): (OVER, 2, bounce),
 }
 """For each change of the table a row, a place, and the call that makes the change there."""
 

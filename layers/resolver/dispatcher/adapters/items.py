@@ -21,6 +21,7 @@ from dispatcher.delivery.rows import (
     MailboxRow,
     MessageRow,
     PlannedDelivery,
+    Receipt,
     RequestRow,
     SkippedType,
     shard_of,
@@ -47,6 +48,7 @@ Row = TypeVar("Row", bound="DataclassInstance")
 PARTS: Mapping[tuple[type, str], type[DataclassInstance]] = {
     (MessageRow, "deliveries"): Delivery,
     (Delivery, "attempt_log"): LogEntry,
+    (Delivery, "receipt"): Receipt,
     (RequestRow, "deliveries"): PlannedDelivery,
     (RequestRow, "skipped"): SkippedType,
     (RequestRow, "recipient"): Recipient,
@@ -177,6 +179,8 @@ class _Field:
     default: object
     """Values of absent keys."""
     part: type[DataclassInstance] | None
+    is_required: bool
+    """Whether a part that holds only defaults is stored as an absent key."""
 
 
 @cache
@@ -190,6 +194,7 @@ def _fields(row_type: type[DataclassInstance]) -> tuple[_Field, ...]:
             if field.default is MISSING
             else field.default,
             PARTS.get((row_type, field.name)),
+            field.default is MISSING and field.default_factory is MISSING,
         )
         for field in fields(row_type)
         if field.name != "extra"
@@ -221,7 +226,7 @@ def _read(row_type: type[Row], body: Json, **head: object) -> Row:
         if field.part is not None:
             if isinstance(value, list):
                 value = tuple(_read(field.part, part) for part in value)
-            elif value is None or isinstance(value, dict):
+            elif isinstance(value, dict) or field.is_required:
                 value = _read(field.part, value or {})
         values[field.name] = value
     if "extra" in row_type.__dataclass_fields__:

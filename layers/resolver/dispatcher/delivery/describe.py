@@ -8,8 +8,9 @@ from dispatcher.delivery.transitions import State, state_of
 from dispatcher.responses import rfc3339
 
 if TYPE_CHECKING:
-    from dispatcher.delivery.rows import MessageRow
+    from dispatcher.delivery.rows import MessageRow, Receipt
     from dispatcher.responses import DeliveryDetailResponse, DeliveryResponse, Hold
+    from dispatcher.responses import Receipt as ReceiptResponse
 
 
 def delivery_response(row: MessageRow, place: int) -> DeliveryResponse:
@@ -34,12 +35,20 @@ def delivery_response(row: MessageRow, place: int) -> DeliveryResponse:
         "first_attempt_at": rfc3339(delivery.first_attempt_at),
         "last_attempt_at": rfc3339(delivery.last_attempt_at),
         "delivered_at": rfc3339(delivery.delivered_at),
+        "receipt": receipt_response(delivery.receipt),
         "next_attempt_at": rfc3339(delivery.due_at if is_scheduled else None),
         "held": hold_response(delivery.held, delivery.due_at, row.hold_zone),
         "error_code": delivery.error_code,
         "error_message": delivery.error_message,
         "metadata": dict(delivery.metadata),
     }
+
+
+def receipt_response(receipt: Receipt | None) -> ReceiptResponse | None:
+    """Return what the API shows of a receipt; ``None`` if the provider reported nothing."""
+    if receipt is None:
+        return None
+    return {"state": receipt.state, "at": rfc3339(receipt.at), "detail": receipt.detail}
 
 
 def hold_response(reason: str | None, until: float | None, zone_name: str) -> Hold | None:

@@ -163,18 +163,25 @@ def finish(context: DeliveryContext, step: Step, row: MessageRow) -> None:
 
 
 def send_dead_letters(
-    context: DeliveryContext, row: MessageRow, owed: tuple[DeadLetter, ...]
+    context: DeliveryContext,
+    row: MessageRow,
+    owed: tuple[DeadLetter, ...],
+    *,
+    rings: bool = True,
 ) -> MessageRow:
     """Send dead letters, then clear their flags in the row; return the row as stored.
 
     The flag is cleared after the dead letter was sent: it may be sent twice, but never lost.
+    ``rings`` tells whether the caller rings for the next due time afterwards [29].
     """
     for dead_letter in owed:
         context.doorbells.send_dead_letter(dead_letter)
 
     def clear(row: MessageRow) -> Step | transitions.Unchanged:
         now = context.clock.now()
-        return transitions.dead_letters_sent(row, owed, now=now, retention=context.retention)
+        return transitions.dead_letters_sent(
+            row, owed, now=now, retention=context.retention, rings=rings
+        )
 
     return perform(context, row, clear)[1] if owed else row
 

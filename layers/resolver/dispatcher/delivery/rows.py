@@ -69,6 +69,18 @@ class LogEntry:
     extra: Extra = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Receipt:
+    """The last word of a provider about a message that it accepted."""
+
+    state: str
+    """``delayed``, ``delivered``, ``complained``, ``bounced`` or ``opted_out``."""
+    at: float
+    detail: str
+    """At most 80 bytes, without the address."""
+    extra: Extra = field(default_factory=dict)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
     """One message over one integration."""
@@ -106,6 +118,8 @@ class Delivery:
     """Whether this round was opened with ``now=true``."""
     by_lock: bool = False
     """Whether it exists only because the category was locked at acceptance."""
+    receipt: Receipt | None = None
+    """The provider's last report about this round."""
     extra: Extra = field(default_factory=dict)
 
     @property

@@ -22,6 +22,7 @@ from dispatcher.delivery.rows import (
     LogEntry,
     MessageRow,
     PlannedDelivery,
+    Receipt,
     Status,
     place_of,
     replace,
@@ -71,8 +72,30 @@ LOG_LENGTH = 25
 NEWEST_DETAIL, OLDER_DETAIL = 300, 80
 """Entries of an attempt log; bytes of a detail in the newest entry and in all others."""
 
-NO_DEAD_LETTER = frozenset({"expired", "content_expired", "no_address", "not_configured"})
+NO_DEAD_LETTER = frozenset(
+    {
+        *("expired", "content_expired", "no_address", "not_configured"),
+        *("bounced", "rejected", "opted_out"),
+    }
+)
 """Error codes of failures that a new round cannot change."""
+
+REPORTED: Mapping[str, str] = {
+    "bounced": "the receiving server rejected the address permanently",
+    "undelivered": "the provider could not deliver the message",
+    "rejected": "the provider found a virus in the message and did not send it",
+    "opted_out": "the receiver has opted out of text messages",
+}
+"""Error codes of deliveries that failed by the word of a provider, and their meanings."""
+
+RANKS: Mapping[str, int] = {
+    "delayed": 0,
+    "delivered": 1,
+    "complained": 2,
+    "bounced": 3,
+    "opted_out": 3,
+}
+"""The states of receipts: a report replaces lower ranks, and older reports of its own rank [44]."""
 
 
 # States -------------------------------------------------------------------------------------------
@@ -97,6 +120,7 @@ class Transition(StrEnum):
     SETTLE = "settle"
     CANCEL = "cancel"
     REOPEN = "reopen"
+    FEEDBACK = "feedback"
 
 
 _W, _P, _C = State.WAITING, State.PENDING, State.CLAIMED
@@ -132,6 +156,11 @@ TABLE: Mapping[Transition, Mapping[tuple[State | None, State], str]] = {
     },
     Transition.REOPEN: {
         (State.FAILED, _P): "redrive or retry",
+    },
+    Transition.FEEDBACK: {
+        (State.SUCCESS, State.FAILED): "bounced, or not delivered, says the provider",
+        (State.SKIPPED, _P): "first_success, and the success bounced",
+        (State.SKIPPED, _W): "first_success, and the success bounced; another is next",
     },
 }
 """Every change of state that a transition may make; no other change can become a ``Step``.
@@ -216,6 +245,15 @@ class SettleDenied(Enum):
     """The reason why an outcome is not recorded."""
 
     LOST = "another worker has taken over, or recorded the attempt as unknown"
+
+
+class FeedbackDenied(Enum):
+    """Why the report of a provider changes nothing."""
+
+    PENDING = "the delivery is pending: its record comes first [43]"
+    OTHER_ROUND = "the report is about another round [40]"
+    EXPIRED = "the row has expired [40]"
+    KNOWN = "the receipt says as much already [44]"
 
 
 class Unchanged(Enum):
@@ -337,10 +375,10 @@ def reschedule(row: MessageRow, opens: Opens, *, now: float, retention: float) -
     if after.deliveries == row.deliveries:
         return Unchanged.AS_PLANNED
     after = replace(after, rings=0)
-    step = _step(None, row, after, now=now, retention=retention)
+    moves = next_due(row) != next_due(after)
+    step = _step(None, row, after, now=now, retention=retention, moves_later=moves)
     # Ring only if the next due time has changed and no worker holds the row [33].
-    rings = next_due(row) != next_due(step.row) and not is_claimed(row, now)
-    return step if rings else replace(step, ring_for=None)
+    return step if moves and not is_claimed(row, now) else replace(step, ring_for=None)
 
 
 # Accept -------------------------------------------------------------------------------------------
@@ -619,7 +657,7 @@ def _retry_due(delivery: Delivery, outcome: Retry, ended_at: float) -> float:
     return round(ended_at + max(delivery.retry_delay_seconds, asked_for), 3)
 
 
-# Cancel, new rounds, dead letters -----------------------------------------------------------------
+# Cancel, new rounds -------------------------------------------------------------------------------
 
 
 def cancel(row: MessageRow, place: int, *, now: float, retention: float) -> Step | CancelDenied:
@@ -696,6 +734,7 @@ def reopen(
         delivered_at=None,
         error_code=None,
         error_message=None,
+        receipt=None,
         ignores_hours=ignores_hours,
     )
     after = replace(_with(row, place, reopened), rings=0)
@@ -708,6 +747,132 @@ def reopen(
     return _step(Transition.REOPEN, row, after, now=now, retention=0.0, events=(opened,))
 
 
+# Feedback -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A provider's report about a message that it accepted."""
+
+    receipt: Receipt | None
+    at: float
+    error_code: str | None = None
+    """One of ``REPORTED`` if the message was not delivered."""
+    detail: str = ""
+
+
+def reported(
+    row: MessageRow,
+    place: int,
+    report: Report,
+    *,
+    round_number: int,
+    now: float,
+    retention: float,
+    opens: Opens | None = None,
+) -> Step | FeedbackDenied:
+    """Merge the report of a provider; a success that was not delivered fails.
+
+    In a ``first_success`` message the same write makes pending again what the success had
+    skipped [41]. The result does not depend on the order of two reports [44]. Without ``opens``
+    the user may be disturbed at any time.
+    """
+    delivery = row.deliveries[place]
+    if delivery.round != round_number:
+        return FeedbackDenied.OTHER_ROUND
+    if delivery.is_pending:
+        return FeedbackDenied.PENDING
+    if row.ttl is not None and row.ttl <= now:
+        return FeedbackDenied.EXPIRED
+    says_more = _says_more(report.receipt, delivery.receipt)
+    succeeded = delivery.status == Status.SUCCESS
+    after = row
+    if says_more:
+        after = _with(after, place, replace(delivery, receipt=report.receipt))
+    # A failure by the word of a provider follows the receipt.
+    follows = says_more and delivery.status == Status.FAILED and delivery.error_code in REPORTED
+    if report.error_code is not None and (succeeded or follows):
+        after = _refuted(after, place, report, now)
+        if succeeded and row.mode == "first_success":
+            after = _revived(after, opens, now)
+    if after is row:
+        return FeedbackDenied.KNOWN
+    step = _step(
+        Transition.FEEDBACK,
+        row,
+        after,
+        now=now,
+        retention=retention,
+        events=(_feedback_event(row, after, place, report, now),),
+        moves_later=False,
+    )
+    # A ring only where the next due time changed, and no worker goes on with the row [42].
+    rings = next_due(row) != next_due(step.row) and not is_claimed(row, now)
+    ended = (place,) if _state_changed(row, step.row, place) else ()
+    return replace(step, ended=ended, ring_for=step.ring_for if rings else None)
+
+
+def _says_more(new: Receipt | None, old: Receipt | None) -> bool:
+    """Return whether a receipt replaces another one: by rank, then by time [44]."""
+    if new is None or old is None:
+        return new is not None
+    # A state that this version does not know was written by a later one, and stays.
+    known = len(RANKS)
+    return (RANKS.get(new.state, known), new.at, new.state, new.detail) > (
+        RANKS.get(old.state, known),
+        old.at,
+        old.state,
+        old.detail,
+    )
+
+
+def _refuted(row: MessageRow, place: int, report: Report, now: float) -> MessageRow:
+    """End a delivery that its provider had accepted, but did not deliver."""
+    code = report.error_code or ""
+    message = ": ".join(filter(None, (REPORTED[code], report.detail)))
+    delivery = row.deliveries[place]
+    if delivery.error_code == code:
+        # A dead letter was sent already, or is owed.
+        return _with(row, place, replace(delivery, error_message=message))
+    return _ended(row, place, Ending(Status.FAILED, code, message), now)
+
+
+def _revived(row: MessageRow, opens: Opens | None, now: float) -> MessageRow:
+    """Make the siblings that a success had skipped pending again, in their round."""
+    for place, sibling in enumerate(row.deliveries):
+        if sibling.status != Status.SKIPPED or sibling.error_code != "first_success":
+            continue
+        pending = replace(
+            sibling, status=Status.PENDING, error_code=None, error_message=None, due_at=now
+        )
+        row = _with(row, place, pending)
+        if opens is not None:
+            row = _planned(row, place, now, opens(row, pending, now))
+    return replace(row, rings=0)
+
+
+def _state_changed(before: MessageRow, after: MessageRow, place: int) -> bool:
+    return before.deliveries[place].status != after.deliveries[place].status
+
+
+def _feedback_event(
+    before: MessageRow, after: MessageRow, place: int, report: Report, now: float
+) -> Event:
+    delivery = after.deliveries[place]
+    fields = {
+        "round": delivery.round,
+        "receipt": delivery.receipt and delivery.receipt.state,
+        "ended": _state_changed(before, after, place),
+        "status": str(delivery.status),
+        "error_code": delivery.error_code,
+        "lag_ms": max(0, round((now - report.at) * 1000)),
+    }
+    return Event("feedback.applied", place, fields)
+
+
+# Dead letters -------------------------------------------------------------------------------------
+
+
 def dead_letters_owed(row: MessageRow) -> tuple[DeadLetter, ...]:
     """Return the dead letters that have to be sent."""
     return tuple(
@@ -718,9 +883,17 @@ def dead_letters_owed(row: MessageRow) -> tuple[DeadLetter, ...]:
 
 
 def dead_letters_sent(
-    row: MessageRow, sent: tuple[DeadLetter, ...], *, now: float, retention: float
+    row: MessageRow,
+    sent: tuple[DeadLetter, ...],
+    *,
+    now: float,
+    retention: float,
+    rings: bool = True,
 ) -> Step | Unchanged:
-    """Clear ``dead_letter_owed`` of the deliveries that are still failed in that round."""
+    """Clear ``dead_letter_owed`` of the deliveries that are still failed in that round.
+
+    ``rings`` tells whether the caller rings for the next due time afterwards.
+    """
     after = row
     for dead_letter in dead_letters_owed(row):
         if dead_letter in sent:
@@ -729,7 +902,7 @@ def dead_letters_sent(
             after = _with(after, place, delivery)
     if after is row:
         return Unchanged.SETTLED
-    return _step(None, row, after, now=now, retention=retention)
+    return _step(None, row, after, now=now, retention=retention, moves_later=rings)
 
 
 # Sweep --------------------------------------------------------------------------------------------
