@@ -99,7 +99,7 @@ screenshots: setup ## Test /docs of the running service in Chromium, and save it
 ##@ Static checks
 
 .PHONY: check
-check: lint types imports template document hosts secrets prose ## Run all static checks
+check: lint types imports template document hosts secrets prose vendored ## Run all static checks
 
 .PHONY: lint
 lint: setup ## Check style and format
@@ -148,6 +148,10 @@ secrets: setup ## Check that no file contains a secret
 prose: setup ## Check the words of docs, docstrings and comments
 	@$(python) -m tools.prose
 
+.PHONY: vendored
+vendored: setup ## Check that the console's libraries are the bytes of their lock
+	@$(python) -m tools.vendor --check
+
 .PHONY: audit
 audit: setup ## Compare the locks with published advisories (needs the network)
 	@"$(PYTHON)" -m tools.bootstrap audit
@@ -178,6 +182,10 @@ event-catalogue: setup ## Generate the log events, metrics and states in the doc
 lock: setup ## Update all locks after a change of requirements (UPGRADE=1: newest versions)
 	@"$(PYTHON)" -m tools.bootstrap lock
 	@$(python) -m tools.locks $(if $(UPGRADE),--upgrade)
+
+.PHONY: vendor
+vendor: setup ## Copy the console's libraries from npm, as vendor.lock.json names them
+	@$(python) -m tools.vendor
 
 ##@ Build and deploy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from dispatcher.edges.routes import FALLBACK, ROUTES
+from dispatcher.edges.routes import FALLBACK, PAGES, ROUTES
 from dispatcher.events import API, EVENTS
 
 OF_EVERY_RECORD = vars(logging.makeLogRecord({})).keys() | {"message", "taskName"}
@@ -23,7 +23,7 @@ def writers(event) -> set[str]:
     """Return the functions that may write an event."""
     functions = {*EVENTS[event].functions}
     if API in functions:
-        functions |= {route.function for route in (*ROUTES, FALLBACK)}
+        functions |= {route.function for route in (*ROUTES, *PAGES, FALLBACK)}
     return functions - {API}
 
 

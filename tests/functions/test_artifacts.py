@@ -81,6 +81,7 @@ def test_every_function_is_built(build):
     }
 
     libraries = built.pop("authorize_request")
+    assert built.pop("get_console") == ["app.py", "static"]
     assert built.pop("get_openapi") == ["app.py", "openapi.json"]
     assert set(map(tuple, built.values())) == {("app.py",)}
     assert {"app.py", "cryptography", "jwt"} <= set(libraries)

@@ -40,10 +40,11 @@ STATUS = {
     "rotate_secret": 200,
     "list_messages": 200,
     "delete_message": 204,
+    "get_console": 200,
     "refuse_request": 405,
 }
 WITHOUT_JSON = {
-    *("get_docs", "delete_override", "delete_message"),
+    *("get_docs", "get_console", "delete_override", "delete_message"),
     *("delete_category", "delete_preferences"),
 }
 
@@ -53,7 +54,7 @@ def test_every_function_has_a_sample_and_every_sample_a_function():
     samples = {path.stem for path in EVENTS.glob("*.json")}
 
     assert samples == FUNCTIONS
-    assert set(STATUS) == set(ROUTED) | {"refuse_request"}
+    assert set(STATUS) == set(ROUTED) | {"get_console", "refuse_request"}
 
 
 @pytest.mark.parametrize("function", ROUTED)

@@ -69,6 +69,7 @@ RIGHTS = {
         *(("sqs:GetQueueAttributes", queue) for queue in QUEUES),
     },
     "GetOpenapiFunction": set(),
+    "GetConsoleFunction": set(),
     "GetDocsFunction": set(),
     "GetIntegrationDefaultsFunction": set(),
     "GetEffectiveConfigurationFunction": {("dynamodb:GetItem", OVERRIDES)},

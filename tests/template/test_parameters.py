@@ -77,11 +77,12 @@ def test_functions_learn_all_settings_from_the_template():
 
 
 def test_what_one_function_alone_needs_is_its_own():
-    """Room is scarce in what all have; the authorizer, and it alone, reads another list."""
+    """Room is scarce in what all have; authorizer and console alone read lists of their own."""
     common = variables()
 
     own = {name: without(common, variables(name)) for name in functions()}
     authorizer = own.pop("AuthorizeRequestFunction")
+    console = own.pop("GetConsoleFunction")
 
     assert {name: settings for name, settings in own.items() if settings} == {
         "GetHealthFunction": {"INTAKE_QUEUE_URL": {"Ref": "IntakeQueue"}},
@@ -97,7 +98,9 @@ def test_what_one_function_alone_needs_is_its_own():
         },
     }
     assert "AUTH_MODE" in authorizer
-    assert "DELIVERIES_TABLE" not in variables("AuthorizeRequestFunction")
+    assert "CONSOLE_TITLE" in console
+    for function in ("AuthorizeRequestFunction", "GetConsoleFunction"):
+        assert "DELIVERIES_TABLE" not in variables(function)
 
 
 def without(some, more):

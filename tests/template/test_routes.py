@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dispatcher.access.policy import ADMIN, PREFERENCES, READ, SEND, WRITE
-from dispatcher.edges.routes import ROUTES, allowed, scopes
+from dispatcher.edges.routes import PAGES, ROUTES, allowed, scopes
 from tests.template.rights import logical_id
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +35,8 @@ def test_every_folder_is_a_function_and_every_function_a_folder(functions):
 
 def test_every_route_has_one_function_of_its_own(functions):
     """The template routes exactly what the list names, each to the folder that the list names."""
-    answered = {route.function for route in ROUTES}
+    listed = (*ROUTES, *PAGES)
+    answered = {route.function for route in listed}
 
     declared = [
         (event["Method"], event["Path"], folder)
@@ -43,13 +44,13 @@ def test_every_route_has_one_function_of_its_own(functions):
         for event in api_events(functions[logical_id(folder)])
     ]
 
-    assert sorted(declared) == sorted((one.method, one.path, one.function) for one in ROUTES)
+    assert sorted(declared) == sorted((one.method, one.path, one.function) for one in listed)
     assert FOLDERS - answered == BEHIND_QUEUES_AND_CLOCK | BEFORE_ROUTES | {"refuse_request"}
 
 
 def test_the_authorizer_stands_before_every_route_but_the_open_ones(template, functions):
     """Of the methods of all functions, those of routes without a scope alone are left out."""
-    open_routes = {(one.method, one.path) for one in ROUTES if one.scopes is None}
+    open_routes = {(one.method, one.path) for one in (*ROUTES, *PAGES) if one.scopes is None}
 
     let_through = {
         (event["Method"], event["Path"]): event["Auth"]
@@ -65,9 +66,12 @@ def test_the_authorizer_stands_before_every_route_but_the_open_ones(template, fu
 
 def test_the_open_routes_are_these():
     """A new open route has to be named here."""
-    open_routes = {one.path for one in ROUTES if one.scopes is None}
+    open_routes = {one.path for one in (*ROUTES, *PAGES) if one.scopes is None}
 
-    assert open_routes == {"/health", "/openapi.json", "/docs"}
+    assert open_routes == {
+        *("/health", "/openapi.json", "/docs"),
+        *("/console", "/console/{proxy+}", "/p/{token}"),
+    }
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.function)
@@ -124,7 +128,7 @@ def test_whatever_no_route_answers_is_refused_by_us(resources):
     everywhere = {(path, verb) for path in ("/", "/{proxy+}") for verb in VERBS}
     known = {
         "/".join(segments[:length])
-        for segments in (route.path.split("/") for route in ROUTES)
+        for segments in (route.path.split("/") for route in (*ROUTES, *PAGES))
         for length in range(2, len(segments) + 1)
     }
     assert known > {"/api", "/api/v1", "/api/v1/users", "/api/v1/users/{user_id}"}
@@ -175,6 +179,11 @@ def test_all_routes_belong_to_the_one_api(functions):
         ("/api/v1/users/{user_id}/integrations/{integration_type}", ("DELETE", "GET", "PUT")),
         ("/api/v1/users/john.doe/integrations/", ()),
         ("/api/v1/users//integrations", ()),
+        ("/console", ("GET",)),
+        ("/console/assets/1/app/main.js", ("GET",)),
+        ("/console/", ()),
+        ("/p/token", ("GET",)),
+        ("/p", ()),
         ("/api", ()),
         ("/api/v1", ()),
         ("/api/v1/users", ()),

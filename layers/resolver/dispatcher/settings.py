@@ -48,6 +48,27 @@ class AuthSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsoleSettings:
+    """What the web console needs to know; only ``get_console`` has these variables."""
+
+    stage: str
+    is_enabled: bool
+    title: str
+    auth_mode: str
+    issuer: str
+    """The issuer that people sign in with, or empty."""
+    audience: str
+    client_id: str
+    scope: str
+    token_origin: str
+    """The origin of the issuer's token endpoint, if it is another one, or empty."""
+    embed_origins: tuple[str, ...]
+    """The origins of pages that may frame the console."""
+    runbook: str
+    """The URL or path of docs/operations.md."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The environment of a function, typed."""
 
@@ -133,6 +154,25 @@ class Settings:
         """Whether the API description may be read without authentication."""
         required(self.environ, "PUBLIC_DOCS")
         return switch(self.environ, "PUBLIC_DOCS") is True
+
+    @property
+    def console(self) -> ConsoleSettings:
+        """The settings of the web console."""
+        required(self.environ, "CONSOLE_ENABLED")
+        embedding = self.environ.get("CONSOLE_EMBED_ORIGINS", "")
+        return ConsoleSettings(
+            stage=required(self.environ, "STAGE"),
+            is_enabled=switch(self.environ, "CONSOLE_ENABLED") is True,
+            title=required(self.environ, "CONSOLE_TITLE"),
+            auth_mode=required(self.environ, "AUTH_MODE"),
+            issuer=self.environ.get("OIDC_ISSUER", ""),
+            audience=self.environ.get("OIDC_AUDIENCE", ""),
+            client_id=self.environ.get("CONSOLE_CLIENT_ID", ""),
+            scope=self.environ.get("CONSOLE_SCOPE", ""),
+            token_origin=self.environ.get("CONSOLE_TOKEN_ORIGIN", ""),
+            runbook=self.environ.get("RUNBOOK_URL", ""),
+            embed_origins=tuple(filter(None, embedding.split(","))),
+        )
 
     @property
     def outcome_bus(self) -> str | None:

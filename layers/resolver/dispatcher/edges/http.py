@@ -195,6 +195,11 @@ class Request:
         return self._parameter("category")
 
     @property
+    def rest(self) -> str:
+        """The end of the path, decoded: what ``{proxy+}`` stands for."""
+        return self._parameter("proxy")
+
+    @property
     def query(self) -> dict[str, str]:
         """The query parameters; ``InvalidInputError`` names each one that was sent twice."""
         # Not the map of single values, which hides that a parameter was sent twice.
@@ -264,14 +269,20 @@ class Request:
         return (self.event.get("pathParameters") or {}).get(name) or ""
 
 
+def _no_headers() -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A Lambda handler for one route."""
+    """A Lambda handler for one route, or for the pages of one function."""
 
     method: str
     path: str
     scopes: tuple[str, ...] | None
     respond: Callable[[Request], Response]
+    headers: Callable[[], Mapping[str, str]] = _no_headers
+    """Returns headers of every response, those of errors included."""
 
     def __call__(self, event: LambdaEvent, context: object) -> ProxyResponse:
         """Return the response to an event of API Gateway, also after an error, and log one line."""
@@ -283,11 +294,13 @@ class Handler:
     def _handle(self, request: Request, instance: str, event_log: EventLog) -> ProxyResponse:
         started = time.monotonic()
         fault: dict[str, object] = {}
+        common: Mapping[str, str] = {}
         try:
             # Authorize before reading anything, so an unauthorized caller learns nothing, not even
             # from timing.
             owner = request.named_user if "{user_id}" in self.path else None
             policy.require(request.caller, self.scopes, owner)
+            common = self.headers()
             response = self.respond(request)
         except Exception as error:  # noqa: BLE001 - the edge: every error gets a response
             response = _problem(error, f"urn:uuid:{instance}")
@@ -305,12 +318,24 @@ class Handler:
             request_id=_loggable(request, "request_id") or _named_request(response),
             **fault,
         )
-        return _proxy_response(response)
+        return _proxy_response(response, common)
 
 
 def route(method: str, path: str) -> Callable[[Callable[[Request], Response]], Handler]:
     """Make a function from request to response the Lambda handler of one route."""
     return lambda respond: Handler(method, path, routes.scopes(method, path), respond)
+
+
+def pages(
+    *paths: str, headers: Callable[[], Mapping[str, str]]
+) -> Callable[[Callable[[Request], Response]], Handler]:
+    """Make a function the Lambda handler of pages, whose responses all have ``headers``.
+
+    The log names the first of the paths.
+    """
+    for path in paths:
+        routes.scopes("GET", path)
+    return lambda respond: Handler("GET", paths[0], None, respond, headers)
 
 
 def accepted(message: Accepted, requests: str) -> Response:
@@ -354,8 +379,8 @@ def _problem(error: Exception, instance: str) -> Response:
     return Response(problem.status, body, headers)
 
 
-def _proxy_response(response: Response) -> ProxyResponse:
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+def _proxy_response(response: Response, common: Mapping[str, str]) -> ProxyResponse:
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **common}
     if response.body is not None:
         headers["Content-Type"] = "application/json"
     if response.status == 503:

@@ -57,23 +57,34 @@ ROUTES = (
     Route("DELETE", f"{_USER}/messages/{{message_id}}", "delete_message", (WRITE,)),
 )
 
+PAGES = (
+    Route("GET", "/console", "get_console", None),
+    Route("GET", "/console/{proxy+}", "get_console", None),
+    Route("GET", "/p/{token}", "get_console", None),
+)
+"""Pages for people, which are no operations of the API: its description does not list them."""
+
 FALLBACK = Route("ANY", "/{proxy+}", "refuse_request", None)
 """All other requests. They pass the authorizer and require no scope."""
 
 
 def scopes(method: str, path: str) -> tuple[str, ...] | None:
     """Return the scopes of a route; ``ValueError`` for a route that is not in the list."""
-    [found] = [route for route in (*ROUTES, FALLBACK) if route[:2] == (method, path)]
+    [found] = [route for route in (*ROUTES, *PAGES, FALLBACK) if route[:2] == (method, path)]
     return found.scopes
 
 
 def allowed(path: str) -> tuple[str, ...]:
     """Return the verbs that a path or a path's template accepts, none for an unknown one."""
     asked = path.split("/")
-    return tuple(sorted({route.method for route in ROUTES if _leads(route.path.split("/"), asked)}))
+    every = (*ROUTES, *PAGES)
+    return tuple(sorted({route.method for route in every if _leads(route.path.split("/"), asked)}))
 
 
 def _leads(template: list[str], asked: list[str]) -> bool:
+    if template[-1] == "{proxy+}":
+        # One segment or more.
+        asked = [*asked[: len(template) - 1], "/".join(asked[len(template) - 1 :])]
     return len(template) == len(asked) and all(
         segment == part or (segment.startswith("{") and part != "")
         for segment, part in zip(template, asked, strict=True)

@@ -1,0 +1,13 @@
+"""GET /console, GET /console/{proxy+} and GET /p/{token}: the web console."""
+
+from pathlib import Path
+
+from dispatcher.edges import console, http
+
+STATIC = Path(__file__).parent / "static"
+
+
+@http.pages("/console", "/console/{proxy+}", "/p/{token}", headers=lambda: console.headers(STATIC))
+def handler(request: http.Request) -> http.Response:
+    """Return the shell or one of its files."""
+    return console.respond(request, STATIC)
