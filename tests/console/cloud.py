@@ -23,7 +23,7 @@ from tools.fake_servers.smtp_server import FakeSmtpServer
 from tools.loopback import LoopbackServer
 
 ON = ("SLACK", "EMAIL", "CLI", "TEST")
-PEOPLE = {"ada@example.com": "U0ADA", "john.doe@example.com": "U0JOHN"}
+PEOPLE = {"ada@example.com": "U0ADALOVELACE", "john.doe@example.com": "U0JOHNDOE"}
 
 
 class Cloud:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
 CATEGORIES = {
@@ -49,6 +50,28 @@ def sent(cloud, user, **body):
     return accepted
 
 
+def rehearse(cloud, user, **settings):
+    """Let TEST fail for a user as its config says."""
+    path = f"/api/v1/users/{user}/integrations"
+    cloud.ask("DELETE", f"{path}/TEST")
+    body = {"integration_type": "TEST", "retry_delay_seconds": 1, **settings}
+    assert cloud.ask("POST", path, body)[0] == 201
+
+
+def ended(cloud, user, request_id):
+    """Deliver until a message has no pending delivery, and return its request."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        with cloud.lock:
+            cloud.deliver()
+        _, request = cloud.ask("GET", f"/api/v1/users/{user}/requests/{request_id}")
+        if all(one["status"] != "pending" for one in request["deliveries"]):
+            return request
+        # Retries wait in an emulated queue, which has no clock to be moved.
+        time.sleep(0.1)
+    raise AssertionError(request)
+
+
 def closed_now(now=None):
     """Return weekly hours that are closed now and open in some hours, in UTC."""
     now = now or datetime.now(UTC)
@@ -75,22 +98,14 @@ def furnish(cloud):
     )
     sent(cloud, "ada", category="reviews", subject="Review: retry budget", content="Please look.")
     sent(cloud, "ada", subject="Backup done", content="All 12 tables.", integration_types=["CLI"])
-    cloud.ask(
-        "POST",
-        f"{ada}/integrations",
-        {
-            "integration_type": "TEST",
-            "retry_count": 0,
-            "config": {"failure": "permanent"},
-        },
+    rehearse(cloud, "ada", retry_count=3, config={"fail_attempts": 2, "failure": "transient"})
+    deploy = sent(
+        cloud, "ada", subject="Deploy to production", integration_types=["TEST"], content="1"
     )
-    sent(
-        cloud,
-        "ada",
-        subject="Deploy to staging failed",
-        content="Step 4.",
-        integration_types=["TEST"],
-    )
+    ended(cloud, "ada", deploy["request_id"])
+    rehearse(cloud, "ada", retry_count=0, config={"failure": "permanent"})
+    sent(cloud, "ada", subject="Deploy to staging", content="Step 4.", integration_types=["TEST"])
+    cloud.ask("DELETE", f"{ada}/integrations/TEST")
     cloud.ask("PUT", f"{ada}/preferences", {"hours": closed_now()})
     sent(cloud, "ada", category="builds", subject="Build broken: main", content="See the log.")
     sent(

@@ -73,7 +73,8 @@ export function savePreferences(user, changeOf) {
 /** Switch an integration on or off for messages without a category; return what undoes it. */
 export async function switchIntegration(user, type, enabled) {
   const path = userPath(user, "integrations", type);
-  const before = await get(path).then(({ data }) => data, missing);
+  const { data } = await get(userPath(user, "integrations"));
+  const before = data.integrations.find((one) => one.integration_type === type);
   if (before) await call("PUT", path, { enabled });
   else await call("POST", userPath(user, "integrations"), { integration_type: type, enabled });
   await refreshed(user);

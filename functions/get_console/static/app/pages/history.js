@@ -5,7 +5,7 @@ import { mayChange, usePreferences } from "../people.js";
 import { address } from "../router.js";
 import { announce } from "../store.js";
 import { TYPES } from "../switches.js";
-import { absolute, clock } from "../times.js";
+import { absolute, clock, localOf } from "../times.js";
 import { eventsOf, messagesOf, stateOf } from "../timeline.js";
 import { html } from "../view.js";
 import { language, t, tFirst } from "../words.js";
@@ -163,7 +163,7 @@ function Way({ user, delivery, zone, changed }) {
   return html`<section data-type=${delivery.integration_type} aria-label=${name}>
     <h3>${name} <${State} kind=${KINDS[stateOf(delivery)]}>${t(`state.${stateOf(delivery)}`)}<//></h3>
     <ol class="events">
-      ${eventsOf(delivery).map((event, place) => html`<${Event} key=${place} event=${event} type=${delivery.integration_type} zone=${zone} />`)}
+      ${eventsOf(delivery).map((event, place) => html`<${Event} key=${place} event=${event} since=${delivery.created_at} type=${delivery.integration_type} zone=${zone} />`)}
     </ol>
     ${delivery.locked && html`<p class="quiet">${t("outlook.locked")}</p>`}
     ${canSend && delivery.status === "pending" &&
@@ -179,12 +179,14 @@ function Way({ user, delivery, zone, changed }) {
   </section>`;
 }
 
-function Event({ event, type, zone }) {
+function Event({ event, since, type, zone }) {
+  const isSameDay = event.at && localOf(event.at, zone).slice(0, 10) === localOf(since, zone).slice(0, 10);
+  const shown = isSameDay ? clock : absolute;
   const text = event.reason
     ? reasonText(event.reason, type)
     : tFirst([`event.${event.kind}`, event.kind.replace(/^.*\./, "")], event.values);
   return html`<li class=${event.isNext ? "next" : ""}>
-    <span class="at">${event.at ? (event.isNext ? html`<${Time} at=${event.at} zone=${zone} />` : html`<time datetime=${event.at}>${clock(event.at, zone, language())}</time>`) : ""}</span>
+    <span class="at">${event.at ? (event.isNext ? html`<${Time} at=${event.at} zone=${zone} />` : html`<time datetime=${event.at}>${shown(event.at, zone, language())}</time>`) : ""}</span>
     <span><${State} kind=${event.tone}>${text}<//>
       ${event.detail && html` <span class="quiet" dir="auto" lang="en">${event.detail}</span>`}</span>
   </li>`;

@@ -133,10 +133,13 @@ export function Provenance({ data, zone }) {
   return html`<p class="quiet">${t(`via.${data.updated_via}`, { time: absolute(data.updated_at, zone, language()) })}</p>`;
 }
 
+const states = (category) => Object.values(category.integrations).map((one) => one.reason);
+
 function hintsOf(category) {
   const hints = [];
   if (category.locked) hints.push(t("what.locked"));
   if (category.urgent) hints.push(t("what.urgent"));
+  if (!category.locked && !category.enabled && states(category).includes("category_disabled_by_default")) hints.push(t("what.optIn"));
   if (category.ignored.length) hints.push(t("what.ignored"));
   return hints;
 }
@@ -202,8 +205,13 @@ function Cell({ row, one }) {
   }
   if (cell.kind === "plain") return html`<span class="fixed">${t(cell.on ? "on" : "off")}</span>`;
   if (cell.kind === "reason") return html`<span class="fixed">${cell.reason ? reasonText(cell.reason, type) : t(cell.on ? "on" : "off")}</span>`;
-  const isOwn = cell.reason === "category_disabled_by_user" || (row.id === "without" && cell.reason === "disabled_by_user");
   return html`<${Switch} id=${`${row.id}-${type}`} label=${`${row.title}, ${typeName(type)}`} on=${cell.on}
-    note=${cell.reason && !isOwn ? reasonText(cell.reason, type) : null}
+    note=${cell.reason ? reasonText(cell.reason, type) : null} isNoteSeen=${isTelling(row, cell.reason)}
     change=${one.change} isReadOnly=${one.isReadOnly} />`;
+}
+
+/** Whether a reason is shown beside its switch: most repeat what the switch or the row says. */
+function isTelling(row, reason) {
+  if (row.id === "without") return reason !== "disabled_by_user" && reason !== "disabled_by_default";
+  return !["disabled_by_default", "category_disabled_by_user", "category_disabled_by_default"].includes(reason);
 }

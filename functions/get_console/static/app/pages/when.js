@@ -48,7 +48,7 @@ export function WhenPage({ user }) {
       }))}
       onTheirs=${() => setConflict(null)}
       onMine=${() => save(conflict).then((done) => done && announce(t("saved")), (problem) => announce(errorText(problem)))} />`}
-    <div class="beside">
+    <div class="beside two">
       <div>
         ${canChange
           ? html`<${Mute} data=${data} zone=${zone} save=${save} />
@@ -82,7 +82,7 @@ function Strip({ data, zone }) {
     <svg viewBox="0 0 960 24" preserveAspectRatio="none" width="100%" height="24">
       ${steps.map((step, place) => html`<rect key=${place} class=${step.state} x=${place * 10} y=${step.state === "open" ? 0 : 9} width="10.5" height=${step.state === "open" ? 24 : 6} />`)}
     </svg>
-    <div class="ticks">${labels.map((step) => html`<span key=${step.time}>${clock(step.time)}</span>`)}<span>${clock(now)}</span></div>
+    <div class="ticks">${labels.map((step) => html`<span key=${step.time}>${clock(step.time)}</span>`)}<span>${clock(steps[0].time)}</span></div>
     <figcaption><span class="key open">${t("when.keyOpen")}</span> <span class="key closed">${t("when.keyClosed")}</span></figcaption>
   </figure>`;
 }

@@ -11,6 +11,8 @@ import { Action, Field, Heading, Loading, State, Time, Trouble, errorText, reaso
 
 /** The key of the config that holds a user's address. */
 const ADDRESS = { EMAIL: "email_address", SMS: "phone_number", WEBHOOK: "url", SLACK: "slack_user_id" };
+/** Types whose address follows from the user ID, if none is set. */
+const FOLLOWS = ["EMAIL", "SLACK"];
 const INPUT = { EMAIL: "email", SMS: "tel", WEBHOOK: "url", SLACK: "text" };
 
 export function WherePage({ user }) {
@@ -60,12 +62,15 @@ function Receiver({ user, channel, zone, reload }) {
   const canWrite = mayChange(user, "dispatch:write");
   const canSend = mayChange(user, "dispatch:send");
   return html`<li data-type=${type}>
+    <div>
     <h2>${name}</h2>
-    <p><${ChannelState} reason=${reason} type=${type} health=${health} zone=${zone} blocked=${suppressions.length > 0} /></p>
+    <p class="now"><${ChannelState} reason=${reason} type=${type} health=${health} zone=${zone} blocked=${suppressions.length > 0} /></p>
+    </div>
+    <div>
     <dl>
       ${(given || ADDRESS[type]) &&
       html`<dt>${t(`where.address.${ADDRESS[type] ?? "other"}`)}</dt>
-        <dd dir="auto">${given ? (suppressions.length ? html`<del>${given}</del>` : given) : t("where.addressKnown")}</dd>`}
+        <dd dir="auto">${given ? (suppressions.length ? html`<del>${given}</del>` : given) : t(FOLLOWS.includes(type) && reason !== "no_address" ? "where.addressKnown" : "where.addressNone")}</dd>`}
       ${suppressions.map(
         (one) => html`<dt key=${`${one.suppression_id}-t`}>${t("where.blocked")}</dt>
           <dd key=${one.suppression_id}>
@@ -95,6 +100,7 @@ function Receiver({ user, channel, zone, reload }) {
         run=${() => call("POST", userPath(user, "integrations", type, "test"))} />`}
     </p>
     ${canWrite && type === "WEBHOOK" && override && html`<${Secret} user=${user} zone=${zone} />`}
+    </div>
   </li>`;
 }
 

@@ -15,7 +15,7 @@ const UNDO_FOR = 10_000;
  * @param {string | null} props.note why it is as it is
  * @param {(on: boolean) => Promise<{on: boolean, undo: () => Promise<void>}>} props.change
  */
-export function Switch({ id, label, on, note, change, isReadOnly }) {
+export function Switch({ id, label, on, note, isNoteSeen, change, isReadOnly }) {
   const [state, setState] = useState({ phase: "idle" });
   const timer = useRef(null);
   useEffect(() => () => clearTimeout(timer.current), []);
@@ -59,7 +59,7 @@ export function Switch({ id, label, on, note, change, isReadOnly }) {
       aria-describedby=${`${id}-note`} aria-disabled=${isReadOnly || state.phase === "saving" ? "true" : undefined}
       onClick=${(event) => (isReadOnly || state.phase === "saving") && event.preventDefault()}
       onChange=${(event) => attempt(event.target.checked)} />
-    <span class="note" id=${`${id}-note`}>${noteOf(state, note)}</span>
+    <span class=${isNoteSeen || state.phase !== "idle" ? "note" : "unseen"} id=${`${id}-note`}>${noteOf(state, note)}</span>
     ${state.phase === "saved" &&
     html`<button type="button" class="small" onClick=${undo}>${t("action.undo")}<span class="unseen"> ${label}</span></button>`}
     ${state.phase === "failed" &&
