@@ -131,6 +131,17 @@ def test_the_gateway_answers_as_the_template_says(workshop):
     assert expiry["TimeToLiveDescription"]["TimeToLiveStatus"] in {"ENABLED", "ENABLING"}
 
 
+def test_all_functions_share_one_copy_of_a_layer(workshop):
+    """A process gets links to a layer's files: to unpack thousands took most of its start."""
+    workshop.make("up")
+    for path in ("/health", "/api/v1/integration-defaults"):
+        assert requests.get(f"{workshop.cloud.api_url}{path}", timeout=10).status_code == 200
+
+    links = [*workshop.cloud._scratch.glob("ministack-lambda-*/layer_0/python")]
+    assert len(links) >= 2
+    assert len({link.resolve() for link in links}) == 1
+
+
 def test_status_shows_what_runs(workshop):
     """Processes, addresses and the state of the stack."""
     workshop.make("up")
