@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,7 +24,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import psutil
 import requests
 from botocore.exceptions import ClientError
 
@@ -33,15 +31,11 @@ from tools import after_deploy, parameters
 from tools.build import architecture, build, runtime
 from tools.failure import ToolFailure, run_logged
 from tools.paths import CADDY, CLOUD_PYTHON, ROOT, SAMCONFIG, TEMPLATE, ports_file
-from tools.processes import LOOPBACK, Background, require_free
+from tools.processes import LOOPBACK, PATIENCE, Background, require_free
 
 STACK = "integration-dispatcher-local"
 ARTIFACTS = "integration-dispatcher-artifacts"
 REGION = "us-east-1"
-
-MEMORY = Path("/dev/shm")  # noqa: S108 - folders in it are made by tempfile, ours alone
-ENOUGH_MEMORY = 6 * 2**30
-"""Bytes: far more than a hundred processes unpack."""
 
 # -P: what lies beside the gate is not for the local cloud to import.
 CLOUD = [str(CLOUD_PYTHON), "-P", str(ROOT / "tools" / "gate.py")]
@@ -155,7 +149,7 @@ class LocalCloud:
         for name in ("STATE_DIR", "S3_DATA_DIR"):
             Path(variables[name]).mkdir(parents=True, exist_ok=True)
         self._drop_scratch()
-        self._make_scratch()
+        self._scratch.mkdir()
         print(f"cloud: starting at {self.endpoint_url}", flush=True)
         self.cloud.start(CLOUD, variables)
         ready = f"http://{LOOPBACK}:{self.cloud_port}/_ministack/ready"
@@ -181,18 +175,18 @@ class LocalCloud:
         self._deployment_file.write_text(json.dumps(deployment, indent=2) + "\n")
         return stack
 
-    def stop(self) -> list[str]:
+    def stop(self, patience: float = PATIENCE) -> list[str]:
         """Stop what runs, keeping all data; return what was stopped."""
         # Behind the proxy's address is what a person calls the service.
         parts = {"containers": self.door, "service": self.proxy, "cloud": self.cloud}
-        stopped = [name for name, part in parts.items() if part.stop()]
+        stopped = [name for name, part in parts.items() if part.stop(patience)]
         self._drop_scratch()
         self.stack_file.unlink(missing_ok=True)
         return stopped
 
     def forget(self) -> None:
         """Throw all data away; the logs stay."""
-        self.stop()
+        self.stop(patience=0)
         shutil.rmtree(self.home / "state", ignore_errors=True)
         ports_file(self.home).unlink(missing_ok=True)
 
@@ -225,21 +219,8 @@ class LocalCloud:
     def _scratch(self) -> Path:
         return self._state / "tmp"
 
-    def _make_scratch(self) -> None:
-        """Give the functions' processes a place for their code, in memory if there is plenty.
-
-        The local cloud unpacks the layers, thousands of files, for each process that it starts:
-        memory takes them five times as fast as a disk, and lets go of them twenty times as fast.
-        """
-        free = psutil.virtual_memory().available
-        if MEMORY.is_dir() and min(free, psutil.disk_usage(str(MEMORY)).free) > ENOUGH_MEMORY:
-            self._scratch.symlink_to(tempfile.mkdtemp(prefix=f"{STACK}-", dir=MEMORY))
-        else:
-            self._scratch.mkdir()
-
     def _drop_scratch(self) -> None:
-        shutil.rmtree(self._scratch.resolve(), ignore_errors=True)
-        self._scratch.unlink(missing_ok=True)
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _cloud_variables(self) -> dict[str, str]:
         # The functions inherit all of these, so none comes from the user's environment.

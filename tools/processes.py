@@ -21,6 +21,9 @@ from tools.failure import ToolFailure
 
 LOOPBACK = "127.0.0.1"
 
+PATIENCE = 15.0
+"""Seconds that a program may take to end."""
+
 
 @dataclass(frozen=True)
 class Background:
@@ -90,10 +93,11 @@ class Background:
         # It is meant to outlive this object.
         process.returncode = 0
 
-    def stop(self, patience: float = 15.0) -> bool:
+    def stop(self, patience: float = PATIENCE) -> bool:
         """End the program and its own children; tell whether it ran.
 
-        SIGTERM first: the local cloud saves its state on a clean stop only.
+        SIGTERM first: the local cloud saves its state on a clean stop only. Without ``patience`` it
+        is killed: saving takes seconds.
         """
         process = self.process()
         if process is not None:
@@ -102,9 +106,9 @@ class Background:
                 children = process.children(recursive=True)
                 process.terminate()
             _, alive = psutil.wait_procs([process], timeout=patience)
-            _, left = psutil.wait_procs(children, timeout=1)
+            _, left = psutil.wait_procs(children, timeout=min(1, patience))
             kill([*alive, *left])
-            psutil.wait_procs([*alive, *left], timeout=patience)
+            psutil.wait_procs([*alive, *left], timeout=PATIENCE)
         self.record.unlink(missing_ok=True)
         return process is not None
 

@@ -45,6 +45,18 @@ def test_a_program_is_found_again_and_stopped(background):
     assert again.stop() is False
 
 
+def test_without_patience_a_program_is_killed(background):
+    """A program that does not end at SIGTERM is not waited for."""
+    waits = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + WAIT[-1]
+    background.start([*WAIT[:-1], waits], {})
+    while not background.log.read_text():
+        assert background.process(), "the program ended without a word"
+    process = background.process()
+
+    assert background.stop(patience=0) is True
+    assert not process.is_running()
+
+
 def test_a_program_is_cut_off_from_ours(background):
     """It has a separate session, no standard input, and only the variables that it was given."""
     background.start(WAIT, {"ONLY": "this"})
