@@ -83,22 +83,25 @@ def contents(folder):
     }
 
 
-def test_two_builds_of_a_layer_are_the_same_byte_for_byte(tmp_path):
+@pytest.fixture(scope="module")
+def layer(tmp_path_factory):
+    """A layer that is built for this machine."""
+    folder = tmp_path_factory.mktemp("layer")
+    assert build_layer(folder).returncode == 0
+    return folder
+
+
+def test_two_builds_of_a_layer_are_the_same_byte_for_byte(layer, tmp_path):
     """An unchanged layer keeps its version on AWS."""
-    first, second = tmp_path / "first", tmp_path / "second"
-
-    assert build_layer(first).returncode == 0
-    assert build_layer(second).returncode == 0
-
-    assert contents(first) == contents(second)
-    assert contents(first).keys() >= {"python/channels/__init__.py", "python/requests/__init__.py"}
-
-
-def test_a_layer_ships_bytecode_that_python_takes_without_looking_at_the_source(tmp_path):
-    """Zip files lose the times that Python would compare, and each cold start would compile."""
     assert build_layer(tmp_path).returncode == 0
 
-    folder = tmp_path / "python" / "channels"
+    assert contents(layer) == contents(tmp_path)
+    assert contents(layer).keys() >= {"python/channels/__init__.py", "python/requests/__init__.py"}
+
+
+def test_a_layer_ships_bytecode_that_python_takes_without_looking_at_the_source(layer):
+    """Zip files lose the times that Python would compare, and each cold start would compile."""
+    folder = layer / "python" / "channels"
     module = folder / "__init__.py"
     compiled = folder / "__pycache__" / f"__init__.{sys.implementation.cache_tag}.pyc"
     flags, checked = compiled.read_bytes()[4:8], compiled.read_bytes()[8:16]
@@ -128,13 +131,14 @@ def test_a_missing_interpreter_is_said_plainly(tmp_path):
     assert "make build" in built.stderr
 
 
-def test_the_layers_makefiles_do_not_inherit_our_make(monkeypatch):
-    """Flags of the make that a person called are not meant for SAM's."""
+def test_the_layers_makefiles_do_not_inherit_our_settings(monkeypatch):
+    """Flags of the make that a person called are not for SAM's, and bytecode belongs in layers."""
     monkeypatch.setenv("MAKEFLAGS", "-n")
     monkeypatch.setenv("MAKELEVEL", "1")
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", "/nowhere")
 
     variables = build.environment(HERE)
-    assert not {"MAKEFLAGS", "MAKELEVEL"} & variables.keys()
+    assert not {"MAKEFLAGS", "MAKELEVEL", "PYTHONPYCACHEPREFIX"} & variables.keys()
     assert variables["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
 
 
