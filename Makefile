@@ -15,6 +15,10 @@ PYTHON ?= $(shell for each in $(made_with) python3 python3.13 python3.12 python3
 export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN GREP ALL FUNCTION SAM NAME SCOPES FOR
 export ENV YES CHAOS_SEED CHAOS_DELIVERIES CASES SCENARIOS SEED CREDENTIALS
 
+# Images of containers set it. Without bytecode each of our thousand processes compiles what it
+# imports, which was a quarter of `make test`.
+unexport PYTHONDONTWRITEBYTECODE
+
 bin := .venv/bin
 python := $(bin)/python
 
