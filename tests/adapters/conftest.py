@@ -11,14 +11,21 @@ from moto import mock_aws
 from tests.declared import create_table
 
 
+@pytest.fixture(scope="session")
+def session():
+    """One session for all tests: it reads the models of the services, which takes long, once."""
+    return boto3.Session("testing", "testing", region_name="eu-central-1")
+
+
 @pytest.fixture
-def aws(monkeypatch):
+def aws(session, monkeypatch):
     """An AWS for one test, in memory."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
         yield boto3.client
 
 

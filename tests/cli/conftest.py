@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
-from typer.testing import CliRunner
+from click.testing import CliRunner
+from typer.main import get_command
 
 from dispatch_cli.main import app
 from dispatch_cli.run import Run
@@ -17,6 +18,8 @@ from tests.cli.server import Gateway, behind
 from tests.functions.conftest import service, session  # noqa: F401 - fixtures
 
 START = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+PROGRAM = get_command(app)
+"""The program, made once for all tests: that takes as long as many a command."""
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -40,7 +43,7 @@ class Terminal:
             elapsed=lambda: sum(self.pauses),
             new_id=self.new_id,
         )
-        return CliRunner().invoke(app, ["--utc", *arguments], input=typed, obj=run)
+        return CliRunner().invoke(PROGRAM, ["--utc", *arguments], input=typed, obj=run)
 
     def sleep(self, seconds):
         """Call ``meanwhile`` instead of waiting."""

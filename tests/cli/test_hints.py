@@ -7,11 +7,10 @@ import re
 from shlex import split
 
 import pytest
-from typer.main import get_command
 
 from dispatch_cli import words
 from dispatch_cli.diagnosis import findings
-from dispatch_cli.main import app
+from tests.cli.conftest import PROGRAM
 from tests.cli.server import always
 from tests.cli.test_diagnosis import ENABLED, HEALTHY, NOW, delivery
 from tools.paths import ROOT
@@ -25,7 +24,7 @@ def parse(command):
     """Parse a command as the program does, and return its global options and its context."""
     program, *arguments = split(command)
     assert program == "dispatch"
-    group = get_command(app)
+    group = PROGRAM
     context = group.make_context("dispatch", arguments)
     options = context.params
     rest = [*context._protected_args, *context.args]

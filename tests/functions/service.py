@@ -19,6 +19,7 @@ import boto3
 import pytest
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
+from moto.kms import models as moto_kms
 
 from dispatcher import wiring
 from dispatcher.access.policy import ADMIN, READ, SEND, Caller
@@ -178,11 +179,55 @@ def batch(queue, *bodies):
     }
 
 
+class Session(boto3.Session):
+    """A session for all tests, which writes down what is called.
+
+    It makes each client once: the five of a service take longer than most tests.
+    """
+
+    def __init__(self):
+        super().__init__(
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+            region_name="eu-central-1",
+        )
+        self.called = []
+        self._clients = {}
+        self.events.register("provide-client-params", self._note)
+
+    def client(self, service, config=None):
+        """Return the client of a service with this configuration."""
+        key = service, repr(config and vars(config))
+        if key not in self._clients:
+            self._clients[key] = super().client(service, config=config)
+        return self._clients[key]
+
+    @contextmanager
+    def listening(self, **listeners):
+        """Call functions on botocore's events (`before_call` is `before-call`) during the block."""
+        for event, listener in listeners.items():
+            self.events.register(event.replace("_", "-"), listener)
+        # A client knows the listeners of the time when it was made.
+        clients, self._clients = self._clients, {}
+        yield
+        self._clients = clients
+        for event, listener in listeners.items():
+            self.events.unregister(event.replace("_", "-"), listener)
+
+    def _note(self, params, model, **_):
+        self.called.extend(needed_rights(params, model))
+
+
+one_key = cache(moto_kms.generate_private_key)
+"""Moto makes an RSA key for each KMS key, also for those that only encrypt: 0.1 s."""
+
+
 @contextmanager
 def running(session):
     """Deploy the service into an AWS that lasts as long as the block."""
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(BotocoreStubber, "__call__", one_by_one(BotocoreStubber.__call__))
+        patch.setattr(moto_kms, "generate_private_key", one_key)
         patch.setattr(boto3, "DEFAULT_SESSION", session)
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         for name, value in environment(made_resources()).items():

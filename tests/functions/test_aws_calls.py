@@ -28,9 +28,8 @@ def calls(session, service):
     def note(model, **_):
         made.append(f"{model.service_model.service_name}:{model.name}")
 
-    session.events.register("before-call", note)
-    yield made
-    session.events.unregister("before-call", note)
+    with session.listening(before_call=note):
+        yield made
 
 
 def counted(calls, function, service, body=None, **parts):

@@ -98,9 +98,8 @@ def spied(session):
     def keep(params, model, **_):
         calls.append((model.service_model.service_name, model.name, dict(params)))
 
-    session.events.register("provide-client-params", keep)
-    yield calls
-    session.events.unregister("provide-client-params", keep)
+    with session.listening(provide_client_params=keep):
+        yield calls
 
 
 @pytest.fixture

@@ -65,11 +65,8 @@ def units(session, service):
                 counted["index"] += ("sweep_at" in old) + ("sweep_at" in item)
             before[key["sk"]["S"]] = item
 
-    session.events.register("provide-client-params.dynamodb", note)
-    session.events.register("after-call.dynamodb", count)
-    yield counted
-    session.events.unregister("provide-client-params.dynamodb", note)
-    session.events.unregister("after-call.dynamodb", count)
+    with session.listening(provide_client_params=note, after_call=count):
+        yield counted
 
 
 @pytest.fixture
