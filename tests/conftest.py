@@ -20,10 +20,13 @@ settings.register_profile(
 )
 settings.load_profile("steady")
 
+LONG = {"test_scenarios.py"}
+"""Files that take a minute, although they need no cloud."""
+
 
 def pytest_collection_modifyitems(items):
     """Begin with what takes minutes: files of seconds then keep every worker busy to the end.
 
     It works with `--no-loadscope-reorder`; else xdist begins with the files of the most tests.
     """
-    items.sort(key=lambda item: "e2e" not in item.path.parts)
+    items.sort(key=lambda item: ("e2e" not in item.path.parts, item.path.name not in LONG))

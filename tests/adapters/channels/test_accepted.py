@@ -19,6 +19,7 @@ from channels.email import channel
 from channels.slack_web import LARGEST_BODY
 from channels.smtp import LARGEST_REPLY
 from channels.webhook import Webhook
+from dispatcher import http_client, response_head
 from dispatcher.deadline import Deadline
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
 from dispatcher.http_client import send
@@ -242,7 +243,18 @@ ENDLESS = pytest.mark.parametrize(
 )
 
 
+SMALL = LARGEST_HEAD // 8
+
+
+@pytest.fixture
+def small_bound(monkeypatch):
+    """An eighth of the bound: to trace the memory of a whole one takes up to ten seconds."""
+    for module in (response_head, http_client):
+        monkeypatch.setattr(module, "LARGEST_HEAD", SMALL)
+
+
 @ENDLESS
+@pytest.mark.usefixtures("small_bound")
 def test_an_endless_response_costs_little(answer, receive, guard):
     """The bytes of a response are counted at the socket; above the bound the line is cut."""
     receiver = receive(answer, None)
@@ -258,7 +270,7 @@ def cheaply(attempt):
     outcome = attempt()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 40 * LARGEST_HEAD
+    assert peak < 40 * SMALL
     return outcome
 
 
@@ -388,6 +400,7 @@ def test_what_is_no_acceptance_of_a_post(answer, code, after, post):
 
 
 @ENDLESS
+@pytest.mark.usefixtures("small_bound")
 def test_an_endless_response_to_a_post_costs_little(answer, post):
     """The bytes of Slack's response are counted too."""
     outcome, requests = cheaply(lambda: post(answer))
