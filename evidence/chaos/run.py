@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,16 +152,15 @@ def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
         rig.faults.turn_on()
         rig.reaper.is_on = True
         began = time.monotonic()
-        with (
-            Operator(rig.stores, caller, rig.ledger, rig.seeded_random) as operator,
-            ThreadPoolExecutor(1) as users_at_work,
-        ):
-            changed = users_at_work.submit(preferences.apply, changes[len(first) :], caller, states)
+        later = (changes[len(first) :], caller, states)
+        changing = threading.Thread(target=preferences.apply, args=later, daemon=True)
+        changing.start()
+        with Operator(rig.stores, caller, rig.ledger, rig.seeded_random) as operator:
             caller.send(messages)
             sent = time.monotonic()
             say(f"sent after {sent - began:.0f} s; faults go on for {plan.linger:.0f} s …")
             time.sleep(plan.linger)
-            changed.result()
+            changing.join()
         rig.faults.turn_off()
         rig.reaper.is_on = False
         without_faults = time.monotonic()
