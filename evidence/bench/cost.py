@@ -42,6 +42,14 @@ CALLS: Mapping[str, tuple[str, ...]] = {
 UNITS = {1: 6, 3: 8, 7: 12}
 """Write units of a send of 1,000 bytes by its number of deliveries, none of them retried."""
 
+HELD: Mapping[str, tuple[int, tuple[str, ...]]] = {
+    "not held": (6, ()),
+    "held for at most 15 minutes": (6, (READ,)),
+    "held for longer": (9, (READ, READ, WRITE)),
+    "held for longer, released by a change of preferences": (9, (READ, WRITE)),
+}
+"""Write units of a send with one delivery, and its AWS calls beyond those of a send not held."""
+
 STORED = {1: (876, 716), 3: (881, 591), 7: (863, 733)}
 """Bytes of its request row and message row."""
 
@@ -173,8 +181,17 @@ def tables() -> dict[str, list[list[str]]]:
             for count, units in UNITS.items()
             for case in [Case(deliveries=count)]
         ],
+        "Holds": [
+            [name, str(len(calls)), str(units), _dollars(_more(units, calls))]
+            for name, (units, calls) in HELD.items()
+        ],
         "Cost settings": [[name, _dollars(total(case))] for name, case in KNOBS.items()],
     }
+
+
+def _more(units: int, calls: tuple[str, ...]) -> float:
+    """Return the dollars for the requests of DynamoDB beyond those of a million sends not held."""
+    return WRITE_UNIT * (units - UNITS[1]) + READ_UNIT * calls.count(READ)
 
 
 def _dollars(amount: float) -> str:

@@ -24,6 +24,7 @@ from tools.paths import ROOT
 
 PAGES = Path(__file__).parent / "pages"
 PICTURE = ROOT / "docs" / "images" / "doctor.svg"
+PREFERENCES = ROOT / "docs" / "images" / "preferences.svg"
 RECORDING = ROOT / "docs" / "images" / "send.svg"
 
 # From the command that hides the cursor to those that erase the line.
@@ -171,4 +172,24 @@ def test_the_recording_in_the_readme_is_up_to_date(guide, dispatch, service, clo
     assert (delivery["status"], delivery["attempts"]) == ("success", 2)
     assert drawn == expected_page(RECORDING, drawn)
     assert "http://www.w3.org" in drawn
+    assert "@font-face" not in drawn
+
+
+def test_the_pictures_of_preferences_are_up_to_date(guide, dispatch, clock):
+    """Ada mutes builds until the afternoon, the preview says so, and a build is held."""
+    dispatch("categories", "set", "builds", "--title", "Builds")
+    record = Recording(dispatch)
+
+    zone = "preferences set ada --time-zone Europe/Berlin"
+    record(f"{zone} \\\n    --category builds.CLI=off --hold TEST")
+    record("preferences mute ada --for 2h")
+    record("preview ada --category builds --type TEST --type CLI")
+    record("send ada 'Build 7 failed.' --category builds --type TEST")
+    record("history ada")
+    record("preferences unmute ada")
+
+    drawn = record.svg()
+    assert drawn == expected_page(PREFERENCES, drawn)
+    (delivery,) = json.loads(dispatch("history", "ada", "-o", "json").stdout)["deliveries"]
+    assert (delivery["status"], delivery["held"]) == ("pending", None)
     assert "@font-face" not in drawn

@@ -119,3 +119,28 @@ def test_a_retry_can_ignore_a_mute(dispatch, clock, service):
     history = json.loads(dispatch("history", "ada", delivery_id, "--json").stdout)
 
     assert (history["status"], history["held"]) == ("pending", None)
+
+
+def test_doctor_explains_a_delivery_that_exists_only_because_of_a_lock(
+    dispatch, clock, service, monkeypatch
+):
+    """The user disabled EMAIL, but the locked category still uses it."""
+    monkeypatch.setenv("SMTP_HOST", "mail.example.com")
+    wiring.reset()
+    lock = ("--locked", "--reach-by", "EMAIL")
+    dispatch("categories", "set", "security", "--title", "Security", *lock)
+    dispatch("override", "set", "ada", "EMAIL", "--disable")
+    sent = dispatch(
+        *("send", "ada", "A new key", "--category", "security", "--email", "ada@example.com"),
+        "--json",
+    )
+
+    page = " ".join(dispatch("doctor", "ada").stdout.split())
+
+    [email] = [
+        one for one in json.loads(sent.stdout)["deliveries"] if one["integration_type"] == "EMAIL"
+    ]
+    assert email["locked"] is True
+    assert "EMAIL is used" in page
+    reason = "the category security is locked, and nothing else reaches the user."
+    assert f"although it is disabled: {reason}" in page

@@ -5,14 +5,24 @@ from __future__ import annotations
 import io
 import logging
 import re
+import time
+from collections import Counter
 
 import boto3
 import pytest
 
 from dispatcher import wiring
 from dispatcher.adapters.items import item_size
+from dispatcher.adapters.overrides import OverrideTable
+from dispatcher.configuration.rows import Preferences
+from dispatcher.delivery.doorbells import encode
 from dispatcher.delivery.outcomes import Delivered
 from evidence.bench import cost, rows
+from tests.functions.service import sample
+from tests.functions.test_aws_calls import calls
+
+__all__ = ["calls"]
+"""The fixture."""
 
 USER = "john.doe"
 DELIVERED = {
@@ -123,6 +133,74 @@ def test_the_model_has_what_the_functions_write(service, units, all_types, deliv
     assert sum(units.values()) == cost.UNITS[deliveries], units
     stored = (sizes["REQUEST"], sizes["MESSAGE"])
     assert stored == pytest.approx(cost.STORED[deliveries], rel=0.15)
+
+
+def hold(seconds):
+    """Let the user mute WEBHOOK for so long, without the re-plan of a route."""
+    preferences = Preferences(
+        updated_at=1.0,
+        updated_via="api",
+        muted_until=time.time() + seconds,
+        hours={"integrations": ["WEBHOOK"]},
+    )
+    table = OverrideTable(boto3.client("dynamodb"), "OverridesTable")
+    version = table.get(USER).version
+    table.set_preferences(USER, preferences, version=version, now=1.0, token="t")
+
+
+def wait(_service, time_machine, seconds):
+    """Let the hold end; its doorbell comes from the send."""
+    time_machine.move_to(time.time() + seconds)
+
+
+def sweep(service, time_machine, seconds):
+    """Let the sweeper ring 15 minutes before the end of the hold, which comes then."""
+    time_machine.move_to(time.time() + seconds - 890)
+    service.invoke("sweep_deliveries", sample("sweep_deliveries"))
+    time_machine.move_to(time.time() + 890)
+
+
+CHANGE = (cost.READ, cost.READ, cost.WRITE, cost.READ, cost.READ)
+"""The route reads preferences and categories, and writes; the re-plan reads before and after."""
+
+
+def unmute(service, _time_machine, _seconds):
+    """Let a change of preferences end the hold."""
+    assert service.ask("update_preferences", {"muted_until": None})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("case", "seconds", "release"),
+    [
+        ("not held", 0, wait),
+        ("held for at most 15 minutes", 600, wait),
+        ("held for longer", 7200, sweep),
+        ("held for longer, released by a change of preferences", 7200, unmute),
+    ],
+)
+def test_the_model_has_what_a_hold_costs(
+    service, units, calls, all_types, time_machine, case, seconds, release
+):
+    """Write units and calls are those of the functions; those of a change are not counted."""
+    if seconds:
+        hold(seconds)
+    calls.clear()
+    body = {"content": rows.text(1_000), "subject": rows.SUBJECT, "integration_types": ["WEBHOOK"]}
+    assert service.ask("send_message", body)[0] == 202
+    release(service, time_machine, seconds)
+    doorbells = [
+        encode(one) for queue in ("DeliveryQueue", "RetryQueue") for one in service.doorbells(queue)
+    ]
+    service.deliver(*doorbells)
+
+    _, page = service.ask("list_deliveries")
+    assert [delivery["status"] for delivery in page["deliveries"]] == ["success"]
+    expected, more = cost.HELD[case]
+    assert sum(units.values()) == expected, units
+    send = [*cost.CALLS["send"], *cost.CALLS["visit"], *cost.CALLS["attempt"]]
+    change = CHANGE if release is unmute else ()
+    made = Counter(call for call in calls if call in {*send, cost.READ})
+    assert made == Counter([*send, *more, *change])
 
 
 @pytest.mark.parametrize(("content", "expected"), [(250, 6), (10_000, 9), (100_000, 35)])
