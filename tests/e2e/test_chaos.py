@@ -18,18 +18,22 @@ SMALL = Plan(
     linger=3.0,
     patience=240.0,
     hasten=True,
+    changing=10.0,
 )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the process to kill in /proc")
 def test_every_promise_holds_under_faults(tmp_path):
     """No promise breaks under faulty AWS, failing receivers and dying processes."""
-    outcome = run(SMALL, tmp_path, print)
+    outcome = run(SMALL, tmp_path / "chaos", print)
 
     assert {rule: cases for rule, cases in outcome.findings.broken.items() if cases} == {}
     stored = sum(outcome.findings.statuses.values())
     assert outcome.accepted + outcome.findings.unpromised == stored
     assert outcome.accepted > SMALL.deliveries / 2
+    found = outcome.findings
+    assert found.held.total() == found.released.total() > 0
+    assert min(found.by_lock, found.switched_off) > 0
     assert outcome.calls.faulty.keys() == {
         "throttled",
         "reset before the effect",
