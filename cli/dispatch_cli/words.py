@@ -81,9 +81,7 @@ REASONS = {
         "To enable it once it is back: dispatch override set USER TYPE --enable",
     ),
     "no_address": Words("the user has no address for it", f"To set one: {SET_ADDRESS}"),
-    "category_disabled_by_user": Words(
-        "the user switched it off for this category", SHOW_PREFERENCES
-    ),
+    "category_disabled_by_user": Words("the user disabled it for this category", SHOW_PREFERENCES),
     "category_disabled_by_default": Words(
         "the category does not use it unless the user chooses it", SHOW_PREFERENCES
     ),
@@ -114,7 +112,7 @@ CODES = {
         "the receiver's certificate is invalid, or its TLS is older than 1.2",
         "The receiver's operator has to renew it; then retry.",
     ),
-    "invalid_answer": Words("the receiver's response makes no sense", CORRECT_HOST),
+    "invalid_answer": Words("the receiver's response is invalid", CORRECT_HOST),
     "credentials_unavailable": Words(
         "a secret that a parameter names could not be read",
         "An operator can check that the secret exists: docs/integrations.md",

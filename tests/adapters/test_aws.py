@@ -101,7 +101,7 @@ def test_a_condition_refused_by_a_missing_row_carries_no_item(dynamodb):
         (ClientError({}, "PutItem"), "PutItem failed: unknown"),
         (
             ReadTimeoutError(endpoint_url="https://dynamodb.example.com/?secret"),
-            "AWS did not answer: ReadTimeoutError",
+            "AWS did not respond: ReadTimeoutError",
         ),
     ],
 )

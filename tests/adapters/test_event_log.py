@@ -20,7 +20,7 @@ from tests.world import USER, World
 
 STACK = "dispatcher-eu"
 EVENT_ROWS = rows("docs/operations.md", "Log events")
-BUSY = Retry("http_503", "the receiver answered 503")
+BUSY = Retry("http_503", "the receiver returned 503")
 
 
 class Written:

@@ -25,7 +25,7 @@ SHOWN, PATTERN, CHANGE = map(
 def failed():
     """A message row whose second delivery failed after a retry, and its place."""
     world = World(INTEGRATION_DEFAULTS_TEST_RETRY_COUNT="1")
-    world.channels["TEST"].outcomes = [Retry("http_503", "the receiver answered 503")] * 2
+    world.channels["TEST"].outcomes = [Retry("http_503", "the receiver returned 503")] * 2
     world.webhook()
     _, second = world.send(request_id="r-1", session_id="s-1", subject="Rain")
     world.run()
@@ -82,7 +82,7 @@ def test_an_entry_that_was_not_taken_is_a_failure(failed):
     response = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "ThrottlingException"}]}
     events = SimpleNamespace(put_events=lambda **_: response)
 
-    with pytest.raises(UnavailableError, match="took no event: ThrottlingException"):
+    with pytest.raises(UnavailableError, match="accepted no event: ThrottlingException"):
         EventBridgePublisher(events, "outcomes").publish(*failed)
 
 

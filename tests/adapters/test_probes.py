@@ -42,9 +42,9 @@ def test_each_dependency_is_told_by_name(dynamodb, queue):
 
     assert found == {
         "OverridesTable": None,
-        "DeliveriesTable": "AWS did not answer, or refused",
+        "DeliveriesTable": "AWS did not respond, or refused",
         "DeliveryQueue": None,
-        "RetryQueue": "AWS did not answer, or refused",
+        "RetryQueue": "AWS did not respond, or refused",
     }
 
 
@@ -52,7 +52,7 @@ def test_an_integrations_own_probe_says_what_is_wrong(dynamodb, queue):
     """Its text is public; of an unexpected error it has only the class."""
     peers = {
         "SLACK": lambda: None,
-        "EMAIL": lambda: fail(UnavailableError("the mail server took no connection")),
+        "EMAIL": lambda: fail(UnavailableError("no connection to the mail server")),
         "TOOL": lambda: fail(KeyError("xoxb-secret")),
     }
     probes = LiveProbes(
@@ -70,7 +70,7 @@ def test_an_integrations_own_probe_says_what_is_wrong(dynamodb, queue):
         "OverridesTable": None,
         "DeliveriesTable": None,
         "SLACK": None,
-        "EMAIL": "the mail server took no connection",
+        "EMAIL": "no connection to the mail server",
         "TOOL": "the probe failed: KeyError",
     }
 
@@ -92,5 +92,5 @@ def test_what_does_not_answer_in_time_is_down(dynamodb, queue, monkeypatch):
     found = probes.all_within(0.01, ["SLACK"])
 
     release.set()
-    late = "no answer within 0.01 s"
+    late = "no response within 0.01 s"
     assert found == {"OverridesTable": late, "DeliveriesTable": late, "SLACK": late}

@@ -17,7 +17,7 @@ from tests.cli.server import Gateway, always
 
 USER = "auth0|ada"
 
-PROBLEM = {"title": "Not now", "status": 503, "detail": "A \x1b[2Jtable did not answer."}
+PROBLEM = {"title": "Not now", "status": 503, "detail": "A \x1b[2Jtable did not respond."}
 
 
 def problem(status, **fields):
@@ -160,7 +160,7 @@ def test_retry_after_is_shown(alone):
 
     assert result.exit_code == 3
     assert result.stderr == (
-        "error: Not now (503): A \\x1b[2Jtable did not answer.\n"
+        "error: Not now (503): A \\x1b[2Jtable did not respond.\n"
         "Try again in 5 s.\n"
         "To see the service's health: dispatch health\n"
     )

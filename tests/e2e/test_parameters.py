@@ -136,7 +136,7 @@ def test_a_dead_peer_degrades_the_service(service):
 
     assert time.monotonic() - began < 3 + COLD_START
     assert (health["status"], health["integrations"]["SLACK"]["healthy"]) == ("degraded", False)
-    assert health["integrations"]["SLACK"]["detail"] == "Slack did not answer"
+    assert health["integrations"]["SLACK"]["detail"] == "Slack did not respond"
     assert [word for word in ("bot-token", "xoxb") if word in json.dumps(health)] == []
 
 

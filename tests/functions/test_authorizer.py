@@ -48,7 +48,7 @@ def test_a_header_is_found_in_any_case(service, event_log, name):
         ({"x-api-key": [KEY, KEY]}, "more than one credential"),
         ({"x-api-key": [KEY], "X-API-Key": [KEY]}, "more than one credential"),
         ({"x-api-key": [KEY], "authorization": ["Bearer a.b.c"]}, "more than one credential"),
-        ({"authorization": ["Bearer a.b.c"]}, "tokens are not taken here"),
+        ({"authorization": ["Bearer a.b.c"]}, "tokens are not accepted here"),
     ],
 )
 def test_a_stranger_is_told_no_more_than_that(service, event_log, headers, reason):

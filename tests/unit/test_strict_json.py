@@ -6,8 +6,8 @@ import pytest
 
 from dispatcher.strict_json import DEEPEST, MalformedJsonError, read_json
 
-TWICE = "names a key twice in one object"
-CONSTANT = "holds NaN or Infinity, which JSON does not know"
+TWICE = "contains a key twice in one object"
+CONSTANT = "contains NaN or Infinity, which JSON does not allow"
 TOO_DEEP = "is nested deeper than 32 levels"
 
 
@@ -40,10 +40,10 @@ def test_json_is_read(text, value):
             "is not valid JSON: see line 1, column 1",
         ),
         ('"\n"', "is not valid JSON: see line 1, column 2"),
-        ("1" * 5000, "holds a number of more digits than can be kept"),
+        ("1" * 5000, "contains a number with too many digits"),
         ("NaN", CONSTANT),
         ('{"a": Infinity}', CONSTANT),
-        ("[1e999]", "holds a number too large to be kept"),
+        ("[1e999]", "contains a number that is too large"),
         ("[-Infinity]", CONSTANT),
         ('{"a": 1, "a": 1}', TWICE),
         ('[{"b": {"a": 1, "\\u0061": 2}}]', TWICE),

@@ -191,7 +191,7 @@ def _change(run: Run, user: str, body: Mapping[str, Any], *, if_match: str | Non
             run.screen.say()
             run.screen.say(f"Held deliveries with a new time: {moved['deliveries']}")
         if not moved["complete"]:
-            run.screen.note("Not all held deliveries were looked at; the others keep their times.")
+            run.screen.note("Not all held deliveries were checked; the others keep their times.")
 
     run.show(response, table)
 
@@ -415,20 +415,20 @@ def set_category(
     ctx: typer.Context,
     category: Category,
     *,
-    title: Annotated[str | None, typer.Option(help="The title for people.")] = None,
-    description: Annotated[str | None, typer.Option(help="The description for people.")] = None,
+    title: Annotated[str | None, typer.Option(help="The title that users see.")] = None,
+    description: Annotated[str | None, typer.Option(help="The description that users see.")] = None,
     group: Annotated[str | None, typer.Option(help="The heading above the category.")] = None,
     order: Annotated[int | None, typer.Option(help="The place in the list, 0 to 999.")] = None,
     enabled: Annotated[
         bool | None,
-        typer.Option("--on/--off", help="Deliver to users who did not choose, or not."),
+        typer.Option("--on/--off", help="Whether to deliver to users without a choice."),
     ] = None,
     integrations: Annotated[
         list[str] | None,
         typer.Option(
             "--integration",
             metavar="TYPE=SWITCH",
-            help="Use an integration for users who did not choose: on, off or default. "
+            help="Use an integration for users without a choice: on, off or default. "
             "May be repeated.",
         ),
     ] = None,

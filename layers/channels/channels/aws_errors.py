@@ -27,8 +27,8 @@ class Failure(Enum):
 
     UNSENT = "AWS was not reached"
     LATER = "AWS refused it for now"
-    REFUSED = "AWS refused it for good"
-    UNKNOWN = "AWS may have taken it all the same"
+    REFUSED = "AWS refused it permanently"
+    UNKNOWN = "AWS may have executed it"
 
 
 def failure(error: Exception) -> Failure:

@@ -57,7 +57,7 @@ class Email:
         recipient = mailbox(message.address.value)
         if recipient is None:
             return lambda: Permanent(
-                "invalid_address", "the address is not one plain e-mail address"
+                "invalid_address", "the address is not one plain email address"
             )
         try:
             sender = _sender(self.environ)
@@ -132,17 +132,20 @@ class Ses:
                 Content={"Raw": {"Data": mail.content}},
             )
         except AwsError as error:
-            code, detail = named(error), f"SES did not take the mail: {named(error)}"
+            code, detail = named(error), f"SES did not accept the email: {named(error)}"
             is_final = failure(error) is Failure.REFUSED
             return Permanent(code, detail) if is_final else Retry(code, detail)
         return Delivered({"message_id": response["MessageId"]})
 
 
-TIMEOUT = Retry("timeout", "the mail server did not answer in time")
-NONSENSE = Retry("invalid_answer", "the mail server's answer makes no sense")
+TIMEOUT = Retry("timeout", "the mail server did not respond in time")
+NONSENSE = Retry("invalid_answer", "the mail server's response is invalid")
 
 _FAULTS: tuple[tuple[type[BaseException], Outcome], ...] = (
-    (smtplib.SMTPServerDisconnected, Retry("connection_lost", "the mail server hung up")),
+    (
+        smtplib.SMTPServerDisconnected,
+        Retry("connection_lost", "the mail server closed the connection"),
+    ),
     (
         smtplib.SMTPNotSupportedError,
         Permanent("tls_required", "the mail server offers no STARTTLS"),
@@ -151,7 +154,7 @@ _FAULTS: tuple[tuple[type[BaseException], Outcome], ...] = (
     (smtplib.SMTPException, NONSENSE),
     (ssl.SSLError, Retry("tls_failed", "the mail server's certificate or TLS is not valid")),
     (TimeoutError, TIMEOUT),
-    (OSError, Retry("connection_failed", "the mail server took no connection")),
+    (OSError, Retry("connection_failed", "no connection to the mail server")),
 )
 _REFUSED = {
     smtplib.SMTPSenderRefused: "the sender",
@@ -222,4 +225,4 @@ def probe(environ: Mapping[str, str], aws: ClientFactory) -> None:
     except (smtplib.SMTPException, OSError) as error:
         raise UnavailableError(refusal(error).detail) from None
     except AwsError as error:
-        raise UnavailableError(f"SES did not answer: {named(error)}") from None
+        raise UnavailableError(f"SES did not respond: {named(error)}") from None

@@ -126,7 +126,7 @@ class Guard:
                 raise
         else:
             return response
-        raise NoResponseError("timeout", f"{url.host} did not answer within {self.seconds:g} s")
+        raise NoResponseError("timeout", f"{url.host} did not respond within {self.seconds:g} s")
 
     def _pool(self, url: Url, connection: socket.socket) -> _Pool:
         if url.scheme == "https":
@@ -151,11 +151,11 @@ class Guard:
             addresses = [url.address]
         for address in addresses:
             if not self.egress.allows(address) and not is_public(address):
-                raise BlockedError(f"{url.host} stands for an address that is not public")
+                raise BlockedError(f"{url.host} resolves to an address that is not public")
         # Other ports of plain http are permitted only in networks that the operator opened.
         inside = all(map(self.egress.allows, addresses))
         if url.scheme == "http" and url.port not in PORTS["http"] and not inside:
-            raise BlockedError(f"{url.host} is outside of where plain http may use port {url.port}")
+            raise BlockedError(f"{url.host} is not permitted with plain http on port {url.port}")
         return addresses
 
     def _look_up(self, url: Url, line: _Line) -> Sequence[str]:
@@ -180,7 +180,9 @@ class Guard:
                 break
             with suppress(OSError):
                 return self.dial(address, url.port, min(CONNECT_SECONDS, line.deadline.timeout()))
-        raise NoResponseError("connection_failed", f"{url.host} took no connection at {url.port}")
+        raise NoResponseError(
+            "connection_failed", f"{url.host} accepted no connection on port {url.port}"
+        )
 
 
 class _Line:
@@ -342,7 +344,7 @@ def _address(host: str, text: str) -> IPAddress:
         address = ip_address(text)
         if not getattr(address, "scope_id", None):
             return address
-    raise BlockedError(f"{host} stands for an address without a meaning beyond one network")
+    raise BlockedError(f"{host} resolves to an address that is valid in one network only")
 
 
 _FAULTS = (
@@ -363,13 +365,13 @@ def _no_response(host: str, error: BaseException) -> NoResponseError:
             detail = f"the certificate of {host} is not valid: {cause.verify_message}"
             return NoResponseError("tls_failed", detail)
     for kind, code, what in (
-        (TimeoutError, "timeout", "did not answer in time"),
+        (TimeoutError, "timeout", "did not respond in time"),
         (ssl.SSLError, "tls_failed", "did not agree on TLS 1.2 or newer"),
-        (ConnectionError, "connection_failed", "closed the connection before it answered"),
+        (ConnectionError, "connection_failed", "closed the connection before it responded"),
     ):
         if any(isinstance(cause, kind) for cause in causes):
             return NoResponseError(code, f"{host} {what}")
-    return NoResponseError("invalid_answer", f"{host} answered with something that is not HTTP/1.1")
+    return NoResponseError("invalid_answer", f"{host} returned a response that is not HTTP/1.1")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

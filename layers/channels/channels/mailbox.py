@@ -61,5 +61,5 @@ class Mailbox:
         try:
             self.dynamodb.put_item(TableName=self.table, Item=item)
         except AwsError as error:
-            return Retry("unavailable", f"the mailbox did not take the message: {named(error)}")
+            return Retry("unavailable", f"the mailbox did not accept the message: {named(error)}")
         return Delivered(detail="recorded")

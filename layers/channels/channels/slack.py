@@ -73,7 +73,7 @@ HINTS = {
     "is_archived": "the channel is archived",
     "missing_scope": "the app needs chat:write, im:write, users:read and users:read.email",
     "not_in_channel": "invite the app into the channel",
-    NOT_FOUND: "nobody in the workspace has this e-mail address",
+    NOT_FOUND: "no member of the workspace has this email address",
 }
 
 _CODE = re.compile(r"[a-z0-9_]{1,64}")
@@ -88,7 +88,7 @@ class _RefusedError(Exception):
         self.outcome = outcome
 
 
-_NOBODY = Permanent(NOT_FOUND, f"Slack answered {NOT_FOUND}: {HINTS[NOT_FOUND]}")
+_NOBODY = Permanent(NOT_FOUND, f"Slack returned {NOT_FOUND}: {HINTS[NOT_FOUND]}")
 
 PARAMETER = "SlackBotTokenSecret"  # pragma: allowlist secret
 
@@ -218,7 +218,9 @@ class _Post:
 def _token(credentials: Credentials, secret: str) -> str:
     token = credentials.read(secret)
     if not _TOKEN.fullmatch(token):
-        raise CredentialError(f"the secret that {PARAMETER} names is no bot token: not ASCII")
+        raise CredentialError(
+            f"the secret that {PARAMETER} names is not a bot token: it is not ASCII"
+        )
     return token
 
 
@@ -243,10 +245,10 @@ def _checked(rule: Callable[[str, Mapping[str, str]], str], value: str) -> str:
 def _fault(error: BaseException, seconds: float) -> Retry:
     # urllib wraps the original error, including timeouts.
     if isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", None), TimeoutError):
-        return Retry("timeout", f"Slack did not answer within {seconds:g} s")
+        return Retry("timeout", f"Slack did not respond within {seconds:g} s")
     if isinstance(error, OSError | http.client.HTTPException):
         return Retry("connection_failed", "the connection to Slack failed")
-    return Retry("invalid_answer", "Slack's answer makes no sense")
+    return Retry("invalid_answer", "Slack's response is invalid")
 
 
 def _blocks(
@@ -290,9 +292,9 @@ def outcome(error: SlackApiError, now: float) -> Outcome:
 
         headers = {name.lower(): value for name, value in response.headers.items()}
         wish = retry_after(headers.get("retry-after"), now)
-        return Retry(code, f"Slack answered {code}", after=wish)
+        return Retry(code, f"Slack returned {code}", after=wish)
     hint = HINTS.get(code)
-    return Permanent(code, f"Slack answered {code}" + (f": {hint}" if hint else ""))
+    return Permanent(code, f"Slack returned {code}" + (f": {hint}" if hint else ""))
 
 
 def _code(error: SlackApiError) -> str:
@@ -324,4 +326,4 @@ def probe(environ: Mapping[str, str], aws: ClientFactory) -> None:
     except SlackApiError as error:
         raise UnavailableError(outcome(error, 0).detail) from None
     except FAULTS:
-        raise UnavailableError("Slack did not answer") from None
+        raise UnavailableError("Slack did not respond") from None

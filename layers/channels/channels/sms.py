@@ -170,13 +170,14 @@ def _size(character: str, used: Alphabet) -> int:
 
 
 def _failed(error: Exception) -> Outcome:
-    detail = f"SNS did not take the message: {named(error)}"
+    detail = f"SNS did not accept the message: {named(error)}"
     match failure(error):
         case Failure.REFUSED:
             return Permanent("refused", detail)
         case Failure.UNKNOWN:
             return Permanent(
-                UNKNOWN_OUTCOME, f"SNS may have taken the message, not sent again: {named(error)}"
+                UNKNOWN_OUTCOME,
+                f"SNS may have accepted the message, so it is not sent again: {named(error)}",
             )
         case _:
             return Retry("unavailable", detail)

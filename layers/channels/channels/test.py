@@ -42,21 +42,23 @@ class Rehearsal:
         # The watchdog ends the attempt before this; a message must not appear later.
         self.sleep(min(latency, LONGEST_SLEEP))
         if latency > LONGEST_SLEEP:
-            return Retry("timeout", "rehearsed: slower than an attempt may be")
+            return Retry("timeout", "rehearsed: slower than the time limit of an attempt")
         if not _fails(message.config, message.attempt):
             return self.mailbox.put(message)
         failure = message.config.get("failure", "transient")
         if failure == CRASH:
             # The override may be older than this rule, or come from a restored table.
             if not self.may_crash:
-                return Permanent("invalid_config", "crashes are rehearsed in local and dev alone")
+                return Permanent("invalid_config", "crashes are rehearsed only in local and dev")
             # Ends the process like a crash of the runtime: no cleanup, no record, no response.
             self.crash(1)
         if failure == "permanent":
             return Permanent(
-                "rehearsed_failure", f"rehearsed permanent failure of try {message.attempt}"
+                "rehearsed_failure", f"rehearsed permanent failure of attempt {message.attempt}"
             )
-        return Retry("rehearsed_failure", f"rehearsed transient failure of try {message.attempt}")
+        return Retry(
+            "rehearsed_failure", f"rehearsed transient failure of attempt {message.attempt}"
+        )
 
 
 def _fails(config: Config, attempt: int) -> bool:

@@ -51,7 +51,7 @@ class ToolBus:
         text = detail(message)
         size = TIME_SIZE + len(f"{SOURCE}{DETAIL_TYPE}{text}".encode())
         if size > LARGEST_ENTRY:
-            reason = f"the event has {size} bytes, and EventBridge takes {LARGEST_ENTRY}"
+            reason = f"the event has {size} bytes; EventBridge accepts at most {LARGEST_ENTRY}"
             return Permanent("too_large", reason)
         try:
             response = self.events.put_events(
@@ -70,7 +70,7 @@ class ToolBus:
         [entry] = response.get("Entries") or [{}]
         if "EventId" not in entry:
             # The call has succeeded, but its only entry has failed.
-            reason = f"EventBridge took no event: {entry.get('ErrorCode', 'unknown')}"
+            reason = f"EventBridge accepted no event: {entry.get('ErrorCode', 'unknown')}"
             return Retry("entry_failed", reason)
         return Delivered({"event_id": entry["EventId"]})
 
@@ -95,7 +95,7 @@ def detail(message: Message) -> str:
 def _failed(error: Exception) -> Outcome:
     if failure(error) is Failure.REFUSED:
         return Permanent("refused", f"EventBridge refused the event: {named(error)}")
-    return Retry("unavailable", f"EventBridge did not take the event: {named(error)}")
+    return Retry("unavailable", f"EventBridge did not accept the event: {named(error)}")
 
 
 def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:

@@ -62,7 +62,9 @@ class Webhook:
             return Permanent("invalid_config", f"the stored config cannot be used: it {error}")
         secrets = valid_secrets(message.secrets, message.attempted_at)
         if not secrets:
-            return Permanent("no_signing_secret", "nothing to sign with: get one by rotate-secret")
+            return Permanent(
+                "no_signing_secret", "no signing secret is stored: create one with rotate-secret"
+            )
         content = body(message)
         try:
             signature = signature_headers(
@@ -70,7 +72,8 @@ class Webhook:
             )
         except ValueError:
             return Permanent(
-                "no_signing_secret", "the signing secret is not base64: get one by rotate-secret"
+                "no_signing_secret",
+                "the signing secret is not base64: create another with rotate-secret",
             )
         headers = {
             **own,
@@ -111,11 +114,11 @@ def body(message: Message) -> bytes:
 def outcome(response: Response, host: str, now: float) -> Outcome:
     """Return the outcome for a response."""
     status = response.status
-    code, detail = f"http_{status}", f"{host} answered {status}"
+    code, detail = f"http_{status}", f"{host} returned {status}"
     if 200 <= status < 300:
         return Delivered({"status": status})
     if status < 200:
-        return Retry("invalid_answer", f"{detail}, which is not a final answer")
+        return Retry("invalid_answer", f"{detail}, which is not a final response")
     if status in RETRIED or 500 <= status < 600:
         return Retry(code, detail, after=retry_after(response.retry_after, now))
     if 300 <= status < 400:

@@ -34,7 +34,7 @@ def read_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
         where = f"see line {error.lineno}, column {error.colno}" if text else "it is empty"
         raise MalformedJsonError(f"is not valid JSON: {where}") from error
     except ValueError as error:
-        raise MalformedJsonError("holds a number of more digits than can be kept") from error
+        raise MalformedJsonError("contains a number with too many digits") from error
     if _depth(value) > DEEPEST:
         raise MalformedJsonError(_TOO_DEEP)
     return value
@@ -46,18 +46,18 @@ _TOO_DEEP = f"is nested deeper than {DEEPEST} levels"
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
-        raise MalformedJsonError("names a key twice in one object")
+        raise MalformedJsonError("contains a key twice in one object")
     return result
 
 
 def _refuse(_constant: str) -> None:
-    raise MalformedJsonError("holds NaN or Infinity, which JSON does not know")
+    raise MalformedJsonError("contains NaN or Infinity, which JSON does not allow")
 
 
 def _finite(number: str) -> float:
     value = float(number)
     if math.isinf(value):
-        raise MalformedJsonError("holds a number too large to be kept")
+        raise MalformedJsonError("contains a number that is too large")
     return value
 
 

@@ -74,4 +74,4 @@ def test_a_table_that_refuses_is_tried_again(bench):
     outcome = bench.channel.deliver(bench.message())
 
     assert not isinstance(outcome, (Delivered, Permanent))
-    assert outcome.detail == "the mailbox did not take the message: InvalidParameter"
+    assert outcome.detail == "the mailbox did not accept the message: InvalidParameter"

@@ -386,7 +386,7 @@ def test_nobody_listens(aws):
 
     outcome = channel(environ, aws).deliver(message_for("EMAIL", ADA))
 
-    assert outcome == Retry("connection_failed", "the mail server took no connection")
+    assert outcome == Retry("connection_failed", "no connection to the mail server")
 
 
 @pytest.mark.parametrize(
@@ -487,7 +487,7 @@ def test_errors_of_ses_have_a_class(sesv2, code, status, kind):
         stub.add_client_error("send_email", code, ECHO, status)
         outcome = channel(SES, lambda _: sesv2).deliver(message_for("EMAIL", ADA))
 
-    assert outcome == kind(code, f"SES did not take the mail: {code}")
+    assert outcome == kind(code, f"SES did not accept the email: {code}")
 
 
 # Probe --------------------------------------------------------------------------------------------
@@ -533,5 +533,5 @@ def test_the_probe_of_ses_asks_for_the_account(sesv2):
 
     assert troubles == [
         "SES does not let this account send",
-        "SES did not answer: AccessDeniedException",
+        "SES did not respond: AccessDeniedException",
     ]

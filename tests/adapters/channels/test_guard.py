@@ -515,7 +515,7 @@ def test_a_head_cut_by_the_watchdog_is_no_success(receive, guard):
     with pytest.raises(NoResponseError) as ended:
         guard(seconds=0.3).send(to(receiver, scheme="http"), "POST", {}, b"")
 
-    detail = f"{HOST} did not answer within 0.3 s"
+    detail = f"{HOST} did not respond within 0.3 s"
     assert (ended.value.code, str(ended.value)) == ("timeout", detail)
 
 

@@ -80,8 +80,8 @@ def test_a_message_is_one_row_however_often_it_is_sent(dynamodb, rehearsal):
     ]
 
 
-TRANSIENT = Retry("rehearsed_failure", "rehearsed transient failure of try {}")
-PERMANENT = Permanent("rehearsed_failure", "rehearsed permanent failure of try {}")
+TRANSIENT = Retry("rehearsed_failure", "rehearsed transient failure of attempt {}")
+PERMANENT = Permanent("rehearsed_failure", "rehearsed permanent failure of attempt {}")
 RECORDED = Delivered(detail="recorded")
 
 
@@ -120,7 +120,7 @@ def test_no_override_crashes_a_worker_that_is_in_use(dynamodb, stage):
 
     outcome = channel(environ, lambda _name: dynamodb).deliver(message(failure="crash"))
 
-    detail = "crashes are rehearsed in local and dev alone"
+    detail = "crashes are rehearsed only in local and dev"
     assert outcome == Permanent("invalid_config", detail)
 
 
@@ -139,7 +139,7 @@ def test_a_rehearsal_ends_within_the_time_of_an_attempt(dynamodb, rehearsal):
 
     outcome = deliver(message(latency_ms=60_000, failure="crash"))
 
-    assert outcome == Retry("timeout", "rehearsed: slower than an attempt may be")
+    assert outcome == Retry("timeout", "rehearsed: slower than the time limit of an attempt")
     assert (sleeps, rows(dynamodb)) == ([9.5], [])
 
 

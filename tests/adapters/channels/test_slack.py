@@ -411,7 +411,7 @@ def test_a_message_that_stays_too_long_is_refused(bench):
 
     outcome = bench.deliver()
 
-    assert outcome == Permanent("msg_blocks_too_long", "Slack answered msg_blocks_too_long")
+    assert outcome == Permanent("msg_blocks_too_long", "Slack returned msg_blocks_too_long")
 
 
 @pytest.mark.parametrize(
@@ -479,7 +479,7 @@ def test_a_wrong_token_is_final(bench):
 
     outcome = bench.deliver()
 
-    assert outcome == Permanent("invalid_auth", "Slack answered invalid_auth: check the bot token")
+    assert outcome == Permanent("invalid_auth", "Slack returned invalid_auth: check the bot token")
 
 
 def test_a_token_that_cannot_be_read_waits(bench, aws):
@@ -532,8 +532,8 @@ def test_the_probe_asks_slack(environ, aws, peer):
         troubles.append(str(raised.value))
 
     assert troubles == [
-        "Slack answered account_inactive: the app was removed from the workspace",
-        "Slack answered http_500",
+        "Slack returned account_inactive: the app was removed from the workspace",
+        "Slack returned http_500",
         "the secret that SlackBotTokenSecret names could not be read: ResourceNotFoundException",
     ]
 
@@ -542,5 +542,5 @@ def test_the_probe_is_bounded(environ, aws, peer):
     """A workspace that hangs is down within two seconds."""
     peer.script("auth.test", Response(hangs=True))
 
-    with pytest.raises(UnavailableError, match="Slack did not answer"):
+    with pytest.raises(UnavailableError, match="Slack did not respond"):
         probe(environ, aws)

@@ -103,7 +103,9 @@ def test_where_nobody_listens_nothing_was_sent(bench):
 
     outcome = bench.channel.deliver(bench.message())
 
-    assert outcome == Retry("unavailable", "SNS did not take the message: EndpointConnectionError")
+    assert outcome == Retry(
+        "unavailable", "SNS did not accept the message: EndpointConnectionError"
+    )
 
 
 def test_every_message_has_a_connection_of_its_own(bench):

@@ -45,12 +45,12 @@ class TestTool(ChannelContract):
     [
         (
             http(200, '{"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}'),
-            Retry("entry_failed", "EventBridge took no event: InternalFailure"),
+            Retry("entry_failed", "EventBridge accepted no event: InternalFailure"),
         ),
-        (http(200, "{}"), Retry("entry_failed", "EventBridge took no event: unknown")),
+        (http(200, "{}"), Retry("entry_failed", "EventBridge accepted no event: unknown")),
         (
             json_error(500, "InternalException"),
-            Retry("unavailable", "EventBridge did not take the event: InternalException"),
+            Retry("unavailable", "EventBridge did not accept the event: InternalException"),
         ),
         (
             json_error(400, "AccessDeniedException"),
@@ -74,7 +74,7 @@ def test_an_event_that_is_too_large_is_not_sent(bench):
     outcome = bench.channel.deliver(message)
 
     size = 14 + len("integration-dispatcherintegration.message" + detail(message))
-    reason = f"the event has {size} bytes, and EventBridge takes {LARGEST_ENTRY}"
+    reason = f"the event has {size} bytes; EventBridge accepts at most {LARGEST_ENTRY}"
     assert outcome == Permanent("too_large", reason)
     assert bench.received() == []
 

@@ -232,7 +232,7 @@ def test_corpus_of_answers(case, receive, guard, tls):
     result = Webhook(guard(seconds=0.5 if timeout else 8.0)).deliver(message(at(receiver)))
 
     if timeout:
-        assert result == Retry("timeout", f"{HOST} did not answer within 0.5 s")
+        assert result == Retry("timeout", f"{HOST} did not respond within 0.5 s")
     elif expected in {"bounded", "success", "success, <=16 KiB read"}:
         assert isinstance(result, Delivered)
     elif "terminal" in expected:
@@ -252,21 +252,21 @@ def test_corpus_of_answers(case, receive, guard, tls):
     [
         (200, Delivered({"status": 200})),
         (299, Delivered({"status": 299})),
-        (103, Retry("invalid_answer", "h answered 103, which is not a final answer")),
-        (408, Retry("http_408", "h answered 408")),
-        (409, Retry("http_409", "h answered 409")),
-        (425, Retry("http_425", "h answered 425")),
-        (429, Retry("http_429", "h answered 429")),
-        (500, Retry("http_500", "h answered 500")),
-        (599, Retry("http_599", "h answered 599")),
+        (103, Retry("invalid_answer", "h returned 103, which is not a final response")),
+        (408, Retry("http_408", "h returned 408")),
+        (409, Retry("http_409", "h returned 409")),
+        (425, Retry("http_425", "h returned 425")),
+        (429, Retry("http_429", "h returned 429")),
+        (500, Retry("http_500", "h returned 500")),
+        (599, Retry("http_599", "h returned 599")),
         (
             301,
-            Permanent("http_301", "h answered 301: redirects are not followed, set the final URL"),
+            Permanent("http_301", "h returned 301: redirects are not followed, set the final URL"),
         ),
-        (400, Permanent("http_400", "h answered 400")),
-        (404, Permanent("http_404", "h answered 404")),
-        (410, Permanent("http_410", "h answered 410", gone=True)),
-        (600, Permanent("http_600", "h answered 600")),
+        (400, Permanent("http_400", "h returned 400")),
+        (404, Permanent("http_404", "h returned 404")),
+        (410, Permanent("http_410", "h returned 410", gone=True)),
+        (600, Permanent("http_600", "h returned 600")),
     ],
 )
 def test_outcome_of_a_status(status, expect):
@@ -327,7 +327,7 @@ def test_a_blocked_address_is_final(receive, guard, connects):
 
     result = channel.deliver(message(at(receiver, "/?token=t0ken")))
 
-    detail = f"{HOST} stands for an address that is not public"
+    detail = f"{HOST} resolves to an address that is not public"
     assert (result, connects) == (Permanent("blocked_address", detail), [])
 
 
@@ -375,7 +375,7 @@ def test_nothing_is_sent_unsigned(guard, connects):
 
     result = channel.deliver(message(f"https://{HOST}/", secrets={}))
 
-    detail = "nothing to sign with: get one by rotate-secret"
+    detail = "no signing secret is stored: create one with rotate-secret"
     assert (result, connects) == (Permanent("no_signing_secret", detail), [])
 
 

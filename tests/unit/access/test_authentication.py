@@ -146,9 +146,9 @@ def test_what_is_not_configured_is_not_taken(tokens, keys, clock):
     tokens_only = Authentication(tokens=lambda: tokens, keys=None, user_claim="sub", clock=clock)
     keys_only = Authentication(tokens=None, keys=lambda: keys, user_claim="sub", clock=clock)
 
-    with pytest.raises(UnauthenticatedError, match="keys are not taken here"):
+    with pytest.raises(UnauthenticatedError, match="keys are not accepted here"):
         tokens_only.caller([], ["k-billing"])
-    with pytest.raises(UnauthenticatedError, match="tokens are not taken here"):
+    with pytest.raises(UnauthenticatedError, match="tokens are not accepted here"):
         keys_only.caller(["Bearer a.b.c"], [])
 
 

@@ -23,7 +23,7 @@ def test_all_is_well(world):
             "configured": configured,
             "enabled_by_default": name == "TEST",
             "healthy": None,
-            "detail": "configured; there is no shared peer to probe"
+            "detail": "configured; there is no shared provider to probe"
             if configured
             else f"{name} is not configured",
         }
@@ -64,7 +64,7 @@ def test_what_cannot_be_reached_is_named(world, troubles, detail):
 def test_a_dead_peer_degrades_the_service(world):
     """If a provider is down, the service is degraded, and the detail is at that integration."""
     world.environ |= {"SLACK_BOT_TOKEN_SECRET": "slack", "SMTP_HOST": "smtp.example.com"}
-    world.probes.troubles |= {"SLACK": "Slack answered invalid_auth", "EMAIL": None}
+    world.probes.troubles |= {"SLACK": "Slack returned invalid_auth", "EMAIL": None}
 
     report = world.health.report()
 
@@ -75,13 +75,13 @@ def test_a_dead_peer_degrades_the_service(world):
             "configured": True,
             "enabled_by_default": True,
             "healthy": False,
-            "detail": "Slack answered invalid_auth",
+            "detail": "Slack returned invalid_auth",
         },
         "EMAIL": {
             "configured": True,
             "enabled_by_default": True,
             "healthy": True,
-            "detail": "configured; its peer answers",
+            "detail": "configured; its provider responds",
         },
     }
 

@@ -135,7 +135,11 @@ ONE = "/hours/windows/0"
         ({"muted_until": "tomorrow"}, "/muted_until", "must be a time in RFC 3339 form"),
         ({"muted_until": "2026-12-27T08:00:00.001Z"}, "/muted_until", "at most 30 days ahead"),
         ({"hours": {}}, "/hours", "must set windows or integrations"),
-        ({"hours": {"windows": []}}, "/hours/windows", "never open: use muted_until"),
+        (
+            {"hours": {"windows": []}},
+            "/hours/windows",
+            "must not be empty; to hold all messages, use muted_until",
+        ),
         (
             {"hours": {"windows": window()["hours"]["windows"] * 15}},
             "/hours/windows",

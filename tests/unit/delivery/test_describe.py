@@ -37,7 +37,7 @@ FULL = replace(
     delivered_at=NOW + 3,
     receipt=Receipt("delayed", NOW + 4, "452", extra={"digest": 1}),
     error_code="http_500",
-    error_message="the receiver answered 500",
+    error_message="the receiver returned 500",
     metadata={"status": 500},
     attempt_log=(
         LogEntry(
@@ -84,7 +84,7 @@ FULL_RESPONSE = {
     "next_attempt_at": None,
     "held": None,
     "error_code": "http_500",
-    "error_message": "the receiver answered 500",
+    "error_message": "the receiver returned 500",
     "metadata": {"status": 500},
 }
 

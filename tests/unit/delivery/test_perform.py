@@ -393,7 +393,7 @@ def test_another_callers_round_is_not_recognized(run, table):
 
 # Record -------------------------------------------------------------------------------------------
 
-BUSY = Attempted(Retry("http_503", "the receiver answered 503"), NOW - 3, 1.0)
+BUSY = Attempted(Retry("http_503", "the receiver returned 503"), NOW - 3, 1.0)
 OK = Attempted(Delivered({"id": 1}, "accepted", "http_202"), NOW - 3, 1.0)
 
 
@@ -532,7 +532,7 @@ def test_a_record_that_is_refused_while_the_claim_is_held_is_computed_again(reco
                         **IDS,
                         "outcome": "retry",
                         "code": "http_503",
-                        "detail": "the receiver answered 503",
+                        "detail": "the receiver returned 503",
                     },
                 )
             ],

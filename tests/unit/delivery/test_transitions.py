@@ -533,8 +533,8 @@ def test_take_over_while_nothing_is_due():
 # Record -------------------------------------------------------------------------------------------
 
 CLAIMED = claimed(message(replace(DELIVERY, tries=2)))
-BUSY = Retry("http_503", "the receiver answered 503")
-GONE = Permanent("http_410", "the receiver answered 410", gone=True)
+BUSY = Retry("http_503", "the receiver returned 503")
+GONE = Permanent("http_410", "the receiver returned 410", gone=True)
 OK = Delivered({"id": "m-1", "status": 202}, "accepted", "http_202")
 
 
@@ -566,8 +566,8 @@ def attempted_event(log_entry: LogEntry, place: int = 0, **fields) -> Event:
 
 
 DELIVERED_ENTRY = entry("delivered", "http_202", "accepted")
-BUSY_ENTRY = entry("retry", "http_503", "the receiver answered 503")
-GONE_ENTRY = entry("permanent", "http_410", "the receiver answered 410")
+BUSY_ENTRY = entry("retry", "http_503", "the receiver returned 503")
+GONE_ENTRY = entry("permanent", "http_410", "the receiver returned 410")
 RECORDED = {"attempts": 1, "first_attempt_at": NOW - 3, "last_attempt_at": NOW - 3}
 SENT = {
     **RECORDED,
@@ -648,7 +648,7 @@ RETRIED = {
     **RECORDED,
     "due_at": NOW + 28.235,
     "error_code": "http_503",
-    "error_message": "the receiver answered 503",
+    "error_message": "the receiver returned 503",
     "attempt_log": (BUSY_ENTRY,),
 }
 """Fields that the record of a failed attempt sets in the delivery: due 30 s after its end."""
@@ -797,7 +797,7 @@ def test_a_retry_after_expires_at_is_not_made(expires_in, expires):
     """A delivery whose next attempt would come after ``expires_at`` has expired."""
     row = replace(CLAIMED, expires_at=NOW + expires_in)
     message_text = (
-        "the next attempt would come after expires_at; the last: the receiver answered 503"
+        "the next attempt would come after expires_at; the last: the receiver returned 503"
     )
     ends = {
         "status": "failed",
@@ -996,7 +996,7 @@ def test_details_are_cut_to_bytes_at_whole_characters(text, newest, older):
     assert (first.attempt_log[0].detail, first.error_message) == (newest, newest)
     assert [one.detail for one in row.deliveries[0].attempt_log] == [
         older,
-        "the receiver answered 503",
+        "the receiver returned 503",
         "accepted",
     ]
 

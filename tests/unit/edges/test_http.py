@@ -220,7 +220,7 @@ def test_an_unknown_error_shows_nothing_of_itself(event_log, error):
     status, body = problem(response)
     assert status == 500
     assert body["type"] == "urn:integration-dispatcher:problem:internal-error"
-    assert body["detail"] == "The service has a fault; its log names this instance."
+    assert body["detail"] == "The service has an internal error; search its log for this instance."
     assert "s3cret" not in json.dumps([response, event_log.lines])
     [(_, line)] = event_log.lines
     assert line["error"] == type(error).__name__

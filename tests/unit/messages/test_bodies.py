@@ -441,8 +441,8 @@ def test_what_is_no_time_of_rfc_3339_is_refused(text):
     )
 
 
-EXPIRED = FieldError("/expires_at", "must lie in the future and after deliver_at")
-TOO_FAR = FieldError("/deliver_at", "must lie at most 30 days ahead")
+EXPIRED = FieldError("/expires_at", "must be in the future and after deliver_at")
+TOO_FAR = FieldError("/deliver_at", "must be at most 30 days ahead")
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,9 @@ def test_a_limit_is_1_to_200(world, limit):
 
 
 LIMIT = FieldError("/limit", "must be a whole number from 1 to 200")
-OFFSET = FieldError("/offset", "must be a whole number from 0 to 10000: page on with cursor")
+OFFSET = FieldError(
+    "/offset", "must be a whole number from 0 to 10000; for further pages use cursor"
+)
 CURSOR = FieldError("/cursor", "must be the next_cursor of the page before")
 STATUS = FieldError("/status", "must be one of pending, success, failed, skipped")
 TYPE = FieldError("/integration_type", f"must be one of {KNOWN_TYPES}")

@@ -103,7 +103,7 @@ def test_an_event_that_comes_twice_is_accepted_once(world, event):
     [
         ("", "is not valid JSON"),
         ("{", "is not valid JSON"),
-        ('{"user_id": "a", "user_id": "b"}', "names a key twice in one object"),
+        ('{"user_id": "a", "user_id": "b"}', "contains a key twice in one object"),
         ("[]", "must be a JSON object"),
         ({**BRIDGE, "detail": "x"}, "/detail: must be a JSON object"),
         ({**CLOUD, "data": []}, "/data: must be a JSON object"),

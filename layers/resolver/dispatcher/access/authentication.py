@@ -78,7 +78,7 @@ class Authentication:
 
     def _of_token(self, authorization: str) -> Caller:
         if self.tokens is None:
-            raise UnauthenticatedError("tokens are not taken here")
+            raise UnauthenticatedError("tokens are not accepted here")
         found = BEARER.fullmatch(authorization)
         if found is None or len(authorization) > LONGEST_TOKEN:
             raise UnauthenticatedError("not a bearer token")
@@ -92,7 +92,7 @@ class Authentication:
 
     def _of_key(self, key: str) -> Caller:
         if self.keys is None:
-            raise UnauthenticatedError("keys are not taken here")
+            raise UnauthenticatedError("keys are not accepted here")
         if KEY.fullmatch(key) is None:
             raise UnauthenticatedError("not a key")
         digest = hashlib.sha256(key.encode()).hexdigest()

@@ -56,7 +56,7 @@ def _key(name: str, entry: object) -> ApiKey:
     if not isinstance(user, str) or not (
         user in {"", EVERY_USER} or USER_ID.fullmatch(user) is not None
     ):
-        raise _broken(f"{name}: user is a user's id, or {EVERY_USER} for every user")
+        raise _broken(f"{name}: user is a user's ID, or {EVERY_USER} for every user")
     return ApiKey(name, sha256, frozenset(map(str, scopes)), user)
 
 

@@ -85,4 +85,4 @@ def unavailable_if_it_fails() -> Iterator[None]:
             raise ConditionFailed(response.get("Item")) from error
         raise UnavailableError(f"{error.operation_name} failed: {code}") from error
     except BotoCoreError as error:
-        raise UnavailableError(f"AWS did not answer: {type(error).__name__}") from error
+        raise UnavailableError(f"AWS did not respond: {type(error).__name__}") from error

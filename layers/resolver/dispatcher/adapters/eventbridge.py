@@ -56,4 +56,6 @@ class EventBridgePublisher:
         [entry] = accepted.get("Entries") or [{}]
         if "EventId" not in entry:
             # The call has succeeded, but its only entry has failed.
-            raise UnavailableError(f"PutEvents took no event: {entry.get('ErrorCode', 'unknown')}")
+            raise UnavailableError(
+                f"PutEvents accepted no event: {entry.get('ErrorCode', 'unknown')}"
+            )

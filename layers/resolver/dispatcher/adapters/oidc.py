@@ -85,7 +85,7 @@ class OidcTokens:
     def _fetch(self) -> Keys:
         text = self._watchdog.within(FETCH_WITHIN, lambda: _download(self._jwks_uri))
         if text is None:
-            raise UnavailableError("the issuer's keys did not come in time")
+            raise UnavailableError("the issuer's keys did not arrive in time")
         keys = _usable_keys(text)
         if not keys:
             raise UnavailableError("the issuer publishes no key for RS256 or ES256")
@@ -100,7 +100,7 @@ def _download(uri: str) -> str:
         if not 200 <= response.status < 300:
             raise UnavailableError(f"the issuer's keys: HTTP {response.status}")
         if len(response.body) > LARGEST_KEY_SET:
-            raise UnavailableError("the issuer's keys are too many")
+            raise UnavailableError("the issuer publishes too many keys")
         return response.body.decode()
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UnavailableError(f"the issuer's keys: {type(error).__name__}") from None
@@ -114,7 +114,7 @@ def _named_key(token: str) -> tuple[str, str]:
     except (MalformedJsonError, ValueError):
         raise UnauthenticatedError("a header that cannot be read") from None
     if not isinstance(header, dict) or "crit" in header:
-        raise UnauthenticatedError("a header that demands more than we know")
+        raise UnauthenticatedError("a header that requires unknown extensions")
     kid, algorithm = header.get("kid"), header.get("alg")
     if not isinstance(kid, str) or algorithm not in ALGORITHMS.values():
         raise UnauthenticatedError("a header without a kid, or with another algorithm")

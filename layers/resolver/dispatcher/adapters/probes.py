@@ -61,7 +61,7 @@ class LiveProbes:
         troubles = {name: threads.submit(_trouble, probe) for name, probe in probes.items()}
         wait(troubles.values(), timeout=seconds)
         threads.shutdown(wait=False, cancel_futures=True)
-        late = f"no answer within {seconds:g} s"
+        late = f"no response within {seconds:g} s"
         return {
             name: trouble.result() if trouble.done() else late for name, trouble in troubles.items()
         }
@@ -73,7 +73,7 @@ def _trouble(probe: Probe) -> str | None:
     except UnavailableError as error:
         return str(error)
     except (BotoCoreError, ClientError):
-        return "AWS did not answer, or refused"
+        return "AWS did not respond, or refused"
     except Exception as error:  # noqa: BLE001 - one broken probe must not hide what the others say
         # The error's text may contain secrets.
         return f"the probe failed: {type(error).__name__}"

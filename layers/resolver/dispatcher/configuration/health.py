@@ -85,5 +85,5 @@ def _detail(name: str, troubles: Mapping[str, str | None], *, configured: bool) 
     if not configured:
         return f"{name} is not configured"
     if name not in troubles:
-        return "configured; there is no shared peer to probe"
-    return troubles[name] or "configured; its peer answers"
+        return "configured; there is no shared provider to probe"
+    return troubles[name] or "configured; its provider responds"

@@ -136,7 +136,7 @@ class WindowBody(Strict):
 
 def _some_windows(values: list[WindowBody]) -> list[WindowBody]:
     if not values:
-        raise ValueError("never open: use muted_until")
+        raise ValueError("must not be empty; to hold all messages, use muted_until")
     if len(values) > MOST_WINDOWS:
         raise ValueError(f"must hold at most {MOST_WINDOWS} windows")
     return values
@@ -162,7 +162,7 @@ class HoursBody(Strict):
     @model_validator(mode="after")
     def _not_empty(self) -> HoursBody:
         if not self.model_fields_set:
-            raise ValueError("must set windows or integrations; null gives the hours back")
+            raise ValueError("must set windows or integrations; null removes the hours")
         return self
 
     def settings(self) -> JsonObject:

@@ -259,7 +259,7 @@ class FeedbackDenied(Enum):
 class Unchanged(Enum):
     """The reason why a row needs no write."""
 
-    SETTLED = "no dead letter is owed any more"
+    SETTLED = "no dead letter has to be sent"
     MOVED_ON = "the row changed since it was read"
     AS_PLANNED = "every delivery that is held is held until its opening [36]"
 
@@ -569,10 +569,10 @@ def _held(row: MessageRow, place: int, opening: Opening, now: float) -> MessageR
     """Hold a claimed delivery, or end it if its opening comes too late."""
     delivery = row.deliveries[place]
     if row.expires_at is not None and opening.at > row.expires_at:
-        message = "expires_at comes before the hours and mutes of the user allow a delivery"
+        message = "expires_at is before the end of the user's hours and mutes"
         return _ended(row, place, Ending(Status.FAILED, "expired", message), now)
     if now >= _hold_end(row, delivery):
-        message = "hours and mutes of the user held it for as long as its content is kept"
+        message = "the user's hours and mutes held it until its content expired"
         return _ended(row, place, Ending(Status.FAILED, "expired", message), now)
     row = _with(row, place, replace(delivery, tries=delivery.tries - 1))
     return _planned(row, place, delivery.due_at, opening)

@@ -92,7 +92,7 @@ PROBLEMS = {
         500,
         "internal-error",
         "Internal error",
-        "The service has a fault; its log names this instance.",
+        "The service has an internal error; search its log for this instance.",
     ),
 }
 

@@ -184,7 +184,7 @@ def permitted(text: str, policy: EgressPolicy) -> Url:
     """Parse a URL and apply the policy; the sender checks the addresses of its host name."""
     url = parse(text)
     if url.scheme == "http" and not policy.http:
-        raise ValueError("must begin with https://, because this system sends no plain http")
+        raise ValueError("must begin with https://, because this system does not permit plain http")
     if url.address is not None:
         if not policy.allows(url.address):
             if url.address.is_global:
@@ -198,7 +198,7 @@ def permitted(text: str, policy: EgressPolicy) -> Url:
     labels = url.host.split(".")
     well_formed = len(url.host) <= 253 and all(map(_LABEL.fullmatch, labels))
     if not well_formed or _NUMBER.fullmatch(labels[-1]):
-        raise ValueError(f"names {url.host}, which is no host name such as hooks.example.com")
+        raise ValueError(f"names {url.host}, which is not a host name such as hooks.example.com")
     if policy.allowed:
         return url
     if len(labels) == 1 or labels[-1] in PRIVATE_NAMES:
@@ -226,4 +226,4 @@ def _ipv6(text: str) -> IPv6Address:
     try:
         return IPv6Address(text)
     except ValueError:
-        raise ValueError("has brackets around something that is no IPv6 address") from None
+        raise ValueError("has brackets around text that is not an IPv6 address") from None

@@ -21,7 +21,7 @@ CRASH = "crash"
 def failure(value: str, environ: Mapping[str, str]) -> str:
     """Accept a kind of failure; a crash affects other users' deliveries, so only for trials."""
     if value == CRASH and not is_trial_stage(environ):
-        message = "must not be crash here: it ends the worker for everybody; only in local and dev"
+        message = "must not be crash in this stage, because it ends the worker of other users too"
         raise ValueError(message)
     return value
 

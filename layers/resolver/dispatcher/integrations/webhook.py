@@ -77,7 +77,7 @@ def _header_problem(name: str, content: str) -> str | None:
     # Servers with a CGI interface read "-" as "_", and some of them every other mark too.
     plain = _MARK.sub("-", name.lower())
     if not _TOKEN.fullmatch(name) or len(name) > LONGEST_HEADER_NAME:
-        return f"is no name: write 1-{LONGEST_HEADER_NAME} letters, digits and marks of RFC 9110"
+        return f"is not a name: write 1-{LONGEST_HEADER_NAME} letters, digits and marks of RFC 9110"
     if plain in RESERVED_HEADERS or plain.startswith(RESERVED_PREFIXES):
         return "this service or the network sets: choose another name"
     if not _VALUE.fullmatch(content) or len(content) > LONGEST_HEADER_VALUE:

@@ -274,11 +274,9 @@ def check_times(send: SendBody, now: float) -> None:
     field_errors = []
     if begin > now + LONGEST_WAIT:
         field_errors.append(
-            FieldError("/deliver_at", f"must lie at most {LONGEST_WAIT // 86_400} days ahead")
+            FieldError("/deliver_at", f"must be at most {LONGEST_WAIT // 86_400} days ahead")
         )
     if send.expires_at is not None and send.expires_at <= begin:
-        field_errors.append(
-            FieldError("/expires_at", "must lie in the future and after deliver_at")
-        )
+        field_errors.append(FieldError("/expires_at", "must be in the future and after deliver_at"))
     if field_errors:
         raise InvalidInputError(*field_errors)

@@ -56,7 +56,7 @@ class History:
         if errors:
             raise InvalidInputError(*errors)
         limit = paging.number(params, paging.LIMIT)
-        offset = paging.number(params, OFFSET, hint=": page on with cursor")
+        offset = paging.number(params, OFFSET, hint="; for further pages use cursor")
         below = paging.cursor(params, "cursor")
         matches = _filter(params)
         deliveries: list[DeliveryResponse] = []
