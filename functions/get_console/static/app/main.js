@@ -14,7 +14,7 @@ import { WherePage } from "./pages/where.js";
 import { ADMIN_PAGES, USER_PAGES, address, parseRoute } from "./router.js";
 import { may, openSession, parentLanguage, session, signIn } from "./session.js";
 import { rootUrl, settings } from "./settings.js";
-import { announcement, useStore } from "./store.js";
+import { announcement, makeStore, useStore } from "./store.js";
 import { html } from "./view.js";
 import { LANGUAGES, chosenLanguage, language, t, useLanguage } from "./words.js";
 import { useWide } from "./parts/hooks.js";
@@ -43,7 +43,7 @@ function App() {
   const [, setWords] = useState(language());
   const [asked, setAsked] = useState(route.query.get("lang"));
   const [isOutdated, setOutdated] = useState(false);
-  const user = route.user ?? current.user ?? (current.kind === "none" ? recentUsers()[0] : null) ?? null;
+  const user = route.user ?? current.user ?? (current.kind === "none" ? recent.get()[0] : null) ?? null;
 
   useEffect(() => {
     const follow = () => {
@@ -77,7 +77,7 @@ function App() {
   useFocusOnHeading(route.page, route.user);
   useEffect(() => {
     const parts = [page && page in PAGES ? t(`page.${page}`) : null, route.user, settings.title];
-    document.title = parts.filter(Boolean).join(" – ");
+    document.title = parts.filter(Boolean).join(" · ");
   });
 
   return html`<a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.querySelector("h1")?.focus(); }}>${t("app.skip")}</a>
@@ -157,6 +157,7 @@ function Header({ session: current, user, route }) {
 }
 
 function UserField({ user, page }) {
+  const known = useStore(recent);
   const [value, setValue] = useState(user ?? "");
   useEffect(() => setValue(user ?? ""), [user]);
   const go = (event) => {
@@ -166,7 +167,7 @@ function UserField({ user, page }) {
   return html`<form class="user" onSubmit=${go}>
     <label for="user">${t("app.user")}</label>
     <input id="user" list="users" value=${value} autocomplete="off" spellcheck="false" onInput=${(event) => setValue(event.target.value.trim())} />
-    <datalist id="users">${recentUsers().map((one) => html`<option key=${one} value=${one} />`)}</datalist>
+    <datalist id="users">${known.map((one) => html`<option key=${one} value=${one} />`)}</datalist>
     <button type="submit">${t("app.open")}</button>
   </form>`;
 }
@@ -236,10 +237,12 @@ function recentUsers() {
   }
 }
 
+const recent = makeStore(recentUsers());
+
 function rememberUser(user) {
+  recent.set([user, ...recent.get().filter((one) => one !== user)].slice(0, RECENT_LENGTH));
   try {
-    const list = [user, ...recentUsers().filter((one) => one !== user)].slice(0, RECENT_LENGTH);
-    localStorage.setItem(RECENT, JSON.stringify(list));
+    localStorage.setItem(RECENT, JSON.stringify(recent.get()));
   } catch {
     // Storage may be switched off; the field works without it.
   }

@@ -144,7 +144,7 @@ function Details({ user, id, subject, zone, reload }) {
     ${deliveries.map((one) => html`<${Way} key=${one.delivery_id} user=${user} delivery=${one} zone=${zone} changed=${changed} />`)}
     ${request.skipped.length > 0 &&
     html`<section>
-      <h3>${t("history.notSent")}</h3>
+      <h2>${t("history.notSent")}</h2>
       <ul class="plain">
         ${request.skipped.map(
           (one) => html`<li key=${one.integration_type} data-type=${one.integration_type}>
@@ -161,7 +161,7 @@ function Way({ user, delivery, zone, changed }) {
   const canSend = mayChange(user, "dispatch:send");
   const name = typeName(delivery.integration_type);
   return html`<section data-type=${delivery.integration_type} aria-label=${name}>
-    <h3>${name} <${State} kind=${KINDS[stateOf(delivery)]}>${t(`state.${stateOf(delivery)}`)}<//></h3>
+    <h2>${name} <${State} kind=${KINDS[stateOf(delivery)]}>${t(`state.${stateOf(delivery)}`)}<//></h2>
     <ol class="events">
       ${eventsOf(delivery).map((event, place) => html`<${Event} key=${place} event=${event} since=${delivery.created_at} type=${delivery.integration_type} zone=${zone} />`)}
     </ol>
