@@ -107,7 +107,10 @@ class World:
         self.preview = Preview(planner=self.planner, clock=self.clock)
         self.replanner = Replanner(context=self.context, holds=self.holds)
         self.rounds = Rounds(
-            context=self.context, system_defaults=self.system_defaults, holds=self.holds
+            context=self.context,
+            system_defaults=self.system_defaults,
+            holds=self.holds,
+            environ=self.environ,
         )
         self.builder = MessageBuilder(
             environ=self.environ,
@@ -161,11 +164,26 @@ class World:
 
     def override(self, integration_type: str, user_id: str = USER, **settings: object) -> None:
         """Store an override as it is, whatever a caller would be allowed."""
-        by_type = dict(self.overrides.get(user_id).by_type)
-        by_type[integration_type] = Override(settings, created_at=1.0, updated_at=1.0)
         stored = self.overrides.get(user_id)
+        override = Override(settings, created_at=1.0, updated_at=1.0)
         self.overrides.rows[user_id] = replace(
-            stored, by_type=by_type, version=self._next_version(user_id)
+            stored,
+            by_type={**stored.by_type, integration_type: override},
+            version=self._next_version(user_id),
+        )
+
+    def suppress(
+        self, integration_type: str, address: str, state: str = "bounced", user_id: str = USER
+    ) -> None:
+        """Suppress an address of the user."""
+        self.suppressions.add(
+            user_id,
+            integration_type,
+            address,
+            state=state,
+            at=self.clock.now(),
+            delivery_id="d-1",
+            detail="",
         )
 
     def prefer(self, user_id: str = USER, **fields: object) -> None:

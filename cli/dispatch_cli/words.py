@@ -88,6 +88,9 @@ REASONS = {
     "expires_while_held": Words(
         "the message would expire before the user may be disturbed", SHOW_PREFERENCES
     ),
+    "address_bounced": Words("a message to the address bounced", CORRECT_ADDRESS),
+    "address_complained": Words("the receiver reported a message as spam", CORRECT_ADDRESS),
+    "opted_out": Words("the receiver has opted out of text messages", CORRECT_ADDRESS),
 }
 """The reasons why an integration is not used."""
 
@@ -174,10 +177,12 @@ CODES = {
         "the provider could not deliver it", "A retry may help: dispatch retry USER DELIVERY"
     ),
     "rejected": Words("SES found a virus and did not send it"),
-    "opted_out": Words("the receiver has opted out of text messages", CORRECT_ADDRESS),
+    "opted_out": REASONS["opted_out"],
     "disabled_by_user": Words("the user opted out before it was sent"),
     "category_disabled_by_user": REASONS["category_disabled_by_user"],
     "category_disabled_by_default": REASONS["category_disabled_by_default"],
+    "address_bounced": REASONS["address_bounced"],
+    "address_complained": REASONS["address_complained"],
     "disabled_by_default": Words("it was disabled before it was sent"),
     "disabled_by_receiver": REASONS["disabled_by_receiver"],
     "first_success": Words("another integration delivered the message"),

@@ -30,9 +30,9 @@ def test_every_reason_has_words():
         resolution.DISABLED_BY_USER,
         resolution.DISABLED_BY_RECEIVER,
         resolution.NOT_CONFIGURED,
-        selection.NO_ADDRESS,
         selection.CATEGORY_DISABLED_BY_USER,
         selection.CATEGORY_DISABLED_BY_DEFAULT,
+        *selection.ADDRESS_REASONS,
         selection.EXPIRES_WHILE_HELD,
     }
 

@@ -12,7 +12,13 @@ from pydantic_core import core_schema
 from typing_extensions import is_typeddict
 
 from dispatcher import responses
-from dispatcher.configuration import hours, preference_responses, resolution, selection
+from dispatcher.configuration import (
+    hours,
+    preference_responses,
+    resolution,
+    selection,
+    suppressions,
+)
 from dispatcher.configuration.bodies import ChangeBody, OverrideBody
 from dispatcher.configuration.preference_bodies import (
     CategoryBody,
@@ -194,6 +200,7 @@ def _known_values() -> Mapping[str, tuple[str, ...]]:
             selection.CATEGORY_DISABLED_BY_USER,
             selection.CATEGORY_DISABLED_BY_DEFAULT,
             selection.EXPIRES_WHILE_HELD,
+            *suppressions.REASONS.values(),
         ),
         "HoldReason": (hours.MUTED, hours.QUIET_HOURS),
         "ReceiptState": tuple(RANKS),

@@ -225,6 +225,7 @@ def rounds() -> Rounds:
         context=_delivery_context(outcomes=True),
         system_defaults=_system_defaults,
         holds=_holds(),
+        environ=settings().environ,
     )
 
 

@@ -108,9 +108,9 @@ class Configurations:
         return category
 
     def _selected(self, user_id: str, stored: UserOverrides, category: Category) -> Effective:
-        from dispatcher.configuration.selection import no_address, select
+        from dispatcher.configuration.selection import address_rule, select
 
-        trouble = no_address(user_id, self.environ)
+        trouble = address_rule(user_id, stored, self.environ)
         selection = select(self.system_defaults(), stored, category, trouble)
         return Effective(selection.configs, selection.reasons)
 

@@ -16,6 +16,7 @@ from dispatcher.configuration.resolution import (
     NOT_CONFIGURED,
     resolved,
 )
+from dispatcher.configuration.suppressions import REASONS, suppression_of
 from dispatcher.integrations import catalogue
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ EXPIRES_WHILE_HELD = "expires_while_held"
 STOPPED = frozenset({DISABLED_BY_RECEIVER, "disabled_after_failures"})
 """Rule 2: a delivery could not work, whatever the user and the operator chose."""
 
-ADDRESS_REASONS = frozenset({NO_ADDRESS, "address_bounced", "address_complained", "opted_out"})
+ADDRESS_REASONS = frozenset({NO_ADDRESS, *REASONS.values()})
 """Rule 8: there is no address that may be used."""
 
 UNCHANGEABLE = STOPPED | ADDRESS_REASONS | {NOT_CONFIGURED}
@@ -46,8 +47,11 @@ AddressTrouble = Callable[[str, "Config"], "str | None"]
 """Rule 8: returns why an integration has no address to use with a config; ``None`` if it has."""
 
 
-def no_address(
-    user_id: str, environ: Mapping[str, str], recipient: Recipient | None = None
+def address_rule(
+    user_id: str,
+    stored: UserOverrides,
+    environ: Mapping[str, str],
+    recipient: Recipient | None = None,
 ) -> AddressTrouble:
     """Return rule 8 for a user, and for a message with the addresses that its caller gave."""
     from dispatcher.integrations.integration import Recipient
@@ -56,7 +60,10 @@ def no_address(
 
     def trouble(integration_type: str, config: Config) -> str | None:
         known = catalogue()[integration_type].address(config, given, user_id, environ)
-        return None if known else NO_ADDRESS
+        if known is None:
+            return NO_ADDRESS
+        found = suppression_of(stored.suppressions, integration_type, known.value)
+        return found and REASONS[found.state]
 
     return trouble
 
@@ -189,7 +196,7 @@ def choice_of(stored: UserOverrides, category: Category | None) -> CategoryChoic
 def skip_detail(
     reason: str, user_id: str, integration_type: str, category: str | None
 ) -> str | None:
-    """Return a sentence about a reason of categories or hours; ``None`` for all others."""
+    """Return a sentence about a reason of preferences or addresses; ``None`` for all others."""
     match reason:
         case "category_disabled_by_user":
             return (
@@ -206,6 +213,15 @@ def skip_detail(
                 f"The hours or a mute of {user_id} would hold {integration_type} "
                 "until after expires_at."
             )
+        case "address_bounced":
+            return f"The {integration_type} address of {user_id} is suppressed: a message bounced."
+        case "address_complained":
+            return (
+                f"The {integration_type} address of {user_id} is suppressed: "
+                "a message was reported as spam."
+            )
+        case "opted_out":
+            return f"The {integration_type} address of {user_id} is suppressed: it opted out."
         case _:
             return None
 

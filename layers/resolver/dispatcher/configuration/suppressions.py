@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 
 from dispatcher.configuration.rows import Suppression
 from dispatcher.errors import ConditionFailed, NotFoundError, UnavailableError
+from dispatcher.integrations import catalogue
 from dispatcher.responses import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dispatcher.configuration.ports import Clock, IdGenerator, Overrides
+    from dispatcher.configuration.rows import UserOverrides
+    from dispatcher.integrations.integration import Config, Recipient
     from dispatcher.responses import ListSuppressionsResponse, SuppressionResponse
 
 MOST = 20
@@ -52,6 +55,23 @@ def suppression_of(
     """Return the suppression of an address; ``None`` if messages may go there."""
     # Most users have none: their addresses are not hashed.
     return suppressions.get(suppression_id(integration_type, address)) if suppressions else None
+
+
+def suppression_now(
+    stored: UserOverrides,
+    integration_type: str,
+    config: Config,
+    recipient: Recipient,
+    user_id: str,
+    environ: Mapping[str, str],
+) -> Suppression | None:
+    """Return the suppression of the address that a message would go to; ``None`` without one."""
+    if not stored.suppressions:
+        return None
+    address = catalogue()[integration_type].address(config, recipient, user_id, environ)
+    if address is None:
+        return None
+    return suppression_of(stored.suppressions, integration_type, address.value)
 
 
 def with_suppression(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dispatcher.configuration.ports import Rescheduled
 from dispatcher.configuration.preferences import changed, described, matches, moves_holds, tag
-from dispatcher.configuration.selection import no_address
+from dispatcher.configuration.selection import address_rule
 from dispatcher.errors import (
     ConditionFailed,
     ConflictError,
@@ -163,7 +163,7 @@ class UserPreferences:
             stored,
             policy,
             self.system_defaults(),
-            no_address(user_id, self.environ),
+            address_rule(user_id, stored, self.environ),
             default_zone=self.default_time_zone,
             now=self.clock.now(),
         )

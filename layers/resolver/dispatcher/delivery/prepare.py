@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dispatcher.configuration.resolution import NOT_CONFIGURED
 from dispatcher.configuration.rows import Secrets
 from dispatcher.configuration.selection import wanted_now
+from dispatcher.configuration.suppressions import REASONS, suppression_now
 from dispatcher.delivery.outcomes import Retry
 from dispatcher.delivery.ports import Message
 from dispatcher.delivery.rows import Status
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from dispatcher.delivery.holds import Holds
     from dispatcher.delivery.ports import Clock
     from dispatcher.delivery.rows import Delivery, MessageRow, RequestRow
+    from dispatcher.integrations.integration import Recipient
 
 FRESH = 10.0
 """Seconds for which one read of a user's overrides is used."""
@@ -63,7 +65,7 @@ class MessageBuilder:
         integration = catalogue()[delivery.type]
         stored = overrides.read()
         override = stored.by_type.get(delivery.type)
-        configuration, obstacle = self._obstacle(row, delivery, stored)
+        configuration, obstacle = self._obstacle(row, delivery, stored, request.recipient)
         if obstacle is not None:
             return obstacle
         sealed = override.sealed if override else ()
@@ -101,7 +103,7 @@ class MessageBuilder:
         )
 
     def _obstacle(
-        self, row: MessageRow, delivery: Delivery, stored: UserOverrides
+        self, row: MessageRow, delivery: Delivery, stored: UserOverrides, recipient: Recipient
     ) -> tuple[Configuration, Ending | Held | None]:
         """Return the settings of a delivery, and why it is not sent now by these preferences."""
         name, default = delivery.type, self.system_defaults()[delivery.type]
@@ -114,6 +116,13 @@ class MessageBuilder:
         if not default.configured:
             message = f"{name} is not configured on this system"
             return configuration, Ending(Status.FAILED, NOT_CONFIGURED, message)
+        suppression = suppression_now(
+            stored, name, configuration.config, recipient, row.user_id, self.environ
+        )
+        if suppression is not None:
+            # Before the hold: the next delivery of a first_success message need not wait for it.
+            message = f"{suppression.shown} is suppressed: {suppression.state}"
+            return configuration, Ending(Status.SKIPPED, REASONS[suppression.state], message)
         opens = self.holds.opens(stored, row.user_id)
         opening = opens(row, delivery, self.clock.now()) if opens else None
         if opening is not None and opening.reason is not None:

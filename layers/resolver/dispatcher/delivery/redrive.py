@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dispatcher.configuration.resolution import merged
+from dispatcher.configuration.suppressions import suppression_now
 from dispatcher.delivery import perform, transitions
 from dispatcher.delivery.describe import delivery_detail
 from dispatcher.delivery.rows import (
@@ -18,10 +19,10 @@ from dispatcher.delivery.transitions import CancelDenied, ReopenDenied, RetryPol
 from dispatcher.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from dispatcher.configuration.resolution import SystemDefaults
-    from dispatcher.configuration.rows import UserOverrides
+    from dispatcher.configuration.rows import Suppression, UserOverrides
     from dispatcher.delivery.doorbells import DeadLetter
     from dispatcher.delivery.holds import Holds
     from dispatcher.delivery.perform import DeliveryContext
@@ -36,13 +37,19 @@ class Rounds:
     context: DeliveryContext
     system_defaults: Callable[[], SystemDefaults]
     holds: Holds
+    environ: Mapping[str, str]
 
     def retry(self, user_id: str, delivery_id: str, *, now: bool = False) -> RetryResponse:
         """Begin a new round of a failed delivery; ``ConflictError`` unless it has failed.
 
-        With ``now`` the round ignores hours and mutes.
+        Also if its address is suppressed. With ``now`` the round ignores hours and mutes.
         """
         row, place, overrides = self._read(user_id, delivery_id)
+        if suppression := self._suppression(row, place, overrides):
+            raise ConflictError(
+                f"Delivery {delivery_id} goes to {suppression.shown}, which is suppressed "
+                f"({suppression.state}); delete the suppression or set another address first."
+            )
         round_number = row.deliveries[place].round
         step, row = self._reopen(row, place, round_number, overrides, ignores_hours=now)
         if isinstance(step, ReopenDenied):
@@ -121,6 +128,22 @@ class Rounds:
             if step.row.deliveries[place].held is not None:
                 self.holds.check(row, overrides.version)
         return step, row
+
+    def _suppression(
+        self, row: MessageRow, place: int, overrides: UserOverrides
+    ) -> Suppression | None:
+        """Return the suppression that the delivery's next attempt would meet."""
+        if not overrides.suppressions:
+            return None
+        # Only now is it known which request to read; it may name the address.
+        read = self.context.messages.visit(row.user_id, row.message_id, row.request_id)
+        if read.request is None:
+            return None
+        name = row.deliveries[place].type
+        config = merged(self.system_defaults()[name], overrides.by_type.get(name)).config
+        return suppression_now(
+            overrides, name, config, read.request.recipient, row.user_id, self.environ
+        )
 
     def _read(self, user_id: str, delivery_id: str) -> tuple[MessageRow, int, UserOverrides]:
         read = self.context.messages.visit(user_id, message_id_of(delivery_id), None)

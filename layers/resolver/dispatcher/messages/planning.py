@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dispatcher.configuration.resolution import merged
-from dispatcher.configuration.selection import EXPIRES_WHILE_HELD, Selection, select
+from dispatcher.configuration.selection import (
+    EXPIRES_WHILE_HELD,
+    Selection,
+    address_rule,
+    select,
+)
 from dispatcher.delivery.holds import openings
 from dispatcher.delivery.rows import PlannedDelivery, SkippedType
 from dispatcher.delivery.transitions import DEAD_LETTERS_KEPT, kept_for_holds, longest_round
 from dispatcher.errors import FieldError, InvalidInputError
 from dispatcher.integrations import catalogue
-from dispatcher.messages.requests import NO_ADDRESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -26,7 +30,6 @@ if TYPE_CHECKING:
     from dispatcher.configuration.resolution import SystemDefaults
     from dispatcher.configuration.rows import Category, UserOverrides
     from dispatcher.delivery.ports import EventLog
-    from dispatcher.integrations.integration import Config
     from dispatcher.messages.bodies import SendBody
 
 
@@ -136,12 +139,8 @@ class Planner:
         forced: bool,
     ) -> Selection:
         wanted: Collection[str] = send.integration_types or list(catalogue())
-        defaults, recipient = self.system_defaults(), send.addressed_to()
-
-        def address_trouble(name: str, config: Config) -> str | None:
-            known = catalogue()[name].address(config, recipient, user_id, self.environ)
-            return None if known else NO_ADDRESS
-
+        defaults = self.system_defaults()
+        address_trouble = address_rule(user_id, stored, self.environ, send.addressed_to())
         if not forced:
             return select(defaults, stored, category, address_trouble, wanted)
         configs = {name: merged(defaults[name], stored.by_type.get(name)) for name in wanted}

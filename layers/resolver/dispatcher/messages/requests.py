@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dispatcher.configuration.selection import skip_detail
+from dispatcher.configuration.selection import NO_ADDRESS, skip_detail
 from dispatcher.delivery.describe import delivery_response
 from dispatcher.delivery.rows import is_live
 from dispatcher.errors import NotFoundError
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from dispatcher.delivery.rows import SkippedType
     from dispatcher.messages.ports import RequestStore
     from dispatcher.responses import RequestResponse, SkippedIntegration
-
-NO_ADDRESS = "no_address"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
