@@ -37,6 +37,7 @@ TABLES = ("OverridesTable", "DeliveriesTable")
 ROUTED = {route.function for route in ROUTES}
 PATH_PARAMETERS = {
     *("user_id", "category", "integration_type", "delivery_id", "request_id", "message_id"),
+    "suppression_id",
 }
 
 

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from dispatcher import wiring
+from dispatcher.configuration.suppressions import suppression_id
 from dispatcher.edges.routes import ROUTES
 from tests.functions.service import EVENTS, sample
 
@@ -23,6 +25,8 @@ STATUS = {
     "get_override": 200,
     "update_override": 200,
     "delete_override": 204,
+    "list_suppressions": 200,
+    "delete_suppression": 204,
     "list_categories": 200,
     "put_category": 201,
     "delete_category": 204,
@@ -45,7 +49,7 @@ STATUS = {
 }
 WITHOUT_JSON = {
     *("get_docs", "get_console", "delete_override", "delete_message"),
-    *("delete_category", "delete_preferences"),
+    *("delete_category", "delete_preferences", "delete_suppression"),
 }
 
 
@@ -73,6 +77,14 @@ def test_a_sample_is_of_its_functions_route(function):
     assert context["path"] == f"/{context['stage']}{path}"
 
 
+def suppress(event):
+    """Suppress an address of the event's user, and let the event name the suppression."""
+    user_id, address = event["pathParameters"]["user_id"], "john.doe@company.com"
+    fields = {"at": 1.0, "delivery_id": "d", "detail": "", "state": "bounced"}
+    wiring.suppressions().add(user_id, "EMAIL", address, **fields)
+    event["pathParameters"]["suppression_id"] = suppression_id("EMAIL", address)
+
+
 @pytest.mark.parametrize("function", STATUS)
 def test_a_sample_of_a_request_is_answered(service, function):
     """The override that some speak of is there; a delivery has the ID that it has."""
@@ -86,6 +98,8 @@ def test_a_sample_of_a_request_is_answered(service, function):
         )
         _, sent = service.ask("send_message", {"content": "x", "integration_types": ["TEST"]})
         event["pathParameters"]["delivery_id"] = sent["deliveries"][0]["delivery_id"]
+    if function == "delete_suppression":
+        suppress(event)
     if function == "delete_category":
         service.invoke("put_category", sample("put_category"))
     if function == "get_request":

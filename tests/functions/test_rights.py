@@ -15,6 +15,7 @@ from itertools import cycle
 import boto3
 import pytest
 
+from dispatcher import wiring
 from dispatcher.adapters.overrides import OverrideTable
 from dispatcher.delivery import prepare
 from dispatcher.edges.routes import ROUTES
@@ -29,6 +30,7 @@ FUNCTIONS = (
     "deliver_messages",
     "sweep_deliveries",
 )
+DELIVERY_ID = "019ab2c4-7d10-7c3e-9b1f-2a6d8e4f5c01"
 FAILS = {"integration_type": "TEST", "retry_count": 0, "config": {"failure": "permanent"}}
 
 
@@ -96,6 +98,21 @@ def be_unmuted_meanwhile(service, monkeypatch):
         service.invoke("accept_events", batch("IntakeQueue", json.dumps(event)))
         delivery_id = failed["deliveries"][0]["delivery_id"]
         assert service.ask("retry_delivery", delivery_id=delivery_id, **user)[0] == 202
+
+
+def suppress():
+    """Suppress an address, list it and clear it: the row of the user goes with it."""
+    fields = {"state": "bounced", "at": 1.0, "delivery_id": DELIVERY_ID, "detail": ""}
+    wiring.suppressions().add("kit", "EMAIL", "kit@example.com", **fields)
+
+
+def clear_suppressions(service):
+    """Show the suppressions of a user, and delete the only one."""
+    user = {"user_id": "kit"}
+    _, listed = service.ask("list_suppressions", **user)
+    [only] = listed["suppressions"]
+    identity = only["suppression_id"]
+    assert service.ask("delete_suppression", suppression_id=identity, **user)[0] == 204
 
 
 def in_an_hour():
@@ -190,6 +207,8 @@ def used(service, time_machine, monkeypatch):
     service.ask("get_integration_defaults")
     configure(service)
     prefer(service)
+    suppress()
+    clear_suppressions(service)
     be_unmuted_meanwhile(service, monkeypatch)
     deliver(service)
     fail_and_start_over(service)

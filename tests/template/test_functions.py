@@ -107,6 +107,12 @@ RIGHTS = {
         ("kms:Decrypt", "Key"),
         ("kms:Encrypt", "Key"),
     },
+    "ListSuppressionsFunction": {("dynamodb:GetItem", OVERRIDES)},
+    "DeleteSuppressionFunction": {
+        ("dynamodb:GetItem", OVERRIDES),
+        ("dynamodb:UpdateItem", OVERRIDES),
+        ("dynamodb:DeleteItem", OVERRIDES),
+    },
     "ListMessagesFunction": {("dynamodb:Query", DELIVERIES)},
     "DeleteMessageFunction": {("dynamodb:DeleteItem", DELIVERIES)},
     "SendMessageFunction": SEND,

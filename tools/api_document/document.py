@@ -9,7 +9,7 @@ from importlib import import_module
 
 from dispatcher import VERSION
 from dispatcher.edges.routes import ROUTES, Route
-from dispatcher.identifiers import CATEGORY, DELIVERY_ID, REQUEST_ID, USER_ID
+from dispatcher.identifiers import CATEGORY, DELIVERY_ID, REQUEST_ID, SUPPRESSION_ID, USER_ID
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.rules import whole
 from tools.api_document import operations, problems
@@ -47,6 +47,11 @@ PATH_PARAMETERS: dict[str, tuple[str, Json, str]] = {
         "The name of the category.",
         {"type": "string", **whole(CATEGORY.pattern)},
         operations.CATEGORY,
+    ),
+    "suppression_id": (
+        "The suppression's ID.",
+        {"type": "string", **whole(SUPPRESSION_ID.pattern)},
+        operations.SUPPRESSION_ID,
     ),
     "delivery_id": (
         "The delivery's ID.",

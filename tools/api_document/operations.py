@@ -19,6 +19,7 @@ USER = "john.doe"
 DELIVERY_ID = "019ab2c4-7d10-7c3e-9b1f-2a6d8e4f5c70"
 REQUEST_ID = "laptop-42-ready"
 CATEGORY = "security"
+SUPPRESSION_ID = "EMAIL-9f86d081884c7d65"
 MESSAGE_ID = "019ab2c4-8e21-7a4f-8c20-3b7e9f506d81"
 EMAIL, PHONE = "john.doe@company.com", "+14155552671"
 
@@ -359,6 +360,18 @@ OPERATIONS: dict[str, Operation] = {
         path={"integration_type": "WEBHOOK"},
         only={"integration_type": ("WEBHOOK",)},
         conflict=True,
+    ),
+    "list_suppressions": Operation(
+        "Configuration",
+        Response("ListSuppressionsResponse", "The suppressed addresses."),
+        "A message to a suppressed address is skipped. Another address of the user is used "
+        "immediately.",
+    ),
+    "delete_suppression": Operation(
+        "Configuration",
+        Response(None, "The suppression is deleted.", 204),
+        "Messages go to the address again. The account list of Amazon SES may hold the address "
+        "too: `aws sesv2 delete-suppressed-destination --email-address ADDRESS` removes it there.",
     ),
     "list_categories": Operation("Preferences", Response("CategoriesResponse", "The categories.")),
     "put_category": Operation(

@@ -14,6 +14,7 @@ from tools.api_document.operations import (
     MESSAGE_ID,
     REQUEST_ID,
     SECURITY,
+    SUPPRESSION_ID,
     USER,
 )
 
@@ -87,6 +88,15 @@ SAMPLES: Mapping[str, Any] = {
     "CreatedOverrideResponse.config": {"url": "https://hooks.example.com/notifications"},
     "EffectiveConfigurationResponse.using_integration_defaults": False,
     "EffectiveConfigurationResponse.disabled_integrations": {"SMS": "disabled_by_default"},
+    "SuppressionResponse": {
+        "suppression_id": SUPPRESSION_ID,
+        "integration_type": "EMAIL",
+        "state": "bounced",
+        "address": "j•••@company.com",
+        "at": TIME,
+        "delivery_id": DELIVERY_ID,
+        "detail": "550 5.1.1 user unknown",
+    },
     "SkippedIntegration.reason": "no_address",
     "SkippedIntegration.detail": (
         "no address is known: set config.phone_number in the user's SMS override"

@@ -22,5 +22,8 @@ CATEGORY_RULE = "must be 1-40 lower-case letters, digits or -, the first a lette
 DELIVERY_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """A UUID in its canonical form; ours are version 7."""
 
+SUPPRESSION_ID = re.compile(r"[A-Z]{1,20}-[0-9a-f]{16}")
+"""The integration, and the beginning of the SHA-256 of the suppressed address."""
+
 UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """Characters that SQS refuses, and lone surrogates, which have no UTF-8 form."""

@@ -150,14 +150,15 @@ class SuppressionResponse(TypedDict):
     suppression_id: str
     """The identifier, with which the suppression can be deleted."""
     integration_type: IntegrationType
+    """The integration that delivers to the address."""
     state: str
     """The reason: `bounced`, `complained` or `opted_out`."""
     address: str
     """The address, shortened."""
     at: Timestamp
-    """The time at which the provider or the person said so."""
+    """The time at which it happened, by the provider's clock."""
     delivery_id: Identifier
-    """The delivery that met it."""
+    """The ID of the delivery that caused the suppression."""
     detail: str
     """The provider's words in short, or an empty text."""
 
@@ -166,6 +167,7 @@ class ListSuppressionsResponse(TypedDict):
     """The addresses of one user to which nothing is sent."""
 
     user_id: str
+    """The user's ID."""
     suppressions: list[SuppressionResponse]
     """The suppressions, newest first."""
 

@@ -29,7 +29,7 @@ from dispatcher.errors import (
     UnavailableError,
     json_pointer,
 )
-from dispatcher.identifiers import DELIVERY_ID, REQUEST_ID, USER_ID, USER_ID_RULE
+from dispatcher.identifiers import DELIVERY_ID, REQUEST_ID, SUPPRESSION_ID, USER_ID, USER_ID_RULE
 from dispatcher.integrations import catalogue, read_type
 from dispatcher.strict_json import MalformedJsonError, read_json
 
@@ -187,6 +187,14 @@ class Request:
         value = self._parameter("message_id")
         if DELIVERY_ID.fullmatch(value) is None:
             raise NotFoundError("There is no such message.")
+        return value
+
+    @property
+    def suppression_id(self) -> str:
+        """The suppression's ID of the path; ``NotFoundError`` if it is not a valid one."""
+        value = self._parameter("suppression_id")
+        if SUPPRESSION_ID.fullmatch(value) is None:
+            raise NotFoundError("There is no such suppression.")
         return value
 
     @property

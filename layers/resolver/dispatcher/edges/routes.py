@@ -47,6 +47,8 @@ ROUTES = (
     # With a literal WEBHOOK beside {integration_type}, API Gateway would search for GET, PUT and
     # DELETE of WEBHOOK only under the literal segment, and find none.
     Route("POST", f"{_TYPE}/rotate-secret", "rotate_secret", (WRITE,)),
+    Route("GET", f"{_USER}/suppressions", "list_suppressions", (READ,)),
+    Route("DELETE", f"{_USER}/suppressions/{{suppression_id}}", "delete_suppression", (WRITE,)),
     Route("POST", f"{_USER}/deliveries", "send_message", (SEND,)),
     Route("GET", f"{_USER}/deliveries", "list_deliveries", (READ,)),
     Route("GET", f"{_USER}/deliveries/{{delivery_id}}", "get_delivery", (READ,)),
