@@ -63,7 +63,7 @@ def test_an_entry_says_what_its_key_may_do_and_for_whom():
         ("", "it is empty"),
         ("disp_a-key-as-it-is", "is not valid JSON"),
         ("[]", "is not a JSON object"),
-        ('{"a": {}, "a": {}}', "names a key twice"),
+        ('{"a": {}, "a": {}}', "contains a key twice"),
         ({"": ENTRY}, "has a name"),
         ({"a b": ENTRY}, "has a name"),
         ({"a": "ab"}, "a: holds sha256, scopes"),

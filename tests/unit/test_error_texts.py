@@ -38,7 +38,7 @@ OURS = re.compile(r"(must|is required|is a|is not a known field|holds|names|cann
 MALFORMED = re.compile(
     r"is not valid JSON: (it is empty|see line \d+, column \d+)"
     r"|contains a key twice in one object|is nested deeper than \d+ levels"
-    r"|holds (NaN or Infinity, which JSON does not know|a number .+)"
+    r"|contains (NaN or Infinity, which JSON does not allow|a number .+)"
 )
 
 VALUES = [

@@ -317,7 +317,7 @@ def test_retry_after_reaches_the_outcome(receive, guard):
 
     result = Webhook(guard()).deliver(message(at(receiver)))
 
-    assert result == Retry("http_503", f"{HOST} answered 503", after=7.0)
+    assert result == Retry("http_503", f"{HOST} returned 503", after=7.0)
 
 
 def test_a_blocked_address_is_final(receive, guard, connects):

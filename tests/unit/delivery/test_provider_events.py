@@ -120,7 +120,7 @@ def test_the_user_is_read_from_base64url(user_id):
         ("", "the message is not valid JSON: it is empty"),
         ("[]", "not a JSON object"),
         ("null", "not a JSON object"),
-        ('{"a":1,"a":2}', "names a key twice"),
+        ('{"a":1,"a":2}', "contains a key twice"),
         ('{"a":NaN}', "NaN"),
         ("[" * 100_000, "nested deeper"),
         ({"Type": "Notification"}, "the message is not valid JSON"),

@@ -440,7 +440,7 @@ def test_a_request_that_expired_is_not_repeated_after_its_times(world, after, is
     world.clock.seconds = request_of(world).ttl + after
 
     if is_rejected:
-        with pytest.raises(InvalidInputError, match="must lie in the future"):
+        with pytest.raises(InvalidInputError, match="must be in the future"):
             world.acceptance.accept(USER, body)
     else:
         assert world.acceptance.accept(USER, body).response == first.response

@@ -100,7 +100,7 @@ def _download(uri: str) -> str:
         if not 200 <= response.status < 300:
             raise UnavailableError(f"the issuer's keys: HTTP {response.status}")
         if len(response.body) > LARGEST_KEY_SET:
-            raise UnavailableError("the issuer publishes too many keys")
+            raise UnavailableError("the issuer's keys are too many")
         return response.body.decode()
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UnavailableError(f"the issuer's keys: {type(error).__name__}") from None
