@@ -71,7 +71,7 @@ def test_a_hundred_categories_are_usable(visit, cloud, record_property):
     for number in range(95):
         body = {"title": f"Category {number}", "group": f"Group {number % 7}", "order": 900}
         assert cloud.ask("PUT", f"/api/v1/categories/many-{number}", body)[0] == 201
-    visit.cloud.service  # noqa: B018 - the policy is cached for 30 s; a new page reads it anew
+    cloud.restart()
     started = time.monotonic()
     page = visit("#/u/fresh/what")
     record_property("first_view_seconds", round(time.monotonic() - started, 2))
@@ -79,3 +79,4 @@ def test_a_hundred_categories_are_usable(visit, cloud, record_property):
     expect(page.get_by_role("switch", name="Builds, Email")).to_be_visible()
     for number in range(95):
         cloud.ask("DELETE", f"/api/v1/categories/many-{number}")
+    cloud.restart()

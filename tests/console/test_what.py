@@ -182,12 +182,15 @@ def test_a_refused_change_puts_the_switch_back_and_says_why(visit, cloud):
     body = {"title": "Reviews", "order": 30, "group": "Work"}
     cloud.ask("PUT", "/api/v1/categories/reviews", body | {"locked": True, "reach_by": ["EMAIL"]})
 
+    cloud.restart()
+
     switch(page, "Reviews, Slack").click()
 
     expect(page.get_by_role("status")).to_contain_text("Reviews, Slack: not saved.")
     expect(page.get_by_role("status")).to_contain_text("locked")
     expect(switch(page, "Reviews, Slack")).to_be_checked()
     cloud.ask("PUT", "/api/v1/categories/reviews", body)
+    cloud.restart()
 
 
 def test_the_first_row_writes_an_override_and_undo_removes_it(visit, cloud):

@@ -52,13 +52,13 @@ export function OverviewPage() {
         ${["delivered", "failed", "skipped", "held"].map((one) => html`<td key=${one} class="number">${number(counts?.[one])}</td>`)}
       </tr>`)}</tbody>
     </table></div>`}
-    <p class="quiet">${t("overview.failures")} <${Runbook} section="log-events" about=${t("overview.log")} /></p>`;
+    <p class="quiet">${t("overview.failures")} <${Runbook} section="log-events" about=${t("overview.log")} isNamed /></p>`;
 }
 
 /** A link to a section of the runbook; its name if the operator set no URL. */
-function Runbook({ section, about }) {
+function Runbook({ section, about, isNamed = false }) {
   const target = settings.runbook ?? "docs/operations.md";
-  if (!/^https?:/.test(target)) return html`<span class="quiet">${target}#${section}</span>`;
+  if (!/^https?:/.test(target)) return isNamed ? html`<span>${target}</span>` : null;
   return html`<a href=${`${target}#${section}`} rel="noreferrer">${t("overview.runbook")}<span class="unseen">: ${about}</span></a>`;
 }
 

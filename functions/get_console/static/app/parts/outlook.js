@@ -6,7 +6,7 @@ import { absolute, relative } from "../times.js";
 import { html } from "../view.js";
 import { language, t } from "../words.js";
 import { useLoaded } from "./hooks.js";
-import { Loading, State, Trouble, reasonText, typeName } from "./pieces.js";
+import { Loading, State, Trouble, reasonInside, typeName } from "./pieces.js";
 
 /** Return the sentences of a preview, in delivery order. */
 export function sentences(preview, zone, mode) {
@@ -26,7 +26,7 @@ export function sentences(preview, zone, mode) {
     type: one.integration_type,
     text: t("outlook.not", {
       type: typeName(one.integration_type),
-      reason: reasonText(one.reason, one.integration_type),
+      reason: reasonInside(one.reason, one.integration_type),
     }),
   }));
   return [...used, ...unused];

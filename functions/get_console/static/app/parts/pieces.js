@@ -50,8 +50,15 @@ export function State({ kind, children }) {
 export const typeName = (type) =>
   tFirst([`type.${type}`, type.charAt(0) + type.slice(1).toLowerCase()]);
 
-export const reasonText = (reason, type) =>
+/** A reason within a sentence. */
+export const reasonInside = (reason, type) =>
   tFirst([`reason.${reason}.${type}`, `reason.${reason}`, reason.replaceAll("_", " ")]);
+
+/** A reason by itself, so it begins with a capital. */
+export function reasonText(reason, type) {
+  const text = reasonInside(reason, type);
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
 
 /** A line that appears only if waiting takes longer than 400 ms; its room is kept. */
 export function Loading() {
