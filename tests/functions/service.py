@@ -32,7 +32,10 @@ from tests.log_events import own_fields, require_declared, writers
 from tests.template.rights import granted_to
 
 EVENTS = Path(__file__).parents[2] / "events"
-QUEUES = ("DeliveryQueue", "RetryQueue", "DeadLetterQueue", "IntakeQueue", "ParkedQueue")
+QUEUES = (
+    *("DeliveryQueue", "RetryQueue", "DeadLetterQueue"),
+    *("IntakeQueue", "FeedbackQueue", "ParkedQueue"),
+)
 TABLES = ("OverridesTable", "DeliveriesTable")
 ROUTED = {route.function for route in ROUTES}
 PATH_PARAMETERS = {

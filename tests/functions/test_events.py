@@ -147,7 +147,7 @@ def test_the_sample_of_the_authorizer_is_let_in(service):
     }
 
 
-@pytest.mark.parametrize("function", ["deliver_messages", "accept_events"])
+@pytest.mark.parametrize("function", ["deliver_messages", "accept_events", "accept_feedback"])
 def test_a_sample_of_messages_is_answered(service, function):
     """A doorbell whose row is missing is not a reason to come back."""
     answer = service.invoke(function, sample(function))

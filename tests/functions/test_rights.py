@@ -10,6 +10,7 @@ import json
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from itertools import cycle
 
 import boto3
@@ -19,6 +20,8 @@ from dispatcher import wiring
 from dispatcher.adapters.overrides import OverrideTable
 from dispatcher.delivery import prepare
 from dispatcher.edges.routes import ROUTES
+from tests.fakes import ScriptedChannel
+from tests.feedback import event
 from tests.functions.service import batch, sample
 from tests.template.rights import granted_to, lambdas_own, unconditional
 from tools.receiver import Receiver
@@ -26,6 +29,7 @@ from tools.receiver import Receiver
 FUNCTIONS = (
     *(one.function for one in ROUTES),
     "accept_events",
+    "accept_feedback",
     "authorize_request",
     "deliver_messages",
     "sweep_deliveries",
@@ -113,6 +117,29 @@ def clear_suppressions(service):
     [only] = listed["suppressions"]
     identity = only["suppression_id"]
     assert service.ask("delete_suppression", suppression_id=identity, **user)[0] == 204
+
+
+def be_told(service, monkeypatch):
+    """Deliver emails of which the provider reports: one arrived, two bounced."""
+    user, chain = {"user_id": "liz"}, {"content": "x", "integration_types": ["EMAIL", "TEST"]}
+    with monkeypatch.context() as patch:
+        patch.setenv("EMAIL_SENDER", "news@example.com")
+        wiring.reset()
+        patch.setattr(wiring, "_channel", cache(lambda _name: ScriptedChannel()))
+        override = {"integration_type": "EMAIL", "config": {"email_address": "liz@example.com"}}
+        service.ask("create_override", override, **user)
+        for name in ("delivery", "bounce_mailbox_full", "bounce_permanent"):
+            _, sent = service.ask("send_message", {**chain, "mode": "first_success"}, **user)
+            service.deliver()
+            delivery_id = sent["deliveries"][0]["delivery_id"]
+            report = json.dumps(event(name, "liz", delivery_id, stack="stack"))
+            answer = service.invoke("accept_feedback", batch("FeedbackQueue", report, "not json"))
+            assert answer == {"batchItemFailures": []}
+        _, shown = service.ask("get_delivery", delivery_id=delivery_id, **user)
+        assert (shown["status"], shown["error_code"]) == ("failed", "bounced")
+        service.deliver(*service.messages("RetryQueue"))
+        service.messages("DeadLetterQueue")
+    wiring.reset()
 
 
 def in_an_hour():
@@ -210,6 +237,7 @@ def used(service, time_machine, monkeypatch):
     suppress()
     clear_suppressions(service)
     be_unmuted_meanwhile(service, monkeypatch)
+    be_told(service, monkeypatch)
     deliver(service)
     fail_and_start_over(service)
     cancel(service)

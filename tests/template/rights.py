@@ -38,7 +38,11 @@ def granted_to(folder: str) -> set[tuple[str, str]]:
     return granted(template()["Resources"][logical_id(folder)]["Properties"])
 
 
-POLLED = {"deliver_messages": ("DeliveryQueue", "RetryQueue"), "accept_events": ("IntakeQueue",)}
+POLLED = {
+    "deliver_messages": ("DeliveryQueue", "RetryQueue"),
+    "accept_events": ("IntakeQueue",),
+    "accept_feedback": ("FeedbackQueue",),
+}
 """The queues from which Lambda itself takes messages, in a function's name."""
 
 

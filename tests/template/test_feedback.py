@@ -10,7 +10,7 @@ PARAMETERS = read_template()["Parameters"]
 CONDITIONS = read_template()["Conditions"]
 EMAIL = {"EmailConfiguration", "EmailEvents", "EmailEventsRule"}
 TEXT_MESSAGES = {"SmsConfiguration", "SmsEventsTopic", "SmsEventsTopicPolicy"}
-QUEUE = {"FeedbackQueue"}
+QUEUE = {"FeedbackQueue", "AcceptFeedbackFunction", "FeedbackMapping"}
 
 SES = {"EmailSender": "news@example.com"}
 SMTP = {**SES, "SmtpHost": "smtp.example.com"}

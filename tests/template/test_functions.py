@@ -166,6 +166,18 @@ RIGHTS = {
         ("sqs:SendMessage", "RetryQueue"),
         ("sqs:SendMessage", "DeadLetterQueue"),
     },
+    "AcceptFeedbackFunction": {
+        *(
+            (f"dynamodb:{action}", table)
+            for action in ("BatchGetItem", "GetItem", "UpdateItem")
+            for table in (OVERRIDES, DELIVERIES)
+        ),
+        ("sqs:SendMessage", "RetryQueue"),
+        ("sqs:SendMessage", "DeadLetterQueue"),
+        ("sqs:SendMessage", "ParkedQueue"),
+        ("events:PutEvents", "event-bus/OutcomeBusName"),
+        *consume("FeedbackQueue"),
+    },
     "AcceptEventsFunction": {
         *SEND,
         ("sqs:SendMessage", "ParkedQueue"),
@@ -284,6 +296,7 @@ def unless(part):
             ],
         ),
         ("CancelDeliveryFunction", ["HasOutcomeBus"]),
+        ("AcceptFeedbackFunction", ["HasOutcomeBus"]),
         ("UpdatePreferencesFunction", ["HasOutcomeBus"]),
         ("DeletePreferencesFunction", ["HasOutcomeBus"]),
     ],

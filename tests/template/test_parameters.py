@@ -91,6 +91,7 @@ def test_what_one_function_alone_needs_is_its_own():
         "UpdatePreferencesFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "DeletePreferencesFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "CancelDeliveryFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
+        "AcceptFeedbackFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "DeliverMessagesFunction": {
             "OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"},
             "SMS_ORIGINATION_NUMBER": {"Ref": "SmsOriginationNumber"},

@@ -77,7 +77,8 @@ def test_a_queue_waits_six_times_as_long_as_its_function_may_take(queues, mappin
     visible_after = {name: queues[name]["VisibilityTimeout"] for name in waits}
 
     assert visible_after == {name: 6 * timeout for name, timeout in waits.items()}
-    assert waits == {"DeliveryQueue": 120, "RetryQueue": 120, "IntakeQueue": 60}
+    timeouts = {"DeliveryQueue": 120, "RetryQueue": 120, "IntakeQueue": 60, "FeedbackQueue": 10}
+    assert waits == timeouts
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,7 @@ def test_a_queue_waits_six_times_as_long_as_its_function_may_take(queues, mappin
         ("DeliveryMapping", "DeliveryQueue", "DeliverMessagesFunction"),
         ("RetryMapping", "RetryQueue", "DeliverMessagesFunction"),
         ("IntakeMapping", "IntakeQueue", "AcceptEventsFunction"),
+        ("FeedbackMapping", "FeedbackQueue", "AcceptFeedbackFunction"),
     ],
 )
 def test_a_bad_message_does_not_bring_its_batch_back(mappings, mapping, queue, function):

@@ -13,7 +13,9 @@ from tests.template.rights import logical_id
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {path.parent.name for path in ROOT.glob("functions/*/app.py")}
-BEHIND_QUEUES_AND_CLOCK = {"accept_events", "deliver_messages", "sweep_deliveries"}
+BEHIND_QUEUES_AND_CLOCK = {
+    *("accept_events", "accept_feedback", "deliver_messages", "sweep_deliveries"),
+}
 BEFORE_ROUTES = {"authorize_request"}
 VERBS = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 
