@@ -11,9 +11,6 @@ from evidence.chaos.seeded_random import SeededRandom
 from evidence.chaos.stores import Stores
 from evidence.chaos.traffic import Caller
 
-PAUSE = 3.0
-"""Seconds between two reads of the dead-letter queue."""
-
 REDRIVEN = (0.0, 0.35)
 RETRIED = (0.25, 0.6)
 RETRIED_NOW = (0.4, 0.6)
@@ -26,8 +23,14 @@ class Operator:
     """Works in a thread while its ``with`` block lasts; each delivery gets one new round."""
 
     def __init__(
-        self, stores: Stores, caller: Caller, ledger: Ledger, seeded_random: SeededRandom
+        self,
+        stores: Stores,
+        caller: Caller,
+        ledger: Ledger,
+        seeded_random: SeededRandom,
+        pause: float,
     ) -> None:
+        self._pause = pause
         self._stores = stores
         self._caller = caller
         self._ledger = ledger
@@ -49,7 +52,7 @@ class Operator:
         self._thread.join()
 
     def _work(self) -> None:
-        while not self._is_over.wait(PAUSE):
+        while not self._is_over.wait(self._pause):
             for letter in self._stores.dead_letters():
                 if self._is_chosen(letter, RETRIED) and letter not in self._retried:
                     self._retried.add(letter)

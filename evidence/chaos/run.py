@@ -155,7 +155,9 @@ def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
         later = (changes[len(first) :], caller, states)
         changing = threading.Thread(target=preferences.apply, args=later, daemon=True)
         changing.start()
-        with Operator(rig.stores, caller, rig.ledger, rig.seeded_random) as operator:
+        # Seldom enough that preferences change between a failure and its new round.
+        pause = plan.changing / 10
+        with Operator(rig.stores, caller, rig.ledger, rig.seeded_random, pause) as operator:
             caller.send(messages)
             sent = time.monotonic()
             say(f"sent after {sent - began:.0f} s; faults go on for {plan.linger:.0f} s …")
