@@ -1,4 +1,4 @@
-"""Measures the whole service on a local cloud: latency, isolation of users, and long histories."""
+"""Measures the whole service on a local cloud: latency, and isolation of users."""
 
 from __future__ import annotations
 
@@ -7,24 +7,15 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from dispatcher.adapters.dynamodb import DeliveryTable
-from dispatcher.adapters.items import item_size, key, message_item
-from dispatcher.adapters.system import SystemClock
-from dispatcher.delivery.rows import MESSAGE
-from dispatcher.messages.history import History
-from evidence.bench.cost import read_units
 from evidence.bench.figures import Figure
-from evidence.bench.rows import DAY, MESSAGE_ID, message_of
 from tools.failure import ToolFailure
-from tools.local_cloud import LocalCloud, Stack
+from tools.local_cloud import LocalCloud
 from tools.processes import free_port
 from tools.receiver import Receiver
 
@@ -32,8 +23,6 @@ COUNT = 100
 """Messages whose latency is measured."""
 FAILING = 200
 """Messages of another user whose receiver refuses all of them."""
-ROWS, SHORT, PAGE = 100_000, 12, 5
-"""Rows of a long and of a short history, and of a page; both go on behind their second page."""
 PATIENCE = 60.0
 
 
@@ -45,12 +34,8 @@ def figures() -> Iterator[Figure]:
             cloud.start()
             stack = cloud.deploy({"ApiRateLimit": "10000", "ApiBurstLimit": "5000"})
             yield from latencies(stack["api_url"])
-            yield from pages(cloud.session.client("dynamodb"), stack, ROWS)
         finally:
             cloud.stop()
-
-
-# Latency ------------------------------------------------------------------------------------------
 
 
 def latencies(api_url: str, count: int = COUNT, failing: int = FAILING) -> Iterator[Figure]:
@@ -113,65 +98,3 @@ def ask(method: str, url: str, body: object = None) -> dict[str, Any]:
         raise ToolFailure(f"{method} {url} returned {response.status_code}: {response.text}")
     result: dict[str, Any] = response.json()
     return result
-
-
-# Pages --------------------------------------------------------------------------------------------
-
-
-def pages(dynamodb: Any, stack: Stack, rows: int) -> Iterator[Figure]:  # noqa: ANN401 - a client of boto3
-    """Yield the calls and read units of pages of a long history, relative to a short one.
-
-    The local cloud reports the same units for every read, so they are computed from the rows that
-    it read, by DynamoDB's rule: one for each 4 KB of all rows of a call.
-    """
-    table = stack["DeliveriesTableName"]
-    size = insert(dynamodb, table, "short", SHORT)
-    insert(dynamodb, table, "long", rows)
-    read: list[int] = []
-    dynamodb.meta.events.register(
-        "after-call.dynamodb.Query", lambda parsed, **_: read.append(parsed["ScannedCount"])
-    )
-    store = DeliveryTable(dynamodb, table, stack["OverridesTableName"])
-    history = History(store=store, clock=SystemClock())
-
-    def page(user: str, **query: str) -> tuple[int, float, str]:
-        read.clear()
-        cursor = history.page(user, {"limit": str(PAGE), **query})["next_cursor"]
-        return len(read), sum(read_units(count * size) for count in read), str(cursor)
-
-    for place in ("at offset 0", "by cursor"):
-        by_cursor = place == "by cursor"
-        (long_calls, long_units, _), (calls, units, _) = (
-            page(user, **({"cursor": page(user)[2]} if by_cursor else {}))
-            for user in ("long", "short")
-        )
-        what = f"page {place}, {rows:,} rows / {SHORT}"
-        over = max(long_calls / calls, long_units / units)
-        note = "the larger of calls and read units"
-        yield Figure(row="history", what=what, value=over, budget=1, note=note)
-    for offset in (100, 1_000, 10_000):
-        _, units, _ = page("long", offset=str(offset))
-        what = f"read units at offset {offset:,}"
-        yield Figure(row="history", what=what, value=units, unit="units")
-
-
-def insert(dynamodb: Any, table: str, user: str, count: int) -> int:  # noqa: ANN401 - a client of boto3
-    """Write so many delivered messages of a user; return the bytes of one."""
-    delivered = message_of(user, MESSAGE_ID, "success")
-    item = message_item(replace(delivered, ttl=int(time.time()) + DAY))
-
-    def write(start: int) -> None:
-        # A message ID ends with 00.
-        message_ids = [
-            f"019aae2c-8f00-7000-8a5b-{number << 8:012x}"
-            for number in range(start, min(start + 25, count))
-        ]
-        puts = [
-            {"PutRequest": {"Item": {**item, **key(user, MESSAGE + message_id)}}}
-            for message_id in message_ids
-        ]
-        dynamodb.batch_write_item(RequestItems={table: puts})
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(write, range(0, count, 25)))
-    return item_size(item)

@@ -7,7 +7,10 @@ from dispatcher.settings import settings
 
 @http.route("GET", "/docs")
 def handler(_request: http.Request) -> http.Response:
-    """Return a page that describes every operation and can call it."""
+    """Return a page that describes every operation and can call it.
+
+    Returns 404 if the operator set ``PublicDocs=false``.
+    """
     if not settings().docs_are_public:
         raise NotFoundError("There is no such path.")
     page = swagger_ui.page()

@@ -6,5 +6,8 @@ from dispatcher.edges import http
 
 @http.route("POST", "/api/v1/users/{user_id}/integration-defaults/reset")
 def handler(request: http.Request) -> http.Response:
-    """Remove all overrides of the user; a body is ignored."""
+    """Remove all overrides of the user; a body is ignored.
+
+    Succeeds for a user without overrides. The delivery history is kept.
+    """
     return http.Response(200, wiring.configurations().reset(request.user_id))

@@ -635,21 +635,25 @@ def test_counting_continues_where_a_query_ended(five):
     assert [*five.counts("ada", limit=2)] == [*five.counts("ada", limit=9)]
 
 
-def test_a_page_at_an_offset_reads_no_row_behind_it(real, dynamodb):
-    """It reads the rows that it skips, its own and one more: each is paid for."""
+def test_a_page_reads_no_row_behind_it(real, dynamodb):
+    """A page costs its own rows and one more; only an offset also costs the rows that it skips."""
     for number in range(1, 12):
         real.create(message_row(number))
     read = []
     dynamodb.meta.events.register(
         "after-call.dynamodb.Query", lambda parsed, **_: read.append(parsed["ScannedCount"])
     )
+    history = History(store=real, clock=FakeClock(NOW))
 
-    page = History(store=real, clock=FakeClock(NOW)).page("ada", {"offset": "3", "limit": "2"})
+    skipped = history.page("ada", {"offset": "3", "limit": "2"})
+    first = history.page("ada", {"limit": "2"})
+    second = history.page("ada", {"cursor": first["next_cursor"], "limit": "2"})
 
-    assert [one["delivery_id"] for one in page["deliveries"]] == [
-        message_row(number).delivery_id(0) for number in (8, 7)
-    ]
-    assert read == [3, 2 + 1]
+    for page, numbers in ((skipped, (8, 7)), (first, (11, 10)), (second, (9, 8))):
+        assert [one["delivery_id"] for one in page["deliveries"]] == [
+            message_row(number).delivery_id(0) for number in numbers
+        ]
+    assert read == [3, 2 + 1, 2 + 1, 2 + 1]
 
 
 @pytest.mark.parametrize(("subject", "kind"), [("x", "S"), ("x" * 998, "B")])

@@ -18,6 +18,7 @@ from dispatcher.configuration.rows import Preferences
 from dispatcher.delivery.doorbells import encode
 from dispatcher.delivery.outcomes import Delivered
 from evidence.bench import cost, rows
+from tests.english import text
 from tests.functions.service import sample
 from tests.functions.test_aws_calls import calls
 
@@ -34,6 +35,8 @@ DELIVERED = {
     "CLI": Delivered(detail="recorded"),
     "TEST": Delivered(detail="recorded"),
 }
+ORDER = ("WEBHOOK", "SLACK", "EMAIL", "TOOL", "SMS", "CLI", "TEST")
+"""The order in which a message uses integrations."""
 ALL = ("SLACK", "EMAIL", "WEBHOOK", "SMS", "TEST", "CLI", "TOOL")
 
 
@@ -109,9 +112,9 @@ def lines(log):
 def send_and_deliver(service, deliveries, content):
     """Send a message with so many deliveries, and deliver it."""
     body = {
-        "content": rows.text(content),
+        "content": text(content),
         "subject": rows.SUBJECT,
-        "integration_types": list(rows.ORDER[:deliveries]),
+        "integration_types": list(ORDER[:deliveries]),
         "recipient": {"email": "john.doe@example.com", "phone_number": "+14155552671"},
     }
 

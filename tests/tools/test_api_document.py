@@ -18,6 +18,7 @@ from dispatcher.integrations import catalogue
 from dispatcher.messages.bodies import preview_body, send_body
 from tests.contract import DOCUMENT, field_errors, operation, resolved
 from tests.documents import rows
+from tools.api_document import samples
 from tools.api_document.document import document
 from tools.api_document.operations import OPERATIONS
 from tools.api_document.schemas import REQUESTS
@@ -32,7 +33,7 @@ READERS = {
     "update_preferences": lambda body, environ: preferences_change(body, environ, now=0.0),
     "preview_message": preview_body,
 }
-BODIES = [(function, name) for function in FUNCTIONS for name in OPERATIONS[function].examples]
+BODIES = [(function, name) for function in FUNCTIONS for name in samples.requests(function)]
 
 
 def example(function, name):

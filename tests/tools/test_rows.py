@@ -13,6 +13,7 @@ import pytest
 from dispatcher.adapters.items import message_item, request_item
 from dispatcher.delivery import transitions
 from evidence.bench import rows as samples
+from tests.english import text
 from tools import rows
 from tools.failure import ToolFailure
 from tools.paths import ROOT
@@ -72,12 +73,12 @@ def test_a_message_row_is_readable():
 
 def test_a_compressed_body_is_decoded():
     """A row above 1,024 bytes is shown as any other."""
-    item = request_item(request(samples.text(3_000)))
+    item = request_item(request(text(3_000)))
     assert "B" in item["body"]
 
     shown = rows.readable(printed_by_aws(item))
 
-    assert shown["body"]["content"] == samples.text(3_000)
+    assert shown["body"]["content"] == text(3_000)
 
 
 def test_the_command_reads_what_the_aws_cli_prints():

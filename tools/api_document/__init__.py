@@ -2,6 +2,6 @@
 
 Routes and descriptions come from the handlers, request bodies from the models that read them,
 response bodies from ``dispatcher.responses``, problems from the HTTP edge and the template. Only
-examples, statuses and parameters are declared here, in ``operations``; tests compare both with the
-service's real responses.
+statuses and parameters (``operations``) and examples (``examples.yaml``) are declared here; tests
+compare all of them with the service's real responses.
 """

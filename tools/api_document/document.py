@@ -12,10 +12,9 @@ from dispatcher.edges.routes import ROUTES, Route
 from dispatcher.identifiers import CATEGORY, DELIVERY_ID, REQUEST_ID, SUPPRESSION_ID, USER_ID
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.rules import whole
-from tools.api_document import operations, problems
+from tools.api_document import problems, samples
 from tools.api_document.operations import OPERATIONS, TAGS, Operation, Response
 from tools.api_document.prose import prose, third_person
-from tools.api_document.samples import sample
 from tools.api_document.schemas import REF, Json, schemas
 
 DESCRIPTION = """
@@ -32,42 +31,14 @@ and a delivery keeps a log of its last 25 attempts.
   client does not know is valid.
 """
 
-PATH_PARAMETERS: dict[str, tuple[str, Json, str]] = {
-    "user_id": (
-        "The user's ID, which is case-sensitive.",
-        {"type": "string", **whole(USER_ID.pattern)},
-        operations.USER,
-    ),
-    "integration_type": (
-        "The integration, in any case.",
-        {"type": "string", "enum": [*catalogue()]},
-        "EMAIL",
-    ),
-    "category": (
-        "The name of the category.",
-        {"type": "string", **whole(CATEGORY.pattern)},
-        operations.CATEGORY,
-    ),
-    "suppression_id": (
-        "The suppression's ID.",
-        {"type": "string", **whole(SUPPRESSION_ID.pattern)},
-        operations.SUPPRESSION_ID,
-    ),
-    "delivery_id": (
-        "The delivery's ID.",
-        {"type": "string", "format": "uuid", **whole(DELIVERY_ID.pattern)},
-        operations.DELIVERY_ID,
-    ),
-    "request_id": (
-        "The request's ID, percent-encoded.",
-        {"type": "string", **whole(REQUEST_ID.pattern)},
-        operations.REQUEST_ID,
-    ),
-    "message_id": (
-        "The message's ID.",
-        {"type": "string", "format": "uuid", **whole(DELIVERY_ID.pattern)},
-        operations.MESSAGE_ID,
-    ),
+PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
+    "user_id": ("The user's ID, which is case-sensitive.", whole(USER_ID.pattern)),
+    "integration_type": ("The integration, in any case.", {"enum": [*catalogue()]}),
+    "category": ("The name of the category.", whole(CATEGORY.pattern)),
+    "suppression_id": ("The suppression's ID.", whole(SUPPRESSION_ID.pattern)),
+    "delivery_id": ("The delivery's ID.", {"format": "uuid", **whole(DELIVERY_ID.pattern)}),
+    "request_id": ("The request's ID, percent-encoded.", whole(REQUEST_ID.pattern)),
+    "message_id": ("The message's ID.", {"format": "uuid", **whole(DELIVERY_ID.pattern)}),
 }
 
 HEADERS: Json = {
@@ -83,10 +54,7 @@ HEADERS: Json = {
         "description": "`true` if the response repeats the response to an earlier request.",
         "schema": {"type": "string", "enum": ["true"]},
     },
-    "WWW-Authenticate": {
-        "description": "The authentication scheme.",
-        "schema": {"type": "string"},
-    },
+    "WWW-Authenticate": {"description": "The authentication scheme.", "schema": {"type": "string"}},
     "Retry-After": {
         "description": "The seconds after which the client may repeat the request.",
         "schema": {"type": "integer"},
@@ -152,12 +120,12 @@ def _operation(route: Route, by_status: Mapping[int, tuple[str, Json]], named: J
     declared = OPERATIONS[route.function]
     module = import_module(f"functions.{route.function}.app")
     summary = prose(module.__doc__).partition(": ")[2].removesuffix(".")
-    description = third_person(prose(module.handler.respond.__doc__))
+    description = third_person(prose(module.handler.respond.__doc__, whole_text=True))
     operation: Json = {
         "operationId": route.function,
         "tags": [declared.tag],
         "summary": summary[0].upper() + summary[1:],
-        "description": " ".join(filter(None, [description, declared.details])),
+        "description": description,
         "parameters": [*_parameters(route, declared)],
     }
     if declared.body:
@@ -167,14 +135,16 @@ def _operation(route: Route, by_status: Mapping[int, tuple[str, Json]], named: J
                 "application/json": {
                     "schema": {"$ref": REF + declared.body},
                     "examples": {
-                        name: {"summary": example.summary, "value": example.body}
-                        for name, example in declared.examples.items()
+                        name: {"summary": example["summary"], "value": example["body"]}
+                        for name, example in samples.requests(route.function).items()
                     },
                 }
             },
         }
     own = filter(None, (declared.response, declared.alternative))
-    successful = {str(response.status): _response(response, named) for response in own}
+    successful = {
+        str(response.status): _response(route.function, response, named) for response in own
+    }
     failed = {
         str(status): {"$ref": f"#/components/responses/{by_status[status][0]}"}
         for status in _problem_statuses(route, declared)
@@ -191,7 +161,7 @@ def _operation(route: Route, by_status: Mapping[int, tuple[str, Json]], named: J
 
 def _parameters(route: Route, declared: Operation) -> Iterator[Json]:
     for name in re.findall(r"{(\w+)}", route.path):
-        description, schema, example = PATH_PARAMETERS[name]
+        description, schema = PATH_PARAMETERS[name]
         if name in declared.only:
             schema = schema | {"enum": [*declared.only[name]]}
         yield {
@@ -199,8 +169,8 @@ def _parameters(route: Route, declared: Operation) -> Iterator[Json]:
             "in": "path",
             "required": True,
             "description": description,
-            "schema": schema,
-            "example": declared.path.get(name, example),
+            "schema": {"type": "string", **schema},
+            "example": declared.path.get(name, samples.EXAMPLES["path"][name]),
         }
     for parameter in declared.parameters:
         yield {
@@ -212,19 +182,16 @@ def _parameters(route: Route, declared: Operation) -> Iterator[Json]:
         }
 
 
-def _response(declared: Response, named: Json) -> Json:
+def _response(function: str, declared: Response, named: Json) -> Json:
     response: Json = {"description": declared.description}
     if declared.headers:
         response["headers"] = {
             name: {"$ref": f"#/components/headers/{name}"} for name in declared.headers
         }
     if declared.schema:
-        example = sample(declared.schema, named)
+        example = samples.response(function, declared.status, declared.schema, named)
         response["content"] = {
-            declared.content_type: {
-                "schema": {"$ref": REF + declared.schema},
-                "example": {**example, **declared.example} if declared.example else example,
-            }
+            declared.content_type: {"schema": {"$ref": REF + declared.schema}, "example": example}
         }
     return response
 
