@@ -68,7 +68,7 @@ clean: setup ## Stop the service, and delete its builds, data and logs
 ##@ Test and measure
 
 .PHONY: test
-test: check faults clients ## Run all static checks, then all tests (9 min)
+test: check clients ## Run all static checks, then all tests (9 min)
 	@$(bin)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov
 
 .PHONY: fuzz
@@ -81,11 +81,11 @@ fuzz-api: setup ## Send generated requests to the running API (CASES=5000 SEED=1
 	@$(python) -m tools.fuzz
 
 .PHONY: chaos
-chaos: setup faults ## Deliver 2,000 messages under faults and crashes; count losses (10 min)
+chaos: setup ## Deliver 2,000 messages under faults and crashes; count losses (10 min)
 	@$(python) -m evidence.chaos
 
 .PHONY: added
-added: setup faults ## Run the tests that need no cloud in a copy with an eighth integration (4 min)
+added: setup ## Run the tests that need no cloud in a copy with an eighth integration (4 min)
 	@$(python) -m tools.added_integration
 
 .PHONY: mutants
@@ -213,10 +213,6 @@ setup: ## Create .venv and .local/ from the locks (every command does this)
 	  echo 'Python 3.11 to 3.14 is needed. Install one (on Debian 12: apt-get install python3),' >&2; \
 	  echo 'or name it: make PYTHON=/path/to/python3.13' >&2; exit 1; }
 	@"$(PYTHON)" -m tools.bootstrap
-
-.PHONY: faults
-faults: ## Create .local/faults: the AWS faults for chaos and test
-	@"$(PYTHON)" -m tools.bootstrap faults
 
 .PHONY: clients
 clients: ## Create .local/clients: the API client generators for test

@@ -83,11 +83,10 @@ ENVIRONMENTS = (
     Environment("fuzz", LOCAL / "fuzz"),
 )
 
-#: Made only on request: by `make lock`, `make audit`, `make chaos` and
-#: `make test`. In `clients`, npm is a Python package too, so a machine needs no installed node.
+#: Made only on request: by `make lock`, `make audit` and `make test`. In `clients`, npm is a
+#: Python package too, so a machine needs no installed node.
 EXTRAS = (
     Environment("lock", LOCAL / "lock"),
-    Environment("faults", LOCAL / "faults"),
     Environment("clients", LOCAL / "clients", node_packages=ROOT / "requirements" / "clients"),
     Environment("audit", LOCAL / "audit"),
 )

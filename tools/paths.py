@@ -19,7 +19,6 @@ BUILT_TEMPLATE = BUILD / "template.yaml"
 SAM = LOCAL / "sam" / "bin" / "sam"
 CADDY = LOCAL / "cloud" / "bin" / "caddy"
 CLOUD_PYTHON = LOCAL / "cloud" / "bin" / "python"
-MICROBURST = LOCAL / "faults" / "bin" / "microburst"
 
 
 def ports_file(home: Path) -> Path:

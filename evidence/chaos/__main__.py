@@ -52,7 +52,7 @@ def figures(outcome: Outcome) -> dict[str, Any]:
         "requests repeated by the caller": outcome.repeats,
         "lost": outcome.findings.lost,
         **vars(outcome.findings),
-        "AWS calls": outcome.calls._asdict(),
+        "AWS calls": {"seen": outcome.faults.seen, "faulty": outcome.faults.faulty},
         "seconds": outcome.times._asdict(),
     }
 

@@ -1,8 +1,8 @@
-"""Kills functions at the steps of the delivery protocol: a proxy in front of the faulty AWS.
+"""Kills functions at the steps of the delivery protocol: a proxy that also makes AWS faulty.
 
-Functions → this proxy → microburst → local cloud. The proxy recognizes each step by its AWS call.
-It kills the process either before the call goes on, or after its effect and before its response
-comes back. The receivers do the same at the two ends of a webhook's send.
+Functions → this proxy → local cloud. The proxy recognizes each step by its AWS call. It kills the
+process either before the call goes on, or after its effect and before its response comes back. The
+receivers do the same at the two ends of a webhook's send.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler
 
 from dispatcher.delivery.transitions import dead_letters_owed, fits_sqs_delay, next_due
 from evidence.chaos.calls import Call, Step, read, refused_by
+from evidence.chaos.faults import Faults
 from evidence.chaos.ledger import Arrival, Fate, Ledger
 from evidence.chaos.reaper import WORKER, Reaper
 from evidence.chaos.workers import Workers
@@ -30,9 +31,16 @@ class CrashProxy(LoopbackServer):
     """Listens on loopback while its ``with`` block lasts."""
 
     def __init__(
-        self, port: int, upstream_port: int, reaper: Reaper, ledger: Ledger, workers: Workers
+        self,
+        port: int,
+        upstream_port: int,
+        faults: Faults,
+        reaper: Reaper,
+        ledger: Ledger,
+        workers: Workers,
     ) -> None:
         self.upstream_port = upstream_port
+        self.faults = faults
         self.reaper = reaper
         self.ledger = ledger
         self.workers = workers
@@ -123,17 +131,21 @@ class _Handler(BaseHTTPRequestHandler):
         return response is not None
 
     def _forward(self, body: bytes) -> Response | None:
-        """Return the response, or ``None`` if the connection was cut."""
+        """Return the response, or ``None`` if the connection is cut."""
+        fault = self.server.faults.draw()
+        if fault and not fault.has_effect:
+            return fault.response
         headers = {
             name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP
         }
         try:
             self._upstream.request(self.command, self.path, body=body, headers=headers)
             response = self._upstream.getresponse()
-            return response.status, response.getheaders(), response.read()
+            received = response.status, response.getheaders(), response.read()
         except (OSError, http.client.HTTPException):
             self._upstream.close()
             return None
+        return None if fault else received
 
     def _respond(self, response: Response) -> None:
         status, headers, content = response

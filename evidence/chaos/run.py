@@ -19,7 +19,7 @@ from dispatcher.delivery.transitions import dead_letters_owed, next_due
 from evidence.chaos import preferences, traffic
 from evidence.chaos.audit import Audit, Findings, Promise, check
 from evidence.chaos.crash_proxy import CrashProxy
-from evidence.chaos.faults import Calls, Faults
+from evidence.chaos.faults import Faults
 from evidence.chaos.ledger import Ledger
 from evidence.chaos.operator import Operator
 from evidence.chaos.reaper import Reaper
@@ -81,13 +81,13 @@ class Outcome(NamedTuple):
     findings: Findings
     accepted: int
     repeats: int
-    calls: Calls
+    faults: Faults
     times: Times
 
 
 @dataclass
 class ChaosRig:
-    """A separate local cloud: functions → crash proxy → microburst → cloud, and receivers."""
+    """A separate local cloud: functions → crash proxy → cloud, and receivers."""
 
     home: Path
     seed: int
@@ -96,7 +96,7 @@ class ChaosRig:
     def __enter__(self) -> Self:
         """Start everything, without faults yet."""
         with ExitStack() as undo:
-            proxy_port, faults_port = free_port(), free_port()
+            proxy_port = free_port()
             self.cloud = LocalCloud(
                 self.home,
                 api_port=free_port(),
@@ -108,16 +108,13 @@ class ChaosRig:
             process = self.cloud.cloud.process()
             if process is None:
                 raise ToolFailure(f"The local cloud has ended: {self.cloud.cloud.log}")
-            self.faults = Faults(self.home, faults_port, self.cloud.cloud_port)
-            undo.callback(self.faults.stop)
-            self.faults.start(self.cloud.session)
+            self.faults = Faults(self.seed)
             self.ledger = Ledger()
             self.seeded_random = SeededRandom(self.seed)
             self.workers = undo.enter_context(Workers(psutil.Process(process.pid)))
             self.reaper = Reaper(self.workers, self.ledger, self.seeded_random, self.crash_share)
-            undo.enter_context(
-                CrashProxy(proxy_port, faults_port, self.reaper, self.ledger, self.workers)
-            )
+            watch = (self.reaper, self.ledger, self.workers)
+            undo.enter_context(CrashProxy(proxy_port, self.cloud.cloud_port, self.faults, *watch))
             self.receivers = undo.enter_context(
                 Receivers(self.seeded_random, self.reaper, self.ledger, self.workers)
             )
@@ -149,7 +146,7 @@ def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
         )
         first = [change for change in changes if not change[1].since]
         states = preferences.apply(first, caller)
-        rig.faults.turn_on()
+        rig.faults.is_on = True
         rig.reaper.is_on = True
         began = time.monotonic()
         later = (changes[len(first) :], caller, states)
@@ -163,7 +160,7 @@ def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
             say(f"sent after {sent - began:.0f} s; faults go on for {plan.linger:.0f} s …")
             time.sleep(plan.linger)
             changing.join()
-        rig.faults.turn_off()
+        rig.faults.is_on = False
         rig.reaper.is_on = False
         without_faults = time.monotonic()
         say("faults are off; waiting until nothing is owed …")
@@ -179,7 +176,7 @@ def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
             findings=findings,
             accepted=len({name for ids in caller.responses.values() for name in ids[0]}),
             repeats=caller.repeats,
-            calls=rig.faults.calls(),
+            faults=rig.faults,
             times=Times(sent - began, quiet - sent, quiet - without_faults),
         )
 

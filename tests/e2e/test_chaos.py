@@ -34,7 +34,7 @@ def test_every_promise_holds_under_faults(tmp_path):
     found = outcome.findings
     assert found.held.total() == found.released.total() > 0
     assert min(found.by_lock, found.switched_off) > 0
-    assert outcome.calls.faulty.keys() == {
+    assert outcome.faults.faulty.keys() == {
         "throttled",
         "reset before the effect",
         "error 500",

@@ -188,7 +188,7 @@ def test_the_model_has_what_a_hold_costs(
     if seconds:
         hold(seconds)
     calls.clear()
-    body = {"content": rows.text(1_000), "subject": rows.SUBJECT, "integration_types": ["WEBHOOK"]}
+    body = {"content": text(1_000), "subject": rows.SUBJECT, "integration_types": ["WEBHOOK"]}
     assert service.ask("send_message", body)[0] == 202
     release(service, time_machine, seconds)
     doorbells = [

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from evidence.chaos.crash_proxy import CrashProxy
+from evidence.chaos.faults import FAULTS, Faults
 from evidence.chaos.ledger import Arrival, Fate, Ledger
 from evidence.chaos.reaper import Reaper
 from evidence.chaos.seeded_random import SeededRandom
@@ -88,7 +89,8 @@ class Ran:
         ):
             reaper = Reaper(workers, self.ledger, SeededRandom(seed), share)
             reaper.is_on = True
-            with CrashProxy(port, aws.server_port, reaper, self.ledger, workers):
+            faults = Faults(seed)
+            with CrashProxy(port, aws.server_port, faults, reaper, self.ledger, workers):
                 self.output = cloud.communicate()[0].split("\n")[:-1]
         aws.stop()
         self.calls = len(handler.calls)
@@ -151,3 +153,29 @@ def test_a_delivery_is_struck_once_at_each_step():
     ran = Ran(seed=seed_for(before=True, after=False), share=0.5, times=2)
 
     assert ran.output == ["code -9", "200", "code 0"]
+
+
+def test_each_fault_has_its_share_of_the_calls():
+    """A seed always draws the same faults, and none while they are off."""
+    first, again = Faults(7), Faults(7)
+    off = [first.draw() for _ in range(9)]
+    first.is_on = again.is_on = True
+    drawn = [first.draw() for _ in range(10_000)]
+
+    assert off == [None] * 9
+    assert drawn == [again.draw() for _ in range(10_000)]
+    assert first.seen == 10_000
+    for fault in FAULTS:
+        assert drawn.count(fault) == first.faulty[fault.name]
+        assert first.faulty[fault.name] == pytest.approx(fault.share * 10_000, rel=0.2)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_is_an_error_or_a_cut_connection(fault, monkeypatch):
+    """Only a lost response has an effect; the caller sees AWS's status or a cut connection."""
+    monkeypatch.setattr(Faults, "draw", lambda _: fault)
+
+    ran = Ran(seed=1, share=0.0)
+
+    assert ran.output == ([str(fault.status), "code 0"] if fault.status else ["code 1"])
+    assert ran.calls == int(fault.has_effect)
