@@ -16,7 +16,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NotRequired, TypedDict, cast
+from typing import TypedDict
 from urllib.parse import quote
 
 import requests
@@ -36,15 +36,8 @@ class OldRow(TypedDict):
     retry_delay_seconds: int
 
 
-class Override(TypedDict):
-    """A body of `POST …/integrations`."""
-
-    integration_type: str
-    enabled: bool
-    priority: NotRequired[int]
-    retry_count: NotRequired[int]
-    retry_delay_seconds: NotRequired[int]
-    config: NotRequired[dict[str, object]]
+Override = dict[str, object]
+"""A body of `POST …/integrations`."""
 
 
 def convert(rows: Iterable[OldRow], *, exclusive: bool = False) -> Iterator[tuple[str, Override]]:
@@ -103,22 +96,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="print the overrides, send nothing")
     options = parser.parse_args(arguments)
     lines = filter(str.strip, options.file.read_text().splitlines())
-    rows = [cast("OldRow", json.loads(line)) for line in lines]
+    overrides = convert(map(json.loads, lines), exclusive=options.exclusive)
+    if options.dry_run:
+        for user_id, override in overrides:
+            print(json.dumps({"user_id": user_id, **override}))
+        return 0
+    url = os.environ.get("DISPATCH_URL", "http://localhost:8080")
     rejected = 0
     with requests.Session() as session:
         if token := os.environ.get("DISPATCH_TOKEN"):
             session.headers["Authorization"] = f"Bearer {token}"
         elif key := os.environ.get("DISPATCH_API_KEY"):
             session.headers["x-api-key"] = key
-        for user_id, override in convert(rows, exclusive=options.exclusive):
-            if options.dry_run:
-                print(json.dumps({"user_id": user_id, **override}))
-                continue
-            url = os.environ.get("DISPATCH_URL", "http://localhost:8080")
+        for user_id, override in overrides:
             if reason := create(session, url, user_id, override):
                 rejected += 1
                 print(f"{user_id} {override['integration_type']}: {reason}", file=sys.stderr)
-    return 1 if rejected else 0
+    return int(rejected > 0)
 
 
 if __name__ == "__main__":

@@ -8,19 +8,17 @@ pending.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-import socket
-import sys
-from typing import TYPE_CHECKING, Any
+import signal
+import time
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
-from dispatcher.adapters.items import message_item, request_item
+from dispatcher.adapters.items import Item, message_item, request_item
 from dispatcher.adapters.overrides import POLICY_KEY
 from evidence.bench.rows import HOOKED, REQUEST_ID, message_of, overrides_item, request_of
-
-if TYPE_CHECKING:
-    from dispatcher.adapters.items import Item
+from tools.loopback import LoopbackServer
 
 API_KEY = {
     # Of the key in events/authorize_request.json.
@@ -105,48 +103,36 @@ def item_at(
     }
 
 
-class Connection(asyncio.Protocol):
-    """HTTP/1.1 as far as boto3 and our own clients speak it; connections stay open."""
+class Handler(BaseHTTPRequestHandler):
+    """Returns rows to a function, and 200 to a sender; connections stay open."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._received = b""
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    server: LoopbackServer
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport for the responses."""
-        self._transport: Any = transport
+    def do_POST(self) -> None:
+        """Respond to a request."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path.startswith("/hook/"):
+            time.sleep(int(self.path.removeprefix("/hook/").partition("?")[0]) / 1000)
+            content, kind = b"{}", "application/json"
+        else:
+            target, address = self.headers.get("X-Amz-Target", ""), self.server.origin
+            status = "pending" if self.path.startswith("/cancel_delivery") else "failed"
+            response = respond(target, json.loads(body or b"{}"), address, status)
+            content = json.dumps(response, default=in_base64).encode()
+            kind = "application/x-amz-json-1.0"
+        self.send_response_only(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
-    def data_received(self, data: bytes) -> None:
-        """Respond to each complete request."""
-        self._received += data
-        while (end := self._received.find(b"\r\n\r\n")) >= 0:
-            first, *lines = self._received[:end].decode("latin-1").split("\r\n")
-            headers = {
-                name.lower(): value.strip()
-                for name, _, value in (line.partition(":") for line in lines)
-            }
-            if headers.get("expect"):
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                headers.pop("expect")
-            whole = end + 4 + int(headers.get("content-length", "0"))
-            if len(self._received) < whole:
-                return
-            body, self._received = self._received[end + 4 : whole], self._received[whole:]
-            self._respond(first.split(" ")[1], headers, body)
+    do_GET = do_POST  # noqa: N815 - http.server's name
 
-    def _respond(self, path: str, headers: dict[str, str], body: bytes) -> None:
-        if path.startswith("/hook/"):
-            seconds = int(path.removeprefix("/hook/").partition("?")[0]) / 1000
-            asyncio.get_running_loop().call_later(seconds, self._send, b"{}", "application/json")
-            return
-        question = json.loads(body or b"{}")
-        status = "pending" if path.startswith("/cancel_delivery") else "failed"
-        response = respond(headers.get("x-amz-target", ""), question, self._address, status)
-        self._send(json.dumps(response, default=in_base64).encode(), "application/x-amz-json-1.0")
-
-    def _send(self, body: bytes, kind: str) -> None:
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-        self._transport.write(head.encode() + body)
+    def log_message(self, *_: object) -> None:
+        """Print nothing: the first line is the address."""
 
 
 def in_base64(value: bytes) -> str:
@@ -154,16 +140,7 @@ def in_base64(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-async def serve() -> None:
-    """Listen on a free port, print the address, and serve until the end."""
-    loop = asyncio.get_running_loop()
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server = await loop.create_server(lambda: Connection(address), sock=listener)
-    sys.stdout.write(f"{address}\n")
-    sys.stdout.flush()
-    await server.serve_forever()
-
-
 if __name__ == "__main__":
-    asyncio.run(serve())
+    with LoopbackServer(Handler) as server:
+        print(server.origin, flush=True)
+        signal.pause()
