@@ -36,6 +36,7 @@ PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
     "integration_type": ("The integration, in any case.", {"enum": [*catalogue()]}),
     "category": ("The name of the category.", whole(CATEGORY.pattern)),
     "suppression_id": ("The suppression's ID.", whole(SUPPRESSION_ID.pattern)),
+    "suppression_id": ("The suppression's ID.", whole(SUPPRESSION_ID.pattern)),
     "delivery_id": ("The delivery's ID.", {"format": "uuid", **whole(DELIVERY_ID.pattern)}),
     "request_id": ("The request's ID, percent-encoded.", whole(REQUEST_ID.pattern)),
     "message_id": ("The message's ID.", {"format": "uuid", **whole(DELIVERY_ID.pattern)}),
@@ -97,7 +98,7 @@ def document() -> Json:
         },
         # Relative to this document, so that it holds behind any host and stage.
         "servers": [{"url": ".", "description": "The location of this document."}],
-        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "tags": [{"name": name, "description": tag.description} for name, tag in TAGS.items()],
         "paths": paths,
         "components": {
             "schemas": named,
@@ -123,7 +124,7 @@ def _operation(route: Route, by_status: Mapping[int, tuple[str, Json]], named: J
     description = third_person(prose(module.handler.respond.__doc__, whole_text=True))
     operation: Json = {
         "operationId": route.function,
-        "tags": [declared.tag],
+        "tags": [name for name, tag in TAGS.items() if route.function in tag.operations],
         "summary": summary[0].upper() + summary[1:],
         "description": description,
         "parameters": [*_parameters(route, declared)],
@@ -163,14 +164,14 @@ def _parameters(route: Route, declared: Operation) -> Iterator[Json]:
     for name in re.findall(r"{(\w+)}", route.path):
         description, schema = PATH_PARAMETERS[name]
         if name in declared.only:
-            schema = schema | {"enum": [*declared.only[name]]}
+            schema = schema | {"enum": [declared.only[name]]}
         yield {
             "name": name,
             "in": "path",
             "required": True,
             "description": description,
             "schema": {"type": "string", **schema},
-            "example": declared.path.get(name, samples.EXAMPLES["path"][name]),
+            "example": {**samples.EXAMPLES["path"], **declared.path, **declared.only}[name],
         }
     for parameter in declared.parameters:
         yield {

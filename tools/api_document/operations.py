@@ -15,15 +15,6 @@ from dispatcher.integrations import catalogue
 from dispatcher.integrations.rules import whole
 from dispatcher.messages import history, mailbox
 
-TAGS = {
-    "Messages": "Send a message to a user and follow the request.",
-    "Deliveries": "Read, retry and cancel deliveries.",
-    "Configuration": "Read the system defaults; read and change users' overrides.",
-    "Preferences": "Read and change categories of messages, and users' hours, mutes and choices.",
-    "Mailbox": "Read and acknowledge messages that CLI and TEST delivered.",
-    "Service": "Read the state and the documentation of the service.",
-}
-
 
 class Parameter(NamedTuple):
     """A query parameter or a header of a request."""
@@ -37,8 +28,8 @@ class Parameter(NamedTuple):
 class Response(NamedTuple):
     """A response that is not a problem; without ``schema`` it has no body."""
 
-    schema: str | None
     description: str
+    schema: str | None = None
     status: int = 200
     headers: tuple[str, ...] = ()
     content_type: str = "application/json"
@@ -48,19 +39,25 @@ class Response(NamedTuple):
 class Operation:
     """The declared parts of one operation; the rest comes from its handler."""
 
-    tag: str
     response: Response
     _: KW_ONLY
     body: str | None = None
     parameters: tuple[Parameter, ...] = ()
     path: Mapping[str, str] = field(default_factory=dict)
     """Examples of path parameters that differ from the common ones."""
-    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The values of path parameters, where the operation supports only some."""
+    only: Mapping[str, str] = field(default_factory=dict)
+    """The only values of path parameters."""
     conflict: bool = False
     precondition: bool = False
     alternative: Response | None = None
     """A second response that is not a problem."""
+
+
+class Tag(NamedTuple):
+    """A group of operations, by the folders of their functions."""
+
+    description: str
+    operations: Mapping[str, Operation]
 
 
 def _number(description: str, parameter: paging.Parameter) -> Parameter:
@@ -81,51 +78,31 @@ _LIMIT = _number("The largest number of items on a page.", paging.LIMIT)
 _CURSOR = {"type": "string", **whole(DELIVERY_ID_PATTERN.pattern)}
 _REQUEST_ID = {"type": "string", **whole(REQUEST_ID_PATTERN.pattern)}
 _IDEMPOTENCY_KEY = Parameter(
-    name="Idempotency-Key",
-    description=(
-        "The idempotency key, another way to set `request_id`. A repeated request gets the same "
-        "response, and nothing is sent twice."
-    ),
-    schema=_REQUEST_ID,
-    place="header",
+    "Idempotency-Key",
+    "The idempotency key, another way to set `request_id`. A repeated request gets the same "
+    "response, and nothing is sent twice.",
+    _REQUEST_ID,
+    "header",
 )
+_SENT = ("SendMessageResponse", 202, ("Location", "Idempotency-Replayed"))
 
-_CATEGORY_OF_MESSAGE = Parameter(
-    name="category",
-    description="The category of the messages. Default: messages without a category.",
-    schema={"type": "string", **whole(CATEGORY_PATTERN.pattern)},
-)
-
-#: By the folder of the function, in the order of the document.
-OPERATIONS: dict[str, Operation] = {
+_MESSAGES = {
     "send_message": Operation(
-        "Messages",
-        Response(
-            "SendMessageResponse",
-            "The message is stored and will be delivered.",
-            202,
-            ("Location", "Idempotency-Replayed"),
-        ),
+        Response("The message is stored and will be delivered.", *_SENT),
         body="SendMessageRequest",
         parameters=(_IDEMPOTENCY_KEY,),
     ),
     "test_integration": Operation(
-        "Messages",
-        Response(
-            "SendMessageResponse",
-            "The test message is stored and will be delivered.",
-            202,
-            ("Location", "Idempotency-Replayed"),
-        ),
+        Response("The test message is stored and will be delivered.", *_SENT),
         path={"integration_type": "TEST"},
         parameters=(_IDEMPOTENCY_KEY,),
     ),
-    "get_request": Operation(
-        "Messages", Response("RequestResponse", "The request with its deliveries.")
-    ),
+    "get_request": Operation(Response("The request with its deliveries.", "RequestResponse")),
+}
+
+_DELIVERIES = {
     "list_deliveries": Operation(
-        "Deliveries",
-        Response("ListDeliveriesResponse", "A page of deliveries."),
+        Response("A page of deliveries.", "ListDeliveriesResponse"),
         parameters=(
             _LIMIT,
             _number("The number of deliveries to skip; not with `cursor`.", history.OFFSET),
@@ -140,81 +117,77 @@ OPERATIONS: dict[str, Operation] = {
         ),
     ),
     "get_delivery": Operation(
-        "Deliveries", Response("DeliveryDetailResponse", "The delivery with its attempts.")
+        Response("The delivery with its attempts.", "DeliveryDetailResponse")
     ),
     "cancel_delivery": Operation(
-        "Deliveries", Response("DeliveryDetailResponse", "The cancelled delivery."), conflict=True
+        Response("The cancelled delivery.", "DeliveryDetailResponse"), conflict=True
     ),
     "retry_delivery": Operation(
-        "Deliveries",
-        Response("RetryResponse", "The new round.", 202),
+        Response("The new round.", "RetryResponse", 202),
         parameters=(
             Parameter(
                 "now",
                 "Whether the round ignores hours and mutes. Default: false.",
-                {"type": "string", "enum": ["true", "false"]},
+                _enum(("true", "false")),
             ),
         ),
         conflict=True,
     ),
-    "get_integration_defaults": Operation(
-        "Configuration", Response("DefaultsResponse", "The system defaults.")
-    ),
+}
+
+_CONFIGURATION = {
+    "get_integration_defaults": Operation(Response("The system defaults.", "DefaultsResponse")),
     "get_effective_configuration": Operation(
-        "Configuration",
-        Response("EffectiveConfigurationResponse", "The effective configuration."),
-        parameters=(_CATEGORY_OF_MESSAGE,),
+        Response("The effective configuration.", "EffectiveConfigurationResponse"),
+        parameters=(
+            Parameter(
+                "category",
+                "The category of the messages. Default: messages without a category.",
+                {"type": "string", **whole(CATEGORY_PATTERN.pattern)},
+            ),
+        ),
     ),
     "reset_overrides": Operation(
-        "Configuration", Response("ResetResponse", "The integrations whose overrides were removed.")
+        Response("The integrations whose overrides were removed.", "ResetResponse")
     ),
-    "list_overrides": Operation(
-        "Configuration", Response("ListOverridesResponse", "The user's overrides.")
-    ),
+    "list_overrides": Operation(Response("The user's overrides.", "ListOverridesResponse")),
     "create_override": Operation(
-        "Configuration",
-        Response("CreatedOverrideResponse", "The new override.", 201, ("Location",)),
+        Response("The new override.", "CreatedOverrideResponse", 201, ("Location",)),
         body="CreateOverrideRequest",
         conflict=True,
     ),
-    "get_override": Operation("Configuration", Response("OverrideResponse", "The override.")),
+    "get_override": Operation(Response("The override.", "OverrideResponse")),
     "update_override": Operation(
-        "Configuration",
-        Response("OverrideResponse", "The changed override."),
+        Response("The changed override.", "OverrideResponse"),
         body="UpdateOverrideRequest",
         conflict=True,
     ),
-    "delete_override": Operation("Configuration", Response(None, "The override is deleted.", 204)),
+    "delete_override": Operation(Response("The override is deleted.", status=204)),
     "rotate_secret": Operation(
-        "Configuration",
-        Response("RotatedSecretResponse", "The new secret."),
-        path={"integration_type": "WEBHOOK"},
-        only={"integration_type": ("WEBHOOK",)},
+        Response("The new secret.", "RotatedSecretResponse"),
+        only={"integration_type": "WEBHOOK"},
         conflict=True,
     ),
     "list_suppressions": Operation(
-        "Configuration", Response("ListSuppressionsResponse", "The suppressed addresses.")
+        Response("The suppressed addresses.", "ListSuppressionsResponse")
     ),
-    "delete_suppression": Operation(
-        "Configuration", Response(None, "The suppression is deleted.", 204)
-    ),
-    "list_categories": Operation("Preferences", Response("CategoriesResponse", "The categories.")),
+    "delete_suppression": Operation(Response("The suppression is deleted.", status=204)),
+}
+
+_PREFERENCES = {
+    "list_categories": Operation(Response("The categories.", "CategoriesResponse")),
     "put_category": Operation(
-        "Preferences",
-        Response("CategoryResponse", "The replaced category."),
+        Response("The replaced category.", "CategoryResponse"),
         body="PutCategoryRequest",
-        alternative=Response("CategoryResponse", "The new category.", 201),
+        alternative=Response("The new category.", "CategoryResponse", 201),
         conflict=True,
     ),
-    "delete_category": Operation(
-        "Preferences", Response(None, "The category is deleted.", 204), conflict=True
-    ),
+    "delete_category": Operation(Response("The category is deleted.", status=204), conflict=True),
     "get_preferences": Operation(
-        "Preferences", Response("PreferencesResponse", "The preferences.", headers=("ETag",))
+        Response("The preferences.", "PreferencesResponse", headers=("ETag",))
     ),
     "update_preferences": Operation(
-        "Preferences",
-        Response("ChangedPreferencesResponse", "The changed preferences.", headers=("ETag",)),
+        Response("The changed preferences.", "ChangedPreferencesResponse", headers=("ETag",)),
         body="UpdatePreferencesRequest",
         parameters=(
             Parameter(
@@ -227,17 +200,16 @@ OPERATIONS: dict[str, Operation] = {
         conflict=True,
         precondition=True,
     ),
-    "delete_preferences": Operation(
-        "Preferences", Response(None, "The preferences are deleted.", 204)
-    ),
+    "delete_preferences": Operation(Response("The preferences are deleted.", status=204)),
     "preview_message": Operation(
-        "Preferences",
-        Response("PreviewResponse", "The deliveries that a send would make."),
+        Response("The deliveries that a send would make.", "PreviewResponse"),
         body="PreviewRequest",
     ),
+}
+
+_MAILBOX = {
     "list_messages": Operation(
-        "Mailbox",
-        Response("ListMessagesResponse", "A page of messages."),
+        Response("A page of messages.", "ListMessagesResponse"),
         parameters=(
             Parameter(
                 "integration_type",
@@ -248,21 +220,41 @@ OPERATIONS: dict[str, Operation] = {
             _LIMIT,
         ),
     ),
-    "delete_message": Operation("Mailbox", Response(None, "The message is removed.", 204)),
+    "delete_message": Operation(Response("The message is removed.", status=204)),
+}
+
+_SERVICE = {
     "get_health": Operation(
-        "Service",
-        Response("HealthResponse", "The service works; with `degraded`, an integration fails."),
+        Response("The service works; with `degraded`, an integration fails.", "HealthResponse"),
         alternative=Response(
-            "HealthResponse", "No message can be accepted or delivered.", 503, ("Retry-After",)
+            "No message can be accepted or delivered.", "HealthResponse", 503, ("Retry-After",)
         ),
     ),
-    "get_openapi": Operation("Service", Response("OpenApiDocument", "An OpenAPI 3.1 document.")),
+    "get_openapi": Operation(Response("An OpenAPI 3.1 document.", "OpenApiDocument")),
     "get_docs": Operation(
-        "Service",
         Response(
-            "HtmlPage",
             "An HTML page that loads nothing from other hosts.",
+            "HtmlPage",
             content_type="text/html; charset=utf-8",
         ),
     ),
 }
+
+TAGS = {
+    "Messages": Tag("Send a message to a user and follow the request.", _MESSAGES),
+    "Deliveries": Tag("Read, retry and cancel deliveries.", _DELIVERIES),
+    "Configuration": Tag(
+        "Read the system defaults; read and change users' overrides.", _CONFIGURATION
+    ),
+    "Preferences": Tag(
+        "Read and change categories of messages, and users' hours, mutes and choices.",
+        _PREFERENCES,
+    ),
+    "Mailbox": Tag("Read and acknowledge messages that CLI and TEST delivered.", _MAILBOX),
+    "Service": Tag("Read the state and the documentation of the service.", _SERVICE),
+}
+
+OPERATIONS = {
+    function: operation for tag in TAGS.values() for function, operation in tag.operations.items()
+}
+"""By the folder of the function, in the order of the document."""
