@@ -13,12 +13,15 @@ import json
 import signal
 import time
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dispatcher.adapters.items import Item, message_item, request_item
+from dispatcher.adapters.items import message_item, request_item
 from dispatcher.adapters.overrides import POLICY_KEY
 from evidence.bench.rows import HOOKED, REQUEST_ID, message_of, overrides_item, request_of
 from tools.loopback import LoopbackServer
+
+if TYPE_CHECKING:
+    from dispatcher.adapters.items import Item
 
 API_KEY = {
     # Of the key in events/authorize_request.json.

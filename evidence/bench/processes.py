@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
+import resource
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -16,14 +15,13 @@ from pathlib import Path
 
 from evidence.bench import artifacts
 from evidence.bench.figures import RUNS, Cost, Figure, median, ratio
-from evidence.bench.rows import CONTENT, HOOKED, SUBJECT
+from evidence.bench.rows import HOOKED
 from tools.failure import ToolFailure
 from tools.paths import BUILD, ROOT
 
 Command = tuple[list[str], dict[str, str]]
 """Arguments and environment."""
 
-INSIDE = Path(__file__).with_name("inside")
 MEGABYTE = 1024 * 1024
 
 
@@ -108,26 +106,20 @@ def batch() -> Iterator[Figure]:
 
 def worker() -> Iterator[Figure]:
     """Yield the cost of a webhook, relative to a plain loop of requests."""
-    costs: dict[str, list[Cost]] = {"worker": [], "session": []}
-    with fake_server() as address, sent_content() as environment:
-        for _ in range(RUNS):
-            for name, each in costs.items():
-                script = str(INSIDE / f"{name}.py")
-                command = [sys.executable, "-B", script, f"{address}/hook/0", "200"]
-                each.append(Cost(*json.loads(last_line((command, environment)))))
-    over = ratio(costs["worker"], costs["session"])
-    note = " / ".join(f"{median(each).cpu * 1000:.2f} ms" for each in costs.values())
+    with fake_server() as address:
+        command = webhooks(f"{address}/hook/0", 200)
+        runs = [json.loads(last_line(command)) for _ in range(RUNS)]
+    ours, plain = ([Cost(*run[name]) for run in runs] for name in ("worker", "session"))
+    over = ratio(ours, plain)
+    note = " / ".join(f"{median(each).cpu * 1000:.2f} ms" for each in (ours, plain))
     what = "processor time per webhook / requests.Session loop"
     yield Figure(row="worker", what=what, value=over.cpu, budget=2, wall=over.wall, note=note)
 
 
-@contextmanager
-def sent_content() -> Iterator[dict[str, str]]:
-    """Yield the environment of the two scripts that send webhooks."""
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as content:
-        json.dump({"subject": SUBJECT, "content": CONTENT}, content)
-        content.flush()
-        yield {"CONTENT": content.name, "PYTHONPATH": str(ROOT)}
+def webhooks(url: str, count: int) -> Command:
+    """Return the process that sends so many webhooks, as the worker does and as a plain loop."""
+    script = str(Path(__file__).with_name("inside") / "worker.py")
+    return [sys.executable, "-B", script, url, str(count)], {"PYTHONPATH": str(ROOT)}
 
 
 # Processes ----------------------------------------------------------------------------------------
@@ -146,24 +138,11 @@ def interleaved(commands: Mapping[str, Command], runs: int = RUNS) -> dict[str, 
 
 
 def timed(command: Command) -> Cost:
-    """Run a process to its end and return its cost; ``ToolFailure`` if it failed."""
-    arguments, environment = command
-    with tempfile.TemporaryFile("w+") as errors:
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            arguments,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-        )
-        _, status, used = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            errors.seek(0)
-            raise ToolFailure(f"A measured process failed:\n{errors.read()}")
-    return Cost(used.ru_utime + used.ru_stime, wall)
+    """Run a process to its end and return its cost."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    last_line(command)
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Cost(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall)
 
 
 def last_line(command: Command) -> str:
@@ -174,7 +153,7 @@ def last_line(command: Command) -> str:
     )
     if done.returncode:
         raise ToolFailure(f"A measured process failed:\n{done.stderr}")
-    return done.stdout.splitlines()[-1]
+    return done.stdout.rpartition("\n")[0].rpartition("\n")[2]
 
 
 @contextmanager

@@ -6,11 +6,10 @@ import hashlib
 import time
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeSerializer
 
-from dispatcher.adapters.items import Item
 from dispatcher.delivery import transitions
 from dispatcher.delivery.rows import (
     MessageRow,
@@ -20,6 +19,9 @@ from dispatcher.delivery.rows import (
     message_id_of,
 )
 from dispatcher.integrations.integration import Recipient
+
+if TYPE_CHECKING:
+    from dispatcher.adapters.items import Item
 
 HOOKED = "hooked-"
 """Users whose name begins so get their messages by WEBHOOK, all others by CLI. The rest of the name

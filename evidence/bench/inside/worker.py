@@ -1,6 +1,6 @@
-"""Webhooks that the worker delivers from rows in memory: the cost of sending itself.
+"""Webhooks that the worker delivers from rows in memory, and a plain loop that posts the same.
 
-It prints a line of JSON: processor and wall seconds of each delivery.
+It prints a line of JSON: processor and wall seconds of each delivery, and of each post.
 """
 
 import json
@@ -8,6 +8,8 @@ import os
 import sys
 import time
 from dataclasses import replace
+
+import requests
 
 from channels import webhook
 from dispatcher import wiring
@@ -17,12 +19,10 @@ from dispatcher.delivery.doorbells import Doorbell, encode
 from dispatcher.delivery.ports import VisitRead
 from dispatcher.delivery.rows import MESSAGE, REQUEST
 from dispatcher.edges import batch
+from evidence.bench.rows import CONTENT, SUBJECT
 from tests.world import USER, World
 
 URL, COUNT, WARM = sys.argv[1], int(sys.argv[2]), 20
-
-with open(os.environ["CONTENT"]) as file:  # noqa: PTH123 - as the other scripts here
-    SENT = json.load(file)
 
 world = World(
     WEBHOOK_ALLOWED_CIDRS="127.0.0.0/8",
@@ -79,7 +79,7 @@ worker = replace(
 
 def batches(count):
     """Accept so many messages, and return their doorbells in events of ten."""
-    messages = [world.row(world.send(**SENT)[0]) for _ in range(count)]
+    messages = [world.row(world.send(subject=SUBJECT, content=CONTENT)[0]) for _ in range(count)]
     records = [
         {
             "messageId": row.message_id,
@@ -102,12 +102,37 @@ def deliver(events):
         )
 
 
+def post(count):
+    """Post events over one connection, as a script would."""
+    data = {
+        "delivery_id": "019aae2c-8f00-7000-8a5b-3c1d2e4f5a01",
+        "request_id": "019aae2c-8f00-7000-8a5b-3c1d2e4f5a00",
+        "session_id": None,
+        "user_id": USER,
+        "subject": SUBJECT,
+        "content": CONTENT,
+        "agent_id": None,
+    }
+    event = {"type": "integration.message", "timestamp": "2026-11-22T21:25:36.183Z", "data": data}
+    body = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+    for _ in range(count):
+        headers = {"Content-Type": "application/json"}
+        session.post(URL, data=body, headers=headers, timeout=10).raise_for_status()
+
+
+def cost(call, argument):
+    """Return the processor and wall seconds of each of the messages in a call."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    call(argument)
+    return [(time.process_time() - cpu) / COUNT, (time.perf_counter() - wall) / COUNT]
+
+
+session = requests.Session()
 deliver(batches(WARM))
+post(WARM)
 waiting = batches(COUNT)
-cpu, wall = time.process_time(), time.perf_counter()
-deliver(waiting)
-cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+costs = {"worker": cost(deliver, waiting), "session": cost(post, COUNT)}
 statuses = [delivery.status for row in world.table.messages() for delivery in row.deliveries]
 if statuses != ["success"] * (WARM + COUNT):
     sys.exit(f"not all messages were delivered: {set(statuses)}")
-output.write(json.dumps([cpu / COUNT, wall / COUNT]) + "\n")
+output.write(json.dumps(costs) + "\n")
