@@ -7,8 +7,6 @@ if a request fails or a delivery does not end; the tests in `tests/e2e` check th
 
 from __future__ import annotations
 
-import email
-import email.policy
 import json
 import os
 import re
@@ -17,15 +15,12 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.message import EmailMessage
 from typing import Any
 
 import boto3
 import requests
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import Envelope
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
@@ -36,6 +31,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from tools.cloud import chosen_cloud
 from tools.failure import ToolFailure, reported
 from tools.local_cloud import settle
+from tools.mailbox import Mailbox, part
 from tools.parameters import parse
 from tools.processes import LOOPBACK, require_free
 from tools.receiver import Arrival, Receiver
@@ -68,20 +64,6 @@ SEVEN: Mapping[str, Json] = {
     "TOOL": {"tool_id": TOOL_ID},
 }
 """The integrations that the demo has a receiver for, with a user's config of each."""
-
-
-@dataclass
-class Mailbox:
-    """A handler of ``aiosmtpd`` that accepts and keeps every email."""
-
-    emails: list[EmailMessage] = field(default_factory=list)
-
-    async def handle_DATA(self, _server: object, _session: object, envelope: Envelope) -> str:  # noqa: N802 - the name that aiosmtpd calls
-        """Keep an email."""
-        content = envelope.content or b""
-        assert isinstance(content, bytes)  # noqa: S101 - as the controller decodes nothing
-        self.emails.append(email.message_from_bytes(content, policy=email.policy.default))
-        return "250 OK"
 
 
 @dataclass
@@ -229,7 +211,7 @@ def show_all_seven(demo: Demo, user: str, receiver: Receiver) -> None:
     arrived = (
         ("SLACK", [read_aloud({"elements": one["blocks"]}) for one in posts]),
         ("EMAIL", [f"Subject: {one['Subject']}\n{part(one, 'plain')}" for one in emails]),
-        ("", [part(one, "html") for one in emails]),
+        ("", [body_of(part(one, "html")) for one in emails]),
         ("WEBHOOK", [lines(one.json["data"]) for one in receiver.arrivals]),
         ("SMS", text_messages(demo, name)),
         ("TEST", map(lines, texts)),
@@ -272,12 +254,10 @@ def read_aloud(element: Json) -> str:
     return str(element.get("text") or element.get("user_id") or separator.join(inner))
 
 
-def part(message: EmailMessage, kind: str) -> str:
-    """Return the plain text of an email, or the content of its HTML page."""
-    found = message.get_body((kind,))
-    page = str(found.get_content()) if found else ""
-    body = re.search(r"<body[^>]*>(.*)</body>", page, re.DOTALL)
-    return (body[1] if body else page).strip()
+def body_of(page: str) -> str:
+    """Return the content of an HTML page's body."""
+    found = re.search(r"<body[^>]*>(.*)</body>", page, re.DOTALL)
+    return found[1].strip() if found else page
 
 
 def lines(data: Json) -> str:
@@ -356,18 +336,13 @@ def main() -> int:
     chosen = parameters(smtp_port, slack_port, parse(os.environ.get("PARAMETERS", "")))
     for port in (smtp_port, slack_port):
         require_free(port, "PORT", "make demo")
-    mailbox = Mailbox()
-    mail_server = Controller(mailbox, LOOPBACK, smtp_port, enable_SMTPUTF8=True)
-    with Receiver(default=200, body=json.dumps(SLACK).encode(), port=slack_port) as slack:
-        mail_server.start()
-        try:
-            cloud.start()
-            keep_token(cloud.session)
-            width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
-            console = Console(highlight=False, width=width)
-            play(Demo(cloud.deploy(chosen), cloud.session, slack, mailbox, console))
-        finally:
-            mail_server.stop()
+    body = json.dumps(SLACK).encode()
+    with Receiver(default=200, body=body, port=slack_port) as slack, Mailbox(smtp_port) as mailbox:
+        cloud.start()
+        keep_token(cloud.session)
+        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
+        console = Console(highlight=False, width=width)
+        play(Demo(cloud.deploy(chosen), cloud.session, slack, mailbox, console))
     return 0
 
 

@@ -3,8 +3,8 @@
     python -m tools.import_overrides FILE [--exclusive] [--dry-run]
 
 FILE holds one row of the table `user_integration_configs` per line, as JSON. The service and the
-credential come from DISPATCH_URL and DISPATCH_TOKEN or DISPATCH_API_KEY. docs/migrating.md
-explains what changes.
+credential are those of the command line: from `dispatch login`, or from DISPATCH_URL and
+DISPATCH_TOKEN or DISPATCH_API_KEY. docs/migrating.md explains what changes.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypedDict
-from urllib.parse import quote
 
-import requests
-
+from dispatch_cli.failures import Failure, RejectedFailure
+from dispatch_cli.service import Service
+from dispatch_cli.settings import resolve
 from dispatcher.integrations import catalogue
+from tools.failure import ToolFailure, reported
 
 
 class OldRow(TypedDict):
@@ -75,17 +76,7 @@ def _override(row: OldRow, priority: int) -> Override:
     }
 
 
-def create(session: requests.Session, url: str, user_id: str, override: Override) -> str | None:
-    """Create an override. Return the reason if the service rejects it."""
-    route = f"{url.rstrip('/')}/api/v1/users/{quote(user_id, safe='')}/integrations"
-    response = session.post(route, json=override, timeout=30)
-    if response.status_code == requests.codes.created:
-        return None
-    problem = response.json()
-    details = [f"{error['pointer']}: {error['detail']}" for error in problem.get("errors", [])]
-    return "; ".join(details) or str(problem["detail"])
-
-
+@reported
 def main(arguments: list[str] | None = None) -> int:
     """Import a file. Return 1 if the service rejected a row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -101,17 +92,17 @@ def main(arguments: list[str] | None = None) -> int:
         for user_id, override in overrides:
             print(json.dumps({"user_id": user_id, **override}))
         return 0
-    url = os.environ.get("DISPATCH_URL", "http://localhost:8080")
-    rejected = 0
-    with requests.Session() as session:
-        if token := os.environ.get("DISPATCH_TOKEN"):
-            session.headers["Authorization"] = f"Bearer {token}"
-        elif key := os.environ.get("DISPATCH_API_KEY"):
-            session.headers["x-api-key"] = key
-        for user_id, override in overrides:
-            if reason := create(session, url, user_id, override):
-                rejected += 1
-                print(f"{user_id} {override['integration_type']}: {reason}", file=sys.stderr)
+    service, rejected = Service(resolve(os.environ, None)), 0
+    for user_id, override in overrides:
+        try:
+            service.post("api", "v1", "users", user_id, "integrations", body=override)
+        except RejectedFailure as failure:
+            rejected += 1
+            reasons = [f"{error.pointer}: {error.detail}" for error in failure.field_errors]
+            name = override["integration_type"]
+            print(f"{user_id} {name}: {'; '.join(reasons) or failure}", file=sys.stderr)
+        except Failure as failure:
+            raise ToolFailure(f"{failure} {failure.advice}") from failure
     return int(rejected > 0)
 
 

@@ -8,13 +8,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from email.message import EmailMessage
 from email.utils import parseaddr
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from evidence.chaos.ledger import Arrival, Fate, Ledger
 from evidence.chaos.traffic import BETA, Caller, User
-from tests.fake_servers.smtp_server import ReceivedMail
+from tools.mailbox import Mailbox, part
 
 MINUTE = 60.0
 OPEN = 15
@@ -118,8 +119,8 @@ def _hours(
 def _mutes(chance: random.Random, first: State, now: float, lasts: float) -> list[State]:
     """Return two mutes; each ends by itself or is removed before its end."""
     states = [first]
-    for part in (0.0, 0.5):
-        since = now + (part + chance.uniform(0.0, 0.1)) * lasts
+    for begin in (0.0, 0.5):
+        since = now + (begin + chance.uniform(0.0, 0.1)) * lasts
         length = chance.uniform(0.1, 0.3) * lasts
         states.append(replace(first, since=since, muted_until=round(since + length, 3)))
         if chance.random() < 0.6:
@@ -143,21 +144,22 @@ def apply(
     return states
 
 
-class Mails(list[ReceivedMail]):
-    """The emails of a server, which become arrivals as they come."""
+class Emails(Mailbox):
+    """A mail server whose emails become arrivals as they come."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, port: int, ledger: Ledger) -> None:
+        super().__init__(port)
         self._ledger = ledger
 
-    def append(self, mail: ReceivedMail) -> None:
+    def add(self, message: EmailMessage) -> None:
         """Add an email to the ledger; its Message-ID begins with the delivery's ID."""
         now = time.time()
         self._ledger.add_arrival(
             Arrival(
-                delivery_id=parseaddr(mail.read["Message-ID"])[1].partition("@")[0],
+                delivery_id=parseaddr(message["Message-ID"])[1].partition("@")[0],
                 at=now,
                 fate=Fate.ACCEPTED,
                 ended_at=now,
-                content=mail.text,
+                content=part(message, "plain"),
             )
         )

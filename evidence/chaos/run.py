@@ -27,7 +27,6 @@ from evidence.chaos.receivers import Receivers
 from evidence.chaos.seeded_random import SeededRandom
 from evidence.chaos.stores import Stores
 from evidence.chaos.workers import Workers
-from tests.fake_servers.smtp_server import FakeSmtpServer
 from tools.failure import ToolFailure
 from tools.local_cloud import LocalCloud
 from tools.processes import LOOPBACK, free_port
@@ -118,9 +117,9 @@ class ChaosRig:
             self.receivers = undo.enter_context(
                 Receivers(self.seeded_random, self.reaper, self.ledger, self.workers)
             )
-            mail = undo.enter_context(FakeSmtpServer())
-            mail.mails = preferences.Mails(self.ledger)
-            at = {"SmtpHost": mail.host, "SmtpPort": str(mail.port)}
+            smtp_port = free_port()
+            undo.enter_context(preferences.Emails(smtp_port, self.ledger))
+            at = {"SmtpHost": LOOPBACK, "SmtpPort": str(smtp_port)}
             self.stack = self.cloud.deploy({**traffic.PARAMETERS, **at})
             self.stores = Stores(self.cloud, self.stack)
             self._undo = undo.pop_all()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import smtplib
 from dataclasses import replace
+from email.message import EmailMessage
 
 import pytest
 
@@ -15,10 +17,10 @@ from dispatcher.delivery.rows import PlannedDelivery, SkippedType
 from evidence.chaos.audit import KNOWN, Lateness, Promise, check
 from evidence.chaos.calls import Step, change
 from evidence.chaos.ledger import Fate, Ledger
-from evidence.chaos.preferences import MINUTE, Mails, State, apply, planned
+from evidence.chaos.preferences import MINUTE, Emails, State, apply, planned
 from evidence.chaos.traffic import BETA, SECURITY, messages, population
-from tests.fake_servers.smtp_server import ReceivedMail
 from tests.tools.test_chaos_audit import DELIVERY, FIRST, MESSAGE, Message, broken, request
+from tools.processes import free_port
 
 NOW = 1_795_300_000.0
 MUTED = State(since=0.0, types=("WEBHOOK",), muted_until=300.0)
@@ -363,9 +365,12 @@ def test_subjects_are_a_part_of_the_messages():
 def test_a_mail_is_an_arrival():
     """Its Message-ID names the delivery."""
     ledger = Ledger()
-    mail = f"Message-ID: <{FIRST}@example.com>\r\nContent-Type: text/plain\r\n\r\nHello\r\n"
+    message = EmailMessage()
+    message["Message-ID"] = f"<{FIRST}@example.com>"
+    message.set_content("Hello")
 
-    Mails(ledger).append(ReceivedMail("", False, None, "a@b.c", ("d@e.f",), mail.encode()))
+    with Emails(port := free_port(), ledger), smtplib.SMTP("127.0.0.1", port) as client:
+        client.send_message(message, "a@example.com", ["b@example.com"])
 
     [arrival] = ledger.arrivals
     assert (arrival.delivery_id, arrival.content, arrival.fate) == (FIRST, "Hello", Fate.ACCEPTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import smtplib
 import socket
 import time
 from dataclasses import replace
@@ -17,7 +18,8 @@ from standardwebhooks import Webhook
 from tools import demo
 from tools.failure import ToolFailure
 from tools.local_cloud import settle
-from tools.processes import LOOPBACK
+from tools.mailbox import Mailbox, part
+from tools.processes import LOOPBACK, free_port
 from tools.receiver import Arrival, Receiver
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -81,12 +83,25 @@ def test_a_webhook_is_verified_with_the_users_secret():
 
 def test_the_html_is_shown_without_its_page():
     """The content of the body is shown, without the frame of the page."""
-    message = EmailMessage()
-    message.set_content("Hello")
-    message.add_alternative('<body class="x">\n<p>Hello</p>\n</body>', subtype="html")
+    assert demo.body_of('<html><body class="x">\n<p>Hello</p>\n</body></html>') == "<p>Hello</p>"
 
-    assert demo.part(message, "html") == "<p>Hello</p>"
-    assert demo.part(message, "plain") == "Hello"
+
+def test_the_mailbox_keeps_every_email():
+    """An email is kept with both of its texts."""
+    message = EmailMessage()
+    message["Subject"] = "Grüße"
+    message.set_content("Hello")
+    message.add_alternative("<p>Hello</p>", subtype="html")
+
+    with Mailbox(port := free_port()) as mailbox, smtplib.SMTP(LOOPBACK, port) as client:
+        client.send_message(message, "a@example.com", ["b@example.com"])
+
+    [kept] = mailbox.emails
+    assert (kept["Subject"], part(kept, "plain"), part(kept, "html")) == (
+        "Grüße",
+        "Hello",
+        "<p>Hello</p>",
+    )
 
 
 def test_a_slack_message_is_shown_without_its_blocks():
