@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tools.after_deploy import physical_ids
 from tools.local_cloud import STACK, LocalCloud
+from tools.parameters import folders
 
 UNSHOWN = {
     *("level", "message", "timestamp", "service", "stack", "_aws"),
@@ -78,7 +79,7 @@ def logged(cloud: LocalCloud, seen: dict[str, int]) -> list[Entry]:
     client = cloud.session.client("logs")
     found = []
     try:
-        folders = folders_by_name(physical_ids(cloud.session, STACK))
+        by_name = folders_by_name(physical_ids(cloud.session, STACK))
         for group in client.describe_log_groups()["logGroups"]:
             name = group["logGroupName"]
             pages = client.get_paginator("filter_log_events").paginate(
@@ -87,7 +88,7 @@ def logged(cloud: LocalCloud, seen: dict[str, int]) -> list[Entry]:
             events = [event for page in pages for event in page["events"]]
             if events:
                 seen[name] = max(event["timestamp"] for event in events) + 1
-            found += entries(events, folders)
+            found += entries(events, by_name)
     except (BotoCoreError, ClientError) as error:
         print(f"(the functions' logs cannot be read: {error})", file=sys.stderr)
     return sorted(found, key=lambda entry: entry.at)
@@ -95,11 +96,10 @@ def logged(cloud: LocalCloud, seen: dict[str, int]) -> list[Entry]:
 
 def folders_by_name(ids: Mapping[str, str]) -> dict[str, str]:
     """Return the functions' folders by their real names, from those of the stack's resources."""
-    names = {real: logical.removesuffix("Function") for logical, real in ids.items()}
-    return {real: re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for real, name in names.items()}
+    return {ids[logical]: folder for logical, folder in folders().items() if logical in ids}
 
 
-def entries(events: Iterable[Mapping[str, Any]], folders: Mapping[str, str]) -> list[Entry]:
+def entries(events: Iterable[Mapping[str, Any]], by_name: Mapping[str, str]) -> list[Entry]:
     """Return events with their functions, which our own lines name for all lines of their stream.
 
     A call that ended before its first line of the service leaves the function open.
@@ -113,7 +113,7 @@ def entries(events: Iterable[Mapping[str, Any]], folders: Mapping[str, str]) -> 
     return [
         Entry(
             each["timestamp"],
-            folders.get(writers.get(each["logStreamName"], ""), UNKNOWN),
+            by_name.get(writers.get(each["logStreamName"], ""), UNKNOWN),
             each["message"],
         )
         for each in events

@@ -18,7 +18,9 @@ from typing import Any
 import yaml
 
 from tools.failure import ToolFailure
-from tools.paths import BUILT_TEMPLATE, SAM
+from tools.paths import BUILT_TEMPLATE, SAM, TEMPLATE
+
+FUNCTION = "AWS::Serverless::Function"
 
 
 class _LongForm(yaml.SafeLoader):
@@ -47,6 +49,15 @@ def declared(template: Path) -> dict[str, str | None]:
     return {
         name: str(traits["Default"]) if "Default" in traits else None
         for name, traits in section(template, "Parameters").items()
+    }
+
+
+def folders() -> dict[str, str]:
+    """Return the name of each function's folder by its logical ID."""
+    return {
+        logical_id: Path(resource["Properties"]["CodeUri"]).name
+        for logical_id, resource in section(TEMPLATE, "Resources").items()
+        if resource["Type"] == FUNCTION
     }
 
 

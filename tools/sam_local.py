@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -25,11 +24,10 @@ from tools.after_deploy import physical_ids
 from tools.cloud import running_cloud
 from tools.failure import ToolFailure, reported, short
 from tools.local_cloud import CREDENTIALS, REGION, STACK, LocalCloud, wait_for
-from tools.parameters import section
-from tools.paths import BUILD, BUILT_TEMPLATE, CADDY, LOCAL, ROOT, SAM, TEMPLATE
+from tools.parameters import FUNCTION, folders
+from tools.paths import BUILD, BUILT_TEMPLATE, CADDY, LOCAL, ROOT, SAM
 from tools.processes import LOOPBACK
 
-FUNCTION = "AWS::Serverless::Function"
 SAM_CLIENTS = "samcli.local.docker.container_client_factory"
 DERIVED = LOCAL / "sam-local" / "template.json"
 """Where samconfig.toml says that the template is."""
@@ -152,15 +150,6 @@ def environments(session: boto3.Session, address: str) -> dict[str, dict[str, st
         ]
         | here
         for logical_id in folders()
-    }
-
-
-def folders() -> dict[str, str]:
-    """Return the name of each function's folder by its logical ID."""
-    return {
-        logical_id: Path(resource["Properties"]["CodeUri"]).name
-        for logical_id, resource in section(TEMPLATE, "Resources").items()
-        if resource["Type"] == FUNCTION
     }
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from tools.paths import BUILD, BUILT_TEMPLATE, ROOT
+from tools.parameters import folders
+from tools.paths import BUILD, BUILT_TEMPLATE
 
 SETTINGS = {
     "STAGE": "local",
@@ -50,16 +51,8 @@ def settings(endpoint: str) -> dict[str, str]:
 def functions() -> dict[str, dict[str, Any]]:
     """Return the properties of each function by the name of its folder."""
     template = yaml.safe_load(BUILT_TEMPLATE.read_text())
-    resources = {
-        name: one["Properties"]
-        for name, one in template["Resources"].items()
-        if one["Type"] == "AWS::Serverless::Function"
-    }
+    resources = {name: one.get("Properties") for name, one in template["Resources"].items()}
     shared = template["Globals"]["Function"].get("Layers", [])
-    folders = {
-        "".join(part.title() for part in path.parent.name.split("_")) + "Function": path.parent.name
-        for path in ROOT.glob("functions/*/app.py")
-    }
     return {
         folder: {
             "code": BUILD / logical_id,
@@ -71,7 +64,7 @@ def functions() -> dict[str, dict[str, Any]]:
                 event["Type"] == "Api" for event in resources[logical_id].get("Events", {}).values()
             ),
         }
-        for logical_id, folder in sorted(folders.items())
+        for logical_id, folder in sorted(folders().items())
     }
 
 

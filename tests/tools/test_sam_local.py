@@ -11,8 +11,9 @@ import yaml
 from tests.declared import template
 from tools.failure import ToolFailure
 from tools.loopback import LoopbackServer
+from tools.parameters import folders
 from tools.paths import BUILD, ROOT
-from tools.sam_local import derived, everything_answers, folders, is_answer, require_engine
+from tools.sam_local import derived, everything_answers, is_answer, require_engine
 
 PARAMETERS = {"Stage": "local", "Runtime": "python3.12"}
 
