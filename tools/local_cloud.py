@@ -67,20 +67,19 @@ class LocalCloud:
     @classmethod
     def last_of(cls, home: Path) -> LocalCloud:
         """Return the cloud in a folder at the ports of its last start; else at the usual ones."""
-        cloud = cls(home)
-        try:
-            ports = json.loads(ports_file(home).read_text())
-        except FileNotFoundError:
-            ports = {}
-        return cls(
-            home,
-            int(cloud.proxy.started_with().get("PORT", ports.get("PORT", cls.api_port))),
-            int(
-                cloud.cloud.started_with().get(
-                    "GATEWAY_PORT", ports.get("CLOUD_PORT", cls.cloud_port)
-                )
-            ),
-        )
+        ports = {"PORT": cls.api_port, "CLOUD_PORT": cls.cloud_port}
+        with suppress(FileNotFoundError):
+            ports |= json.loads(ports_file(home).read_text())
+        ports |= cls(home).running_ports()
+        return cls(home, ports["PORT"], ports["CLOUD_PORT"])
+
+    def running_ports(self) -> dict[str, int]:
+        """Return the ports of the processes that run, by the settings that name them."""
+        found = {
+            "PORT": self.proxy.started_with().get("PORT"),
+            "CLOUD_PORT": self.cloud.started_with().get("GATEWAY_PORT"),
+        }
+        return {name: int(port) for name, port in found.items() if port}
 
     @property
     def api_url(self) -> str:
@@ -120,25 +119,17 @@ class LocalCloud:
     def start(self) -> None:
         """Start the local cloud unless it runs already."""
         variables = self._cloud_variables()
-        for what, running, port, variable in (
-            ("service", self.proxy.started_with().get("PORT"), self.api_port, "PORT"),
-            (
-                "local cloud",
-                self.cloud.started_with().get("GATEWAY_PORT"),
-                self.cloud_port,
-                "CLOUD_PORT",
-            ),
-        ):
-            if running is None:
-                require_free(port, variable)
-            elif running != str(port):
+        running = self.running_ports()
+        ports = {"PORT": self.api_port, "CLOUD_PORT": self.cloud_port}
+        for what, variable in (("service", "PORT"), ("local cloud", "CLOUD_PORT")):
+            if variable not in running:
+                require_free(ports[variable], variable)
+            elif running[variable] != ports[variable]:
                 # The data would seem to be gone.
                 raise ToolFailure(
-                    f"The {what} runs at http://localhost:{running}. To move it: make down first; "
-                    "each CLOUD_PORT has data of its own."
+                    f"The {what} runs at http://localhost:{running[variable]}. To move it: make "
+                    "down first; each CLOUD_PORT has data of its own."
                 )
-        ports = {"PORT": self.api_port, "CLOUD_PORT": self.cloud_port}
-        self.home.mkdir(parents=True, exist_ok=True)
         ports_file(self.home).write_text(json.dumps(ports) + "\n")
         if self.cloud.runs(CLOUD, variables):
             return

@@ -42,30 +42,31 @@ class Background:
         """Return the file that takes the program's output."""
         return self.home / "logs" / f"{self.name}.log"
 
+    def _known(self) -> dict[str, Any]:
+        try:
+            known: dict[str, Any] = json.loads(self.record.read_text())
+        except FileNotFoundError:
+            return {}
+        return known
+
     def process(self) -> psutil.Process | None:
         """Return the running process, if it is still the one that we started."""
-        try:
-            known = json.loads(self.record.read_text())
+        known = self._known()
+        with suppress(KeyError, psutil.NoSuchProcess):
             process = psutil.Process(known["pid"])
-            same = process.create_time() == known["created"]
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except (FileNotFoundError, psutil.NoSuchProcess):
-            return None
+            if process.create_time() == known["created"]:
+                return process if process.status() != psutil.STATUS_ZOMBIE else None
+        return None
 
     def started_with(self) -> dict[str, str]:
         """Return the environment that the running process was given; empty if none runs."""
-        if self.process() is None:
-            return {}
-        environment: dict[str, str] = json.loads(self.record.read_text())["environment"]
-        return environment
+        return dict(self._known()["environment"]) if self.process() else {}
 
     def runs(self, command: list[str], environment: Mapping[str, str]) -> bool:
         """Return whether it runs, by this command and with these variables."""
-        if self.process() is None:
-            return False
-        known: dict[str, Any] = json.loads(self.record.read_text())
-        started = (known.get("command"), known["environment"])
-        return started == (command, dict(environment))
+        known = self._known()
+        started = (known.get("command"), known.get("environment"))
+        return self.process() is not None and started == (command, dict(environment))
 
     def start(self, command: list[str], environment: Mapping[str, str]) -> None:
         """Start the program in a separate session, with these variables and no others.
