@@ -5,7 +5,7 @@
 Each folder has a `vendor.lock.json` with name, version, license, the file inside the package, and
 its SHA-256. To update a library, change its version, remove its hash, run `make vendor`, and review
 the difference. The licenses are written to `LICENSES.txt`. npm gets the packages from the registry
-of its own configuration. ``--check`` needs neither npm nor the network.
+in its configuration. ``--check`` needs neither npm nor the network.
 """
 
 from __future__ import annotations

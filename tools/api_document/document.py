@@ -36,7 +36,6 @@ PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
     "integration_type": ("The integration, in any case.", {"enum": [*catalogue()]}),
     "category": ("The name of the category.", whole(CATEGORY.pattern)),
     "suppression_id": ("The suppression's ID.", whole(SUPPRESSION_ID.pattern)),
-    "suppression_id": ("The suppression's ID.", whole(SUPPRESSION_ID.pattern)),
     "delivery_id": ("The delivery's ID.", {"format": "uuid", **whole(DELIVERY_ID.pattern)}),
     "request_id": ("The request's ID, percent-encoded.", whole(REQUEST_ID.pattern)),
     "message_id": ("The message's ID.", {"format": "uuid", **whole(DELIVERY_ID.pattern)}),
