@@ -172,6 +172,11 @@ class Service:
         return self.invoke("deliver_messages", batch(queue, *bodies or self.messages(queue)))
 
 
+def reports(*events):
+    """Return an SQS event with the reports of providers."""
+    return batch("FeedbackQueue", *map(json.dumps, events))
+
+
 def batch(queue, *bodies):
     """Return an SQS event."""
     record = sample("deliver_messages")["Records"][0]
