@@ -121,17 +121,18 @@ class World:
             categories=self.categories,
             holds=self.holds,
         )
+        self.suppressions = Suppressions(
+            overrides=users, clock=self.clock, id_generator=self.id_generator
+        )
         self.worker = Worker(
             context=self.context,
             builder=self.builder,
             channels=self.channels.__getitem__,
             rounds=self.rounds,
             watchdog=PatientWatchdog(),
+            suppressions=self.suppressions,
         )
         self.sweeper = Sweeper(context=self.context)
-        self.suppressions = Suppressions(
-            overrides=users, clock=self.clock, id_generator=self.id_generator
-        )
         self.feedback = Feedback(
             context=self.context, holds=self.holds, suppressions=self.suppressions, stack=STACK
         )

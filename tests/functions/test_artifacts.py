@@ -268,8 +268,11 @@ def test_a_layer_brings_whatever_its_modules_import(run, function, package):
     assert {package, *imported} == expected
 
 
-SERVICES = {"dynamodb", "events", "kms", "secretsmanager", "sesv2", "sns", "sqs", "ssm"}
-CALLED = re.compile(r'(?:aws|client)\("([a-z0-9]+)"')
+SERVICES = {
+    *("dynamodb", "events", "kms", "pinpoint-sms-voice-v2"),
+    *("secretsmanager", "sesv2", "sns", "sqs", "ssm"),
+}
+CALLED = re.compile(r'(?:aws|client)\("([a-z0-9-]+)"')
 
 
 def test_the_layer_has_the_models_of_the_services_that_are_called():

@@ -6,21 +6,24 @@ the recipient's server can drop the duplicate by its ``Message-ID`` (SES replace
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from email_validator import EmailNotValidError, validate_email
 
 from channels.aws_errors import AwsError, Failure, failure, named
 from channels.credentials import CredentialError, Credentials
 from channels.mime import Mail, Sender, compose
+from channels.reports import names as report_names
 from channels.smtp import NoMechanismError, SmtpServer
 from dispatcher.deadline import Deadline
 from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
 from dispatcher.errors import BrokenSettingError, UnavailableError
+from dispatcher.variables import required
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,8 +40,8 @@ PROBE_SECONDS = 1.9
 class Transport(Protocol):
     """Sends one email to one recipient."""
 
-    def send(self, mail: Mail) -> Outcome:
-        """Send the email once and return the outcome."""
+    def send(self, mail: Mail, message: Message) -> Outcome:
+        """Send the email of a message once and return the outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Email:
             broken = Retry("broken_setting", str(error))
             return lambda: broken
         mail = compose(message, sender, recipient, self.environ.get("PREFERENCES_URL", ""))
-        return lambda: transport.send(mail)
+        return lambda: transport.send(mail, message)
 
 
 def mailbox(address: str) -> str | None:
@@ -99,7 +102,7 @@ class Smtp:
     secret: str
     seconds: float = ATTEMPT_SECONDS
 
-    def send(self, mail: Mail) -> Outcome:
+    def send(self, mail: Mail, message: Message) -> Outcome:  # noqa: ARG002 - it reports nothing later
         """Send the email; a code 4xx is retried, 5xx is permanent."""
         deadline = Deadline(self.seconds, time.monotonic)
         try:
@@ -122,14 +125,19 @@ class Ses:
     """Sends through SES to the recipient of the envelope, not of the headers."""
 
     client: Callable[[], SESV2Client]
+    stack: str
+    """The name of the stack and of its configuration set."""
 
-    def send(self, mail: Mail) -> Outcome:
+    def send(self, mail: Mail, message: Message) -> Outcome:
         """Send the email; a final refusal by AWS is permanent, any other error is retried."""
+        tags = {"dispatcher": self.stack, **report_names(message)}
         try:
             response = self.client().send_email(
                 FromEmailAddress=mail.sender,
                 Destination={"ToAddresses": [mail.recipient]},
                 Content={"Raw": {"Data": mail.content}},
+                ConfigurationSetName=self.stack,
+                EmailTags=[{"Name": name, "Value": value} for name, value in tags.items()],
             )
         except AwsError as error:
             code, detail = named(error), f"SES did not accept the email: {named(error)}"
@@ -156,6 +164,9 @@ _FAULTS: tuple[tuple[type[BaseException], Outcome], ...] = (
     (TimeoutError, TIMEOUT),
     (OSError, Retry("connection_failed", "no connection to the mail server")),
 )
+_REJECTED = 550
+# RFC 3463: 5.1.1 no such mailbox, and 5.1.10 (RFC 7505) a domain that receives no mail.
+_UNKNOWN_MAILBOX = re.compile(rb"5\.1\.(1|10)(?![0-9.])")
 _REFUSED = {
     smtplib.SMTPSenderRefused: "the sender",
     smtplib.SMTPAuthenticationError: "user name and password",
@@ -168,7 +179,9 @@ def refusal(error: BaseException, *, is_late: bool = False) -> Outcome:
         return TIMEOUT
     match error:
         case smtplib.SMTPRecipientsRefused(recipients=refused):
-            return _by_code(next(iter(refused.values()))[0], "the recipient")
+            code, text = next(iter(refused.values()))
+            is_unknown = code == _REJECTED and _UNKNOWN_MAILBOX.match(text)
+            return _by_code(code, "the recipient", suppress="bounced" if is_unknown else None)
         case smtplib.SMTPResponseException(smtp_code=code):
             return _by_code(code, _REFUSED.get(type(error), "the mail"))
         case NoMechanismError():
@@ -176,11 +189,13 @@ def refusal(error: BaseException, *, is_late: bool = False) -> Outcome:
     return next((outcome for kind, outcome in _FAULTS if isinstance(error, kind)), NONSENSE)
 
 
-def _by_code(code: int, what: str) -> Outcome:
+def _by_code(code: int, what: str, suppress: Literal["bounced"] | None = None) -> Outcome:
     if not 400 <= code < 600:
         return NONSENSE
-    kind = Retry if code < 500 else Permanent
-    return kind(f"smtp_{code}", f"the mail server refused {what}: {code}")
+    name, detail = f"smtp_{code}", f"the mail server refused {what}: {code}"
+    if code < 500:
+        return Retry(name, detail)
+    return Permanent(name, detail, suppress=suppress)
 
 
 def _sender(environ: Mapping[str, str]) -> Sender:
@@ -200,7 +215,7 @@ def _transport(
 ) -> Callable[[Sender], Transport]:
     def make(sender: Sender) -> Transport:
         if not environ.get("SMTP_HOST"):
-            return Ses(lambda: aws("sesv2"))
+            return Ses(lambda: aws("sesv2"), required(environ, "STACK_NAME"))
         server = SmtpServer.of(environ, helo=sender.domain)
         return Smtp(server, credentials, environ.get("SMTP_PASSWORD_SECRET", ""))
 

@@ -6,14 +6,18 @@ delivery is not retried.
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+from botocore.parsers import ResponseParserError
 
 from channels.aws_errors import AwsError, Failure, failure, named
 from channels.characters import character_ends
 from channels.plain import plain
+from channels.reports import names as report_names
 from dispatcher.delivery.outcomes import (
     UNKNOWN_OUTCOME,
     Delivered,
@@ -23,6 +27,7 @@ from dispatcher.delivery.outcomes import (
 )
 from dispatcher.errors import BrokenSettingError
 from dispatcher.integrations.sms import reachable_number, sender_id
+from dispatcher.variables import required
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +48,13 @@ _SEPTET = frozenset(
 )
 _TWO_SEPTETS = frozenset("\f^{}\\[~]|€")
 ORIGINATION_NUMBER = "SMS_ORIGINATION_NUMBER"
+TRANSPORT = "SMS_TRANSPORT"
+
+SHORTEST_VALIDITY, LONGEST_VALIDITY = 5, 259_200
+"""Seconds of SendTextMessage's ``TimeToLive``."""
+
+OPTED_OUT: Literal["opted_out"] = "opted_out"
+"""The code of a number whose owner wants no text messages, and the state of its suppression."""
 
 # SNS, "AWS.MM.SMS.OriginationNumber": a phone number or a short code of this account.
 _ORIGINATION = re.compile(r"[+]?[0-9]{5,14}")
@@ -61,32 +73,133 @@ GSM_7 = Alphabet(single=160, each=153, mark="...")
 UCS_2 = Alphabet(single=70, each=67, mark="…")
 
 
+class Transport(Protocol):
+    """Sends one text message to one number."""
+
+    service: str
+    """The name of the service for people."""
+
+    def send(self, message: Message, number: str, text: str) -> str:
+        """Send the text once and return the service's message ID.
+
+        Raise what the service's client raises, ``ValueError`` for a stored sender ID that cannot be
+        used, or ``BrokenSettingError``.
+        """
+
+    def has_opted_out(self, error: Exception) -> bool:
+        """Return whether the service refused the number because its owner opted out."""
+
+
 @dataclass(frozen=True, slots=True)
 class TextMessage:
     """Implements ``ports.Channel``."""
 
-    sns: SNSClient
+    transport: Transport
     environ: Mapping[str, str]
 
     def deliver(self, message: Message) -> Outcome:
-        """Check the number again, because permitted countries may have changed, and publish."""
+        """Check the number again, because permitted countries may have changed, and send."""
         try:
             number = reachable_number(message.address.value, self.environ)
-            origination = origination_number(self.environ)
         except ValueError as error:
             return Permanent("number_refused", f"the number {error}")
         except BrokenSettingError as error:
             return Retry("broken_setting", str(error))
-        try:
-            wanted = attributes(message, origination)
-        except ValueError as error:
-            return Permanent("invalid_config", f"the stored sender_id cannot be used: it {error}")
         text = fitted(plain_text(message))
         try:
-            response = self.sns.publish(PhoneNumber=number, Message=text, MessageAttributes=wanted)
+            message_id = self.transport.send(message, number, text)
+        except BrokenSettingError as error:
+            return Retry("broken_setting", str(error))
         except AwsError as error:
-            return _failed(error)
-        return Delivered({"message_id": response["MessageId"], "parts": parts(text)})
+            return self._failed(error)
+        except ValueError as error:
+            return Permanent("invalid_config", f"the stored sender_id cannot be used: it {error}")
+        return Delivered({"message_id": message_id, "parts": parts(text)})
+
+    def _failed(self, error: Exception) -> Outcome:
+        service = self.transport.service
+        if self.transport.has_opted_out(error):
+            detail = "the receiver has opted out of text messages"
+            return Permanent(OPTED_OUT, detail, suppress=OPTED_OUT)
+        detail = f"{service} did not accept the message: {named(error)}"
+        match failure(error):
+            case Failure.REFUSED:
+                return Permanent("refused", detail)
+            case Failure.UNKNOWN:
+                return Permanent(
+                    UNKNOWN_OUTCOME,
+                    f"{service} may have accepted the message, so it is not sent again: "
+                    f"{named(error)}",
+                )
+            case _:
+                return Retry("unavailable", detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Sns:
+    """Sends by SNS, which reports nothing later."""
+
+    client: SNSClient
+    environ: Mapping[str, str]
+    service: str = "SNS"
+
+    def send(self, message: Message, number: str, text: str) -> str:
+        """Publish the text to the number."""
+        wanted = attributes(message, origination_number(self.environ))
+        response = self.client.publish(PhoneNumber=number, Message=text, MessageAttributes=wanted)
+        return response["MessageId"]
+
+    def has_opted_out(self, error: Exception) -> bool:
+        """Return whether the error is SNS's own for a number that opted out."""
+        return named(error) in {"OptedOut", "OptedOutException"}
+
+
+class SmsVoiceClient(Protocol):
+    """The call of End User Messaging that is used; its types are not installed."""
+
+    def send_text_message(self, **request: Any) -> Mapping[str, Any]:  # noqa: ANN401 - untyped API
+        """Send one text message."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndUserMessaging:
+    """Sends by AWS End User Messaging, whose reports return the ``Context``."""
+
+    client: SmsVoiceClient
+    environ: Mapping[str, str]
+    service: str = "End User Messaging"
+
+    def send(self, message: Message, number: str, text: str) -> str:
+        """Send the text from the operator's number; its validity ends with ``expires_at``."""
+        origination = origination_number(self.environ)
+        if origination is None:
+            raise BrokenSettingError(
+                ORIGINATION_NUMBER, "is missing: set it to a number of this account"
+            )
+        request: dict[str, Any] = {
+            "DestinationPhoneNumber": number,
+            "OriginationIdentity": origination,
+            "MessageBody": text,
+            "MessageType": "TRANSACTIONAL",
+            "ConfigurationSetName": required(self.environ, "STACK_NAME"),
+            "Context": report_names(message),
+        }
+        if message.expires_at is not None:
+            seconds = math.floor(message.expires_at - message.attempted_at)
+            request["TimeToLive"] = min(max(seconds, SHORTEST_VALIDITY), LONGEST_VALIDITY)
+        response = self.client.send_text_message(**request)
+        if "MessageId" not in response:
+            # botocore reads a body that is not JSON as an empty response.
+            raise ResponseParserError("the response has no MessageId")
+        return str(response["MessageId"])
+
+    def has_opted_out(self, error: Exception) -> bool:
+        """Return whether the error is a conflict whose reason is the opt-out."""
+        response: Mapping[str, Any] = getattr(error, "response", {})
+        return (
+            named(error) == "ConflictException"
+            and response.get("Reason") == "DESTINATION_PHONE_NUMBER_OPTED_OUT"
+        )
 
 
 def plain_text(message: Message) -> str:
@@ -169,25 +282,20 @@ def _size(character: str, used: Alphabet) -> int:
     return 2 if ord(character) > 0xFFFF else 1
 
 
-def _failed(error: Exception) -> Outcome:
-    detail = f"SNS did not accept the message: {named(error)}"
-    match failure(error):
-        case Failure.REFUSED:
-            return Permanent("refused", detail)
-        case Failure.UNKNOWN:
-            return Permanent(
-                UNKNOWN_OUTCOME,
-                f"SNS may have accepted the message, so it is not sent again: {named(error)}",
-            )
-        case _:
-            return Retry("unavailable", detail)
-
-
 def channel(environ: Mapping[str, str], aws: ClientFactory) -> Channel:
     """Build the channel from the function's environment."""
-    sns = aws("sns")
-    sns.meta.events.register("before-send.sns", _close_afterwards, unique_id="close-afterwards")
-    return TextMessage(sns, environ)
+    transport = environ.get(TRANSPORT) or "sns"
+    if transport == "sns":
+        sns = aws("sns")
+        sns.meta.events.register("before-send.sns", _close_afterwards, unique_id="close-afterwards")
+        return TextMessage(Sns(sns, environ), environ)
+    if transport == "end-user-messaging":
+        voice = aws("pinpoint-sms-voice-v2")
+        voice.meta.events.register(
+            "before-send.pinpoint-sms-voice-v2", _close_afterwards, unique_id="close-afterwards"
+        )
+        return TextMessage(EndUserMessaging(voice, environ), environ)
+    raise BrokenSettingError(TRANSPORT, f"is {transport!r}: set it to sns or end-user-messaging")
 
 
 def _close_afterwards(request: Any, **_: object) -> None:  # noqa: ANN401 - botocore's own

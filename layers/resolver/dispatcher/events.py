@@ -29,6 +29,7 @@ EventName = Literal[
     "delivery.held",
     "round.opened",
     "override.disabled",
+    "address.suppressed",
     "preferences.changed",
     "change.unpublished",
     "category.changed",
@@ -167,6 +168,10 @@ def _once(_line: Line) -> int:
 def _value_of(name: str, line: Line) -> float:
     value: float = line[name]
     return value
+
+
+def _is_state(state: str, line: Line) -> int | None:
+    return 1 if line["state"] == state else None
 
 
 def _accepted(line: Line) -> int | None:
@@ -371,6 +376,18 @@ EVENTS: Mapping[EventName, LogEvent] = {
         fields=_DELIVERY,
         description="A user's override was disabled, because the receiver returned 410.",
         action="Ask the user to correct `url`, or to set `enabled` again.",
+    ),
+    "address.suppressed": LogEvent(
+        functions=("deliver_messages",),
+        fields=(*_DELIVERY, "state"),
+        metrics={
+            BOUNCED: partial(_is_state, "bounced"),
+            OPTED_OUT: partial(_is_state, "opted_out"),
+        },
+        description="A send met an address that is dead: the mail server knows no such mailbox "
+        "(`bounced`), or the owner of the phone number opted out. Nothing is sent there any more.",
+        action="Ask the user for another address, or delete the suppression: see "
+        "[suppressed addresses](email.md#suppressed-addresses).",
     ),
     "preferences.changed": LogEvent(
         functions=("update_preferences", "delete_preferences"),

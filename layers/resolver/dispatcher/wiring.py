@@ -250,6 +250,7 @@ def worker() -> Worker:
         channels=_channel,
         rounds=rounds(),
         watchdog=ThreadWatchdog(),
+        suppressions=suppressions(),
     )
 
 

@@ -30,14 +30,20 @@ def sns_error(status: int, code: str) -> bytes:
     return http(status, f"<ErrorResponse><Error>{error}</Error></ErrorResponse>")
 
 
-def json_error(status: int, code: str) -> bytes:
+def json_error(status: int, code: str, **members: str) -> bytes:
     """Write an error as EventBridge and DynamoDB do."""
-    return http(status, json.dumps({"__type": code, "message": ECHO}))
+    return http(status, json.dumps({"__type": code, "message": ECHO, **members}))
 
 
 def sns_text(body: bytes) -> str:
     """Read what a text message shows."""
     return parse_qs(body.decode())["Message"][0]
+
+
+def voice_text(body: bytes) -> str:
+    """Read what a text message of End User Messaging shows."""
+    text: str = json.loads(body)["MessageBody"]
+    return text
 
 
 def event_text(body: bytes) -> str:
@@ -62,6 +68,7 @@ SERVICES: dict[str, Any] = {
         json_error,
         event_text,
     ),
+    "pinpoint-sms-voice-v2": (http(200, '{"MessageId": "m-1"}'), json_error, voice_text),
     "dynamodb": (http(200, "{}"), json_error, item_text),
 }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -319,6 +322,33 @@ def test_codes_have_a_class(bench, verb, reply, expected):
     assert bench.deliver() == expected
 
 
+@pytest.mark.parametrize(
+    ("verb", "reply", "suppress"),
+    [
+        ("RCPT", "550 5.1.1 no such user", "bounced"),
+        ("RCPT", "550-5.1.1 no such user\r\n550 5.1.1 look it up", "bounced"),
+        ("RCPT", "550 5.1.10 the domain has a null MX", "bounced"),
+        ("RCPT", "550 5.1.1", "bounced"),
+        ("RCPT", "550 5.1.12 unassigned", None),
+        ("RCPT", "550 5.1.1.0 no status", None),
+        ("RCPT", "550 5.7.1 the policy forbids it", None),
+        ("RCPT", "550 no such user 5.1.1", None),
+        ("RCPT", "553 5.1.1 no such user", None),
+        ("RCPT", "551 5.1.1 no such user", None),
+        ("MAIL", "550 5.1.1 no such sender", None),
+        ("DATA", "550 5.1.1 no such user", None),
+    ],
+)
+def test_a_mailbox_that_does_not_exist_is_suppressed(bench, verb, reply, suppress):
+    """Only the reply 550 to RCPT with the status 5.1.1 or 5.1.10 (RFC 3463, RFC 7505)."""
+    bench.peer.replies[verb] = reply
+
+    outcome = bench.deliver()
+
+    assert (type(outcome), outcome.suppress) == (Permanent, suppress)
+    assert outcome.code == f"smtp_{reply[:3]}"
+
+
 def test_a_mail_that_was_taken_is_delivered(bench):
     """An email is delivered even if the server closes the connection at QUIT."""
     bench.peer.drops.add("QUIT")
@@ -447,7 +477,7 @@ def test_addresses_are_written_in_ascii(address, written):
 
 # SES ----------------------------------------------------------------------------------------------
 
-SES = {"EMAIL_SENDER": "News <news@example.org>"}
+SES = {"EMAIL_SENDER": "News <news@example.org>", "STACK_NAME": "dispatcher-dev"}
 
 
 @pytest.fixture
@@ -455,6 +485,7 @@ def sesv2(aws):
     """SES with a sender that was verified."""
     client = aws("sesv2", region_name="eu-central-1")
     client.create_email_identity(EmailIdentity="news@example.org")
+    client.create_configuration_set(ConfigurationSetName="dispatcher-dev")
     return client
 
 
@@ -467,6 +498,43 @@ def test_without_a_server_ses_sends(sesv2):
     # moto adds the email's To header to the envelope.
     assert (sent.source, set(sent.destinations)) == ("news@example.org", {"ada@example.com"})
     assert f"Message-ID: {MESSAGE_ID}" in sent.raw_data
+
+
+@pytest.mark.parametrize("user_id", ["ada", "Ada.Lovelace+x|y@example.com", "a" * 128])
+def test_ses_learns_which_delivery_an_email_belongs_to(sesv2, user_id):
+    """SES returns the tags in its reports; it accepts letters, digits, `-` and `_` in them.
+
+    Source: SES API v2 Reference, MessageTag; at most 256 characters.
+    """
+    requests = []
+    sesv2.meta.events.register(
+        "before-call.sesv2.SendEmail",
+        lambda params, **_: requests.append(json.loads(params["body"])),
+    )
+
+    channel(SES, lambda _: sesv2).deliver(message_for("EMAIL", ADA, user_id=user_id, round=2))
+
+    [request] = requests
+    tags = {one["Name"]: one["Value"] for one in request["EmailTags"]}
+    assert request["ConfigurationSetName"] == "dispatcher-dev"
+    assert set(request) == {
+        *("FromEmailAddress", "Destination", "Content", "ConfigurationSetName", "EmailTags")
+    }
+    assert tags == {
+        "dispatcher": "dispatcher-dev",
+        "user": base64.urlsafe_b64encode(user_id.encode()).decode().rstrip("="),
+        "delivery": DELIVERY,
+        "round": "2",
+    }
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,256}", value) for value in tags.values())
+
+
+def test_a_stack_without_a_name_sends_nothing_by_ses(sesv2):
+    """No report could be told from those of other stacks."""
+    outcome = channel({**SES, "STACK_NAME": ""}, lambda _: sesv2).deliver(message_for("EMAIL", ADA))
+
+    assert (type(outcome), outcome.code) == (Retry, "broken_setting")
+    assert ses_backends[DEFAULT_ACCOUNT_ID]["eu-central-1"].sent_messages == []
 
 
 @pytest.mark.parametrize(

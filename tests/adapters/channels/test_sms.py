@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from urllib.parse import parse_qs
 
@@ -11,15 +12,19 @@ from moto.sns import sns_backends
 
 from channels.sms import channel
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
+from dispatcher.errors import BrokenSettingError
 from dispatcher.integrations.integration import Address
 from tests.adapters.channels.aws_peer import (
     ON_AWS,
     AwsBench,
     http,
+    json_error,
     peer_of,
     sns_error,
 )
 from tests.adapters.channels.contract import (
+    DELIVERY,
+    NOW,
     ChannelContract,
     Injection,
     Trouble,
@@ -83,7 +88,8 @@ def test_what_may_have_been_sent_is_not_sent_again(bench, trouble):
         (sns_error(403, "ExpiredToken"), (Retry, "unavailable")),
         (sns_error(400, "InvalidParameter"), (Permanent, "refused")),
         (sns_error(403, "AuthorizationError"), (Permanent, "refused")),
-        (sns_error(403, "OptedOut"), (Permanent, "refused")),
+        (sns_error(403, "OptedOut"), (Permanent, "opted_out")),
+        (sns_error(403, "OptedOutException"), (Permanent, "opted_out")),
         (sns_error(500, "InternalError"), (Permanent, "unknown_outcome")),
         (http(502, "<html>bad gateway"), (Permanent, "unknown_outcome")),
     ],
@@ -95,6 +101,128 @@ def test_errors_of_sns_have_a_class(bench, answer, expected):
     outcome = bench.channel.deliver(bench.message())
 
     assert (type(outcome), outcome.code) == expected
+
+
+# End User Messaging -------------------------------------------------------------------------------
+
+VOICE = {
+    **ENVIRON,
+    "SMS_TRANSPORT": "end-user-messaging",
+    "SMS_ORIGINATION_NUMBER": "+18005550100",
+    "STACK_NAME": "dispatcher-dev",
+}
+OPTED_OUT_HERE = {"Reason": "DESTINATION_PHONE_NUMBER_OPTED_OUT"}
+
+
+@pytest.fixture
+def voice_bench(receive):
+    """The channel before End User Messaging on loopback."""
+    peer = peer_of("pinpoint-sms-voice-v2", receive)
+    return AwsBench(peer, channel(VOICE, peer.client), "SMS", NUMBER)
+
+
+class TestEndUserMessaging(TestSms):
+    """The same contract as by SNS."""
+
+    @pytest.fixture
+    def bench(self, voice_bench):
+        """The other transport."""
+        return voice_bench
+
+
+@pytest.mark.parametrize(
+    ("left", "validity"),
+    [(None, None), (600.9, 600), (5.0, 5), (0.2, 5), (259_200.0, 259_200), (400_000.0, 259_200)],
+)
+def test_end_user_messaging_learns_which_delivery_a_message_belongs_to(voice_bench, left, validity):
+    """The reports return the context; the validity is within the API's limits of 5 s to 3 days.
+
+    Source: End User Messaging SMS API Reference, SendTextMessage.
+    """
+    expires_at = None if left is None else NOW + left
+    message = voice_bench.message(user_id="ada@example.com", round=3, expires_at=expires_at)
+
+    outcome = voice_bench.channel.deliver(message)
+
+    assert outcome == Delivered({"message_id": "m-1", "parts": 1})
+    [(_, headers, body)] = voice_bench.peer.receiver.requests
+    expected = {
+        "DestinationPhoneNumber": "+14155552671",
+        "OriginationIdentity": "+18005550100",
+        "MessageBody": "Rain\nTake an umbrella",
+        "MessageType": "TRANSACTIONAL",
+        "ConfigurationSetName": "dispatcher-dev",
+        "Context": {"user": "YWRhQGV4YW1wbGUuY29t", "delivery": DELIVERY, "round": "3"},
+    }
+    assert headers["X-Amz-Target"] == "PinpointSMSVoiceV2.SendTextMessage"
+    assert headers["Connection"] == "close"
+    assert json.loads(body) == expected | ({} if left is None else {"TimeToLive": validity})
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (json_error(400, "ThrottlingException"), (Retry, "unavailable")),
+        (json_error(400, "ConflictException", **OPTED_OUT_HERE), (Permanent, "opted_out")),
+        (
+            json_error(400, "ConflictException", Reason="RESOURCE_NOT_ACTIVE"),
+            (Permanent, "refused"),
+        ),
+        (json_error(400, "ConflictException"), (Permanent, "refused")),
+        (json_error(400, "ValidationException", **OPTED_OUT_HERE), (Permanent, "refused")),
+        (json_error(400, "AccessDeniedException"), (Permanent, "refused")),
+        (json_error(500, "InternalServerException"), (Permanent, "unknown_outcome")),
+    ],
+)
+def test_errors_of_end_user_messaging_have_a_class(voice_bench, answer, expected):
+    """Its opt-out is a conflict with a reason; never a second send after an unknown outcome."""
+    voice_bench.peer.answers.append(answer)
+
+    outcome = voice_bench.channel.deliver(voice_bench.message())
+
+    assert (type(outcome), outcome.code) == expected
+    assert len(voice_bench.peer.receiver.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("transport", "answer"),
+    [
+        ("sns", sns_error(403, "OptedOut")),
+        ("end-user-messaging", json_error(400, "ConflictException", **OPTED_OUT_HERE)),
+    ],
+)
+def test_a_number_that_opted_out_is_suppressed(receive, transport, answer):
+    """By both transports; the number stays out of the outcome."""
+    service = "sns" if transport == "sns" else "pinpoint-sms-voice-v2"
+    peer = peer_of(service, receive)
+    peer.answers.append(answer)
+    sms = channel({**VOICE, "SMS_TRANSPORT": transport}, peer.client)
+
+    outcome = sms.deliver(message_for("SMS", NUMBER))
+
+    assert outcome == Permanent(
+        "opted_out", "the receiver has opted out of text messages", suppress="opted_out"
+    )
+
+
+def test_end_user_messaging_needs_a_number(voice_bench):
+    """The template demands it; without one, nothing is sent."""
+    environ = {**VOICE, "SMS_ORIGINATION_NUMBER": ""}
+
+    outcome = channel(environ, voice_bench.peer.client).deliver(voice_bench.message())
+
+    assert (type(outcome), outcome.code) == (Retry, "broken_setting")
+    assert outcome.detail.startswith("SMS_ORIGINATION_NUMBER is missing")
+    assert voice_bench.peer.receiver.requests == []
+
+
+def test_an_unknown_transport_is_a_broken_setting(aws):
+    """The worker names the variable in the outcome."""
+    with pytest.raises(BrokenSettingError, match="SMS_TRANSPORT is 'pinpoint': set it to sns or"):
+        channel({**ENVIRON, "SMS_TRANSPORT": "pinpoint"}, aws)
+
+
+# SNS ----------------------------------------------------------------------------------------------
 
 
 def test_where_nobody_listens_nothing_was_sent(bench):

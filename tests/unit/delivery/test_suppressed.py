@@ -6,7 +6,8 @@ import pytest
 
 from dispatcher.configuration.suppressions import suppression_id
 from dispatcher.delivery.outcomes import Permanent
-from dispatcher.errors import ConflictError
+from dispatcher.errors import ConflictError, UnavailableError
+from dispatcher.responses import rfc3339
 from tests.visits import rehearse, send, sends, statuses, visit
 from tests.world import USER, World
 
@@ -151,6 +152,66 @@ def test_a_failed_delivery_is_not_retried_while_its_address_is_suppressed(world)
     assert world.delivery(only).round == 1
     world.override("EMAIL", enabled=True, config={"email_address": "ada@example.org"})
     assert world.rounds.retry(USER, only)["round"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome", "reason"),
+    [
+        ("EMAIL", Permanent("smtp_550", "refused: 550", suppress="bounced"), "address_bounced"),
+        ("SMS", Permanent("opted_out", "opted out", suppress="opted_out"), "opted_out"),
+    ],
+)
+def test_an_address_that_a_send_finds_dead_is_suppressed(world, name, outcome, reason):
+    """The delivery fails, the chain goes on, and the next message skips the address."""
+    rehearse(world, outcome, name=name)
+    ids = send(world, name, "TEST", mode="first_success")
+    before = world.clock.now()
+
+    visit(world, ids[0])
+
+    assert statuses(world, ids) == [("failed", outcome.code), ("success", None)]
+    [known] = world.suppressions.list(USER)["suppressions"]
+    assert (known["state"], known["delivery_id"]) == (outcome.suppress, ids[0])
+    assert (known["detail"], known["at"]) == (outcome.detail, rfc3339(before))
+    assert ("address.suppressed", {
+        "user_id": USER,
+        "delivery_id": ids[0],
+        "request_id": "r-1",
+        "integration_type": name,
+        "state": outcome.suppress,
+    }) in world.event_log.lines  # fmt: skip
+    response = world.acceptance.accept(
+        USER, {"content": "x", "request_id": "r-2", "integration_types": [name]}
+    ).response
+    assert skipped(response) == {name: reason}
+
+
+def test_an_opt_out_leaves_no_dead_letter(world):
+    """A retry could not change it, and nothing is sent a second time."""
+    rehearse(world, Permanent("opted_out", "opted out", suppress="opted_out"), name="SMS")
+    (only,) = send(world, "SMS")
+
+    visit(world, only)
+    world.run()
+
+    assert (sends(world, "SMS"), world.delivery(only).dead_letter_owed) == (1, False)
+    assert [queue for queue, *_ in world.doorbells.rung] == []
+
+
+def test_a_suppression_that_cannot_be_stored_does_not_cost_the_record(world, monkeypatch):
+    """The next message to the address meets the same response."""
+
+    def unavailable(*_arguments, **_options):
+        raise UnavailableError("UpdateItem failed")
+
+    monkeypatch.setattr(world.overrides, "set_suppressions", unavailable)
+    rehearse(world, Permanent("smtp_550", "refused", suppress="bounced"), name="EMAIL")
+    (only,) = send(world, "EMAIL")
+
+    visit(world, only)
+
+    assert statuses(world, [only]) == [("failed", "smtp_550")]
+    assert "address.suppressed" not in world.event_log.events()
 
 
 def test_a_suppression_of_the_recipient_of_a_request_denies_its_retry(world):

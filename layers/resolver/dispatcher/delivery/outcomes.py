@@ -8,7 +8,7 @@ receiver's body.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +51,8 @@ class Permanent:
     code: str
     detail: str
     gone: bool = False
+    suppress: Literal["bounced", "opted_out"] | None = None
+    """The reason to suppress the address: the receiving side says that it is dead."""
 
 
 UNKNOWN_OUTCOME = "unknown_outcome"

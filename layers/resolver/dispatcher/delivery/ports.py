@@ -165,6 +165,7 @@ class Message:
     """Counts the claims of this round from 1, including those without a known outcome."""
     accepted_at: float
     attempted_at: float
+    expires_at: float | None = None
 
 
 class Channel(Protocol):

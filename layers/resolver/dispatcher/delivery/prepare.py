@@ -100,6 +100,7 @@ class MessageBuilder:
             attempt=delivery.tries,
             accepted_at=row.created_at,
             attempted_at=self.clock.now(),
+            expires_at=row.expires_at,
         )
 
     def _obstacle(

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from dispatcher.delivery.doorbells import Doorbell
     from dispatcher.delivery.outcomes import Outcome
     from dispatcher.delivery.perform import DeliveryContext
-    from dispatcher.delivery.ports import Channel, Message, Render, Watchdog
+    from dispatcher.delivery.ports import Channel, Message, Render, Suppressing, Watchdog
     from dispatcher.delivery.prepare import MessageBuilder
     from dispatcher.delivery.redrive import Rounds
     from dispatcher.delivery.rows import MessageRow, RequestRow
@@ -62,6 +62,7 @@ class Worker:
     channels: Callable[[str], Channel]
     rounds: Rounds
     watchdog: Watchdog
+    suppressions: Suppressing
     alone: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
     """Held while an attempt without a record is repeated.
 
@@ -142,7 +143,7 @@ class Worker:
         ends = [(claim.row, place) for place in step.ended]
         try:
             while claim.is_held and not isinstance(settlement, GivenBack):
-                settlement = self._attempt(claim)
+                settlement, message = self._attempt(claim)
                 token = None if isinstance(settlement, GivenBack) else context.id_generator.token()
                 lease = self._lease()
                 latest = claim.overrides.latest
@@ -156,6 +157,8 @@ class Worker:
                 )
                 if _is_gone(settlement):
                     self._disable(claim)
+                if message is not None:
+                    self._suppress(settlement, message)
                 if isinstance(recorded, Step) and _is_held(recorded, claim):
                     row = self.builder.holds.check(
                         row, latest.version, read=claim.overrides.read_again
@@ -170,22 +173,23 @@ class Worker:
             for row, place in ends:
                 perform.publish(context, row, place)
 
-    def _attempt(self, claim: Claim) -> Settlement:
+    def _attempt(self, claim: Claim) -> tuple[Settlement, Message | None]:
         """Prepare and send the claimed delivery's message; return the settlement."""
         clock = self.context.clock
         try:
             prepared = self.builder.build(claim.row, claim.request, claim.overrides)
         except UnavailableError:
             # No message was sent, so this does not count as an attempt.
-            return GivenBack()
+            return GivenBack(), None
         if isinstance(prepared, Ending | Held):
-            return prepared
+            return prepared, None
         attempt = self._render(prepared)
         if claim.lease.remaining() < LEASE_TO_SEND or claim.remaining() < TIME_TO_SEND:
-            return GivenBack()
+            return GivenBack(), None
         began, started_at = clock.monotonic(), clock.now()
         outcome = attempt()
-        return Attempted(outcome, started_at, clock.monotonic() - began)
+        message = None if isinstance(prepared, Retry) else prepared
+        return Attempted(outcome, started_at, clock.monotonic() - began), message
 
     def _render(self, prepared: Message | Retry) -> Callable[[], Outcome]:
         """Render a message before its attempt's clock starts; return the attempt."""
@@ -259,6 +263,33 @@ class Worker:
             # The override was changed, or AWS did not respond; a later 410 disables it again.
             return
         self.context.event_log.emit("override.disabled", **perform.ids(row, place))
+
+    def _suppress(self, settlement: Settlement, message: Message) -> None:
+        """Suppress the address of a message of which the receiving side says that it is dead."""
+        outcome = settlement.outcome if isinstance(settlement, Attempted) else None
+        if not isinstance(outcome, Permanent) or outcome.suppress is None:
+            return
+        try:
+            self.suppressions.add(
+                message.user_id,
+                message.integration_type,
+                message.address.value,
+                state=outcome.suppress,
+                at=message.attempted_at,
+                delivery_id=message.delivery_id,
+                detail=outcome.detail,
+            )
+        except UnavailableError:
+            # The next message to the address meets the same response.
+            return
+        self.context.event_log.emit(
+            "address.suppressed",
+            user_id=message.user_id,
+            delivery_id=message.delivery_id,
+            request_id=message.request_id,
+            integration_type=message.integration_type,
+            state=outcome.suppress,
+        )
 
 
 @dataclass(frozen=True, slots=True)
