@@ -24,6 +24,9 @@ Command = tuple[list[str], dict[str, str]]
 
 MEGABYTE = 1024 * 1024
 
+BUDGET = 1.7
+"""Of the API's cold starts: record 19 derives it."""
+
 
 def sizes() -> Iterator[Figure]:
     """Yield the zipped size of each layer, and of the largest function."""
@@ -61,7 +64,7 @@ def cold() -> Iterator[Figure]:
         over = ratio(costs[name], costs["floor"])
         yield Figure(
             row="cold", what=f"{name} / floor", value=over.cpu, wall=over.wall,
-            budget=1.5 if functions[name]["is_api"] else 1.8,
+            budget=BUDGET if functions[name]["is_api"] else 1.8,
             note=f"{milliseconds[name]:.0f} ms",
         )  # fmt: skip
 
