@@ -46,9 +46,10 @@ def architecture() -> str:
 
 
 def sources() -> Iterator[Path]:
-    """Yield every file that a build reads, in a stable order."""
+    """Yield every file that determines what a build makes, in a stable order."""
     yield TEMPLATE
     yield ROOT / "requirements" / "sam.lock"
+    yield ROOT / "tools" / "build.py"
     for folder in ("functions", "layers"):
         for path in sorted((ROOT / folder).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:

@@ -20,21 +20,23 @@ from tools.paths import ROOT
 
 HERE = build.this_machine()
 
+SOURCES = ("template.yaml", "tools/build.py", "functions/a/app.py", "layers/l/m.py")
+
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A checkout with one function and one layer."""
     monkeypatch.setattr(build, "ROOT", tmp_path)
     monkeypatch.setattr(build, "TEMPLATE", tmp_path / "template.yaml")
-    for name in ("template.yaml", "requirements/sam.lock", "functions/a/app.py", "layers/l/m.py"):
+    for name in ("requirements/sam.lock", *SOURCES):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("as it was")
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["template.yaml", "functions/a/app.py", "layers/l/m.py"])
+@pytest.mark.parametrize("name", SOURCES)
 def test_a_changed_source_is_built_again(checkout, name):
-    """The digest covers all that a build reads."""
+    """The digest covers all that determines what a build makes."""
     before = build.digest(HERE)
 
     (checkout / name).write_text("changed")
