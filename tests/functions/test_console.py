@@ -21,7 +21,7 @@ FIRST_VIEW = (
     *("style/main.css", "app/main.js", "words/en.json"),
     *("vendor/preact.js", "vendor/hooks.js", "vendor/htm.js"),
 )
-"""What a browser asks for beside the shell."""
+"""The files that a browser requests besides the shell."""
 OWN = [path for path in STATIC.rglob("*") if path.is_file() and path.parent.name != "vendor"]
 ISSUER = "https://login.example.com/tenant"
 
@@ -52,7 +52,7 @@ def everything(service):
 
 
 def test_the_shell_is_revalidated_and_an_asset_kept_forever(service):
-    """The shell has a tag and answers 304 to it; an asset's name changes with its content."""
+    """The shell has a tag and returns 304 for it; an asset's name changes with its content."""
     shell = ask(service)
     tag = shell["headers"]["ETag"]
     asset = ask(service, f"{prefix()}/app/main.js")

@@ -53,7 +53,7 @@ def rows():
 
 
 def test_a_suppressed_address_is_skipped_until_it_changes_or_is_cleared(office):
-    """A new address is used at once, and the old one again once its suppression is deleted."""
+    """A new address is used immediately, and the old one again once its suppression is deleted."""
     address(office, OLD)
     seen = [email(office)]
     bounce()

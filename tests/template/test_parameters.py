@@ -77,7 +77,7 @@ def test_functions_learn_all_settings_from_the_template():
 
 
 def test_what_one_function_alone_needs_is_its_own():
-    """Room is scarce in what all have; authorizer and console alone read lists of their own."""
+    """Common variables have little room; only the authorizer and the console read others."""
     common = variables()
 
     own = {name: without(common, variables(name)) for name in functions()}

@@ -165,7 +165,7 @@ _FAULTS: tuple[tuple[type[BaseException], Outcome], ...] = (
     (OSError, Retry("connection_failed", "no connection to the mail server")),
 )
 _REJECTED = 550
-# RFC 3463: 5.1.1 no such mailbox, and 5.1.10 (RFC 7505) a domain that receives no mail.
+# RFC 3463: 5.1.1 no such mailbox, and 5.1.10 (RFC 7505) a domain that receives no email.
 _UNKNOWN_MAILBOX = re.compile(rb"5\.1\.(1|10)(?![0-9.])")
 _REFUSED = {
     smtplib.SMTPSenderRefused: "the sender",

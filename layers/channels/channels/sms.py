@@ -76,8 +76,9 @@ UCS_2 = Alphabet(single=70, each=67, mark="…")
 class Transport(Protocol):
     """Sends one text message to one number."""
 
-    service: str
-    """The name of the service for people."""
+    @property
+    def service(self) -> str:
+        """Return the name of the service for people."""
 
     def send(self, message: Message, number: str, text: str) -> str:
         """Send the text once and return the service's message ID.

@@ -52,7 +52,7 @@ class AuthSettings:
 
 @dataclass(frozen=True, slots=True)
 class ConsoleSettings:
-    """What the web console needs to know; only ``get_console`` has these variables."""
+    """The settings of the web console; only ``get_console`` has these variables."""
 
     stage: str
     is_enabled: bool

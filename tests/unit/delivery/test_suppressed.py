@@ -22,7 +22,7 @@ ADDRESSES = [("EMAIL", USER), ("SMS", NUMBER)]
 
 @pytest.fixture
 def world():
-    """Mail and text messages work, and the user wants both."""
+    """EMAIL and SMS work, and the user wants both."""
     world = World(SMTP_HOST="smtp.example.com", SMS_ENABLED="true")
     world.override("EMAIL", enabled=True)
     world.override("SMS", enabled=True, config={"phone_number": NUMBER})
@@ -107,7 +107,7 @@ def test_another_address_is_used_immediately(world):
 
 
 def test_the_callers_address_is_checked_too(world):
-    """The recipient of a request stands in where the override names no address."""
+    """Without an address in the override, that of the request counts."""
     world.override("SMS", enabled=True)
     world.suppress("SMS", NUMBER, "opted_out")
     recipient = {"phone_number": NUMBER}
@@ -120,7 +120,7 @@ def test_the_callers_address_is_checked_too(world):
 
 
 def test_a_cleared_address_is_used_again(world):
-    """The user's row is read at every send, so it takes effect at once."""
+    """The user's row is read at every send, so it takes effect immediately."""
     world.suppress("EMAIL", USER)
 
     world.suppressions.remove(USER, suppression_id("EMAIL", USER))

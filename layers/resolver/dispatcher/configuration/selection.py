@@ -63,7 +63,7 @@ def address_rule(
         if known is None:
             return NO_ADDRESS
         found = suppression_of(stored.suppressions, integration_type, known.value)
-        return found and REASONS[found.state]
+        return REASONS[found.state] if found else None
 
     return trouble
 

@@ -95,7 +95,7 @@ RANKS: Mapping[str, int] = {
     "bounced": 3,
     "opted_out": 3,
 }
-"""The states of receipts: a report replaces lower ranks, and older reports of its own rank [44]."""
+"""The states of receipts: a report replaces lower ranks, and older reports of the same rank [44]."""
 
 
 # States -------------------------------------------------------------------------------------------
@@ -832,7 +832,7 @@ def _refuted(row: MessageRow, place: int, report: Report, now: float) -> Message
     message = ": ".join(filter(None, (REPORTED[code], report.detail)))
     delivery = row.deliveries[place]
     if delivery.error_code == code:
-        # A dead letter was sent already, or is owed.
+        # A dead letter was sent already, or has to be sent.
         return _with(row, place, replace(delivery, error_message=message))
     return _ended(row, place, Ending(Status.FAILED, code, message), now)
 
