@@ -88,11 +88,6 @@ def test_every_function_is_built(build):
     assert not {"dispatcher", "requirements.lock", "Makefile"} & set(libraries)
 
 
-def test_the_built_template_is_json(build):
-    """SAM parses a template at each step of a deployment, and JSON fifty times as fast as YAML."""
-    assert json.loads((BUILD / "template.yaml").read_text())["Resources"]
-
-
 @pytest.mark.parametrize("function", FOLDERS)
 def test_a_function_starts_without_settings_and_without_haste(run, function):
     """No environment variable is read, no client is made, nothing heavy is imported."""
@@ -122,27 +117,6 @@ def test_what_only_reads_does_without_pydantic(run, builder, heavy):
     )
 
     assert loaded == heavy
-
-
-def test_a_body_is_read_without_plugins_of_pydantic(run, tmp_path):
-    """Pydantic would search the metadata of all packages for them at each cold start."""
-    (tmp_path / "plug.py").write_text("plugin = None\n")
-    metadata = tmp_path / "plug-1.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: plug\nVersion: 1\n")
-    (metadata / "entry_points.txt").write_text("[pydantic]\nplug = plug:plugin\n")
-
-    loaded = run(
-        "send_message",
-        "import json\n"
-        f"sys.path.append({str(tmp_path)!r})\n"
-        "import app\n"
-        "from dispatcher.messages.bodies import send_body\n"
-        "send_body({'content': 'x'}, {})\n"
-        "print(json.dumps('plug' in sys.modules))",
-    )
-
-    assert loaded is False
 
 
 SDKS = ("requests", "slack_sdk", "phonenumbers", "smtplib", "markdown_it", "pydantic")

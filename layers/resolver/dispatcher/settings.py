@@ -19,9 +19,6 @@ from dispatcher.variables import is_trial_stage, required, switch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Pydantic reads it; else each cold start searches the metadata of all packages for plugins, 15 ms.
-os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-
 DAY = 86_400.0
 
 RETENTION_DAYS = Range(1, 3650)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Annotated, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
-from dispatcher.configuration.integration_type import IntegrationType  # noqa: TC001 - pydantic reads it
 from dispatcher.configuration.resolution import RANGES
 from dispatcher.errors import FieldError, InvalidInputError, at
+from dispatcher.integrations import catalogue, read_type
 from dispatcher.integrations.rules import within
 from dispatcher.strict_json import JsonObject  # noqa: TC001 - pydantic reads it
 from dispatcher.validation import Strict, field_errors, read
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 LARGEST_CONFIG = 16 * 1024
 """Bytes of JSON in UTF-8, written without spaces."""
+
+
+IntegrationType = Annotated[
+    str, AfterValidator(read_type), Field(json_schema_extra={"enum": [*catalogue()]})
+]
 
 
 _Priority = Annotated[int, within(RANGES["priority"])]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from dispatcher.configuration.bodies import IntegrationType  # noqa: TC001 - pydantic reads it
 from dispatcher.configuration.hours import DAYS, minute_of, window_of, zone_names
-from dispatcher.configuration.integration_type import IntegrationType  # noqa: TC001 - pydantic reads it
 from dispatcher.configuration.rows import Category
 from dispatcher.configuration.selection import REACHING
 from dispatcher.errors import FieldError, InvalidInputError, json_pointer

@@ -17,7 +17,7 @@ from pydantic import (
     Field,
 )
 
-from dispatcher.configuration.integration_type import IntegrationType  # noqa: TC001 - pydantic reads it
+from dispatcher.configuration.bodies import IntegrationType  # noqa: TC001 - pydantic reads it
 from dispatcher.errors import FieldError, InvalidInputError
 from dispatcher.identifiers import CATEGORY, CATEGORY_RULE, REQUEST_ID, REQUEST_ID_RULE
 from dispatcher.integrations import catalogue, rules, slack
