@@ -93,6 +93,8 @@ class Cloud:
             "isBase64Encoded": False,
         }
         with self.lock:
+            if parts.path == "/api/v1/session" and parts.path not in known:
+                return self._session(event)
             if route.scopes is not None:
                 arn = sample("authorize_request")["methodArn"]
                 try:
@@ -105,6 +107,23 @@ class Cloud:
             if method != "GET":
                 self.deliver()
         return answer["statusCode"], answer["headers"], answer["body"] or ""
+
+    def _session(self, event):
+        """Stand in for the routes of sessions until they are there."""
+        arn = sample("authorize_request")["methodArn"]
+        try:
+            known = self.service.invoke("authorize_request", {**event, "methodArn": arn})
+        except Exception:  # noqa: BLE001 - as API Gateway
+            return 401, {}, ""
+        context = known["context"]
+        answer = {
+            "user_id": context["user"],
+            "all_users": False,
+            "scopes": context["scopes"].split(),
+            "kind": "token",
+            "expires_at": None,
+        }
+        return 200, {"Content-Type": "application/json"}, json.dumps(answer)
 
     def restart(self):
         """Begin with new containers, which have nothing in their caches."""

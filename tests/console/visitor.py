@@ -29,6 +29,10 @@ addEventListener("DOMContentLoaded", () => {
 """
 
 
+#: Everything that a page can keep.
+STORAGE = "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
+
+
 class Visitor:
     """Opens pages in new browser contexts."""
 

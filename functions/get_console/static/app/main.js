@@ -166,7 +166,7 @@ function UserField({ user, page }) {
   };
   return html`<form class="user" onSubmit=${go}>
     <label for="user">${t("app.user")}</label>
-    <input id="user" list="users" value=${value} autocomplete="off" spellcheck="false" onInput=${(event) => setValue(event.target.value.trim())} />
+    <input id="user" list="users" value=${value} autocomplete="off" spellcheck=${false} onInput=${(event) => setValue(event.target.value.trim())} />
     <datalist id="users">${known.map((one) => html`<option key=${one} value=${one} />`)}</datalist>
     <button type="submit">${t("app.open")}</button>
   </form>`;

@@ -103,7 +103,7 @@ function Form({ category, onDone, onCancel }) {
     <span>${t(`categories.field.${name}`)}<span class="about">${t(`categories.hint.${name}`)}</span></span></label>`;
   return html`<form class="edit" onSubmit=${submit} aria-labelledby="edit-title">
     <h2 id="edit-title">${isNew ? t("categories.create") : t("categories.editTitle", { title: category.title })}</h2>
-    ${isNew && text("category", { required: true, pattern: "[a-z0-9][a-z0-9-]{0,39}", spellcheck: "false", autocomplete: "off" })}
+    ${isNew && text("category", { required: true, pattern: "[a-z0-9][a-z0-9\\-]{0,39}", spellcheck: false, autocomplete: "off" })}
     ${text("title", { required: true, maxlength: 80 })}
     ${text("description", { maxlength: 400 })}
     ${text("group", { maxlength: 40 })}

@@ -7,7 +7,7 @@ import { announce, useDraft } from "../store.js";
 import { browserZone, instantOf, localOf } from "../times.js";
 import { html } from "../view.js";
 import { t } from "../words.js";
-import { Field, Heading, Trouble, errorText } from "../parts/pieces.js";
+import { Field, Heading, Trouble, errorText, reasonInside } from "../parts/pieces.js";
 
 const DELIVERY_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
@@ -38,11 +38,11 @@ export function FindPage() {
     <p class="lead">${t("find.lead")}</p>
     <form onSubmit=${submit}>
       <${Field} id="find-user" label=${t("find.user")} error=${field("user")}>
-        ${(control) => html`<input ...${control} value=${draft.user} autocomplete="off" spellcheck="false"
+        ${(control) => html`<input ...${control} value=${draft.user} autocomplete="off" spellcheck=${false}
           onInput=${(event) => setDraft({ ...draft, user: event.target.value.trim() })} />`}
       <//>
       <${Field} id="find-id" label=${t("find.id")} hint=${t("find.idHint")} error=${field("id")}>
-        ${(control) => html`<input ...${control} value=${draft.id} autocomplete="off" spellcheck="false"
+        ${(control) => html`<input ...${control} value=${draft.id} autocomplete="off" spellcheck=${false}
           onInput=${(event) => setDraft({ ...draft, id: event.target.value.trim() })} />`}
       <//>
       <p class="actions"><button type="submit" class="main">${t("find.open")}</button></p>
@@ -93,7 +93,7 @@ function Recover({ user }) {
     </form>
     ${state.total &&
     html`<p>${t(state.step === "done" ? "recover.did" : "recover.would", { count: state.total.opened })}</p>
-      ${state.total.refused.size > 0 && html`<ul>${[...state.total.refused].map(([reason, count]) => html`<li key=${reason}>${t("recover.refused", { count, reason: t(`recover.reason.${reason}`) })}</li>`)}</ul>`}`}
+      ${state.total.refused.size > 0 && html`<ul>${[...state.total.refused].map(([reason, count]) => html`<li key=${reason}>${t("recover.refused", { count, reason: reasonInside(reason, "") })}</li>`)}</ul>`}`}
     ${state.step === "tried" && state.total.opened > 0 &&
     html`<p class="actions"><button type="button" class="main" onClick=${() => run(false)}>${t("recover.run", { user })}</button></p>`}
     ${state.step === "failed" && html`<${Trouble} error=${state.error} />`}

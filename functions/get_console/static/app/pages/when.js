@@ -170,7 +170,7 @@ function HoursForm({ data, zone, channels, save }) {
     </fieldset>`}
     <${Field} id="zone" label=${t("when.zone")} error=${fieldError(problem, "/time_zone")}
       hint=${data.time_zone ? null : t("when.zoneDefault", { zone: data.effective.time_zone.value })}>
-      ${(control) => html`<input ...${control} list="zones" value=${draft.zone} autocomplete="off" spellcheck="false"
+      ${(control) => html`<input ...${control} list="zones" value=${draft.zone} autocomplete="off" spellcheck=${false}
         onInput=${(event) => set({ zone: event.target.value.trim() })} />`}
     <//>
     <datalist id="zones">${knownZones().map((name) => html`<option key=${name} value=${name} />`)}</datalist>

@@ -1,5 +1,5 @@
 // Where: the channels in delivery order, with address, state and one action.
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { call, get, userPath } from "../api.js";
 import { mayChange, missing, usePreferences } from "../people.js";
 import { announce, useDraft } from "../store.js";
@@ -155,25 +155,39 @@ function AddressForm({ user, type, override, given, reload }) {
 function Secret({ user, zone }) {
   const [rotated, setRotated] = useState(null);
   const [isAsking, setAsking] = useState(false);
+  const start = useRef(null);
+  const isUsed = useRef(false);
+  // Each step replaces the button that was pressed, so the focus goes on with it.
+  useEffect(() => {
+    if (isUsed.current) start.current?.focus();
+  }, [rotated, isAsking]);
+  const go = (asking, secret) => {
+    isUsed.current = true;
+    setAsking(asking);
+    setRotated(secret);
+  };
   if (rotated) {
     return html`<div class="secret">
-      <p>${t("where.secretOnce")}</p>
+      <p tabindex="-1" ref=${start}>${t("where.secretOnce")}</p>
       <p><code>${rotated.signing_secret}</code></p>
       <p class="actions"><${Action} label=${t("action.copy")} done=${t("copied")} run=${() => navigator.clipboard.writeText(rotated.signing_secret)} />
-        <button type="button" onClick=${() => setRotated(null)}>${t("action.hide")}</button></p>
+        <button type="button" onClick=${() => go(false, null)}>${t("action.hide")}</button></p>
       ${rotated.previous_valid_until && html`<p class="quiet">${t("where.previousSecret")} <${Time} at=${rotated.previous_valid_until} zone=${zone} /></p>`}
     </div>`;
   }
-  if (!isAsking) return html`<p class="actions"><button type="button" onClick=${() => setAsking(true)}>${t("where.rotate")}</button></p>`;
-  return html`<p>${t("where.rotateWarning")}</p>
+  if (!isAsking) {
+    return html`<p class="actions"><button type="button" ref=${start} onClick=${() => go(true, null)}>${t("where.rotate")}</button></p>`;
+  }
+  return html`<div class="confirm">
+    <p tabindex="-1" ref=${start}>${t("where.rotateWarning")}</p>
     <p class="actions">
       <${Action} label=${t("where.rotateNow")}
         run=${async () => {
           const { data } = await call("POST", userPath(user, "integrations", "WEBHOOK", "rotate-secret"));
-          setAsking(false);
-          setRotated(data);
+          go(false, data);
           announce(t("where.secretOnce"));
         }} />
-      <button type="button" onClick=${() => setAsking(false)}>${t("action.cancel")}</button>
-    </p>`;
+      <button type="button" onClick=${() => go(false, null)}>${t("action.cancel")}</button>
+    </p>
+  </div>`;
 }
