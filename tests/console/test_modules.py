@@ -142,6 +142,16 @@ def test_days_with_equal_hours_share_a_window(run):
     assert found == windows
 
 
+def test_equal_hours_of_a_day_count_once(run):
+    """Adding the same hours to a day again changes nothing."""
+    spans = [{"from": "08:00", "to": "18:00"}] * 2
+    week = {day: spans if day == "mon" else [] for day in DAILY}
+
+    found = run("pages/when.js", "it.windowsOf({mode: 'weekly', week: given[0]})", week)
+
+    assert found == [{"days": ["mon"], "from": "08:00", "to": "18:00"}]
+
+
 def test_a_choice_is_stored_whole(run):
     """One channel changes; a category that is off keeps the others off."""
     category = {

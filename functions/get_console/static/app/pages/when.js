@@ -263,7 +263,7 @@ export function windowsOf({ mode, simple, week }) {
   for (const day of DAYS) {
     for (const { from, to } of week[day]) {
       const key = `${from} ${midnight(to)}`;
-      shared.set(key, [...(shared.get(key) ?? []), day]);
+      shared.set(key, [...new Set([...(shared.get(key) ?? []), day])]);
     }
   }
   return [...shared].map(([key, days]) => ({ days, from: key.slice(0, 5), to: key.slice(6) }));
