@@ -16,7 +16,7 @@ export PORT CLOUD_PORT CLOUD_HOME PARAMETERS FOLLOW LINES_SHOWN GREP ALL FUNCTIO
 export ENV YES CHAOS_SEED CHAOS_DELIVERIES CASES SCENARIOS SEED CREDENTIALS
 
 # Images of containers set it. Without bytecode each of our thousand processes compiles what it
-# imports, which was a quarter of `make test`.
+# imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 bin := .venv/bin
