@@ -16,6 +16,7 @@ from dispatch_cli.commands import (
     messages,
     preferences,
     service,
+    suppressions,
 )
 from dispatch_cli.commands.options import App, in_words, path_of
 from dispatch_cli.failures import Exit, Failure, RejectedFailure, UsageFailure
@@ -112,6 +113,7 @@ app = App(
 for part in (messages, deliveries, preferences, configuration, service):
     app.add_typer(part.app)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=deliveries.PANEL)
+app.add_typer(suppressions.app, name="suppressions", rich_help_panel=preferences.PANEL)
 
 
 def _show_version(is_given: bool) -> None:  # noqa: FBT001 - typer passes it by position

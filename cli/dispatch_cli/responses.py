@@ -112,6 +112,15 @@ PREFERENCES = {
     },
 }
 CHANGED_PREFERENCES = {**PREFERENCES, "rescheduled": {"deliveries": int, "complete": bool}}
+SUPPRESSION = {
+    "suppression_id": str,
+    "integration_type": str,
+    "state": str,
+    "address": str,
+    "at": str,
+    "delivery_id": str,
+    "detail": str,
+}
 MAILBOX_ITEM = {
     "message_id": str,
     "agent_id": OPTIONAL_TEXT,
@@ -173,6 +182,7 @@ RESPONSES: tuple[tuple[str, tuple[str, ...], Any], ...] = (
         (*_USER, "preview"),
         {"user_id": str, "deliveries": [PREVIEWED], "skipped": [SKIPPED]},
     ),
+    ("GET", (*_USER, "suppressions"), {"user_id": str, "suppressions": [SUPPRESSION]}),
     ("GET", (*_USER, "messages"), {"messages": [MAILBOX_ITEM], "next_cursor": OPTIONAL_TEXT}),
 )
 """Method, path and shape of each response; any object or null is accepted from other routes."""

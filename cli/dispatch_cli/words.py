@@ -68,6 +68,11 @@ SHORTEN = "Send less content."
 RENEWED = "The next attempt uses the new one."
 REPORT = "Please report it, with the delivery's ID."
 
+SUPPRESSED = f"{CORRECT_ADDRESS}\nTo see the suppression: dispatch suppressions list USER"
+
+SUPPRESSIONS = {"bounced": "bounced", "complained": "reported as spam", "opted_out": "opted out"}
+"""The states of suppressed addresses."""
+
 REASONS = {
     "disabled_by_default": Words(
         "disabled by default", "To enable it: dispatch override set USER TYPE --enable"
@@ -88,9 +93,9 @@ REASONS = {
     "expires_while_held": Words(
         "the message would expire before the user may be disturbed", SHOW_PREFERENCES
     ),
-    "address_bounced": Words("a message to the address bounced", CORRECT_ADDRESS),
-    "address_complained": Words("the receiver reported a message as spam", CORRECT_ADDRESS),
-    "opted_out": Words("the receiver has opted out of text messages", CORRECT_ADDRESS),
+    "address_bounced": Words("a message to the address bounced", SUPPRESSED),
+    "address_complained": Words("the receiver reported a message as spam", SUPPRESSED),
+    "opted_out": Words("the receiver has opted out of text messages", SUPPRESSED),
 }
 """The reasons why an integration is not used."""
 

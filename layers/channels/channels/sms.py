@@ -78,7 +78,7 @@ class Transport(Protocol):
 
     @property
     def service(self) -> str:
-        """Return the name of the service for people."""
+        """The name of the service for people."""
 
     def send(self, message: Message, number: str, text: str) -> str:
         """Send the text once and return the service's message ID.
