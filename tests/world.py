@@ -15,6 +15,7 @@ from dispatcher.delivery import transitions
 from dispatcher.delivery.doorbells import DeadLetter, Doorbell, encode
 from dispatcher.delivery.feedback import Feedback
 from dispatcher.delivery.holds import Holds
+from dispatcher.delivery.mail_links import MailLinkWriter
 from dispatcher.delivery.perform import DeliveryContext
 from dispatcher.delivery.prepare import MessageBuilder
 from dispatcher.delivery.redrive import Rounds
@@ -120,6 +121,14 @@ class World:
             clock=self.clock,
             categories=self.categories,
             holds=self.holds,
+            mail_links=lambda: self.mail_links,
+        )
+        self.mail_links = MailLinkWriter(
+            sign=lambda purpose, payload: f"{purpose}-of-{payload['u']}-until-{payload['e']}",
+            public_url="https://api.example.com",
+            preferences_page="",
+            console=True,
+            footer=True,
         )
         self.suppressions = Suppressions(
             overrides=users, clock=self.clock, id_generator=self.id_generator

@@ -24,7 +24,7 @@ from moto.kms import models as moto_kms
 from dispatcher import wiring
 from dispatcher.access.policy import ADMIN, READ, SEND, Caller
 from dispatcher.delivery.doorbells import decode
-from dispatcher.edges.routes import ROUTES
+from dispatcher.edges.routes import PAGES, ROUTES
 from tests.catalogues import switched_off
 from tests.contract import breaches
 from tests.declared import create_table, functions, template, variables
@@ -38,9 +38,11 @@ QUEUES = (
 )
 TABLES = ("OverridesTable", "DeliveriesTable")
 ROUTED = {route.function for route in ROUTES}
+PAGED = {route.function for route in PAGES}
 PATH_PARAMETERS = {
     *("user_id", "category", "integration_type", "delivery_id", "request_id", "message_id"),
     "suppression_id",
+    "token",
 }
 
 
@@ -48,6 +50,8 @@ OPERATOR = Caller("key:operator", "", frozenset({ADMIN}))
 """The default caller of tests, who may do everything."""
 
 KEY = "disp_aKeyThatStandsInTheSampleOfTheAuthorizer000"
+
+LINK_KEY = "aKeyThatSignedTheTokensInTheSamplesOfPages"
 
 
 class Context:
@@ -126,9 +130,10 @@ class Service:
                 self.written.add((line.msg, function))
                 assert function in writers(line.msg), f"{function} wrote {line.msg}"
         json.dumps(answer)
-        assert set(self.called) <= granted_to(function)
-        if function in ROUTED:
+        assert set(self.called) - granted_to(function) == set(), function
+        if function in ROUTED | PAGED:
             assert answer["body"] == "" or answer["body"].endswith("\n")
+        if function in ROUTED:
             told = answer["statusCode"], answer["headers"], answer["body"]
             wrong = [*breaches(function, *told)]
             assert not wrong, wrong
@@ -269,6 +274,7 @@ def made_resources():
     boto3.client("secretsmanager").create_secret(
         Name="ApiKeysSecret", SecretString=json.dumps({"ticketing": entry})
     )
+    boto3.client("secretsmanager").create_secret(Name="stack-links", SecretString=LINK_KEY)
     for table in TABLES:
         create_table(dynamodb, table)
     key = kms.create_key()["KeyMetadata"]["Arn"]
@@ -296,22 +302,34 @@ def environment(resources):
     }
     # All functions are called in this one process: it has what any of them has.
     of_all = {name: value for one in functions() for name, value in variables(one).items()}
-    filled_in = {
-        name: known[next(iter(value.values()))] if isinstance(value, dict) else value
-        for name, value in of_all.items()
-    }
+    filled_in = {name: filled(known, value) for name, value in of_all.items()}
     # Only TEST is enabled, so that a message has one delivery; other tests enable more.
     return {**filled_in, **switched_off(filled_in, but="TEST")}
 
 
+def filled(known, value):
+    """Return a variable's value; a parameter that may be empty is."""
+    match value:
+        case {"Fn::If": [_, _, {"Fn::Sub": text}]}:
+            return re.sub(r"\$\{[^}]+\}", "x", text)
+        case dict():
+            return known[next(iter(value.values()))]
+    return value
+
+
 BEYOND_TABLES_AND_QUEUES = {
     "events": ("events", lambda params: params.get("Entries", [{}])[0].get("EventBusName")),
-    "secretsmanager": ("secretsmanager", lambda params: f"secret:{params.get('SecretId')}-??????"),
+    "secretsmanager": ("secretsmanager", lambda params: secret_named(params.get("SecretId"))),
     "sesv2": ("ses", lambda _: "*"),
     # A phone number has no ARN, so it is outside of what the statement excepts.
     "sns": ("sns", lambda params: params.get("TopicArn", "not arn:*:sns:*:*:*")),
 }
 """How rights are written for the calls of channels: the prefix, and the resource by parameters."""
+
+
+def secret_named(name):
+    """Return how a right names a secret: the stack's own by its logical ID."""
+    return "LinksSecret.Id" if name == "stack-links" else f"secret:{name}-??????"
 
 
 def needed_rights(params, model):

@@ -8,10 +8,12 @@ import pytest
 
 from dispatcher import wiring
 from dispatcher.configuration.suppressions import suppression_id
-from dispatcher.edges.routes import ROUTES
+from dispatcher.edges.routes import PAGES, ROUTES
 from tests.functions.service import EVENTS, sample
 
-ROUTED = {route.function: route for route in ROUTES}
+ROUTED = {route.function: route for route in (*ROUTES, *reversed(PAGES))}
+"""A page's HEAD is the sample of its GET."""
+
 FUNCTIONS = {path.parent.name for path in EVENTS.parent.glob("functions/*/app.py")}
 STATUS = {
     "get_health": 200,
@@ -45,11 +47,14 @@ STATUS = {
     "list_messages": 200,
     "delete_message": 204,
     "get_console": 200,
+    "show_unsubscribe": 200,
+    "unsubscribe": 200,
     "refuse_request": 405,
 }
 WITHOUT_JSON = {
     *("get_docs", "get_console", "delete_override", "delete_message"),
     *("delete_category", "delete_preferences", "delete_suppression"),
+    *("show_unsubscribe", "unsubscribe"),
 }
 
 

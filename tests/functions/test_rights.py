@@ -7,6 +7,7 @@ and the local cloud enforces IAM.
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +20,8 @@ import pytest
 from dispatcher import wiring
 from dispatcher.adapters.overrides import OverrideTable
 from dispatcher.delivery import prepare
-from dispatcher.edges.routes import ROUTES
+from dispatcher.edges.routes import PAGES, ROUTES
+from tests.fake_servers.smtp_server import FakeSmtpServer
 from tests.fakes import ScriptedChannel
 from tests.feedback import event
 from tests.functions.service import batch, sample
@@ -27,7 +29,7 @@ from tests.template.rights import granted_to, lambdas_own, unconditional
 from tools.receiver import Receiver
 
 FUNCTIONS = (
-    *(one.function for one in ROUTES),
+    *sorted({one.function for one in (*ROUTES, *PAGES)}),
     "accept_events",
     "accept_feedback",
     "authorize_request",
@@ -78,6 +80,34 @@ def prefer(service):
     service.ask("create_override", {"integration_type": "TEST"}, **user)
     service.ask("update_preferences", {"language": "de"}, **user)
     service.ask("reset_overrides", **user)
+
+
+def unsubscribe(service, monkeypatch):
+    """Deliver a mail of a category; open its link, end the category, and take that back."""
+    user = {"user_id": "lea"}
+    for name, value in {
+        "SMTP_HOST": "127.0.0.1",
+        "SMTP_TLS": "none",
+        "EMAIL_SENDER": "news@example.com",
+        "INTEGRATION_DEFAULTS_EMAIL_ENABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    service.ask("put_category", {"title": "News"}, category="news")
+    with FakeSmtpServer() as peer:
+        monkeypatch.setenv("SMTP_PORT", str(peer.port))
+        wiring.reset()
+        sent = {"content": "x", "category": "news", "recipient": {"email": "lea@example.com"}}
+        service.ask("send_message", {**sent, "integration_types": ["EMAIL"]}, **user)
+        service.deliver()
+        [mail] = peer.mails
+    token = re.search(r"/u/([^>]+)>", mail.read["List-Unsubscribe"])[1]
+    # Each function reads the keys and the categories by itself, once.
+    wiring.reset()
+    service.response("show_unsubscribe", token=token)
+    wiring.reset()
+    for body in ("List-Unsubscribe=One-Click", "action=undo"):
+        assert service.response("unsubscribe", body, token=token)["statusCode"] == 200
+    service.ask("delete_category", category="news")
 
 
 def be_unmuted_meanwhile(service, monkeypatch):
@@ -236,6 +266,9 @@ def used(service, time_machine, monkeypatch):
     prefer(service)
     suppress()
     clear_suppressions(service)
+    with monkeypatch.context() as patch:
+        unsubscribe(service, patch)
+    wiring.reset()
     be_unmuted_meanwhile(service, monkeypatch)
     be_told(service, monkeypatch)
     deliver(service)

@@ -40,6 +40,9 @@ def read_secret(parameter):
     }
 
 
+READ_LINK_KEYS = ("secretsmanager:GetSecretValue", "LinksSecret.Id")
+"""The right to the keys of links, by the secret's own ARN."""
+
 DECRYPT_SECRETS = {("kms:Decrypt", "SecretsKeyArn")}
 """The right to the operators' own key of the secrets that parameters name."""
 
@@ -71,6 +74,14 @@ RIGHTS = {
     "GetOpenapiFunction": set(),
     "GetConsoleFunction": set(),
     "GetDocsFunction": set(),
+    "ShowUnsubscribeFunction": {("dynamodb:GetItem", OVERRIDES), READ_LINK_KEYS},
+    "UnsubscribeFunction": {
+        ("dynamodb:GetItem", OVERRIDES),
+        ("dynamodb:UpdateItem", OVERRIDES),
+        ("dynamodb:DeleteItem", OVERRIDES),
+        READ_LINK_KEYS,
+        ("events:PutEvents", "event-bus/OutcomeBusName"),
+    },
     "GetIntegrationDefaultsFunction": set(),
     "GetEffectiveConfigurationFunction": {("dynamodb:GetItem", OVERRIDES)},
     "ListCategoriesFunction": {("dynamodb:GetItem", OVERRIDES)},
@@ -146,6 +157,7 @@ RIGHTS = {
         ("sqs:SendMessage", "ParkedQueue"),
         ("events:PutEvents", "ToolBus"),
         ("events:PutEvents", "event-bus/OutcomeBusName"),
+        READ_LINK_KEYS,
         *read_secret("SlackBotTokenSecret"),
         *read_secret("SmtpPasswordSecret"),
         *(
@@ -295,6 +307,7 @@ def unless(part):
                 *("HasSmsBySns", "HasEndUserMessaging", "HasOutcomeBus"),
             ],
         ),
+        ("UnsubscribeFunction", ["HasOutcomeBus"]),
         ("CancelDeliveryFunction", ["HasOutcomeBus"]),
         ("AcceptFeedbackFunction", ["HasOutcomeBus"]),
         ("UpdatePreferencesFunction", ["HasOutcomeBus"]),
@@ -426,7 +439,8 @@ def test_the_sweep_runs_every_minute_and_never_twice_for_one(functions):
 def test_we_name_nothing_that_aws_can_name(resources):
     """Two stacks live side by side in one account, so what needs a name has the stack's in it.
 
-    An event bus insists on a name, and SAM gives a layer one that is the same in every stack.
+    An event bus insists on a name, and SAM gives a layer one that is the same in every stack. The
+    secret of links is found by its name, which takes no variable.
     """
     naming = {"TableName", "QueueName", "FunctionName", "RoleName", "LogGroupName", "LayerName"}
     naming |= {"Name", "PolicyName", "AliasName"}
@@ -442,5 +456,6 @@ def test_we_name_nothing_that_aws_can_name(resources):
         "ResolverLayer": ["LayerName"],
         "ChannelsLayer": ["LayerName"],
         "EmailConfiguration": ["Name"],
+        "LinksSecret": ["Name"],
         "ToolBus": ["Name"],
     }

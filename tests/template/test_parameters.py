@@ -14,6 +14,12 @@ from tests.declared import template as read_template
 from tools.paths import ROOT
 
 LONGEST_STACK_NAME = 40
+API_URL = "https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${Stage}"
+LONGEST = {
+    API_URL: "https://a1b2c3d4e5.execute-api.ap-northeast-1.amazonaws.com.cn/local",
+    "Key.Arn": f"arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/{uuid.UUID(int=0)}",
+}
+"""The longest values of what CloudFormation makes."""
 
 PARAMETERS = read_template()["Parameters"]
 SETTINGS = {
@@ -47,7 +53,6 @@ def test_functions_learn_all_settings_from_the_template():
         "STAGE": {"Ref": "Stage"},
         "OVERRIDES_TABLE": {"Ref": "OverridesTable"},
         "DELIVERIES_TABLE": {"Ref": "DeliveriesTable"},
-        "DELIVERY_QUEUE_URL": {"Ref": "DeliveryQueue"},
         "RETRY_QUEUE_URL": {"Ref": "RetryQueue"},
         "DEAD_LETTER_QUEUE_URL": {"Ref": "DeadLetterQueue"},
         "PARKED_QUEUE_URL": {"Ref": "ParkedQueue"},
@@ -83,11 +88,20 @@ def test_what_one_function_alone_needs_is_its_own():
     own = {name: without(common, variables(name)) for name in functions()}
     authorizer = own.pop("AuthorizeRequestFunction")
     console = own.pop("GetConsoleFunction")
+    ringing = {"DELIVERY_QUEUE_URL": {"Ref": "DeliveryQueue"}}
 
     assert {name: settings for name, settings in own.items() if settings} == {
-        "GetHealthFunction": {"INTAKE_QUEUE_URL": {"Ref": "IntakeQueue"}},
+        "GetHealthFunction": {**ringing, "INTAKE_QUEUE_URL": {"Ref": "IntakeQueue"}},
+        **dict.fromkeys(
+            ("SendMessageFunction", "TestIntegrationFunction", "AcceptEventsFunction"), ringing
+        ),
         "GetOpenapiFunction": {"PUBLIC_DOCS": {"Ref": "PublicDocs"}},
         "GetDocsFunction": {"PUBLIC_DOCS": {"Ref": "PublicDocs"}},
+        "ShowUnsubscribeFunction": {"CONSOLE_ENABLED": {"Ref": "ConsoleEnabled"}},
+        "UnsubscribeFunction": {
+            "CONSOLE_ENABLED": {"Ref": "ConsoleEnabled"},
+            "OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"},
+        },
         "UpdatePreferencesFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "DeletePreferencesFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "CancelDeliveryFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
@@ -96,6 +110,11 @@ def test_what_one_function_alone_needs_is_its_own():
             "OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"},
             "SMS_ORIGINATION_NUMBER": {"Ref": "SmsOriginationNumber"},
             "SMS_TRANSPORT": {"Ref": "SmsTransport"},
+            "PUBLIC_URL": {
+                "Fn::If": ["HasPublicUrl", {"Ref": "PublicUrl"}, {"Fn::Sub": API_URL}],
+            },
+            "EMAIL_FOOTER": {"Ref": "EmailFooter"},
+            "CONSOLE_ENABLED": {"Ref": "ConsoleEnabled"},
         },
     }
     assert "AUTH_MODE" in authorizer
@@ -137,10 +156,10 @@ def longest(value):
             made = LONGEST_STACK_NAME + len(f"-{name}-1A2B3C4D5E6F")
             url = len("https://sqs.ap-northeast-1.amazonaws.com/123456789012/")
             return made + url if name.endswith("Queue") else made
-        case {"Fn::GetAtt": "Key.Arn"}:
-            return len("arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/") + len(
-                str(uuid.UUID(int=0))
-            )
+        case {"Fn::If": [_, one, other]}:
+            return max(longest(one), longest(other))
+        case {"Fn::Sub": text} | {"Fn::GetAtt": text} if text in LONGEST:
+            return len(LONGEST[text])
     raise AssertionError(value)
 
 

@@ -17,6 +17,7 @@ BEHIND_QUEUES_AND_CLOCK = {
     *("accept_events", "accept_feedback", "deliver_messages", "sweep_deliveries"),
 }
 BEFORE_ROUTES = {"authorize_request"}
+EVERY = (*ROUTES, *PAGES)
 VERBS = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 
 
@@ -37,8 +38,7 @@ def test_every_folder_is_a_function_and_every_function_a_folder(functions):
 
 def test_every_route_has_one_function_of_its_own(functions):
     """The template routes exactly what the list names, each to the folder that the list names."""
-    listed = (*ROUTES, *PAGES)
-    answered = {route.function for route in listed}
+    answered = {route.function for route in EVERY}
 
     declared = [
         (event["Method"], event["Path"], folder)
@@ -46,13 +46,13 @@ def test_every_route_has_one_function_of_its_own(functions):
         for event in api_events(functions[logical_id(folder)])
     ]
 
-    assert sorted(declared) == sorted((one.method, one.path, one.function) for one in listed)
+    assert sorted(declared) == sorted((one.method, one.path, one.function) for one in EVERY)
     assert FOLDERS - answered == BEHIND_QUEUES_AND_CLOCK | BEFORE_ROUTES | {"refuse_request"}
 
 
 def test_the_authorizer_stands_before_every_route_but_the_open_ones(template, functions):
     """Of the methods of all functions, those of routes without a scope alone are left out."""
-    open_routes = {(one.method, one.path) for one in (*ROUTES, *PAGES) if one.scopes is None}
+    open_routes = {(one.method, one.path) for one in EVERY if one.scopes is None}
 
     let_through = {
         (event["Method"], event["Path"]): event["Auth"]
@@ -68,11 +68,11 @@ def test_the_authorizer_stands_before_every_route_but_the_open_ones(template, fu
 
 def test_the_open_routes_are_these():
     """A new open route has to be named here."""
-    open_routes = {one.path for one in (*ROUTES, *PAGES) if one.scopes is None}
+    open_routes = {one.path for one in EVERY if one.scopes is None}
 
     assert open_routes == {
         *("/health", "/openapi.json", "/docs"),
-        *("/console", "/console/{proxy+}", "/p/{token}"),
+        *("/console", "/console/{proxy+}", "/p/{token}", "/u/{token}"),
     }
 
 
@@ -104,12 +104,14 @@ def test_an_unlisted_route_is_nobodys():
         scopes("PATCH", "/health")
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.function)
+@pytest.mark.parametrize("route", EVERY, ids=lambda route: route.function)
 def test_a_handler_answers_the_route_of_its_folder(route):
     """Decorator and list say the same, so what is generated from the handlers is true."""
     handler = import_module(f"functions.{route.function}.app").handler
 
-    assert (handler.method, handler.path) == (route.method, route.path)
+    # A page's function serves several routes, and is named after the first.
+    first = next(one for one in EVERY if one.function == route.function)
+    assert (handler.method, handler.path) == (first.method, first.path)
 
 
 def test_whatever_no_route_answers_is_refused_by_us(resources):
@@ -130,7 +132,7 @@ def test_whatever_no_route_answers_is_refused_by_us(resources):
     everywhere = {(path, verb) for path in ("/", "/{proxy+}") for verb in VERBS}
     known = {
         "/".join(segments[:length])
-        for segments in (route.path.split("/") for route in (*ROUTES, *PAGES))
+        for segments in (route.path.split("/") for route in EVERY)
         for length in range(2, len(segments) + 1)
     }
     assert known > {"/api", "/api/v1", "/api/v1/users", "/api/v1/users/{user_id}"}
@@ -186,6 +188,8 @@ def test_all_routes_belong_to_the_one_api(functions):
         ("/console/", ()),
         ("/p/token", ("GET",)),
         ("/p", ()),
+        ("/u/x", ("GET", "HEAD", "POST")),
+        ("/u", ()),
         ("/api", ()),
         ("/api/v1", ()),
         ("/api/v1/users", ()),

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from channels.markdown import html as fragment
 
 if TYPE_CHECKING:
-    from dispatcher.delivery.ports import Message
+    from collections.abc import Iterator, Sequence
+
+    from dispatcher.delivery.ports import MailLinks, Message
 
 _UTF8 = Charset("utf-8")
 _UTF8.body_encoding = QP
@@ -29,18 +31,27 @@ _UTF8.body_encoding = QP
 _PLAIN = re.compile(r"[\x20-\x7e]{1,66}")
 """Text that fits the first line of a header unencoded."""
 
+LONGEST_LINE = 998
+"""Characters (RFC 5322, 2.1.1)."""
+
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 _PAGE = """\
 <!doctype html>
 <html>
-<head><meta charset="utf-8"><title>{title}</title></head>
+<head><meta charset="utf-8">{head}<title>{title}</title></head>
 <body style="font-family: sans-serif; line-height: 1.4">
-{content}{agent}
+{content}{agent}{footer}
 </body>
 </html>
 """
 _AGENT = '\n<p style="color: #666666; font-size: 85%">from {}</p>'
+
+# A mail with a footer follows the reader's theme, so its quiet text has no color of its own.
+_THEMED = '<meta name="color-scheme" content="light dark">'
+_THEMED_AGENT = '\n<p style="opacity: 0.8; font-size: 85%">from {}</p>'
+_FOOTER = '\n<p style="margin-top: 2em; opacity: 0.8; font-size: 85%">{}</p>'
+_LINK = '<a style="color: inherit" href="{}">{}</a>'
 
 
 class Sender(NamedTuple):
@@ -68,19 +79,23 @@ def compose(message: Message, sender: Sender, recipient: str, preferences_url: s
     """Compose the email as RFC 5322 requires: ASCII, CRLF, lines of at most 998 characters.
 
     Its ID is the same for every attempt of a delivery, so that the receiver can drop duplicates.
+    ``preferences_url`` is for mails without a category.
     """
     agent = message.agent_id if message.config.get("include_agent_info", True) else None
     subject = one_line(message.subject or "") or one_line(
         f"Message from {agent}" if agent else "New message"
     )
-    content: MIMEText | MIMEMultipart = _part(
-        message.content + (f"\n\nfrom {agent}" if agent else ""), "plain"
-    )
+    footer = [*_footer(message.links)]
+    text = message.content + (f"\n\nfrom {agent}" if agent else "")
+    content: MIMEText | MIMEMultipart = _part(text + _as_text(footer), "plain")
     if message.config.get("format", "html") == "html":
+        by_agent = _THEMED_AGENT if footer else _AGENT
         page = _PAGE.format(
+            head=_THEMED if footer else "",
             title=html.escape(subject),
             content=fragment(message.content),
-            agent=_AGENT.format(html.escape(agent)) if agent else "",
+            agent=by_agent.format(html.escape(agent)) if agent else "",
+            footer=_as_html(footer),
         )
         # Quoted-printable text cannot contain "=_".
         boundary = f"=_{message.delivery_id}"
@@ -95,12 +110,67 @@ def compose(message: Message, sender: Sender, recipient: str, preferences_url: s
         # Prevents out-of-office replies to a machine.
         "Auto-Submitted": "auto-generated",
     }
-    if preferences_url:
+    if message.links is not None:
+        headers |= _list_headers(message.links, sender.domain)
+    elif preferences_url:
         headers["List-Unsubscribe"] = f"<{one_line(preferences_url)}>"
     for name, value in headers.items():
         content[name] = value
-    octets = content.as_bytes(policy=compat32.clone(linesep="\r\n"))
+    policy = compat32.clone(linesep="\r\n")
+    if message.links is not None:
+        # Python would fold a long URL after the name of its header, which some receivers misread.
+        policy = policy.clone(max_line_length=LONGEST_LINE)
+    octets = content.as_bytes(policy=policy)
     return Mail(sender.address, recipient, message_id, octets)
+
+
+class _Phrase(NamedTuple):
+    """A part of the footer: words, and where they lead."""
+
+    words: str
+    url: str | None = None
+
+
+def _list_headers(links: MailLinks, domain: str) -> dict[str, str]:
+    """Return the headers of RFC 2369, RFC 2919 and RFC 8058, as far as the category has them."""
+    if links.unsubscribe_url is None:
+        url = links.preferences_url
+        return {} if url is None else {"List-Unsubscribe": f"<{one_line(url)}>"}
+    return {
+        "List-Unsubscribe": f"<{links.unsubscribe_url}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        "List-Id": f"<{links.category}.{domain}>",
+    }
+
+
+def _footer(links: MailLinks | None) -> Iterator[_Phrase]:
+    """Yield what a mail ends with: why it was sent, and what the reader can change."""
+    if links is None or not links.footer:
+        return
+    title = one_line(links.title)
+    if links.unsubscribe_url is None:
+        yield _Phrase(f"Sent because {title} cannot be switched off")
+    else:
+        yield _Phrase(f"Sent because you receive {title} by email")
+    if links.preferences_url is not None:
+        yield _Phrase("change what you get", links.preferences_url)
+    if links.unsubscribe_url is not None:
+        yield _Phrase(f"unsubscribe from {title}", links.unsubscribe_url)
+
+
+def _as_text(footer: Sequence[_Phrase]) -> str:
+    line = " · ".join(f"{one.words}: {one.url}" if one.url else one.words for one in footer)
+    return f"\n\n{line}" if footer else ""
+
+
+def _as_html(footer: Sequence[_Phrase]) -> str:
+    line = " · ".join(
+        _LINK.format(html.escape(one.url), html.escape(one.words))
+        if one.url
+        else html.escape(one.words)
+        for one in footer
+    )
+    return _FOOTER.format(line) if footer else ""
 
 
 def _part(text: str, kind: str) -> MIMEText:

@@ -33,6 +33,7 @@ EventName = Literal[
     "preferences.changed",
     "change.unpublished",
     "category.changed",
+    "category.unsubscribed",
     "claim.taken_over",
     "claim.given_back",
     "record.lost",
@@ -140,6 +141,7 @@ DELIVERED = Metric("delivered", "Count", "Deliveries that succeeded.", "yes")
 FAILED = Metric("failed", "Count", "Deliveries that finally failed.", "yes")
 SKIPPED = Metric("skipped", "Count", "Deliveries that were skipped or cancelled.", "yes")
 HELD = Metric("held", "Count", "Deliveries that hours or a mute hold until a later time.", "yes")
+UNSUBSCRIBED = Metric("unsubscribed", "Count", "Categories that users ended by email.")
 DUPLICATE_RISK = Metric(
     "duplicate_risk",
     "Count",
@@ -200,6 +202,10 @@ def _ended_as(code: str | None, line: Line) -> int | None:
 
 def _has_receipt(state: str, line: Line) -> int | None:
     return 1 if line["receipt"] == state else None
+
+
+def _is_unsubscribe(line: Line) -> int | None:
+    return 1 if line["action"] == "unsubscribe" else None
 
 
 def _without_faults(line: Line) -> int | None:
@@ -390,14 +396,14 @@ EVENTS: Mapping[EventName, LogEvent] = {
         "[suppressed addresses](email.md#suppressed-addresses).",
     ),
     "preferences.changed": LogEvent(
-        functions=("update_preferences", "delete_preferences"),
+        functions=("update_preferences", "delete_preferences", "unsubscribe"),
         fields=("user_id", "via", "fields", "category"),
         description="A user's preferences were changed or deleted. `fields` names the changed "
         "ones; `category` names the category if the change concerns exactly one.",
         action="Nothing.",
     ),
     "change.unpublished": LogEvent(
-        functions=("update_preferences", "delete_preferences"),
+        functions=("update_preferences", "delete_preferences", "unsubscribe"),
         fields=("user_id", "reason"),
         level="WARNING",
         description="EventBridge did not accept the event about changed preferences, or its "
@@ -410,6 +416,15 @@ EVENTS: Mapping[EventName, LogEvent] = {
         description="An operator changed a category. `change` is `created`, `replaced` or "
         "`deleted`; `request.handled` of the same `api_request_id` names the caller.",
         action="Nothing.",
+    ),
+    "category.unsubscribed": LogEvent(
+        functions=("unsubscribe",),
+        fields=("user_id", "category", "action"),
+        metrics={UNSUBSCRIBED: _is_unsubscribe},
+        description="A user ended a category by email, with the link of a mail. `action` is "
+        "`unsubscribe`, or `undo` if the user took that back. The line holds neither the token "
+        "nor the address.",
+        action="Many of them for one category: send it less often.",
     ),
     "claim.taken_over": LogEvent(
         functions=("deliver_messages",),

@@ -23,6 +23,7 @@ DAY = 86_400.0
 
 RETENTION_DAYS = Range(1, 3650)
 
+_LOCAL_HTTP = re.compile(r"http://(localhost|127\.0\.0\.1)(:[0-9]+)?")
 _LOOPBACK = re.compile(r"http://127\.0\.0\.1:[0-9]+/[!-~]*")
 _HTTPS = re.compile(r"https://[!-~]+")
 
@@ -178,6 +179,40 @@ class Settings:
     def outcome_bus(self) -> str | None:
         """The event bus for the outcomes of deliveries, if the operator named one."""
         return self._optional("OUTCOME_BUS_NAME")
+
+    @property
+    def public_url(self) -> str:
+        """The address of the API in links, without a slash at its end."""
+        value = required(self.environ, "PUBLIC_URL").rstrip("/")
+        # Only on this machine: everyone on the way could read a link that travels over http.
+        is_local = self.environ.get("STAGE") == "local" and _LOCAL_HTTP.fullmatch(value)
+        if not (_HTTPS.fullmatch(value) or is_local):
+            raise BrokenSettingError(
+                "PUBLIC_URL", f"is {value!r}: set it to an ASCII URL that begins with https://"
+            )
+        return value
+
+    @property
+    def preferences_page(self) -> str:
+        """The operator's own page for preferences; empty without one."""
+        return self.environ.get("PREFERENCES_URL", "")
+
+    @property
+    def has_console(self) -> bool:
+        """Whether the console is there, which opens preferences by a link."""
+        required(self.environ, "CONSOLE_ENABLED")
+        return switch(self.environ, "CONSOLE_ENABLED") is True
+
+    @property
+    def mails_have_footers(self) -> bool:
+        """Whether mails of a category end with its links."""
+        required(self.environ, "EMAIL_FOOTER")
+        return switch(self.environ, "EMAIL_FOOTER") is True
+
+    @property
+    def links_secret(self) -> str:
+        """The name of the secret with the keys of links; the stack names it after itself."""
+        return f"{required(self.environ, 'STACK_NAME')}-links"
 
     @property
     def service(self) -> str:

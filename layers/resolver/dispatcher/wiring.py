@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
 
     from dispatcher.access.authentication import Authentication, Open
+    from dispatcher.access.links import Links
     from dispatcher.access.ports import ApiKeys, Tokens
     from dispatcher.adapters.dynamodb import DeliveryTable
     from dispatcher.adapters.event_log import StructuredEventLog
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
     from dispatcher.configuration.ports import Overrides, Policies, Vault
     from dispatcher.configuration.resolution import SystemDefaults
     from dispatcher.configuration.suppressions import Suppressions
+    from dispatcher.configuration.unsubscribing import Unsubscribing
     from dispatcher.configuration.user_preferences import UserPreferences
     from dispatcher.connections import KeptConnections
     from dispatcher.delivery.feedback import Feedback
     from dispatcher.delivery.holds import Holds
+    from dispatcher.delivery.mail_links import MailLinkWriter
     from dispatcher.delivery.perform import DeliveryContext
     from dispatcher.delivery.ports import Channel
     from dispatcher.delivery.redrive import Rounds
@@ -140,15 +143,33 @@ def suppressions() -> Suppressions:
 
 
 @cache
+def links() -> Links:
+    """Return what signs and verifies the tokens of links."""
+    from dispatcher.access.links import Links
+    from dispatcher.adapters.link_keys import SecretLinkKeys
+
+    keys = SecretLinkKeys(lambda: _client("secretsmanager"), settings().links_secret, clock())
+    return Links(keys, clock())
+
+
+@cache
+def unsubscribing() -> Unsubscribing:
+    """Return what ends a category by email."""
+    from dispatcher.configuration.unsubscribing import Unsubscribing
+
+    return Unsubscribing(policies=_policy_cache(), preferences=preferences, event_log=event_log())
+
+
+@cache
 def acceptance() -> Acceptance:
     """Return the use case that accepts messages."""
     from dispatcher.messages.acceptance import Acceptance
 
     return Acceptance(
-        context=_delivery_context(),
+        context=_delivery_context(accepts=True),
         requests=_delivery_table(),
         planner=_planner(),
-        holds=_holds(),
+        holds=_holds(accepts=True),
     )
 
 
@@ -246,6 +267,7 @@ def worker() -> Worker:
             clock=clock(),
             categories=_policy_cache(),
             holds=_holds(),
+            mail_links=_mail_links,
         ),
         channels=_channel,
         rounds=rounds(),
@@ -339,6 +361,7 @@ def reset() -> None:
         logger, event_log, _planner, _holds, _policies, _policy_cache, _system_defaults, _overrides,
         _delivery_table, _doorbells, _vault, _publisher, _id_generator, _channel, categories,
         preferences, suppressions, feedback,
+        preferences, links, unsubscribing, _mail_links,
     ):  # fmt: skip
         function.cache_clear()
 
@@ -346,12 +369,12 @@ def reset() -> None:
 # Dependencies of use cases ------------------------------------------------------------------------
 
 
-def _delivery_context(*, outcomes: bool = False) -> DeliveryContext:
+def _delivery_context(*, accepts: bool = False, outcomes: bool = False) -> DeliveryContext:
     from dispatcher.delivery.perform import DeliveryContext
 
     return DeliveryContext(
         messages=_delivery_table(),
-        doorbells=_doorbells(),
+        doorbells=_doorbells(accepts=accepts),
         clock=clock(),
         id_generator=_id_generator(),
         event_log=event_log(),
@@ -376,11 +399,11 @@ def _planner() -> Planner:
 
 
 @cache
-def _holds() -> Holds:
+def _holds(*, accepts: bool = False) -> Holds:
     from dispatcher.delivery.holds import Holds
 
     return Holds(
-        context=_delivery_context(),
+        context=_delivery_context(accepts=accepts),
         overrides=_overrides(),
         default_zone=settings().default_time_zone,
     )
@@ -406,6 +429,19 @@ def _api_keys(secret: str) -> Callable[[], ApiKeys]:
         return SecretApiKeys(lambda: _client("secretsmanager"), secret, clock())
 
     return build_api_keys
+
+
+@cache
+def _mail_links() -> MailLinkWriter:
+    from dispatcher.delivery.mail_links import MailLinkWriter
+
+    return MailLinkWriter(
+        sign=links().sign,
+        public_url=settings().public_url,
+        preferences_page=settings().preferences_page,
+        console=settings().has_console,
+        footer=settings().mails_have_footers,
+    )
 
 
 def _client(service: str, tries: int = 3) -> Any:  # noqa: ANN401 - each adapter names what it takes
@@ -448,11 +484,12 @@ def _delivery_table() -> DeliveryTable:
 
 
 @cache
-def _doorbells() -> SqsDoorbells:
+def _doorbells(*, accepts: bool = False) -> SqsDoorbells:
     from dispatcher.adapters.sqs import Queues, SqsDoorbells
 
     queues = Queues(
-        delivery=settings().delivery_queue_url,
+        # Whoever accepts no message rings for none, and does not know this queue.
+        delivery=settings().delivery_queue_url if accepts else "",
         retry=settings().retry_queue_url,
         dead_letter=settings().dead_letter_queue_url,
         parked=settings().parked_queue_url,

@@ -23,6 +23,7 @@ class Queues:
     """The URLs of the queues that are written to."""
 
     delivery: str
+    """Empty in functions that accept no messages."""
     retry: str
     dead_letter: str
     parked: str

@@ -64,7 +64,7 @@ class UserPreferences:
         return self._described(user_id, self.overrides.get(user_id), self.policies.policy())
 
     def update(
-        self, user_id: str, body: object, if_match: str | None = None
+        self, user_id: str, body: object, if_match: str | None = None, *, via: str = VIA_API
     ) -> ChangedPreferencesResponse:
         """Merge the fields that the body names, and move held deliveries if the hours change.
 
@@ -75,8 +75,8 @@ class UserPreferences:
 
         change = preferences_change(body, self.environ, now=self.clock.now())
         policy = self._policy_of(change)
-        stored = self._write(user_id, change, policy, if_match)
-        self._announce(user_id, tuple(name for name in FIELDS if name in change), change)
+        stored, _ = self._write(user_id, lambda _: change, policy, if_match, via=via)
+        self._announce(user_id, tuple(name for name in FIELDS if name in change), change, via)
         moved = Rescheduled(0, complete=True)
         if moves_holds(change):
             moved = self.replanner().replan(user_id)
@@ -85,10 +85,23 @@ class UserPreferences:
             "rescheduled": {"deliveries": moved.deliveries, "complete": moved.complete},
         }
 
+    def merge(
+        self, user_id: str, change_of: Callable[[UserOverrides], JsonObject | None], *, via: str
+    ) -> bool:
+        """Merge what ``change_of`` makes of the user's row; tell whether there was a change.
+
+        The change is of categories alone, so nothing that is held moves.
+        """
+        _, change = self._write(user_id, change_of, self.policies.policy(), via=via)
+        if change is None:
+            return False
+        self._announce(user_id, ("categories",), change, via)
+        return True
+
     def delete(self, user_id: str) -> None:
         """Remove the user's preferences; succeeds for a user without any."""
         if self.overrides.delete_preferences(user_id, token=self.id_generator.token()):
-            self._announce(user_id, FIELDS, {})
+            self._announce(user_id, FIELDS, {}, VIA_API)
         # Also without stored preferences, because an earlier request may have stopped before this.
         self.replanner().replan(user_id)
 
@@ -102,11 +115,20 @@ class UserPreferences:
         return self.policies.policy()
 
     def _write(
-        self, user_id: str, change: JsonObject, policy: Policy, if_match: str | None
-    ) -> UserOverrides:
-        """Store the merged preferences; return the user's row with them."""
+        self,
+        user_id: str,
+        change_of: Callable[[UserOverrides], JsonObject | None],
+        policy: Policy,
+        if_match: str | None = None,
+        *,
+        via: str,
+    ) -> tuple[UserOverrides, JsonObject | None]:
+        """Store the merge; return the user's row with it and the change, ``None`` without one."""
         for _ in range(WRITE_TRIES):
             stored = self.overrides.get(user_id)
+            change = change_of(stored)
+            if change is None:
+                return stored, None
             current = tag(stored.preferences)
             if if_match is not None and not matches(if_match, current):
                 raise PreconditionError(
@@ -114,12 +136,12 @@ class UserPreferences:
                     "that of If-Match: read them again, and repeat the change."
                 )
             now = self.clock.now()
-            new = changed(stored.preferences, change, policy, now=now, via=VIA_API)
+            new = changed(stored.preferences, change, policy, now=now, via=via)
             try:
                 self._store(user_id, new, stored, now)
             except ConditionFailed:
                 continue
-            return replace(stored, preferences=new)
+            return replace(stored, preferences=new), change
         message = f"Other requests are changing the preferences of user {user_id}; try again."
         raise ConflictError(message)
 
@@ -135,14 +157,14 @@ class UserPreferences:
         elif stored.preferences is not None:
             self.overrides.delete_preferences(user_id, version=stored.version, token=token)
 
-    def _announce(self, user_id: str, fields: Sequence[str], change: JsonObject) -> None:
+    def _announce(self, user_id: str, fields: Sequence[str], change: JsonObject, via: str) -> None:
         """Log a stored change, and publish it; a lost event does not fail the request."""
         named = [*(change.get("categories") or ())]
         category = named[0] if len(named) == 1 else None
         self.event_log.emit(
             "preferences.changed",
             user_id=user_id,
-            via=VIA_API,
+            via=via,
             fields=[*fields],
             category=category,
         )
@@ -150,7 +172,7 @@ class UserPreferences:
             return
         try:
             self.publisher.publish_change(
-                {"user_id": user_id, "via": VIA_API, "fields": [*fields], "category": category}
+                {"user_id": user_id, "via": via, "fields": [*fields], "category": category}
             )
         except UnavailableError as error:
             self.event_log.emit("change.unpublished", user_id=user_id, reason=str(error))

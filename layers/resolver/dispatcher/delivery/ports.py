@@ -7,7 +7,7 @@ suite runs against both (``tests/adapters/test_deliveries.py``).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dispatcher.delivery.rows import MessageRow, RequestRow
     from dispatcher.events import EventName
     from dispatcher.integrations.integration import Address, Config
+    from dispatcher.strict_json import JsonObject
 
 
 Result = TypeVar("Result")
@@ -145,6 +146,27 @@ class EventLog(Protocol):
         """Write one line."""
 
 
+class Sign(Protocol):
+    """Makes the token of a link."""
+
+    def __call__(self, purpose: Literal["unsubscribe", "preferences"], payload: JsonObject) -> str:
+        """Sign the payload for the purpose; ``UnavailableError`` if the key cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailLinks:
+    """What a mail of a category says about the category, and its links."""
+
+    category: str
+    title: str
+    unsubscribe_url: str | None
+    """Ends the category by email; ``None`` for a category that users cannot switch off."""
+    preferences_url: str | None
+    """Where the user changes preferences; ``None`` if there is no such page."""
+    footer: bool
+    """Whether the mail ends with the links, too; its headers always have them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """The content that a channel delivers: text with its variables, config with its secrets."""
@@ -166,6 +188,8 @@ class Message:
     accepted_at: float
     attempted_at: float
     expires_at: float | None = None
+    links: MailLinks | None = None
+    """For EMAIL: ``None`` for a message without a category."""
 
 
 class Channel(Protocol):

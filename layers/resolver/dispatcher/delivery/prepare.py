@@ -13,7 +13,7 @@ from dispatcher.delivery.outcomes import Retry
 from dispatcher.delivery.ports import Message
 from dispatcher.delivery.rows import Status
 from dispatcher.delivery.transitions import Ending, Held
-from dispatcher.errors import SealedError
+from dispatcher.errors import BrokenSettingError, SealedError, UnavailableError
 from dispatcher.integrations import catalogue
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from dispatcher.configuration.resolution import Configuration, SystemDefaults
     from dispatcher.configuration.rows import Category, UserOverrides
     from dispatcher.delivery.holds import Holds
-    from dispatcher.delivery.ports import Clock
+    from dispatcher.delivery.mail_links import MailLinkWriter
+    from dispatcher.delivery.ports import Clock, MailLinks
     from dispatcher.delivery.rows import Delivery, MessageRow, RequestRow
     from dispatcher.integrations.integration import Recipient
 
@@ -43,6 +44,8 @@ class MessageBuilder:
     clock: Clock
     categories: PolicyCache
     holds: Holds
+    mail_links: Callable[[], MailLinkWriter]
+    """Called only for a mail of a category."""
 
     def category(self, row: MessageRow) -> Category | None:
         """Return the category of a message as it is now; raises ``UnavailableError``."""
@@ -84,6 +87,11 @@ class MessageBuilder:
         if address is None:
             message = f"no address is known: set config.{integration.address_key}"
             return Ending(Status.FAILED, "no_address", message)
+        try:
+            links = self._links(row, delivery)
+        except (UnavailableError, BrokenSettingError) as error:
+            # Never sent without the links that the law and mailbox providers ask for.
+            return Retry("links_unavailable", str(error))
         return Message(
             delivery_id=row.delivery_id(place),
             request_id=row.request_id,
@@ -101,7 +109,12 @@ class MessageBuilder:
             accepted_at=row.created_at,
             attempted_at=self.clock.now(),
             expires_at=row.expires_at,
+            links=links,
         )
+
+    def _links(self, row: MessageRow, delivery: Delivery) -> MailLinks | None:
+        category = self.category(row) if delivery.type == "EMAIL" else None
+        return None if category is None else self.mail_links().links(row, category)
 
     def _obstacle(
         self, row: MessageRow, delivery: Delivery, stored: UserOverrides, recipient: Recipient

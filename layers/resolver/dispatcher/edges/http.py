@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 LARGEST_BODY = 256 * 1024
 """Bytes of UTF-8."""
 
+LARGEST_FORM = 8 * 1024
+"""Bytes of a form with one short field; multipart adds a few hundred."""
+
 RETRY_AFTER = 5
 """Seconds after which a client may repeat a request that got a 503."""
 
@@ -208,6 +211,11 @@ class Request:
         return self._parameter("proxy")
 
     @property
+    def token(self) -> str:
+        """The token of the path, decoded and not checked."""
+        return self._parameter("token")
+
+    @property
     def query(self) -> dict[str, str]:
         """The query parameters; ``InvalidInputError`` names each one that was sent twice."""
         # Not the map of single values, which hides that a parameter was sent twice.
@@ -257,16 +265,29 @@ class Request:
             raise InvalidInputError(FieldError("", "must be a JSON object"))
         return value
 
+    @property
+    def form(self) -> list[tuple[str, str]]:
+        """The fields of a posted form, in order; errors as for ``body``."""
+        from dispatcher.edges import forms
+
+        return forms.fields(self.header("content-type") or "", self._data(LARGEST_FORM))
+
     def _text(self) -> str:
+        try:
+            return self._data(LARGEST_BODY).decode()
+        except ValueError:
+            raise UnreadableBodyError("The body is not UTF-8.") from None
+
+    def _data(self, most: int) -> bytes:
         raw: str = self.event.get("body") or ""
         try:
             encoded = self.event.get("isBase64Encoded")
             data = base64.b64decode(raw, validate=True) if encoded else raw.encode()
-            if len(data) > LARGEST_BODY:
-                raise BodyTooLargeError(f"A body has at most {LARGEST_BODY} bytes.")
-            return data.decode()
         except ValueError:
             raise UnreadableBodyError("The body is not UTF-8.") from None
+        if len(data) > most:
+            raise BodyTooLargeError(f"A body has at most {most} bytes.")
+        return data
 
     def _parameter(self, name: str) -> str:
         # API Gateway passes a parameter on as it was encoded. `sam local` decodes it first, which
@@ -281,6 +302,10 @@ def _no_headers() -> Mapping[str, str]:
     return {}
 
 
+def _no_page(_error: Exception, _request: Request) -> Response | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Handler:
     """A Lambda handler for one route, or for the pages of one function."""
@@ -291,6 +316,8 @@ class Handler:
     respond: Callable[[Request], Response]
     headers: Callable[[], Mapping[str, str]] = _no_headers
     """Returns headers of every response, those of errors included."""
+    error_page: Callable[[Exception, Request], Response | None] = _no_page
+    """Returns the page of an error, or ``None`` for problem details."""
 
     def __call__(self, event: LambdaEvent, context: object) -> ProxyResponse:
         """Return the response to an event of API Gateway, also after an error, and log one line."""
@@ -311,7 +338,8 @@ class Handler:
             common = self.headers()
             response = self.respond(request)
         except Exception as error:  # noqa: BLE001 - the edge: every error gets a response
-            response = _problem(error, f"urn:uuid:{instance}")
+            page = self.error_page(error, request)
+            response = page or _problem(error, f"urn:uuid:{instance}")
             # For client errors log only the class: a JSON pointer may contain names from the body.
             fault = {"error": type(error).__name__} if response.status < 500 else log_fields(error)
         event_log.emit(
@@ -326,7 +354,8 @@ class Handler:
             request_id=_loggable(request, "request_id") or _named_request(response),
             **fault,
         )
-        return _proxy_response(response, common)
+        proxied = _proxy_response(response, common)
+        return {**proxied, "body": ""} if request.event.get("httpMethod") == "HEAD" else proxied
 
 
 def route(method: str, path: str) -> Callable[[Callable[[Request], Response]], Handler]:
@@ -344,6 +373,14 @@ def pages(
     for path in paths:
         routes.scopes("GET", path)
     return lambda respond: Handler("GET", paths[0], None, respond, headers)
+
+
+def page(
+    method: str, path: str, error_page: Callable[[Exception, Request], Response | None]
+) -> Callable[[Callable[[Request], Response]], Handler]:
+    """Make a function the Lambda handler of a page, whose errors are pages too."""
+    scopes = routes.scopes(method, path)
+    return lambda respond: Handler(method, path, scopes, respond, error_page=error_page)
 
 
 def accepted(message: Accepted, requests: str) -> Response:

@@ -63,6 +63,9 @@ PAGES = (
     Route("GET", "/console", "get_console", None),
     Route("GET", "/console/{proxy+}", "get_console", None),
     Route("GET", "/p/{token}", "get_console", None),
+    Route("GET", "/u/{token}", "show_unsubscribe", None),
+    Route("HEAD", "/u/{token}", "show_unsubscribe", None),
+    Route("POST", "/u/{token}", "unsubscribe", None),
 )
 """Pages for people, which are no operations of the API: its description does not list them."""
 
