@@ -5,13 +5,14 @@ from __future__ import annotations
 import email
 import email.policy
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.mime import Sender, compose
-from dispatcher.delivery.ports import Message
+from dispatcher.delivery.ports import MailLinks, Message
 from dispatcher.integrations.integration import Address
 
 SENDER = Sender("Nöws", "news@example.org")
@@ -99,3 +100,127 @@ def test_any_text_is_a_sound_mail(subject, content, agent, kind):
     assert not {b"\r", b"\n"} & {mail.replace(b"\r\n", b"")[at : at + 1] for at in range(len(mail))}
     text = read.get_body(("plain",)).get_content()
     assert "".join(content.split()) in "".join(text.split())
+
+
+# Links --------------------------------------------------------------------------------------------
+
+BUILDS = MailLinks(
+    category="builds",
+    title="Builds",
+    unsubscribe_url="https://api.example.com/u/" + "t" * 360,
+    preferences_url="https://api.example.com/p/" + "p" * 360,
+    footer=True,
+)
+LOCKED = replace(BUILDS, unsubscribe_url=None)
+WHY = "Sent because you receive Builds by email"
+LOCKED_WHY = "Sent because Builds cannot be switched off"
+
+
+def parts(content):
+    """Return an email's text and HTML as a mail program reads them."""
+    read = email.message_from_bytes(content, policy=email.policy.default)
+    html = read.get_body(("html",))
+    return read.get_body(("plain",)).get_content(), html and html.get_content()
+
+
+@pytest.mark.parametrize(
+    ("links", "headers"),
+    [
+        (
+            BUILDS,
+            {
+                "List-Unsubscribe": f"<{BUILDS.unsubscribe_url}>",
+                "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+                "List-Id": "<builds.example.org>",
+            },
+        ),
+        (LOCKED, {"List-Unsubscribe": f"<{BUILDS.preferences_url}>"}),
+        (replace(LOCKED, preferences_url=None), {}),
+        (replace(BUILDS, preferences_url=None, footer=False), None),
+    ],
+)
+def test_a_category_has_its_headers_on_one_line_each(links, headers):
+    """RFC 8058 for a category that can be switched off; a locked one has no one-click header.
+
+    Without the preferences page and without the footer the headers stay.
+    """
+    content = composed(links=links)
+    read = email.message_from_bytes(content)
+    expected = composed_headers(BUILDS) if headers is None else headers
+    assert composed_headers(links) == expected
+    assert set(read.keys()) == HEADERS | set(expected)
+    for name, value in expected.items():
+        assert f"\r\n{name}: {value}\r\n".encode() in content
+
+
+def composed_headers(links):
+    """Return the headers about the list."""
+    read = email.message_from_bytes(composed(links=links))
+    return {name: value for name, value in read.items() if name.startswith("List-")}
+
+
+def test_text_and_html_end_with_the_same_line():
+    """Why it was sent, and what the reader can change."""
+    text, page = parts(composed(links=BUILDS))
+
+    change, end = BUILDS.preferences_url, BUILDS.unsubscribe_url
+    assert text.splitlines() == [
+        *("Take an umbrella", "", "from weather", ""),
+        f"{WHY} · change what you get: {change} · unsubscribe from Builds: {end}",
+    ]
+    assert (
+        f'{WHY} · <a style="color: inherit" href="{change}">change what you get</a> · '
+        f'<a style="color: inherit" href="{end}">unsubscribe from Builds</a></p>'
+    ) in page
+    assert '<meta name="color-scheme" content="light dark">' in page
+    assert "#666666" not in page
+
+
+@pytest.mark.parametrize(
+    ("links", "line"),
+    [
+        (
+            LOCKED,
+            f"{LOCKED_WHY} · change what you get: {BUILDS.preferences_url}",
+        ),
+        (replace(LOCKED, preferences_url=None), LOCKED_WHY),
+        (
+            replace(BUILDS, preferences_url=None),
+            f"{WHY} · unsubscribe from Builds: {BUILDS.unsubscribe_url}",
+        ),
+    ],
+)
+def test_a_footer_has_only_the_links_that_there_are(links, line):
+    """A locked category has none to unsubscribe."""
+    text, _ = parts(composed(links=links, config={"format": "text"}))
+
+    assert text.splitlines()[-1] == line
+
+
+def test_without_a_footer_the_content_is_that_of_a_mail_without_a_category():
+    """Only the headers differ."""
+    with_links = composed(links=replace(BUILDS, footer=False))
+
+    assert parts(with_links) == parts(composed())
+
+
+def test_a_title_is_text_in_header_and_footer():
+    """It is an operator's, and may hold markup and line breaks."""
+    text, page = parts(composed(links=replace(BUILDS, title="<b>A\u2028&\r\nB</b>")))
+
+    assert "unsubscribe from <b>A & B</b>: https://" in text.splitlines()[-1]
+    assert "unsubscribe from &lt;b&gt;A &amp; B&lt;/b&gt;</a>" in page
+
+
+def test_a_mail_with_the_longest_links_has_no_line_above_998_characters():
+    """RFC 5322, 2.1.1; its parts are quoted-printable, as always."""
+    long = "https://" + "x" * 58 + "/u/" + "t" * 700
+    links = replace(BUILDS, unsubscribe_url=long, preferences_url=long)
+
+    assert max(map(len, composed(links=links).split(b"\r\n"))) <= 998
+    assert composed_headers(links)["List-Unsubscribe"] == f"<{long}>"
+
+
+def test_a_mail_with_links_is_the_same_bytes_at_every_attempt():
+    """Also its links."""
+    assert composed(links=BUILDS) == composed(links=BUILDS, attempt=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.message import Message
 from email.parser import BytesParser
 from urllib.parse import parse_qsl
 
@@ -35,10 +36,13 @@ def _multipart(content_type: str, data: bytes) -> list[tuple[str, str]]:
         raise ValueError("a header of more than one line")
     head = f"Content-Type: {content_type}\r\n\r\n".encode()
     whole = BytesParser().parsebytes(head + data)
-    parts = whole.get_payload() if whole.is_multipart() else []
+    payload = whole.get_payload()
+    # Text if it is not multipart after all.
+    parts = payload if isinstance(payload, list) else []
     named = [
         (part.get_param("name", header="content-disposition"), part.get_payload(decode=True))
         for part in parts
+        if isinstance(part, Message)
     ]
     found = [
         (name, value.decode())
