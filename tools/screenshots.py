@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tools.mail_pictures import photograph
 from tools.paths import ROOT, service_url
 
 IMAGES = ROOT / "docs" / "images"
@@ -74,6 +75,7 @@ def main() -> int:
             ),
         )
         look(page, url)
+        photograph(chromium, IMAGES)
         chromium.close()
     for one in wrong:
         print(f"error: {one}", file=sys.stderr)
