@@ -12,6 +12,8 @@ def handler(request: http.Request) -> http.Response:
     by name. A change of hours, mute or time zone moves the held deliveries. Returns 409 if a locked
     category is to be disabled, and 412 if the preferences have another tag than ``If-Match`` names.
     """
-    return http.tagged(
-        wiring.preferences().update(request.user_id, request.body, request.header("If-Match"))
+    via = "link" if request.caller.kind == "link" else "api"
+    changed = wiring.preferences().update(
+        request.user_id, request.body, request.header("If-Match"), via=via
     )
+    return http.tagged(changed)

@@ -146,7 +146,9 @@ def with_number(fields, name, number):
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat", "auth_time", "sub", "aud", "jti", "scope"])
 def test_a_number_beyond_all_numbers_is_no_fault_of_ours(tokens, claim):
     """A signed token whose claims hold any number is accepted or refused, never 503."""
-    callers = Authentication(tokens=lambda: tokens, keys=None, user_claim="sub", clock=FakeClock())
+    callers = Authentication(
+        tokens=lambda: tokens, keys=None, sessions=lambda: None, user_claim="sub", clock=FakeClock()
+    )
     accepted = []
     for number in NUMBERS:
         body = with_number(claims(), claim, number).encode()

@@ -108,6 +108,16 @@ def unsubscribe(service, monkeypatch):
     for body in ("List-Unsubscribe=One-Click", "action=undo"):
         assert service.response("unsubscribe", body, token=token)["statusCode"] == 200
     service.ask("delete_category", category="news")
+    wiring.reset()
+    _, link = service.ask("create_preferences_link", **user)
+    wiring.reset()
+    status, session = service.ask("create_session", {"token": link["url"].rpartition("/")[2]})
+    assert status == 201
+    wiring.reset()
+    event = sample("authorize_request")
+    event["multiValueHeaders"] = {"Authorization": [f"Bearer {session['access_token']}"]}
+    service.invoke("authorize_request", event)
+    service.ask("get_session")
 
 
 def be_unmuted_meanwhile(service, monkeypatch):

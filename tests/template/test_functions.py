@@ -60,6 +60,7 @@ CHANGE_PREFERENCES = {
 RIGHTS = {
     "AuthorizeRequestFunction": {
         *DECRYPT_SECRETS,
+        READ_LINK_KEYS,
         ("secretsmanager:GetSecretValue", "secret:ApiKeysSecret-??????"),
         ("secretsmanager:GetSecretValue", "secret:ApiKeysSecret"),
     },
@@ -74,6 +75,9 @@ RIGHTS = {
     "GetOpenapiFunction": set(),
     "GetConsoleFunction": set(),
     "GetDocsFunction": set(),
+    "GetSessionFunction": set(),
+    "CreateSessionFunction": {READ_LINK_KEYS},
+    "CreatePreferencesLinkFunction": {READ_LINK_KEYS},
     "ShowUnsubscribeFunction": {("dynamodb:GetItem", OVERRIDES), READ_LINK_KEYS},
     "UnsubscribeFunction": {
         ("dynamodb:GetItem", OVERRIDES),
@@ -325,10 +329,11 @@ def test_what_nobody_configured_nobody_may_use(functions, name, conditions):
 
 
 def test_who_configured_no_keys_lets_nobody_read_secrets(functions):
-    """The whole policy stands under the condition: one without statements would be refused."""
-    [policy] = functions["AuthorizeRequestFunction"]["Policies"]
+    """Except that of links: the whole other policy stands under the condition."""
+    links, keys = functions["AuthorizeRequestFunction"]["Policies"]
 
-    condition, _, otherwise = policy["Fn::If"]
+    condition, _, otherwise = keys["Fn::If"]
+    assert granted({"Policies": [links]}) == {READ_LINK_KEYS}
     assert (condition, otherwise) == ("HasApiKeys", {"Ref": "AWS::NoValue"})
 
 

@@ -97,6 +97,14 @@ def test_what_one_function_alone_needs_is_its_own():
         ),
         "GetOpenapiFunction": {"PUBLIC_DOCS": {"Ref": "PublicDocs"}},
         "GetDocsFunction": {"PUBLIC_DOCS": {"Ref": "PublicDocs"}},
+        "CreateSessionFunction": {
+            "CONSOLE_ENABLED": {"Ref": "ConsoleEnabled"},
+            "LINK_SESSION_SECONDS": "900",
+        },
+        "CreatePreferencesLinkFunction": {
+            "CONSOLE_ENABLED": {"Ref": "ConsoleEnabled"},
+            "PUBLIC_URL": {"Ref": "PublicUrl"},
+        },
         "ShowUnsubscribeFunction": {"CONSOLE_ENABLED": {"Ref": "ConsoleEnabled"}},
         "UnsubscribeFunction": {
             "CONSOLE_ENABLED": {"Ref": "ConsoleEnabled"},

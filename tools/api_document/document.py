@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 
 from dispatcher import VERSION
+from dispatcher.access.policy import ANY
 from dispatcher.edges.routes import ROUTES, Route
 from dispatcher.identifiers import CATEGORY, DELIVERY_ID, REQUEST_ID, SUPPRESSION_ID, USER_ID
 from dispatcher.integrations import catalogue
@@ -156,6 +157,8 @@ def _operation(route: Route, by_status: Mapping[int, tuple[str, Json]], named: J
     operation["security"] = [
         {scheme: [scope]} for scope in route.scopes or () for scheme in SECURITY_SCHEMES
     ]
+    if route.scopes == ANY:
+        operation["security"] = [{scheme: []} for scheme in SECURITY_SCHEMES]
     return operation
 
 
@@ -204,7 +207,7 @@ def _problem_statuses(route: Route, declared: Operation) -> list[int]:
         400: True,
         401: route.scopes is not None,
         403: route.scopes is not None,
-        404: private or bool(named - {"user_id"}),
+        404: private or declared.not_found or bool(named - {"user_id"}),
         409: declared.conflict,
         412: declared.precondition,
         413: declared.body is not None,

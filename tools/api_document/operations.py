@@ -49,6 +49,8 @@ class Operation:
     """The only values of path parameters."""
     conflict: bool = False
     precondition: bool = False
+    not_found: bool = False
+    """Whether 404 is possible although the path names nothing that may be missing."""
     alternative: Response | None = None
     """A second response that is not a problem."""
 
@@ -223,6 +225,20 @@ _MAILBOX = {
     "delete_message": Operation(Response("The message is removed.", status=204)),
 }
 
+_SESSIONS = {
+    "get_session": Operation(Response("The rights of the credential.", "SessionResponse")),
+    "create_session": Operation(
+        Response("The session has started.", "StartedSessionResponse", 201),
+        body="StartSessionRequest",
+        not_found=True,
+    ),
+    "create_preferences_link": Operation(
+        Response("The link.", "PreferencesLinkResponse", 201),
+        body="PreferencesLinkRequest",
+        not_found=True,
+    ),
+}
+
 _SERVICE = {
     "get_health": Operation(
         Response("The service works; with `degraded`, an integration fails.", "HealthResponse"),
@@ -251,6 +267,9 @@ TAGS = {
         _PREFERENCES,
     ),
     "Mailbox": Tag("Read and acknowledge messages that CLI and TEST delivered.", _MAILBOX),
+    "Sessions": Tag(
+        "Read the rights of a credential; make and open links to preferences.", _SESSIONS
+    ),
     "Service": Tag("Read the state and the documentation of the service.", _SERVICE),
 }
 

@@ -12,6 +12,8 @@ from pydantic_core import core_schema
 from typing_extensions import is_typeddict
 
 from dispatcher import responses
+from dispatcher.access import session_responses
+from dispatcher.access.bodies import PreferencesLinkBody, StartSessionBody
 from dispatcher.configuration import (
     hours,
     preference_responses,
@@ -48,6 +50,8 @@ REQUESTS: Mapping[type, str] = {
     HoursBody: "Hours",
     WindowBody: "HoursWindow",
     ChoiceBody: "CategoryChoice",
+    StartSessionBody: "StartSessionRequest",
+    PreferencesLinkBody: "PreferencesLinkRequest",
 }
 """The bodies of requests, and their names in the document."""
 
@@ -100,12 +104,13 @@ def schemas() -> Json:
     """Return the schemas of all bodies by name."""
     bodies = [
         shape
-        for module in (responses, preference_responses)
+        for module in (responses, preference_responses, session_responses)
         for shape in vars(module).values()
         if is_typeddict(shape) and shape.__module__ == module.__name__
     ]
     configs = [integration.config_type for integration in catalogue().values()]
-    generated = _generated(_SchemasWithoutNulls, [SendBody, OverrideBody, CategoryBody])
+    without_nulls = [SendBody, OverrideBody, CategoryBody, StartSessionBody, PreferencesLinkBody]
+    generated = _generated(_SchemasWithoutNulls, without_nulls)
     generated |= _generated(_Schemas, [ChangeBody, PreferencesBody, *configs, *bodies])
     for shape in (*REQUESTS, *configs, *bodies):
         _describe(generated[shape.__name__], shape)

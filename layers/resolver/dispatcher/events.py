@@ -239,8 +239,8 @@ EVENTS: Mapping[EventName, LogEvent] = {
     "caller.authenticated": LogEvent(
         functions=("authorize_request",),
         fields=("caller",),
-        description="A caller was authenticated. `caller` is `token:` and the user, `key:` and the "
-        "name of the key, or `anyone` if `AuthMode` is `none`.",
+        description="A caller was authenticated. `caller` is `token:` or `link:` and the user, "
+        "`key:` and the name of the key, or `anyone` if `AuthMode` is `none`.",
         action="Nothing.",
     ),
     "caller.rejected": LogEvent(

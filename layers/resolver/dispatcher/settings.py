@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from dispatcher.errors import BrokenSettingError
+from dispatcher.errors import BrokenSettingError, NotFoundError
 from dispatcher.ranges import Range
-from dispatcher.variables import is_trial_stage, required, switch
+from dispatcher.variables import is_trial_stage, number, required, switch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 DAY = 86_400.0
 
 RETENTION_DAYS = Range(1, 3650)
+
+LINK_SESSION_SECONDS = Range(1, 900)
+"""A quarter of an hour; shorter for trials."""
 
 _LOCAL_HTTP = re.compile(r"http://(localhost|127\.0\.0\.1)(:[0-9]+)?")
 _LOOPBACK = re.compile(r"http://127\.0\.0\.1:[0-9]+/[!-~]*")
@@ -181,6 +184,11 @@ class Settings:
         return self._optional("OUTCOME_BUS_NAME")
 
     @property
+    def own_public_url(self) -> str | None:
+        """The address of the API in links if the operator named one."""
+        return self.public_url if self._optional("PUBLIC_URL") else None
+
+    @property
     def public_url(self) -> str:
         """The address of the API in links, without a slash at its end."""
         value = required(self.environ, "PUBLIC_URL").rstrip("/")
@@ -202,6 +210,17 @@ class Settings:
         """Whether the console is there, which opens preferences by a link."""
         required(self.environ, "CONSOLE_ENABLED")
         return switch(self.environ, "CONSOLE_ENABLED") is True
+
+    def require_console(self) -> None:
+        """Raise ``NotFoundError`` without a console: links to preferences would lead nowhere."""
+        if not self.has_console:
+            raise NotFoundError("The console is disabled on this system, and its links with it.")
+
+    @property
+    def link_session_seconds(self) -> int:
+        """The seconds for which the session of a link lasts."""
+        seconds = number(self.environ, "LINK_SESSION_SECONDS", LINK_SESSION_SECONDS)
+        return LINK_SESSION_SECONDS.high if seconds is None else seconds
 
     @property
     def mails_have_footers(self) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dispatcher.access.authentication import Authentication, Open
     from dispatcher.access.links import Links
     from dispatcher.access.ports import ApiKeys, Tokens
+    from dispatcher.access.sessions import Sessions
     from dispatcher.adapters.dynamodb import DeliveryTable
     from dispatcher.adapters.event_log import StructuredEventLog
     from dispatcher.adapters.eventbridge import EventBridgePublisher
@@ -69,13 +70,22 @@ def authentication() -> Authentication | Open:
 
     auth = settings().auth
     if auth is None:
-        return Open()
+        return Open(sessions)
     return Authentication(
         tokens=_tokens(auth.oidc) if auth.oidc else None,
         keys=_api_keys(auth.api_keys_secret) if auth.api_keys_secret else None,
+        sessions=sessions,
         user_claim=auth.user_claim,
         clock=clock(),
     )
+
+
+@cache
+def sessions() -> Sessions:
+    """Return what makes links to preferences, and starts and verifies their sessions."""
+    from dispatcher.access.sessions import Sessions
+
+    return Sessions(links=links(), clock=clock())
 
 
 @cache
@@ -360,8 +370,7 @@ def reset() -> None:
         preview, replanner, history, mailbox, rounds, worker, sweeper, health, clock, connections,
         logger, event_log, _planner, _holds, _policies, _policy_cache, _system_defaults, _overrides,
         _delivery_table, _doorbells, _vault, _publisher, _id_generator, _channel, categories,
-        preferences, suppressions, feedback,
-        preferences, links, unsubscribing, _mail_links,
+        preferences, suppressions, feedback, links, sessions, unsubscribing, _mail_links,
     ):  # fmt: skip
         function.cache_clear()
 

@@ -9,9 +9,11 @@ import pytest
 
 from dispatcher.access import authentication
 from dispatcher.access.authentication import Authentication, Open
-from dispatcher.access.policy import ADMIN, EVERY_USER, READ, SEND, WRITE, Caller
+from dispatcher.access.links import Links
+from dispatcher.access.policy import ADMIN, EVERY_USER, PREFERENCES, READ, SEND, WRITE, Caller
 from dispatcher.access.rows import ApiKey
-from dispatcher.errors import UnauthenticatedError, UnavailableError
+from dispatcher.access.sessions import Sessions
+from dispatcher.errors import NotFoundError, UnauthenticatedError, UnavailableError
 from tests.fakes import FakeClock
 
 NOW = 1_795_382_736.0
@@ -44,6 +46,11 @@ class MemoryKeys:
         if latest:
             self.known += self.newest
         return self.known
+
+
+def no_sessions():
+    """Fail: only bearers of sessions need them."""
+    raise AssertionError("no session was claimed")
 
 
 def api_key(name, key, *scopes, user=""):
@@ -79,14 +86,20 @@ def keys():
 @pytest.fixture
 def door(tokens, keys, clock):
     """The code under test, with both kinds of credentials."""
-    return Authentication(tokens=lambda: tokens, keys=lambda: keys, user_claim="sub", clock=clock)
+    return Authentication(
+        tokens=lambda: tokens,
+        keys=lambda: keys,
+        sessions=no_sessions,
+        user_claim="sub",
+        clock=clock,
+    )
 
 
 def test_a_bearer_of_a_token_is_its_user_with_its_scopes(door):
     """Scopes of other services fall out."""
     caller = door.caller(["Bearer a.b.c"], [])
 
-    assert caller == Caller("token:john.doe", "john.doe", frozenset({READ, SEND}))
+    assert caller == Caller("token:john.doe", "john.doe", frozenset({READ, SEND}), NOW + 3600)
 
 
 @pytest.mark.parametrize(
@@ -143,8 +156,12 @@ def test_what_does_not_prove_one_caller_proves_none(door, authorizations, api_ke
 
 def test_what_is_not_configured_is_not_taken(tokens, keys, clock):
     """However good it may be."""
-    tokens_only = Authentication(tokens=lambda: tokens, keys=None, user_claim="sub", clock=clock)
-    keys_only = Authentication(tokens=None, keys=lambda: keys, user_claim="sub", clock=clock)
+    tokens_only = Authentication(
+        tokens=lambda: tokens, keys=None, sessions=no_sessions, user_claim="sub", clock=clock
+    )
+    keys_only = Authentication(
+        tokens=None, keys=lambda: keys, sessions=no_sessions, user_claim="sub", clock=clock
+    )
 
     with pytest.raises(UnauthenticatedError, match="keys are not accepted here"):
         tokens_only.caller([], ["k-billing"])
@@ -170,13 +187,16 @@ def test_a_claim_that_no_user_can_be_called_by_makes_nobody(door, tokens, said, 
     """The name of all users is no user's name: a token cannot claim it."""
     tokens.known["d.e.f"] = {"exp": NOW + 60, "scope": READ, **said}
 
-    assert door.caller(["Bearer d.e.f"], []) == Caller(f"token:{user}", user, frozenset({READ}))
+    expected = Caller(f"token:{user}", user, frozenset({READ}), NOW + 60)
+    assert door.caller(["Bearer d.e.f"], []) == expected
 
 
 def test_the_claim_of_the_user_is_configured(tokens, clock):
     """Some issuers' sub is a number that no system here knows."""
     tokens.known["d.e.f"] = {"exp": NOW + 60, "sub": "4711", "email": "john@example.com"}
-    door = Authentication(tokens=lambda: tokens, keys=None, user_claim="email", clock=clock)
+    door = Authentication(
+        tokens=lambda: tokens, keys=None, sessions=no_sessions, user_claim="email", clock=clock
+    )
 
     assert door.caller(["Bearer d.e.f"], []).user == "john@example.com"
 
@@ -227,7 +247,9 @@ def test_a_verified_token_is_never_taken_past_its_end(door, tokens, clock):
 def test_memory_has_an_end(tokens, clock, monkeypatch):
     """A caller with ever new tokens crowds out the oldest, and nothing grows."""
     monkeypatch.setattr(authentication, "MOST_TOKENS", 2)
-    door = Authentication(tokens=lambda: tokens, keys=None, user_claim="sub", clock=clock)
+    door = Authentication(
+        tokens=lambda: tokens, keys=None, sessions=no_sessions, user_claim="sub", clock=clock
+    )
     said = tokens.known["a.b.c"]
     tokens.known |= dict.fromkeys(("d.e.f", "g.h.i"), said)
 
@@ -251,7 +273,9 @@ def test_a_key_that_cannot_be_looked_up_is_no_strangers(tokens, clock):
         def all(self, **_):
             raise UnavailableError("GetSecretValue failed: ThrottlingException")
 
-    door = Authentication(tokens=lambda: tokens, keys=Unreachable, user_claim="sub", clock=clock)
+    door = Authentication(
+        tokens=lambda: tokens, keys=Unreachable, sessions=no_sessions, user_claim="sub", clock=clock
+    )
 
     with pytest.raises(UnavailableError):
         door.caller([], ["k-billing"])
@@ -260,4 +284,114 @@ def test_a_key_that_cannot_be_looked_up_is_no_strangers(tokens, clock):
 @pytest.mark.parametrize(("authorizations", "keys"), [([], []), (["Basic x"], ["nonsense"])])
 def test_an_open_door_takes_everybody_for_an_administrator(authorizations, keys):
     """No claim of the caller changes it."""
-    assert Open().caller(authorizations, keys) == Caller("anyone", EVERY_USER, frozenset({ADMIN}))
+    caller = Open(no_sessions).caller(authorizations, keys)
+
+    assert caller == Caller("anyone", EVERY_USER, frozenset({ADMIN}))
+
+
+# Sessions of links --------------------------------------------------------------------------------
+
+
+class OneKey:
+    """Signs and verifies with one key."""
+
+    def current(self):
+        """Return it."""
+        return "k1"
+
+    def all(self, *, latest=False):  # noqa: ARG002 - the port's
+        """Return it alone."""
+        return ["k1"]
+
+
+@pytest.fixture
+def sessions(clock):
+    """Sessions of one key."""
+    return Sessions(links=Links(OneKey(), clock), clock=clock)
+
+
+@pytest.fixture(params=["required", "none"])
+def either(request, tokens, keys, clock, sessions):
+    """Both ways of authentication."""
+    if request.param == "none":
+        return Open(lambda: sessions)
+    return Authentication(
+        tokens=lambda: tokens,
+        keys=lambda: keys,
+        sessions=lambda: sessions,
+        user_claim="sub",
+        clock=clock,
+    )
+
+
+def started(sessions, seconds=900, **body):
+    """Return the bearer token of a session of Ada's link."""
+    link = sessions.link("ada", body, "https://api.example.com")
+    return sessions.start({"token": link["url"].rpartition("/")[2]}, seconds)["access_token"]
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Bearer "])
+def test_a_session_has_the_preferences_of_its_user_alone(either, sessions, scheme):
+    """Also without authentication, where every other caller is an administrator."""
+    caller = either.caller([f"{scheme} {started(sessions)}"], [])
+
+    assert caller == Caller("link:ada", "ada", frozenset({PREFERENCES}), NOW + 900)
+    assert caller.kind == "link"
+
+
+def test_a_session_ends(either, sessions, clock):
+    """After its time it is no credential, and no administrator either."""
+    bearer = f"Bearer {started(sessions)}"
+    clock.advance(900)
+
+    with pytest.raises(UnauthenticatedError):
+        either.caller([bearer], [])
+
+
+def test_a_session_does_not_outlive_its_link(sessions, clock):
+    """A link of five minutes gives no session of fifteen."""
+    bearer = started(sessions, expires_in=300)
+
+    assert sessions.caller(f"Bearer {bearer}").expires_at == clock.now() + 300
+
+
+def bad_sessions(sessions):
+    """Yield what claims to be a session and is none."""
+    good = started(sessions)
+    link = sessions.link("ada", {}, "")["url"].rpartition("/")[2]
+    yield from (f"Bearer {good}x", f"Bearer {good[:-1]}", f"Bearer {good} x", f"Bearer {good}\n")
+    yield from (f"BEARER {good}", f" Bearer {good}", f"Bearer dps_{link}", "Bearer dps_")
+    yield from (f"Bearer {good}, Bearer {good}", f"Bearer dps_{good}", "bearer  dps_a.b.c")
+
+
+def test_a_claim_of_a_session_that_is_not_valid_opens_nothing(either, sessions):
+    """It is refused, never taken for a caller without a credential."""
+    taken = []
+    for authorization in bad_sessions(sessions):
+        try:
+            taken.append((authorization, either.caller([authorization], [])))
+        except UnauthenticatedError:
+            continue
+
+    assert taken == []
+
+
+@pytest.mark.parametrize("more", [([], ["k-billing"]), (["Bearer a.b.c"], [])])
+def test_a_session_is_the_only_credential(either, sessions, more):
+    """Another one beside it could be read as another caller."""
+    authorizations, keys = more
+    bearer = f"Bearer {started(sessions)}"
+
+    for order in ([bearer, *authorizations], [*authorizations, bearer]):
+        with pytest.raises(UnauthenticatedError, match="more than one"):
+            either.caller(order, keys)
+
+
+def test_a_session_is_no_link_and_a_link_no_session(sessions):
+    """Each token works for its purpose alone."""
+    session = started(sessions)
+    unsubscribe = sessions.links.sign("unsubscribe", {"u": "ada", "c": "news", "e": 2**40})
+
+    for token in (session, session.removeprefix("dps_"), unsubscribe):
+        with pytest.raises(NotFoundError):
+            sessions.start({"token": token}, 900)

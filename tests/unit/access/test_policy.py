@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from dispatcher.access.policy import ADMIN, EVERY_USER, READ, SCOPES, SEND, WRITE, Caller, require
+from dispatcher.access.policy import (
+    ADMIN,
+    ANY,
+    EVERY_USER,
+    READ,
+    SCOPES,
+    SEND,
+    WRITE,
+    Caller,
+    require,
+)
 from dispatcher.errors import ForbiddenError
 
 
@@ -46,6 +56,10 @@ def allowed(who, scopes, user_id):
         (caller("john.doe", WRITE), (READ, SEND), "john.doe", False),
         (caller(EVERY_USER, SEND), (READ, SEND), "jane.doe", True),
         (caller("john.doe", READ, WRITE, SEND), (), "john.doe", False),
+        (caller("john.doe"), ANY, None, True),
+        (caller(""), ANY, None, True),
+        (caller("john.doe"), ANY, "jane.doe", False),
+        (Caller.of({}), ANY, None, False),
         (Caller.of({}), None, None, True),
         (Caller.of({}), (READ,), None, False),
         (Caller.of({}), (READ,), "john.doe", False),

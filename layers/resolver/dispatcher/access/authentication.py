@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dispatcher.access.policy import ADMIN, EVERY_USER, SCOPES, Caller
+from dispatcher.access.sessions import is_claimed
 from dispatcher.errors import UnauthenticatedError
 from dispatcher.identifiers import USER_ID
 from dispatcher.ttl_cache import TtlCache
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dispatcher.access.ports import ApiKeys, Claims, Clock, Tokens
+    from dispatcher.access.sessions import Sessions
 
 TTL = 300.0
 """Seconds for which a verified token is accepted without another check, but never past its end."""
@@ -34,12 +36,22 @@ KEY = re.compile(r"[\x21-\x7e]{1,256}")
 ANYONE = Caller("anyone", EVERY_USER, frozenset({ADMIN}))
 
 
+@dataclass(frozen=True, slots=True)
 class Open:
-    """Treats every caller as an administrator: for a personal machine or account."""
+    """Treats every caller as an administrator: for a personal machine or account.
 
-    def caller(self, _authorizations: Sequence[str], _keys: Sequence[str]) -> Caller:
-        """Return the same for all."""
-        return ANYONE
+    The session of a link has its narrow rights here, too, so that a link can be tried.
+    """
+
+    sessions: Callable[[], Sessions]
+
+    def caller(self, authorizations: Sequence[str], keys: Sequence[str]) -> Caller:
+        """Return the same for all but the bearers of sessions, whose credential must be valid."""
+        if not any(map(is_claimed, authorizations)):
+            return ANYONE
+        if len(authorizations) > 1 or keys:
+            raise UnauthenticatedError("more than one credential")
+        return self.sessions().caller(authorizations[0])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,6 +63,7 @@ class Authentication:
 
     tokens: Callable[[], Tokens] | None
     keys: Callable[[], ApiKeys] | None
+    sessions: Callable[[], Sessions]
     user_claim: str
     clock: Clock
     _verified: TtlCache[bytes, Caller] = field(init=False)
@@ -77,6 +90,8 @@ class Authentication:
         raise UnauthenticatedError("more than one credential")
 
     def _of_token(self, authorization: str) -> Caller:
+        if is_claimed(authorization):
+            return self.sessions().caller(authorization)
         if self.tokens is None:
             raise UnauthenticatedError("tokens are not accepted here")
         found = BEARER.fullmatch(authorization)
@@ -113,7 +128,7 @@ def _person(claims: Claims, user_claim: str) -> Caller:
     if not isinstance(user, str) or USER_ID.fullmatch(user) is None:
         # Known, but not a valid user ID: the name that means all users is invalid, too.
         user = ""
-    return Caller(f"token:{user}", user, _scopes(claims))
+    return Caller(f"token:{user}", user, _scopes(claims), float(claims["exp"]))
 
 
 def _scopes(claims: Claims) -> frozenset[str]:

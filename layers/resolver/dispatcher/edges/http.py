@@ -147,6 +147,14 @@ class Request:
         return policy.Caller.of(context.get("authorizer") or {})
 
     @property
+    def base_url(self) -> str:
+        """The address of the API as this request used it, with stage or base path."""
+        context = self.event.get("requestContext") or {}
+        segments = str(self.event["resource"]).count("/")
+        prefix = "/".join(str(context["path"]).split("/")[:-segments])
+        return f"https://{context['domainName']}{prefix}"
+
+    @property
     def named_user(self) -> str:
         """The user ID of the path, decoded and not checked."""
         return self._parameter("user_id")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dispatcher.access.policy import ADMIN, PREFERENCES, READ, SEND, WRITE
+from dispatcher.access.policy import ADMIN, ANY, PREFERENCES, READ, SEND, WRITE
 
 _USER = "/api/v1/users/{user_id}"
 _TYPE = f"{_USER}/integrations/{{integration_type}}"
@@ -21,13 +21,16 @@ class Route(NamedTuple):
     path: str
     function: str
     scopes: tuple[str, ...] | None
-    """The scopes of which a caller needs one; ``None`` if the route needs no credential."""
+    """The scopes of which a caller needs one; ``ANY`` if it needs only a credential, ``None`` if
+    the route needs no credential."""
 
 
 ROUTES = (
     Route("GET", "/health", "get_health", None),
     Route("GET", "/openapi.json", "get_openapi", None),
     Route("GET", "/docs", "get_docs", None),
+    Route("GET", "/api/v1/session", "get_session", ANY),
+    Route("POST", "/api/v1/session", "create_session", None),
     Route("GET", "/api/v1/integration-defaults", "get_integration_defaults", (READ,)),
     Route("GET", _CATEGORIES, "list_categories", (READ, PREFERENCES)),
     Route("PUT", f"{_CATEGORIES}/{{category}}", "put_category", (ADMIN,)),
@@ -35,6 +38,7 @@ ROUTES = (
     Route("GET", f"{_USER}/preferences", "get_preferences", (READ, PREFERENCES)),
     Route("PUT", f"{_USER}/preferences", "update_preferences", (WRITE, PREFERENCES)),
     Route("DELETE", f"{_USER}/preferences", "delete_preferences", (WRITE,)),
+    Route("POST", f"{_USER}/preferences-link", "create_preferences_link", (WRITE,)),
     Route("POST", f"{_USER}/preview", "preview_message", (READ, SEND, PREFERENCES)),
     Route("GET", f"{_USER}/integration-defaults", "get_effective_configuration", (READ,)),
     Route("POST", f"{_USER}/integration-defaults/reset", "reset_overrides", (WRITE,)),
