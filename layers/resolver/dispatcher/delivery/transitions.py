@@ -95,7 +95,7 @@ RANKS: Mapping[str, int] = {
     "bounced": 3,
     "opted_out": 3,
 }
-"""The states of receipts: a report replaces lower ranks, and older reports of the same rank [44]."""
+"""The states of receipts: a report replaces lower ranks, and older reports of its rank [44]."""
 
 
 # States -------------------------------------------------------------------------------------------
