@@ -1,6 +1,6 @@
 """The real functions behind an HTTP server on loopback, which replaces API Gateway for a browser.
 
-Every request passes the authorizer, as on AWS; every message that is sent is delivered at once.
+Every request passes the authorizer, as on AWS; every message that is sent is delivered immediately.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Cloud:
         return answer["statusCode"], answer["headers"], answer["body"] or ""
 
     def _session(self, event):
-        """Stand in for the routes of sessions until they are there."""
+        """Return a session as the API will, until that route exists."""
         arn = sample("authorize_request")["methodArn"]
         try:
             known = self.service.invoke("authorize_request", {**event, "methodArn": arn})

@@ -1,4 +1,4 @@
-"""What callers and users wrote is shown as text, however long and strange it is."""
+"""Content of callers and users is shown as text, however long and strange it is."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ def test_a_secret_is_rotated(at):
 
 
 def test_a_category_is_created_and_deleted(at, cloud):
-    """The form begins with the focus in its first field; a deletion asks first."""
+    """The form's first field has the focus; a deletion asks first."""
     page, keys, status = at("#/categories")
 
     keys.choose(page.get_by_role("button", name="Create"))

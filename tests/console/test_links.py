@@ -75,7 +75,7 @@ def test_an_invalid_link_says_what_to_do(visit):
 
 
 def test_a_session_is_renewed_while_the_page_is_open(visit, cloud, link):
-    """A minute before the bearer ends, the link gives another one; nobody notices."""
+    """A minute before the bearer ends, the link gives another one, without a notice."""
     context = visit.context()
     page = context.new_page()
     page.clock.install(time=time.time())

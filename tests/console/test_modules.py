@@ -115,7 +115,7 @@ def test_relative_times_are_words(run):
     ],
 )
 def test_an_address_names_page_and_user(run, fragment, page, user):
-    """What no page has is unknown, also if it is not even encoded correctly."""
+    """Other addresses are unknown, also those that are not encoded correctly."""
     found = run("router.js", "(({page, user}) => [page, user])(it.parseRoute(given[0]))", fragment)
 
     assert found == [page, user]

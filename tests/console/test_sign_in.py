@@ -54,7 +54,7 @@ def what_you_get(page):
 
 
 def test_a_living_session_signs_in_without_a_question(visit, cloud, issuer):
-    """The first try is silent, and a reload is one more; the page of the address opens."""
+    """The first attempt is silent, and a reload is one more; the page of the address opens."""
     page = visit("#/u/ada/when", ready=False)
     expect(page.get_by_role("heading", level=1)).to_have_text("When")
 
@@ -68,7 +68,7 @@ def test_a_living_session_signs_in_without_a_question(visit, cloud, issuer):
 
 
 def test_without_a_session_there_is_a_button(visit, issuer):
-    """One silent try, then *Sign in*; no loop."""
+    """One silent attempt, then *Sign in*; no loop."""
     issuer.person = None
     page = visit("/console", ready=False)
     button = page.get_by_role("button", name="Sign in")

@@ -1,4 +1,4 @@
-"""What you get: switches that save, return, undo and tell."""
+"""The page of switches: they save, return, can be undone, and say so."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAMES |= {"CLI": "CLI", "TOOL": "Tool", "TEST": "Test"}
 
 @pytest.fixture(autouse=True)
 def as_before(cloud):
-    """Ada has chosen nothing; what a test chooses is forgotten."""
+    """Ada has chosen nothing; the choices of a test are removed."""
     cloud.ask("PUT", PATH, {"categories": None})
     cloud.calls.clear()
 

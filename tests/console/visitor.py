@@ -13,7 +13,7 @@ AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
 #: WCAG 2.2 AA and axe's own good practices, among them landmarks and one h1.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
-#: Keeps what screen readers are told, and what the policy reports.
+#: Keeps the announcements for screen readers, and the reports of the policy.
 LISTEN = """
 window.said = [];
 window.reports = [];
@@ -29,7 +29,7 @@ addEventListener("DOMContentLoaded", () => {
 """
 
 
-#: Everything that a page can keep.
+#: All storage of a page.
 STORAGE = "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
 
 
@@ -115,7 +115,7 @@ class Visitor:
 
 def violations(page):
     """Return the rules of axe that a page breaks, each with the elements."""
-    # Scripts of the browser's own tools are not subject to the page's policy.
+    # Scripts of the developer tools are not subject to the page's policy.
     page.evaluate(AXE)
     options = json.dumps({"runOnly": {"type": "tag", "values": RULES}})
     found = page.evaluate(f"axe.run(document, {options}).then((found) => found.violations)")
@@ -133,5 +133,5 @@ def sideways(page):
 
 
 def said(page):
-    """Return what screen readers were told, in order."""
+    """Return the announcements for screen readers, in order."""
     return page.evaluate("window.said")

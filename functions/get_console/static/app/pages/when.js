@@ -1,7 +1,7 @@
 // When: time zone, hours, mute, and the next 24 hours.
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { ConflictError, mayChange, savePreferences, usePreferences } from "../people.js";
-import { announce, useDraft } from "../store.js";
+import { announce, drafts, useDraft } from "../store.js";
 import { DAYS, absolute, browserZone, instantOf, knownZones, localOf, nextDay, relative, tomorrowAt } from "../times.js";
 import { html } from "../view.js";
 import { language, t } from "../words.js";
@@ -17,6 +17,7 @@ const HOUR = 3_600_000;
 export function WhenPage({ user }) {
   const { data, error, zone, saves, reload } = usePreferences(user, { fresh: true });
   const [conflict, setConflict] = useState(null);
+  const [resets, setResets] = useState(0);
   if (!data) {
     return html`<${Heading}>${t("page.when")}<//>
       ${error ? html`<${Trouble} error=${error} onRetry=${reload} />` : html`<${Loading} />`}`;
@@ -46,13 +47,17 @@ export function WhenPage({ user }) {
         theirs: shown(field, data[field], zone),
         mine: shown(field, mine, zone),
       }))}
-      onTheirs=${() => setConflict(null)}
+      onTheirs=${() => {
+        setConflict(null);
+        drafts.delete("when");
+        setResets(resets + 1);
+      }}
       onMine=${() => save(conflict).then((done) => done && announce(t("saved")), (problem) => announce(errorText(problem)))} />`}
     <div class="beside two">
       <div>
         ${canChange
           ? html`<${Mute} data=${data} zone=${zone} save=${save} />
-              <${HoursForm} key=${data.version} data=${data} zone=${zone} channels=${channels} save=${save} />`
+              <${HoursForm} key=${resets} data=${data} zone=${zone} channels=${channels} save=${save} />`
           : html`<p>${shown("hours", data.hours, zone)}</p>`}
       </div>
       <${OutlookPanel} user=${user} categories=${data.effective.categories} zone=${zone} saves=${saves} />
@@ -117,10 +122,17 @@ function Mute({ data, zone, save }) {
 /** @typedef {{mode: "always" | "simple" | "weekly", simple: object, week: object, channels: string[], zone: string}} Hours */
 
 function HoursForm({ data, zone, channels, save }) {
-  const [draft, setDraft, discard] = useDraft("when", draftOf(data, zone));
+  const [draft, setDraft, discard] = useDraft("when", draftOf(data));
   const [problem, setProblem] = useState(null);
   const [done, setDone] = useState("");
-  const set = (values) => setDraft({ ...draft, ...values });
+  const set = (values) => {
+    setDone("");
+    setDraft({ ...draft, ...values });
+  };
+  // Hours that were changed elsewhere are shown, unless somebody is typing here.
+  useEffect(() => {
+    if (!drafts.has("when")) discard(draftOf(data));
+  }, [data.version]);
   const submit = async (event) => {
     event.preventDefault();
     setProblem(null);
@@ -130,8 +142,8 @@ function HoursForm({ data, zone, channels, save }) {
         time_zone: draft.zone === "" ? null : draft.zone,
         hours: windows && { windows, integrations: draft.channels },
       });
-      discard(draft);
       if (rescheduled) {
+        discard(draft);
         const text = rescheduled.deliveries ? t("when.rescheduled", { count: rescheduled.deliveries }) : t("saved");
         setDone(text);
         announce(text);
