@@ -50,6 +50,7 @@ THEIRS = {
 # How each is to be called, once the intrinsic functions are written as Fn::Sub writes them.
 VALUES = {
     "stack": r"\$\{AWS::StackName\}",
+    "integration_type": r"EMAIL",
     "QueueName": r"\$\{(\w+)\.QueueName\}",
     "FunctionName": r"\$\{(\w+)\}",
     "ApiName": r"\$\{AWS::StackName\}",
@@ -203,6 +204,30 @@ def test_a_delivery_that_is_late_rings_within_minutes():
     assert (alarm["Threshold"], alarm["Period"]) == (300, 300)
     assert alarm["Period"] * alarm["EvaluationPeriods"] >= 900
     assert alarm["DatapointsToAlarm"] == 1
+
+
+@pytest.mark.parametrize(
+    ("alarm", "metric", "percent"),
+    [("BouncesAlarm", "bounced", 5), ("ComplaintsAlarm", "complained", 0.1)],
+)
+def test_a_days_emails_are_compared_with_the_rates_at_which_ses_reviews(alarm, metric, percent):
+    """Of at least 1,000 emails: below that, a single one would be too many.
+
+    Source: SES Developer Guide, "Reputation metrics": review at 5 % bounces and 0.1 % complaints.
+    """
+    declared = ALARMS[alarm]
+    emails = {"stack": "${AWS::StackName}", "integration_type": "EMAIL"}
+
+    assert declared["Threshold"] == percent
+    assert declared["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+    assert declared["Metrics"][0]["Expression"] == (
+        f"IF(emails >= 1000, 100 * FILL({metric}, 0) / emails, 0)"
+    )
+    assert metrics_of(declared) == [
+        Looked(NAMESPACE, "delivered", emails),
+        Looked(NAMESPACE, metric, emails),
+    ]
+    assert [one["MetricStat"]["Period"] for one in declared["Metrics"][1:]] == [86_400] * 2
 
 
 # The dashboard ------------------------------------------------------------------------------------
