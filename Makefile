@@ -71,6 +71,10 @@ clean: setup ## Stop the service, and delete its builds, data and logs
 test: check clients ## Run all static checks, then all tests (9 min)
 	@$(bin)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov
 
+.PHONY: console-test
+console-test: setup ## Test the console in every width, theme and language (15 min)
+	@CONSOLE_MATRIX=1 $(bin)/pytest tests/console
+
 .PHONY: fuzz
 fuzz: setup ## Search for a violated delivery guarantee (40 min; SCENARIOS=20000 SEED=1)
 	@$(python) -m tests.player --scenarios $${SCENARIOS:-20000} $${SEED:+--seed "$$SEED"}
@@ -97,7 +101,8 @@ bench: setup ## Compare measured speed with its budgets (10 min; ROWS="cold warm
 	@$(python) -m evidence.bench $(ROWS)
 
 .PHONY: screenshots
-screenshots: setup ## Test /docs of the running service in Chromium, and save its screenshots
+screenshots: setup ## Photograph the console and /docs of the running service in Chromium
+	@$(python) -m tests.console.pictures
 	@$(python) -m tools.screenshots
 
 ##@ Static checks

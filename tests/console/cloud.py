@@ -53,11 +53,35 @@ STAND_INS = {
 }
 
 
+class Hooks:
+    """A receiver of webhooks: it returns the next of ``statuses``, and 204 after the last."""
+
+    def __init__(self):
+        self.statuses = []
+        self.server = LoopbackServer(self._handler())
+        self.url = self.server.origin
+
+    def _handler(hooks):  # noqa: N805 - the handler inside has its own self
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                """Accept or fail."""
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(hooks.statuses.pop(0) if hooks.statuses else 204)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                """Log nothing."""
+
+        return Handler
+
+
 class Cloud:
     """A deployed service; ``calls`` holds method, path and status of each request to the API."""
 
-    def __init__(self, service):
+    def __init__(self, service, hooks):
         self.service = service
+        self.hooks = hooks
         self.calls = []
         self.is_down = False
         self.lock = threading.RLock()
@@ -194,9 +218,10 @@ def routed(method, path):
 @contextmanager
 def deployed(session, **environ):
     """Run a service whose receivers are on loopback; ``environ`` adds to its settings."""
-    slack = FakeSlackServer(users=PEOPLE, channels=("D01",))
+    slack, hooks = FakeSlackServer(users=PEOPLE), Hooks()
     with (
         slack,
+        hooks.server,
         FakeSmtpServer() as mail,
         running(session) as service,
         pytest.MonkeyPatch.context() as patch,
@@ -211,6 +236,8 @@ def deployed(session, **environ):
             "EMAIL_SENDER": "Dispatcher <dispatcher@example.com>",
             "DEFAULT_EMAIL_DOMAIN": "example.com",
             "SMS_ENABLED": "true",
+            "WEBHOOK_ALLOW_HTTP": "true",
+            "WEBHOOK_ALLOWED_CIDRS": "127.0.0.0/8",
             "DEFAULT_TIME_ZONE": "Europe/Berlin",
             **{f"INTEGRATION_DEFAULTS_{name}_ENABLED": "true" for name in ON},
             **environ,
@@ -221,7 +248,7 @@ def deployed(session, **environ):
         patch.setattr(health, "PROBE_LIMIT", 60.0)
         wiring.reset()
         boto3.client("secretsmanager").create_secret(Name="SlackBotTokenSecret", SecretString=TOKEN)
-        cloud = Cloud(service)
+        cloud = Cloud(service, hooks)
         cloud.server.start()
         yield cloud
         cloud.server.stop()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+PATIENT = {"retry_count": 3, "retry_delay_seconds": 1}
 CATEGORIES = {
     "security": {
         "title": "Security",
@@ -50,64 +53,66 @@ def sent(cloud, user, **body):
     return accepted
 
 
+def override(cloud, user, name, **settings):
+    """Store a new override in place of the old one."""
+    path = f"/api/v1/users/{user}/integrations"
+    cloud.ask("DELETE", f"{path}/{name}")
+    status, stored = cloud.ask("POST", path, {"integration_type": name, **settings})
+    assert status == 201, stored
+
+
 def rehearse(cloud, user, **settings):
     """Let TEST fail for a user as its config says."""
-    path = f"/api/v1/users/{user}/integrations"
-    cloud.ask("DELETE", f"{path}/TEST")
-    body = {"integration_type": "TEST", "retry_delay_seconds": 1, **settings}
-    assert cloud.ask("POST", path, body)[0] == 201
+    override(cloud, user, "TEST", retry_delay_seconds=1, **settings)
 
 
-def ended(cloud, user, request_id):
+def pause():
+    """Let some time pass. Retries wait in an emulated queue, which has no clock to be moved."""
+    time.sleep(0.1)
+
+
+def ended(cloud, user, request_id, wait=pause):
     """Deliver until a message has no pending delivery, and return its request."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
+    for _ in range(300):
         with cloud.lock:
             cloud.deliver()
         _, request = cloud.ask("GET", f"/api/v1/users/{user}/requests/{request_id}")
         if all(one["status"] != "pending" for one in request["deliveries"]):
             return request
-        # Retries wait in an emulated queue, which has no clock to be moved.
-        time.sleep(0.1)
+        wait()
     raise AssertionError(request)
 
 
-def closed_now(now=None):
-    """Return weekly hours that are closed now and open in some hours, in UTC."""
-    now = now or datetime.now(UTC)
-    days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-    start, end = now + timedelta(hours=4), now + timedelta(hours=14)
-    clock = [f"{one.hour:02}:{one.minute // 15 * 15:02}" for one in (start, end)]
-    return {"windows": [{"days": days, "from": clock[0], "to": clock[1]}]}
+def closed_now():
+    """Return weekly hours, in the zone of Berlin, that are closed now and open in four hours."""
+    start, end = (
+        (datetime.now(ZoneInfo("Europe/Berlin")) + timedelta(hours=hours)).strftime("%H:00")
+        for hours in (4, 14)
+    )
+    return {"windows": [{"days": [*DAYS], "from": start, "to": end}]}
 
 
-def furnish(cloud):
-    """Give Ada something on every page."""
+def furnish(cloud, wait=pause, hours=None):
+    """Give Ada something on every page: delivered, retried, failed, held and skipped messages."""
     for name, body in CATEGORIES.items():
-        cloud.ask("PUT", f"/api/v1/categories/{name}", body)
-    ada = "/api/v1/users/ada"
-    cloud.ask("PUT", f"{ada}/preferences", {"time_zone": "Europe/Berlin"})
-    cloud.ask(
-        "POST",
-        f"{ada}/integrations",
-        {
-            "integration_type": "WEBHOOK",
-            "config": {"url": "https://hooks.example.com/ada"},
-            "enabled": False,
-        },
-    )
-    sent(cloud, "ada", category="reviews", subject="Review: retry budget", content="Please look.")
-    sent(cloud, "ada", subject="Backup done", content="All 12 tables.", integration_types=["CLI"])
-    rehearse(cloud, "ada", retry_count=3, config={"fail_attempts": 2, "failure": "transient"})
-    deploy = sent(
-        cloud, "ada", subject="Deploy to production", integration_types=["TEST"], content="1"
-    )
-    ended(cloud, "ada", deploy["request_id"])
+        assert cloud.ask("PUT", f"/api/v1/categories/{name}", body)[0] == 201
+    preferences = "/api/v1/users/ada/preferences"
+    assert cloud.ask("PUT", preferences, {"time_zone": "Europe/Berlin"})[0] == 200
+    override(cloud, "ada", "SMS", enabled=False)
+    override(cloud, "ada", "WEBHOOK", config={"url": f"{cloud.hooks.url}/ada"}, **PATIENT)
+
+    def ada(request_id, subject, content, **body):
+        sent(cloud, "ada", request_id=request_id, subject=subject, content=content, **body)
+        wait()
+
+    ada("backup-311", "Backup done", "All 12 tables are stored.", integration_types=["CLI"])
+    ada("review-88", "Review: retry budget", "Please have a look.", category="reviews")
     rehearse(cloud, "ada", retry_count=0, config={"failure": "permanent"})
-    sent(cloud, "ada", subject="Deploy to staging", content="Step 4.", integration_types=["TEST"])
-    cloud.ask("DELETE", f"{ada}/integrations/TEST")
-    cloud.ask("PUT", f"{ada}/preferences", {"hours": closed_now()})
-    sent(cloud, "ada", category="builds", subject="Build broken: main", content="See the log.")
-    sent(
-        cloud, "ada", category="security", subject="New sign-in from Lisbon", content="Was it you?"
-    )
+    ada("deploy-17", "Deploy to staging", "Step 4 of 9.", integration_types=["TEST"])
+    cloud.ask("DELETE", "/api/v1/users/ada/integrations/TEST")
+    assert cloud.ask("PUT", preferences, {"hours": hours or closed_now()})[0] == 200
+    ada("build-4711", "Build broken: main", "Two tests fail.", category="builds")
+    ada("sign-in-5", "New sign-in from Lisbon", "Was it you?", category="security")
+    cloud.hooks.statuses += [503, 503]
+    ada("report-2026-11-26", "Nightly report", "3 checks need you.", integration_types=["WEBHOOK"])
+    ended(cloud, "ada", "report-2026-11-26", wait)

@@ -212,10 +212,10 @@ def test_a_change_without_effect_says_so(visit, cloud):
     """A channel that is off for all messages stays off for a category."""
     page = visit("#/u/ada/what")
 
-    switch(page, "Builds, Webhook").click()
+    switch(page, "Builds, SMS").click()
 
     expect(page.get_by_role("status")).to_contain_text("Saved, but without effect")
-    expect(switch(page, "Builds, Webhook")).not_to_be_checked()
+    expect(switch(page, "Builds, SMS")).not_to_be_checked()
 
 
 def test_below_640_pixels_each_category_is_a_group(visit):

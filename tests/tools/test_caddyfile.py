@@ -23,8 +23,12 @@ def cloud():
             self.send_header("Access-Control-Allow-Origin", "*")
             self.send_header("X-Path", self.path)
             self.send_header("X-Names", ",".join(self.headers))
-            self.send_header("Content-Length", "0")
+            body = b"word " * 400 if self.path.endswith("/long") else b""
+            self.send_header("Content-Type", "text/javascript; charset=utf-8")
+            self.send_header("Content-Security-Policy", "default-src 'none'")
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            self.wfile.write(body)
 
         do_GET = do_POST = do_OPTIONS = answer  # noqa: N815 - so http.server calls them
 
@@ -161,3 +165,17 @@ def test_pages_of_others_are_refused(ask, method, headers):
     assert answer.status == 403
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["X-Path"] is None
+
+
+@pytest.mark.parametrize(("path", "encoding"), [("/long", "gzip"), ("/short", None)])
+def test_long_responses_are_compressed(port, path, encoding):
+    """As on AWS, from a kilobyte on; the policy of a page passes unchanged."""
+    line = http.client.HTTPConnection("localhost", port, timeout=10)
+    line.request("GET", path, headers={"Accept-Encoding": "gzip"})
+    answer = line.getresponse()
+    answer.read()
+    line.close()
+
+    assert answer.status == 200
+    assert answer.getheader("Content-Encoding") == encoding
+    assert answer.getheader("Content-Security-Policy") == "default-src 'none'"
