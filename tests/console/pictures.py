@@ -44,10 +44,9 @@ def settled(route):
     """Pass a response on with the durations and the host that every run has."""
     response = route.fetch()
     durations = iter(DURATIONS * 50)
-    text = re.sub(
-        r'"duration_ms":\d+', lambda _: f'"duration_ms":{next(durations)}', response.text()
-    )
+    text = re.sub(r'(?<="duration_ms":)\d+', lambda _: str(next(durations)), response.text())
     text = re.sub(r"http://127\.0\.0\.1:\d+", "https://hooks.example.com", text)
+    text = text.replace("127.0.0.1", "hooks.example.com")
     route.fulfill(response=response, body=text)
 
 

@@ -85,11 +85,21 @@ function Strip({ data, zone }) {
   const clock = (time) => localOf(time, zone).slice(11);
   return html`<figure class="strip" aria-hidden="true">
     <svg viewBox="0 0 960 24" preserveAspectRatio="none" width="100%" height="24">
-      ${steps.map((step, place) => html`<rect key=${place} class=${step.state} x=${place * 10} y=${step.state === "open" ? 0 : 9} width="10.5" height=${step.state === "open" ? 24 : 6} />`)}
+      ${runsOf(steps).map(({ state, start, length }) => html`<rect key=${start} class=${state} x=${start * 10} y=${state === "open" ? 0 : 9} width=${length * 10} height=${state === "open" ? 24 : 6} />`)}
     </svg>
     <div class="ticks">${labels.map((step) => html`<span key=${step.time}>${clock(step.time)}</span>`)}<span>${clock(steps[0].time)}</span></div>
     <figcaption><span class="key open">${t("when.keyOpen")}</span> <span class="key closed">${t("when.keyClosed")}</span></figcaption>
   </figure>`;
+}
+
+/** Put equal neighbours together. */
+function runsOf(steps) {
+  const runs = [];
+  steps.forEach(({ state }, start) => {
+    if (runs.at(-1)?.state === state) runs.at(-1).length += 1;
+    else runs.push({ state, start, length: 1 });
+  });
+  return runs;
 }
 
 function Mute({ data, zone, save }) {
