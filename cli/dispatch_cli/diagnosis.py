@@ -35,11 +35,13 @@ def findings(
     *,
     requests: Sequence[Mapping[str, Any]] = (),
     preferences: Mapping[str, Any] | None = None,
+    suppressions: Sequence[Mapping[str, Any]] = (),
 ) -> list[Finding]:
     """Return the reasons why messages do not reach the user, faults first.
 
     ``requests`` are those to explain in addition to ``deliveries``: the one that was asked for, or
-    recent ones of which the history knows nothing. ``preferences`` are the user's, if known.
+    recent ones of which the history knows nothing. ``preferences`` are the user's, if known, and
+    ``suppressions`` the addresses to which nothing is sent.
     """
     found = [
         *_service(health),
@@ -49,6 +51,7 @@ def findings(
         *_not_configured(configuration, health),
         *_disabled(user, configuration, health),
         *_ignored(user, preferences),
+        *_suppressed(user, preferences, suppressions, now),
     ]
     if not deliveries and not requests:
         found.append(
@@ -176,6 +179,26 @@ def _ignored(user: str, preferences: Mapping[str, Any] | None) -> Iterator[Findi
                 f"The setting {setting} for {category['category']} has no effect: operators locked "
                 "this category.",
                 f"To see the preferences: dispatch preferences show {quote(user)}",
+            )
+
+
+def _suppressed(
+    user: str,
+    preferences: Mapping[str, Any] | None,
+    suppressions: Sequence[Mapping[str, Any]],
+    now: datetime,
+) -> Iterator[Finding]:
+    used = preferences["effective"]["without_category"]["integrations"] if preferences else {}
+    for one in suppressions:
+        name = one["integration_type"]
+        # While another address is used, a former one explains nothing.
+        if not used.get(name, {}).get("enabled"):
+            state = words.SUPPRESSIONS.get(one["state"], one["state"])
+            advice = words.Words("", words.SUPPRESSED).about(user, name).advice
+            yield Finding(
+                "fault",
+                f"{name} to {one['address']} is suppressed, {state} {age(one['at'], now)}.",
+                advice,
             )
 
 

@@ -94,6 +94,21 @@ def test_an_unknown_suppression_is_rejected(suppressed):
     assert listed(suppressed) == IDS
 
 
+def test_the_doctor_explains_a_suppressed_address(suppressed, monkeypatch):
+    """With its time; a former address, beside one that is used, explains nothing."""
+    monkeypatch.setenv("EMAIL_SENDER", "news@example.com")
+    wiring.reset()
+    suppressed("override", "set", "ada", "EMAIL", "--config", f"email_address={EMAIL}")
+    texts = []
+    for address in (EMAIL, "ada@example.org"):
+        suppressed("override", "set", "ada", "EMAIL", "--config", f"email_address={address}")
+        texts.append(suppressed("doctor", "ada", COLUMNS="200").stdout)
+
+    finding = "EMAIL to a•••@example.com is suppressed, bounced "
+    assert [finding in text for text in texts] == [True, False]
+    assert "dispatch suppressions list ada" in texts[0]
+
+
 def test_a_skipped_delivery_leads_to_its_suppression(suppressed, monkeypatch):
     """The reason of a skipped integration names the next step."""
     monkeypatch.setenv("EMAIL_SENDER", "news@example.com")

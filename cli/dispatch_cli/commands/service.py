@@ -92,6 +92,7 @@ def doctor(
         "history": run.service.get(*path, "deliveries", limit=DIAGNOSED, request_id=request_id),
         "health": run.service.get(*HEALTH),
         "preferences": run.service.get(*path, "preferences"),
+        "suppressions": run.service.get(*path, "suppressions"),
     }
     deliveries = responses["history"]["deliveries"]
     responses["requests"] = (
@@ -220,6 +221,7 @@ def show_page(run: Run, screen: Screen, user: str, responses: Mapping[str, Any])
         run.now(),
         requests=requests,
         preferences=responses["preferences"],
+        suppressions=responses["suppressions"]["suppressions"],
     )
     screen.say(f"{user} at {run.settings.url}, {moment(run.now(), run.zone)}", "bold")
     screen.say()
