@@ -16,7 +16,13 @@ from dispatcher.configuration.hours import is_open, opening, quiet_of, zone
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
 from dispatcher.delivery.rows import MessageRow, RequestRow, Status, message_id_of, place_of
 from dispatcher.delivery.transitions import TABLE, State, Transition, state_of
-from dispatcher.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from dispatcher.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    TooEarlyError,
+    UnavailableError,
+)
 from dispatcher.integrations import catalogue
 from tests.steps import SkewedClock, acting
 from tests.world import ZONE
@@ -42,7 +48,26 @@ LONGEST_SQS_DELAY = 900.0
 LONGEST_RETRY_AFTER = 86_400.0
 BACK_OFF = (60.0, 120.0, 240.0, 480.0, 900.0)
 FORGIVEN = 3
-NO_DEAD_LETTER = frozenset({"expired", "content_expired", "no_address", "not_configured"})
+NO_DEAD_LETTER = frozenset(
+    {
+        *("expired", "content_expired", "no_address", "not_configured"),
+        *("bounced", "rejected", "opted_out"),
+    }
+)
+REPORTED = frozenset({"bounced", "undelivered", "rejected", "opted_out"})
+MEANINGS: Mapping[str, tuple[str | None, str | None]] = {
+    "delay": ("delayed", None),
+    "delivery": ("delivered", None),
+    "text_delivered": ("delivered", None),
+    "complaint": ("complained", None),
+    "bounce_permanent": ("bounced", "bounced"),
+    "bounce_mailbox_full": ("bounced", "undelivered"),
+    "text_blocked": ("bounced", "undelivered"),
+    "reject": (None, "rejected"),
+    "text_opted_out": ("opted_out", "opted_out"),
+}
+"""By recorded report: the receipt and the error code."""
+RANKS = {"delayed": 0, "delivered": 1, "complained": 2, "bounced": 3, "opted_out": 3}
 UNKNOWN_OUTCOME = "unknown_outcome"
 
 # Additional transitions that this test allows.
@@ -222,6 +247,11 @@ class Audit:
         self.past: list[tuple[float, Preferences | None]] = [(0.0, None)]
         self.base: dict[Key, float] = {}
         self.held: set[str] = set()
+        self.reports: dict[int, tuple[Key, str]] = {}
+        self.refuted: set[Key] = set()
+        self.applied: dict[Key, list[str]] = defaultdict(list)
+        self.unsure: set[Key] = set()
+        self.dead_since: dict[str, float] = {}
         self.sweeps: Counter[str] = Counter()
         self.changes: set[Change] = set()
         self.counts: Counter[str] = Counter()
@@ -313,6 +343,29 @@ class Audit:
             self.past.append((self.clock.seconds, preferences))
             self.counts["preferences"] += 1
 
+    def report_sent(self, delivery_id: str, number: int, name: str, report: object) -> None:
+        """Record that a provider reported about a round of a delivery."""
+        self.reports[id(report)] = ((delivery_id, number), name)
+        if MEANINGS[name][1]:
+            self.refuted.add((delivery_id, number))
+        self.counts[f"reports of {MEANINGS[name][0] or name}"] += 1
+
+    def report_parked(self, report: object) -> None:
+        """Record that a report waited for too long: its delivery keeps its state."""
+        self.unsure.add(self.reports[id(report)][0])
+        self.counts["reports parked"] += 1
+
+    def report_applied(self, report: object) -> None:
+        """Record that a report is done with."""
+        key, name = self.reports[id(report)]
+        row = next(
+            (one for one in self.table.messages() if one.message_id == message_id_of(key[0])), None
+        )
+        if row is None or (row.ttl is not None and row.ttl <= self.clock.seconds + SKEW):
+            self.unsure.add(key)
+        elif row.deliveries[place_of(key[0])].round == key[1]:
+            self.applied[key].append(name)
+
     def removed(self, row: MessageRow) -> None:
         """Check that an expired row that DynamoDB removes is not needed any more."""
         pending = [one for one in row.deliveries if one.is_pending or one.dead_letter_owed]
@@ -334,6 +387,9 @@ class Audit:
             if new.round > old.round:
                 self.openers[did, new.round].append(actor)
                 self.base[did, new.round] = now
+            if new.is_pending and not old.is_pending and new.round == old.round:
+                self.base[did, new.round] = self.freed_at[did] = now
+                self.counts["revived"] += 1
             self._holds(did, old, new)
             if old.is_pending and new.error_code == "cancelled":
                 self.cancellers[did] = actor
@@ -468,13 +524,23 @@ class Audit:
                     assert used >= after.max_attempts, f"{did} was given up too early: {after}"
 
     def holds_what_has_ended_stays_ended(self) -> None:
-        """I5: only a new round follows an end: from failed, one higher, and it begins once."""
+        """I5: only a new round follows an end: from failed, one higher, and it begins once.
+
+        Or the report of a provider, in its round and before the row expires.
+        """
         for move in self.moves:
             for did, before, after in move.deliveries():
                 if before.is_pending:
                     assert after.round == before.round, f"{did} changed its round while pending"
                     continue
-                settled = replace(after, dead_letter_owed=before.dead_letter_owed) == before
+                if after.round == before.round and after.status != before.status:
+                    self._follows_a_report(move, did, before, after)
+                    continue
+                if after.round == before.round and after.error_code in REPORTED:
+                    assert before.error_code in REPORTED, f"{did}: {before} -> {after}"
+                    continue
+                same = {"dead_letter_owed": before.dead_letter_owed, "receipt": before.receipt}
+                settled = after.round == before.round and replace(after, **same) == before
                 if settled:
                     assert before.dead_letter_owed or not after.dead_letter_owed, f"{did} owes more"
                     continue
@@ -486,6 +552,26 @@ class Audit:
                 ttl = move.before and move.before.ttl
                 assert ttl is None or ttl > move.at - SKEW, f"{did} had expired"
                 assert len(self.openers[did, after.round]) == 1, f"{did} began a round twice"
+
+    def _follows_a_report(self, move: Move, did: str, before: Delivery, after: Delivery) -> None:
+        """I5: a success was refuted, and with it what it had skipped became pending again."""
+        assert move.before
+        change = (before.status, after.status)
+        if change == (Status.SUCCESS, Status.FAILED):
+            assert (did, after.round) in self.refuted, f"{did} was refuted by no report"
+            assert after.error_code in REPORTED, f"{did}: {after}"
+            assert after.delivered_at is None, f"{did}: {after}"
+            assert after.attempt_log == before.attempt_log, f"{did} lost its attempts"
+            ttl = move.before.ttl
+            assert ttl is None or ttl > move.at - SKEW, f"{did} had expired"
+            return
+        assert change == (Status.SKIPPED, Status.PENDING), f"{did}: {before} -> {after}"
+        assert before.error_code == "first_success", f"{did}: {before} -> {after}"
+        refuted = [
+            (old.status, new.status) == (Status.SUCCESS, Status.FAILED)
+            for _, old, new in move.deliveries()
+        ]
+        assert any(refuted), f"{did} became pending, but its sibling succeeded"
 
     def holds_a_live_claim_is_its_owners(self) -> None:
         """A worker takes over only a claim whose lease may be over, and records only its own."""
@@ -519,11 +605,13 @@ class Audit:
         """I7: a failed round has a dead letter to send until it was sent or a new round began."""
         for move in self.moves:
             for did, before, after in move.deliveries():
-                failed = before.is_pending and after.status == Status.FAILED
+                failed = before.status != after.status == Status.FAILED
                 if failed and after.error_code not in NO_DEAD_LETTER:
                     assert after.dead_letter_owed, f"{did} has no dead letter: {after}"
                 if before.dead_letter_owed and not after.dead_letter_owed and not after.is_pending:
                     sent = {(one.delivery_id, one.round) for one in self.dead_letters}
+                    if before.error_code in REPORTED and after.error_code in NO_DEAD_LETTER:
+                        continue  # A later report says that a retry does not help.
                     assert (did, before.round + 1) in sent, f"{did} lost its dead letter: {after}"
 
     def holds_one_success_of_a_first_success_message(self) -> None:
@@ -644,6 +732,7 @@ class Audit:
                 "retry": (ConflictError, NotFoundError),
                 "cancel": (ConflictError, NotFoundError),
                 "prefer": (ConflictError,),
+                "feedback": (TooEarlyError,),
             }.get(kind, ())
             if not self.quiet:
                 expected += (UnavailableError,)
@@ -715,6 +804,8 @@ class Audit:
             assert fresh, f"{row} had expired"
             off = self.off_since.get(claim.delivery.type, claim.at)
             assert claim.at <= off + FRESH, f"{claim} was sent after the user opted out"
+            dead = self.dead_since.get(claim.delivery.type, claim.at)
+            assert claim.at <= dead + FRESH, f"{claim} was sent to a suppressed address"
 
     def holds_no_send_to_a_closed_user(self) -> None:
         """I15: nothing is sent to a user who has been closed for more than 12 s.
@@ -837,14 +928,38 @@ class Audit:
                 delivered = [
                     claim
                     for claim in self.claims
-                    if claim.delivered and message_id_of(claim.delivery_id) == row.message_id
+                    if claim.delivered
+                    and message_id_of(claim.delivery_id) == row.message_id
+                    and claim.key not in self.refuted
                 ]
                 if len({claim.delivery_id for claim in delivered}) > 1:
                     assert any(claim.excused for claim in delivered), f"{row}: {delivered}"
+            self._reports_at_rest(row)
         if self.quiet:
             for message_id, rings in self.sweeps.items():
                 tries = sum(message_id_of(one.delivery_id) == message_id for one in self.claims)
                 assert rings <= 4 + 2 * max(1, tries), f"I11: {message_id} was rung {rings} times"
+
+    def _reports_at_rest(self, row: MessageRow) -> None:
+        """I18, I19, I21: every report was applied, in whatever order and however often it came."""
+        for place, one in enumerate(row.deliveries):
+            key = (row.delivery_id(place), one.round)
+            names = self.applied[key]
+            if key in self.unsure or not names:
+                continue
+            states = {state for state, _ in map(MEANINGS.__getitem__, names) if state}
+            rank = max(map(RANKS.__getitem__, states), default=None)
+            found = one.receipt.state if one.receipt else None
+            is_highest = found in states and RANKS[found or ""] == rank if states else found is None
+            assert is_highest, f"{key}: {names} made {one}"
+            if any(MEANINGS[name][1] for name in names):
+                assert one.status != Status.SUCCESS, f"I18: {key}: {names} made {one}"
+        if row.mode != "first_success":
+            return
+        refuted = any(one.error_code in REPORTED for one in row.deliveries)
+        succeeded = any(one.status == Status.SUCCESS for one in row.deliveries)
+        left = [one for one in row.deliveries if one.error_code == "first_success"]
+        assert succeeded or not (refuted and left), f"I19: {row} was given up"
 
 
 def _is_open(quiet: Quiet, t: float) -> bool:
@@ -869,6 +984,11 @@ def _transition(before: MessageRow | None, after: MessageRow) -> Transition | No
         return Transition.BEGIN
     if any(old.is_pending and new.error_code == "cancelled" for old, new in pairs):
         return Transition.CANCEL
+    if any(
+        (old.status, new.status) == (Status.SUCCESS, Status.FAILED) and old.round == new.round
+        for old, new in pairs
+    ):
+        return Transition.FEEDBACK
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tools.paths import ROOT
@@ -42,6 +43,8 @@ def event(
     if name in SMS_EVENTS:
         del names["dispatcher"]
         copy["context"] = names
+        if at is not None:
+            copy["eventTimestamp"] = round(datetime.fromisoformat(at).timestamp() * 1000)
         return dict(copy)
     detail = copy["detail"]
     detail["mail"]["tags"] |= {tag: [value] for tag, value in names.items()}

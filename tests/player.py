@@ -20,6 +20,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.configuration.hours import DAYS
@@ -32,7 +33,7 @@ from tests.audit import SKEW
 from tests.rig import INVOCATION, Rig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from dispatcher.delivery.ports import Message
     from tests.audit import Change
@@ -43,6 +44,21 @@ KINDS = ("quiet", "aws", "crash", "stall", "all")
 """Faults in a scenario, beside receivers: none, AWS, processes, or all of them."""
 
 TYPES = ("SLACK", "EMAIL", "WEBHOOK", "SMS", "CLI", "TOOL", "TEST")
+STORIES: Mapping[str, list[tuple[str, ...]]] = {
+    "EMAIL": [
+        (),
+        ("delivery",),
+        ("delay", "delivery"),
+        ("delivery", "bounce_permanent"),
+        ("bounce_permanent",),
+        ("bounce_mailbox_full",),
+        ("bounce_mailbox_full", "bounce_permanent"),
+        ("delivery", "complaint"),
+        ("reject",),
+    ],
+    "SMS": [(), ("text_delivered",), ("text_blocked",), ("text_opted_out",)],
+}
+"""Reports of providers, by integration, in the order of their times."""
 BATCH = 3
 MINUTE = 60.0
 DAY = 86_400.0
@@ -188,6 +204,7 @@ class Player:
         self._tries: Counter[Actor] = Counter()
         self._arrived: list[Sent] = []
         self._hours = random.Random(f"{seed}:hours")
+        self._reports = random.Random(f"{seed}:reports").random() < 0.5
 
     @property
     def now(self) -> float:
@@ -245,7 +262,7 @@ class Player:
             work(*args)
 
     def _is_open(self) -> bool:
-        return any(
+        return bool(self.rig.reports) or any(
             row.sweep_at is not None
             or any(one.is_pending or one.dead_letter_owed for one in row.deliveries)
             for row in self.rig.world.table.messages()
@@ -398,7 +415,34 @@ class Player:
             (Retry("timeout", "nothing came"), 10.01),
             (Retry("http_429", "slow down", after=self.setting.asked_for), seconds),
         ]
-        return dice.choices(outcomes, self.setting.receivers)[0]
+        chosen = dice.choices(outcomes, self.setting.receivers)[0]
+        if self._reports and message.integration_type in STORIES:
+            self._write_reports(message, number, chosen[0])
+        return chosen
+
+    def _write_reports(self, message: Message, number: int, outcome: Outcome) -> None:
+        """Draw what the provider reports later about a message that it may have accepted."""
+        draw = random.Random(f"{self.seed}:{message.delivery_id}:{number}:reports")
+        accepted = isinstance(outcome, Delivered) or outcome.code == "timeout"
+        at = self.now
+        for name in draw.choice(STORIES[message.integration_type]) if accepted else ():
+            at += draw.choice([0.05, 1, 5, 60, 600]) * draw.uniform(0.2, 1)
+            report = partial(self._report, name, message.delivery_id, message.round)
+            for _ in range(draw.choice([1, 1, 2])):
+                # Doubled, and in any order.
+                self.at(at + draw.choice([0, 0, 30, 700]) * draw.random(), report)
+
+    def _report(self, name: str, delivery_id: str, number: int) -> None:
+        self._take(self.rig.report(name, delivery_id, number))
+
+    def _take(self, report: Sent) -> None:
+        if report not in self.rig.reports:
+            return
+        actor = self.rig.take(report, self._skew())
+        if actor is not None:
+            self._begin_all([actor])
+            # It comes again unless it is deleted until then.
+            self.at(report.visible_at - self._begin, self._take, report)
 
     def _skew(self) -> float:
         return self._draw.uniform(-SKEW, SKEW) if self.setting.skewed else 0.0

@@ -6,6 +6,7 @@ index lag, expiry. Its drivers are the state machine and the scenario player.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,7 +18,9 @@ from dispatcher.delivery.doorbells import encode
 from dispatcher.delivery.rows import MessageRow, RequestRow, Status, shard_of
 from dispatcher.delivery.sweeper import LONGEST_SWEEP
 from dispatcher.errors import ConditionFailed, ConflictError
+from dispatcher.responses import rfc3339
 from tests.audit import Audit, Call
+from tests.feedback import event
 from tests.steps import Actor, ActorLock, CrashError, Gate, SkewedClock, acting
 from tests.world import HOOK, USER, World
 
@@ -34,9 +37,11 @@ VISIBILITY = 720.0
 PREFERENCE_TRIES = 4
 RECEIVES = 10
 """Times that a queue message is received before it goes to the dead-letter queue."""
+REPORT_VISIBILITY, REPORT_RECEIVES = 60.0, 20
+"""The same of FeedbackQueue, whose messages are parked then."""
 
 TABLE_CALLS = ("message", "visit", "create", "write", "overdue", "pending")
-USER_CALLS = ("get", "replace", "set_preferences", "delete_preferences")
+USER_CALLS = ("get", "replace", "set_preferences", "delete_preferences", "set_suppressions")
 REQUEST_CALLS = ("request", "put_request")
 QUEUE_CALLS = ("ring_first", "ring", "send_dead_letter")
 
@@ -133,10 +138,12 @@ class Rig:
         self.audit = Audit(self.clock, self.world.table, quiet=quiet)
         self.messages: list[Sent] = []
         self.dead_letters: list[str] = []
+        self.reports: list[Sent] = []
         self.actors: list[Actor] = []
         self._lag = lag
         self._calls: dict[Actor, Call] = {}
         self._batches: dict[Actor, Batch] = {}
+        self._taken: dict[Actor, Sent] = {}
         self._indexed: dict[str, tuple[float, float | None]] = {}
         table = Gate(self.world.table, *TABLE_CALLS, *REQUEST_CALLS, seen=self._table)
         doorbells = Gate(self.world.doorbells, *QUEUE_CALLS, seen=self._queue)
@@ -170,6 +177,12 @@ class Rig:
         )
         self._replanner = replace(self.world.replanner, context=context, holds=holds)
         self._sweeper = replace(self.world.sweeper, context=context)
+        self._feedback = replace(
+            self.world.feedback,
+            context=context,
+            holds=holds,
+            suppressions=replace(self.world.suppressions, overrides=overrides, clock=self.clock),
+        )
         self._worker = replace(
             self.world.worker,
             context=context,
@@ -226,6 +239,28 @@ class Rig:
         work = partial(self._rounds.cancel, USER, delivery_id)
         return self._start(Call("cancel", delivery_id), work, skew)
 
+    def report(self, name: str, delivery_id: str, number: int) -> Sent:
+        """Let a provider report about a round of a delivery; the report comes now."""
+        at = rfc3339(self.clock.seconds)
+        body = event(name, USER, delivery_id, number=number, at=at, address=USER)
+        sent = Sent(json.dumps(body), self.clock.seconds)
+        self.audit.report_sent(delivery_id, number, name, sent)
+        self.reports.append(sent)
+        return sent
+
+    def take(self, report: Sent, skew: float) -> Actor | None:
+        """Begin to apply a report; ``None`` if it came too often and is parked."""
+        if report.received >= REPORT_RECEIVES:
+            self.reports.remove(report)
+            self.audit.report_parked(report)
+            return None
+        report.received += 1
+        report.visible_at = self.clock.seconds + REPORT_VISIBILITY
+        work = partial(self._feedback.take, report.body, "m-1")
+        actor = self._start(Call("feedback", report.body), work, skew)
+        self._taken[actor] = report
+        return actor
+
     def sweep(self, skew: float) -> list[Actor]:
         """Begin a sweep: an actor for each shard that holds a message."""
         deadline = Deadline(LONGEST_SWEEP, self.clock.monotonic)
@@ -276,9 +311,17 @@ class Rig:
         if actor.error:
             self.audit.excuse(actor, "aws")
         self.audit.ended.append((actor, self._calls.pop(actor)))
-        batch = self._batches.pop(actor, None)
-        if batch is None:
-            return
+        if actor in self._taken:
+            self._end_report(actor, self._taken.pop(actor))
+        if actor in self._batches:
+            self._end_batch(actor, self._batches.pop(actor))
+
+    def _end_report(self, actor: Actor, report: Sent) -> None:
+        if report in self.reports and not actor.error and not actor.crashed:
+            self.reports.remove(report)
+            self.audit.report_applied(report)
+
+    def _end_batch(self, actor: Actor, batch: Batch) -> None:
         if actor.crashed:
             batch.crashed = True
             for mate in batch.actors:
@@ -311,6 +354,10 @@ class Rig:
     def visible(self) -> list[Sent]:
         """Return the messages that a worker may receive now."""
         return [one for one in self.messages if one.visible_at <= self.clock.seconds]
+
+    def waiting_reports(self) -> list[Sent]:
+        """Return the reports that may be taken now."""
+        return [one for one in self.reports if one.visible_at <= self.clock.seconds]
 
     def redrive(self, body: str) -> Sent:
         """Move a message of the dead-letter queue to the queue of deliveries."""
@@ -408,6 +455,9 @@ class Rig:
         result = call()
         if name.endswith("_preferences"):
             self.audit.preferred(self.world.overrides.get(USER).preferences)
+        if name == "set_suppressions":
+            for identity in self.world.overrides.get(USER).suppressions:
+                self.audit.dead_since.setdefault(identity.partition("-")[0], self.clock.seconds)
         return result
 
     def _queue(self, name: str, call: Callable[[], Any], args: tuple[Any, ...]) -> Any:

@@ -45,6 +45,7 @@ OUTCOMES: dict[str, Outcome] = {
 }
 
 TYPES = ("TEST", "WEBHOOK", "SMS")
+REPORTS = ("text_delivered", "text_blocked", "text_opted_out")
 MOST_MESSAGES = 3
 MOST_CANCELS = 1
 """Cancels in a run: a delivery that is cancelled early teaches little."""
@@ -206,6 +207,18 @@ class Dispatching(RuleBasedStateMachine):
             del self.rig.dead_letters[index]
         self.rig.redrive(body)
 
+    @precondition(lambda self: self._sent_by_sms())
+    @rule(
+        pick=picks, name=st.sampled_from(REPORTS), doubled=st.booleans(), skew=skews, script=scripts
+    )
+    def report(self, pick, name, doubled, skew, script):
+        """A provider reports about a text message, perhaps twice, perhaps before its record."""
+        sent = self._sent_by_sms()
+        delivery_id, number = sent[pick % len(sent)]
+        for _ in range(1 + doubled):
+            report = self.rig.report(name, delivery_id, number)
+            self._play(self.rig.take(report, skew), script)
+
     @rule(name=st.sampled_from(TYPES), change=st.sampled_from(CHANGES), policy=policies)
     def change(self, name, change, policy):
         """An override changes, or how a receiver behaves, or an operator purges the queues."""
@@ -303,6 +316,13 @@ class Dispatching(RuleBasedStateMachine):
         self.rig.collect()
         self._hold()
 
+    def _sent_by_sms(self) -> list[tuple[str, int]]:
+        return [
+            claim.key
+            for claim in self.rig.audit.claims
+            if claim.delivery.type == "SMS" and claim.sends
+        ]
+
     def _is_overdue(self, ahead: float = 0.0) -> bool:
         now = self.clock.seconds + ahead
         return any(row.sweep_at is not None and row.sweep_at <= now for row in self.rig.swept())
@@ -310,7 +330,8 @@ class Dispatching(RuleBasedStateMachine):
     def _coming(self) -> list[float]:
         """Return when there is something to do next: in the queues, and for the sweeper."""
         swept = [row.sweep_at for row in self.rig.swept() if row.sweep_at is not None]
-        return [one.visible_at for one in self.rig.messages] + swept
+        queued = [*self.rig.messages, *self.rig.reports]
+        return [one.visible_at for one in queued] + swept
 
     def _expiries(self) -> list[float]:
         rows = self.rig.world.table.rows.values()
@@ -342,6 +363,10 @@ class Dispatching(RuleBasedStateMachine):
     def _work_off(self) -> None:
         if self._is_overdue():
             for actor in self.rig.sweep(0.0):
+                self._play(actor, TO_THE_END)
+        for report in self.rig.waiting_reports():
+            actor = self.rig.take(report, 0.0)
+            if actor is not None:
                 self._play(actor, TO_THE_END)
         for message in self.rig.visible():
             if message in self.rig.messages:
