@@ -17,8 +17,8 @@ from dispatcher.access.links import Links
 from dispatcher.adapters.overrides import OverrideTable
 from dispatcher.edges import unsubscribe_page
 from dispatcher.errors import ConditionFailed
+from tests.fake_servers.smtp_server import FakeSmtpServer
 from tests.functions.service import LINK_KEY, sample
-from tools.fake_servers.smtp_server import FakeSmtpServer
 
 ADA = {"user_id": "ada"}
 ONE_CLICK = "List-Unsubscribe=One-Click"
