@@ -152,7 +152,7 @@ class LocalCloud:
         The stack may be there already, from the last run too: then only what the local cloud
         forgets is done again.
         """
-        # Links in mails lead to the proxy: only it knows the address of the API behind it.
+        # Links in emails lead to the proxy: only it knows the address of the API behind it.
         settled = settle({"PublicUrl": self.api_url, **(overrides or {})})
         digest = build()
         deployment = {"build": digest, "parameters": settled}

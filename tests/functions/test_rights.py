@@ -83,7 +83,7 @@ def prefer(service):
 
 
 def unsubscribe(service, monkeypatch):
-    """Deliver a mail of a category; open its link, end the category, and take that back."""
+    """Deliver an email of a category; open its link, end the category, and take that back."""
     user = {"user_id": "lea"}
     for name, value in {
         "SMTP_HOST": "127.0.0.1",

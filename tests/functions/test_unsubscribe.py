@@ -1,4 +1,4 @@
-"""The link *unsubscribe* of a mail, as mailbox providers, scanners and people use it."""
+"""The unsubscribe link of an email, as mailbox providers, scanners and people use it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def news(service):
 
 
 def category(service, name, **fields):
-    """Define a category, at once for all functions."""
+    """Define a category that all functions see immediately."""
     assert service.ask("put_category", fields, category=name)[0] in {200, 201}
     wiring.reset()
 
@@ -248,7 +248,7 @@ def test_a_click_takes_one_read_and_one_write(news):
 
 
 def test_undo_gives_the_setting_back(news):
-    """What was there before stays; without anything else, no row is left."""
+    """Earlier settings stay."""
     link = token()
     chosen = {"news": {"enabled": True, "integrations": {"SLACK": False}}}
     news.ask("update_preferences", {"categories": chosen}, **ADA)
@@ -528,7 +528,7 @@ def test_the_operators_page_is_linked_in_place_of_the_console(news, monkeypatch)
 
 
 def test_the_next_mail_is_skipped_and_undo_restores_it(news, monkeypatch):
-    """The links of a delivered mail end its category; a locked one is delivered still."""
+    """The link of a delivered email ends its category; a locked one is still delivered."""
     with FakeSmtpServer() as peer:
         for name, value in {
             "SMTP_HOST": "127.0.0.1",

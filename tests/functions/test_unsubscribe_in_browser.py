@@ -1,6 +1,6 @@
-"""The unsubscribe page in a real Chromium: under its own policy, for everyone who may come.
+"""The unsubscribe page in a real Chromium, under the policy that its response sets.
 
-The browser's requests are answered by the functions; any other request fails the test.
+The functions respond to the browser's requests; any other request fails the test.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def chromium():
 
 @contextmanager
 def visiting(service, chromium, **options):
-    """Open a page whose requests the functions answer; fail on complaints and other requests."""
+    """Open a page that the functions serve; fail on complaints and other requests."""
     context = chromium.new_context(**options)
     page, wrong = context.new_page(), []
     page.on("console", lambda said: wrong.append(said.text))
@@ -63,7 +63,7 @@ def visiting(service, chromium, **options):
     page.route("**/*", answer)
     yield page
     context.close()
-    # Chromium reports every response above 399 as an error of its own.
+    # Chromium also reports every response above 399 as an error.
     assert [one for one in wrong if "Failed to load resource" not in one] == []
 
 

@@ -47,7 +47,7 @@ _PAGE = """\
 """
 _AGENT = '\n<p style="color: #666666; font-size: 85%">from {}</p>'
 
-# A mail with a footer follows the reader's theme, so its quiet text has no color of its own.
+# An email with a footer follows the reader's theme, so its quiet text inherits the color.
 _THEMED = '<meta name="color-scheme" content="light dark">'
 _THEMED_AGENT = '\n<p style="opacity: 0.8; font-size: 85%">from {}</p>'
 _FOOTER = '\n<p style="margin-top: 2em; opacity: 0.8; font-size: 85%">{}</p>'
@@ -79,7 +79,7 @@ def compose(message: Message, sender: Sender, recipient: str, preferences_url: s
     """Compose the email as RFC 5322 requires: ASCII, CRLF, lines of at most 998 characters.
 
     Its ID is the same for every attempt of a delivery, so that the receiver can drop duplicates.
-    ``preferences_url`` is for mails without a category.
+    ``preferences_url`` is for emails without a category.
     """
     agent = message.agent_id if message.config.get("include_agent_info", True) else None
     subject = one_line(message.subject or "") or one_line(
@@ -144,7 +144,7 @@ def _list_headers(links: MailLinks, domain: str) -> dict[str, str]:
 
 
 def _footer(links: MailLinks | None) -> Iterator[_Phrase]:
-    """Yield what a mail ends with: why it was sent, and what the reader can change."""
+    """Yield the parts of the footer: the reason for the email, and what the reader can change."""
     if links is None or not links.footer:
         return
     title = one_line(links.title)

@@ -421,7 +421,7 @@ EVENTS: Mapping[EventName, LogEvent] = {
         functions=("unsubscribe",),
         fields=("user_id", "category", "action"),
         metrics={UNSUBSCRIBED: _is_unsubscribe},
-        description="A user ended a category by email, with the link of a mail. `action` is "
+        description="A user ended a category by email, with the link of an email. `action` is "
         "`unsubscribe`, or `undo` if the user took that back. The line holds neither the token "
         "nor the address.",
         action="Many of them for one category: send it less often.",

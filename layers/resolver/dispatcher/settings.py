@@ -192,7 +192,7 @@ class Settings:
     def public_url(self) -> str:
         """The address of the API in links, without a slash at its end."""
         value = required(self.environ, "PUBLIC_URL").rstrip("/")
-        # Only on this machine: everyone on the way could read a link that travels over http.
+        # Only on this machine: over http, a link could be read on its way.
         is_local = self.environ.get("STAGE") == "local" and _LOCAL_HTTP.fullmatch(value)
         if not (_HTTPS.fullmatch(value) or is_local):
             raise BrokenSettingError(
@@ -224,7 +224,7 @@ class Settings:
 
     @property
     def mails_have_footers(self) -> bool:
-        """Whether mails of a category end with its links."""
+        """Whether emails of a category end with its links."""
         required(self.environ, "EMAIL_FOOTER")
         return switch(self.environ, "EMAIL_FOOTER") is True
 

@@ -497,7 +497,7 @@ def _doorbells(*, accepts: bool = False) -> SqsDoorbells:
     from dispatcher.adapters.sqs import Queues, SqsDoorbells
 
     queues = Queues(
-        # Whoever accepts no message rings for none, and does not know this queue.
+        # Functions that accept no messages never ring there, and do not have the variable.
         delivery=settings().delivery_queue_url if accepts else "",
         retry=settings().retry_queue_url,
         dead_letter=settings().dead_letter_queue_url,

@@ -356,7 +356,7 @@ def test_a_session_does_not_outlive_its_link(sessions, clock):
 
 
 def bad_sessions(sessions):
-    """Yield what claims to be a session and is none."""
+    """Yield headers that claim to be a session without being one."""
     good = started(sessions)
     link = sessions.link("ada", {}, "")["url"].rpartition("/")[2]
     yield from (f"Bearer {good}x", f"Bearer {good[:-1]}", f"Bearer {good} x", f"Bearer {good}\n")
@@ -365,7 +365,7 @@ def bad_sessions(sessions):
 
 
 def test_a_claim_of_a_session_that_is_not_valid_opens_nothing(either, sessions):
-    """It is refused, never taken for a caller without a credential."""
+    """It is rejected, never treated as a caller without a credential."""
     taken = []
     for authorization in bad_sessions(sessions):
         try:

@@ -140,7 +140,7 @@ def parts(content):
     ],
 )
 def test_a_category_has_its_headers_on_one_line_each(links, headers):
-    """RFC 8058 for a category that can be switched off; a locked one has no one-click header.
+    """RFC 8058 for a category that users can disable; a locked one lacks the one-click header.
 
     Without the preferences page and without the footer the headers stay.
     """

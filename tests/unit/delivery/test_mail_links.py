@@ -1,4 +1,4 @@
-"""The links of a mail: which it has, and that every attempt has the same."""
+"""The links of an email: which it has, and that every attempt has the same."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Broken:
 
 @pytest.fixture
 def world():
-    """A world whose mails can be sent, with a category of each kind."""
+    """A world that can send email, with a category of each kind."""
     world = World(
         EMAIL_SENDER="news@example.com",
         INTEGRATION_DEFAULTS_EMAIL_ENABLED="true",
@@ -66,7 +66,7 @@ def test_a_category_that_can_be_switched_off_has_both_links(world):
 
 
 def test_a_locked_category_has_no_link_to_unsubscribe(world):
-    """Its preferences can be looked at."""
+    """Its preferences can be opened."""
     links = sent(world, category="alarms").links
 
     assert links.unsubscribe_url is None
@@ -89,7 +89,7 @@ def test_the_operators_page_comes_before_the_console(world, page, console, expec
 
 
 def test_a_message_without_a_category_has_no_links(world):
-    """Its mail is the same as ever."""
+    """Its email does not change."""
     assert sent(world).links is None
 
 
@@ -104,7 +104,7 @@ def test_a_message_of_a_removed_category_has_no_links(world):
 
 
 def test_other_integrations_have_no_links(world):
-    """Only mails have the headers."""
+    """Only emails have the headers."""
     sent(world, category="news")
 
     assert world.channels["TEST"].messages[-1].links is None

@@ -40,7 +40,7 @@ class StartedSessionResponse(TypedDict):
 
 
 class PreferencesLinkResponse(TypedDict):
-    """A link to a user's preferences. Whoever has it can change them."""
+    """A link to a user's preferences. Its holder can change them."""
 
     url: str
     """The address that opens the preferences in the console."""

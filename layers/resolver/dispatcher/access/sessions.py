@@ -1,4 +1,4 @@
-"""Sessions of links: who opens a link to preferences gets a bearer token for a few minutes.
+"""Sessions of links: a link to preferences is exchanged for a bearer token of a few minutes.
 
 The bearer is a signed token: nothing is stored, and no call verifies it. It has the scope
 ``dispatch:preferences`` for the link's user.
@@ -29,7 +29,7 @@ _BEARER = re.compile(rf"[Bb]earer +{PREFIX}([A-Za-z0-9_.-]+)")
 
 
 def is_claimed(authorization: str) -> bool:
-    """Tell whether a header wants to be the bearer of a session, valid or not."""
+    """Return whether a header claims to be the bearer of a session, valid or not."""
     return _CLAIMED.match(authorization) is not None
 
 

@@ -1,4 +1,4 @@
-"""Ends a category by email, and takes that back: what the link in a mail can do."""
+"""Disables a category over EMAIL, and undoes that: the effect of an unsubscribe link."""
 
 from __future__ import annotations
 
@@ -32,10 +32,9 @@ class Unsubscribing:
         return self.policies.category(name)
 
     def change(self, user_id: str, name: str, *, undo: bool) -> Category | None:
-        """Disable the category by email, or give that setting back; return the category.
+        """Disable the category over EMAIL, or remove that setting; return the category.
 
-        Nothing changes if the user cannot switch it off any more, if it was removed, or if it is
-        so already. Raises ``ConflictError`` if other requests keep changing the user's row.
+        Nothing changes if the category is locked or was removed, or if it is so already. Raises ``ConflictError`` if other requests keep changing the user's row.
         """
         category = self.category(name)
         if category is None or category.locked:
@@ -53,7 +52,7 @@ class Unsubscribing:
 
 
 def _switched(stored: UserOverrides, name: str, *, undo: bool) -> JsonObject | None:
-    """Return the change of preferences, ``None`` if there is nothing to change."""
+    """Return the change of preferences, ``None`` if it has no effect."""
     preferences = stored.preferences
     choice = None if preferences is None else preferences.categories.get(name)
     item: JsonObject = {} if choice is None else choice.as_item()

@@ -1,4 +1,4 @@
-"""The links of a mail, by the category of its message.
+"""The links of an email, by the category of its message.
 
 Pure. All expiries count from the message's acceptance: every attempt sends the same links.
 """
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 DAY = 86_400
 
 UNSUBSCRIBE_SECONDS = 400 * DAY
-"""Longer than a year: a reader may unsubscribe by a yearly mail."""
+"""Longer than a year: a reader may unsubscribe by a yearly email."""
 
 PREFERENCES_SECONDS = 30 * DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailLinkWriter:
-    """Writes the links of mails."""
+    """Writes the links of emails."""
 
     sign: Sign
     public_url: str
@@ -37,7 +37,7 @@ class MailLinkWriter:
     footer: bool
 
     def links(self, row: MessageRow, category: Category) -> MailLinks:
-        """Return the links of a mail; ``UnavailableError`` if they cannot be signed now."""
+        """Return the links of an email; ``UnavailableError`` if they cannot be signed now."""
         return MailLinks(
             category=category.name,
             title=category.title,

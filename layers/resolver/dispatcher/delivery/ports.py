@@ -155,16 +155,16 @@ class Sign(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailLinks:
-    """What a mail of a category says about the category, and its links."""
+    """The category of an email, and the links that its reader can use."""
 
     category: str
     title: str
     unsubscribe_url: str | None
-    """Ends the category by email; ``None`` for a category that users cannot switch off."""
+    """Ends the category by email; ``None`` for a locked category."""
     preferences_url: str | None
     """Where the user changes preferences; ``None`` if there is no such page."""
     footer: bool
-    """Whether the mail ends with the links, too; its headers always have them."""
+    """Whether the email ends with the links, too; its headers always have them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,7 @@ class MessageBuilder:
     categories: PolicyCache
     holds: Holds
     mail_links: Callable[[], MailLinkWriter]
-    """Called only for a mail of a category."""
+    """Called only for an email of a category."""
 
     def category(self, row: MessageRow) -> Category | None:
         """Return the category of a message as it is now; raises ``UnavailableError``."""
@@ -90,7 +90,7 @@ class MessageBuilder:
         try:
             links = self._links(row, delivery)
         except (UnavailableError, BrokenSettingError) as error:
-            # Never sent without the links that the law and mailbox providers ask for.
+            # Never sent without the links that laws and mailbox providers require.
             return Retry("links_unavailable", str(error))
         return Message(
             delivery_id=row.delivery_id(place),

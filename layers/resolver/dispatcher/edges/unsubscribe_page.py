@@ -1,4 +1,4 @@
-"""The page behind the link *unsubscribe* of a mail (RFC 8058), and what a person can do there.
+"""The page behind the unsubscribe link of an email (RFC 8058), and its form.
 
 It works without JavaScript and loads nothing. Its policy allows exactly its own style, computed
 from the same text.
@@ -83,7 +83,7 @@ CONSOLE = "../console"
 
 
 class Words(NamedTuple):
-    """What a page says: heading and text, ``{}`` stands for the category, and its button."""
+    """The words of a page: heading and text with ``{}`` for the category, and the button."""
 
     heading: str
     text: str
@@ -178,7 +178,7 @@ _RANGE = re.compile(
 
 
 def show(request: Request) -> Response:
-    """Return the page that asks; it changes nothing, whoever requests it."""
+    """Return the page that asks; it changes nothing."""
     category = wiring.unsubscribing().category(_payload(request)["c"])
     return _page(request, _state(category, "ask"), category)
 
