@@ -1,4 +1,4 @@
-"""GET /console, GET /console/{proxy+} and GET /p/{token}: the web console."""
+"""GET /, /console, /console/{proxy+} and /p/{token}: the web console."""
 
 from pathlib import Path
 
@@ -7,7 +7,9 @@ from dispatcher.edges import console, http
 STATIC = Path(__file__).parent / "static"
 
 
-@http.pages("/console", "/console/{proxy+}", "/p/{token}", headers=lambda: console.headers(STATIC))
+@http.pages(
+    *("/console", "/console/{proxy+}", "/p/{token}", "/"), headers=lambda: console.headers(STATIC)
+)
 def handler(request: http.Request) -> http.Response:
-    """Return the shell or one of its files."""
+    """Return the shell, one of its files, or the way to the shell."""
     return console.respond(request, STATIC)

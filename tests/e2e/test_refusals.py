@@ -111,13 +111,22 @@ def test_missing_url(api, user):
 def test_unknown_route(api):
     """A path that does not exist is 404, whatever the verb."""
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
-        for path in ("/", "/api/v1/nothing", "/api/v2/integration-defaults"):
+        for path in ("/api/v1/nothing", "/api/v2/integration-defaults"):
             problem(api.request(method, path), 404)
+
+
+def test_the_root_leads_to_the_console(api):
+    """A person who opens the printed address of the API gets the console."""
+    redirect = api.get("/", allow_redirects=False)
+
+    assert (redirect.status_code, redirect.headers["Location"]) == (302, "/console")
+    assert api.get("/").headers["Content-Type"] == "text/html; charset=utf-8"
 
 
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
+        ("/", "GET"),
         ("/health", "GET"),
         ("/api/v1/integration-defaults", "GET"),
         ("/api/v1/users/u1/integration-defaults", "GET"),

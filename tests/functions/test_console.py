@@ -40,6 +40,13 @@ def ask(service, path="/console", headers=None):
     return service.invoke("get_console", event)
 
 
+def root(service, path):
+    """Request the root of the API, whose path with the stage is ``path``."""
+    event = sample("get_console") | {"resource": "/", "path": "/", "pathParameters": None}
+    event["requestContext"] = event["requestContext"] | {"path": path}
+    return service.invoke("get_console", event)
+
+
 def prefix(folder=STATIC):
     """Return the path of the assets, without the stage."""
     return f"/{console.site(folder).prefix}"
@@ -135,6 +142,39 @@ def test_an_operator_may_switch_it_off(service, monkeypatch):
     monkeypatch.setenv("CONSOLE_ENABLED", "false")
 
     assert [one["statusCode"] for one in everything(service)] == [404] * 4
+
+
+@pytest.mark.parametrize(
+    ("stage", "path", "location"),
+    [
+        ("local", "/local/", "/console"),
+        ("dev", "/dev", "/dev/console"),
+        ("dev", "/dev/", "/dev/console"),
+        ("dev", "/", "/console"),
+        ("dev", "/notify/", "/notify/console"),
+    ],
+)
+def test_the_root_leads_to_the_console(service, monkeypatch, stage, path, location):
+    """In the stages for trials, behind a stage, a custom domain and its base path."""
+    monkeypatch.setenv("STAGE", stage)
+
+    response = root(service, path)
+
+    assert (response["statusCode"], response["body"]) == (302, "")
+    assert response["headers"]["Location"] == location
+    assert response["headers"]["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(("stage", "enabled"), [("prod", "true"), ("dev", "false")])
+def test_the_root_leads_nowhere_else(service, monkeypatch, stage, enabled):
+    """In prod, or without a console, it is a path as any unknown one."""
+    monkeypatch.setenv("STAGE", stage)
+    monkeypatch.setenv("CONSOLE_ENABLED", enabled)
+
+    response = root(service, f"/{stage}/")
+
+    assert response["statusCode"] == 404
+    assert "Location" not in response["headers"]
 
 
 def test_a_missing_setting_opens_nothing(service, monkeypatch):

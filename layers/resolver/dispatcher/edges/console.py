@@ -44,6 +44,9 @@ LIBRARIES = {"preact": "preact.js", "preact/hooks": "hooks.js", "htm": "htm.js"}
 ROOTS = {"/console": "./", "/p/{token}": "../"}
 """The shell's paths, with the relative reference from each to the root of the stage."""
 
+ROOT_LEADS_HERE = ("local", "dev")
+"""The stages whose root redirects to the console."""
+
 _IMPORTED_STYLE = re.compile(r'^@import "([^"]+)";\n', re.MULTILINE)
 _IMPORTED_MODULE = re.compile(r'^import (?:{[^}]*} from )?"(\.[^"]+)";\n', re.MULTILINE)
 _IMPORTED_LIBRARY = re.compile(r'^import [^;]+ from "[^."][^"]*";\n', re.MULTILINE)
@@ -197,10 +200,18 @@ def headers(folder: Path) -> Mapping[str, str]:
 
 
 def respond(request: Request, folder: Path) -> Response:
-    """Return the shell or an asset; ``NotFoundError`` for another path or another version."""
+    """Return the shell or an asset; ``NotFoundError`` for another path or another version.
+
+    In the stages for trials, the root of the API leads to the shell.
+    """
     console = settings().console
-    if not console.is_enabled:
+    is_root = request.path == "/"
+    if not console.is_enabled or (is_root and console.stage not in ROOT_LEADS_HERE):
         raise NotFoundError("There is no such path.")
+    if is_root:
+        # The local proxy serves the stage at its root, which the local cloud does not know.
+        base = "" if console.stage == "local" else request.event["requestContext"]["path"]
+        return Response(302, None, {"Location": f"{base.rstrip('/')}/console"})
     files = site(folder)
     root = ROOTS.get(request.path)
     if root is None:

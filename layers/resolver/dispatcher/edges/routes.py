@@ -70,6 +70,7 @@ PAGES = (
     Route("GET", "/u/{token}", "show_unsubscribe", None),
     Route("HEAD", "/u/{token}", "show_unsubscribe", None),
     Route("POST", "/u/{token}", "unsubscribe", None),
+    Route("GET", "/", "get_console", None),
 )
 """Pages for people, which are no operations of the API: its description does not list them."""
 
