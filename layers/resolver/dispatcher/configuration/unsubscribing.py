@@ -34,7 +34,8 @@ class Unsubscribing:
     def change(self, user_id: str, name: str, *, undo: bool) -> Category | None:
         """Disable the category over EMAIL, or remove that setting; return the category.
 
-        Nothing changes if the category is locked or was removed, or if it is so already. Raises ``ConflictError`` if other requests keep changing the user's row.
+        Nothing changes if the category is locked or was removed, or has the setting already. Raises
+        ``ConflictError`` if other requests keep changing the user's row.
         """
         category = self.category(name)
         if category is None or category.locked:
