@@ -14,13 +14,17 @@ HOLDS = {"delivery.held", "hold.unchecked", "hours.never_open"}
 PREFERENCES = {"preferences.changed", "change.unpublished", "category.changed", "replan.done"}
 """The events of preferences and categories: ``test_preferences.py``."""
 
+BEFORE_FEEDBACK = {event: {*writers(event)} - {"accept_feedback"} for event in EVENTS}
 SHARED = {
     (event, function)
-    for event in EVENTS
-    if event not in {"request.handled", *HOLDS, *PREFERENCES} and len(writers(event)) > 1
-    for function in writers(event)
+    for event, functions in BEFORE_FEEDBACK.items()
+    if event not in {"request.handled", *HOLDS, *PREFERENCES} and len(functions) > 1
+    for function in functions
 }
-"""Event and function, for the events of several functions; every route writes the one left out."""
+"""Event and function, for the events of several functions; every route writes the one left out.
+
+``test_feedback.py`` has those of ``accept_feedback``.
+"""
 
 
 def send(service, body):
