@@ -30,7 +30,6 @@ PEOPLE = {"ada@example.com": "U0ADALOVELACE", "john.doe@example.com": "U0JOHNDOE
 COUNTS = {"visible": 0, "delayed": 3, "in_flight": 0}
 #: Responses of routes that other parts of the project add; a route of the service comes first.
 STAND_INS = {
-    "/api/v1/users/{user_id}/suppressions": {"user_id": "ada", "suppressions": []},
     "/api/v1/overview": {
         "generated_at": "2026-11-27T09:30:00.000Z",
         "stage": "local",
@@ -117,8 +116,6 @@ class Cloud:
             "isBase64Encoded": False,
         }
         with self.lock:
-            if parts.path == "/api/v1/session" and parts.path not in known:
-                return self._session(event)
             if route.scopes is not None:
                 arn = sample("authorize_request")["methodArn"]
                 try:
@@ -131,23 +128,6 @@ class Cloud:
             if method != "GET":
                 self.deliver()
         return answer["statusCode"], answer["headers"], answer["body"] or ""
-
-    def _session(self, event):
-        """Return a session as the API will, until that route exists."""
-        arn = sample("authorize_request")["methodArn"]
-        try:
-            known = self.service.invoke("authorize_request", {**event, "methodArn": arn})
-        except Exception:  # noqa: BLE001 - as API Gateway
-            return 401, {}, ""
-        context = known["context"]
-        answer = {
-            "user_id": context["user"],
-            "all_users": False,
-            "scopes": context["scopes"].split(),
-            "kind": "token",
-            "expires_at": None,
-        }
-        return 200, {"Content-Type": "application/json"}, json.dumps(answer)
 
     def restart(self):
         """Begin with new containers, which have nothing in their caches."""

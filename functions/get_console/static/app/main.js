@@ -98,6 +98,7 @@ function LiveRegion() {
 }
 
 function Page({ route, user, session: current }) {
+  useStore(support);
   if (route.page === "start") return user ? html`<${Loading} />` : html`<${Heading}>${settings.title}<//><p>${t("app.noUser")}</p>`;
   const Component = PAGES[route.page];
   if (!Component) {
