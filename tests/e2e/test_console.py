@@ -54,7 +54,7 @@ def test_other_verbs_are_told_which_one_is_allowed(stack):
 
 
 def test_a_switch_changes_what_is_delivered(stack, api, user, chromium):  # noqa: F811 - a fixture
-    """A person switches TEST off; the next message is skipped, and History says why."""
+    """A person disables TEST; the next message is skipped, and its reason is returned."""
 
     class Stack:
         url = stack["api_url"].replace("127.0.0.1", "localhost")
