@@ -65,8 +65,8 @@ RECEIVER, CALL = 200.0, 5.0
 
 MINUTES = 30 * 24 * 60
 """Of a month; a sweep starts in each."""
-ALARMS, ALARM_METRICS = 12, 18
-POLLED_QUEUES = 3
+ALARMS, ALARM_METRICS = 14, 22
+POLLED_QUEUES = 4
 POLLS = 5 * 3
 """Empty responses of a queue in a minute: five pollers, which wait for 20 s."""
 
@@ -120,6 +120,21 @@ def bill(case: Case) -> dict[str, float]:
 def total(case: Case) -> float:
     """Return the sum of a bill."""
     return sum(bill(case).values())
+
+
+def receipt() -> float:
+    """Return the dollars for a million reports of SES that change a receipt."""
+    gigabyte_seconds = (10 * DELIVERY * _slowdown(0.5) + 2 * CALL) * 0.5 / 1000 / 10
+    # SES's event is sent to the queue alone, and received and deleted in a batch.
+    requests = QUEUE_REQUEST * (1 + 2 / 10)
+    # The row is written without a change of its index entry.
+    table = READ_UNIT * read_units(STORED[1][1]) + WRITE_UNIT
+    return requests + (INVOCATION / 10 + GIGABYTE_SECOND * gigabyte_seconds) + table
+
+
+def suppression() -> float:
+    """Return the dollars for a million suppressions: one read and one write of the user's row."""
+    return READ_UNIT * read_units(SIZES["overrides row"]) + WRITE_UNIT
 
 
 def idle() -> dict[str, float]:
@@ -184,6 +199,10 @@ def tables() -> dict[str, list[list[str]]]:
         "Holds": [
             [name, str(len(calls)), str(units), _dollars(_more(units, calls))]
             for name, (units, calls) in HELD.items()
+        ],
+        "Receipts": [
+            ["`all`", _dollars(receipt())],
+            ["`problems`, with 2 % bounces", _dollars(0.02 * (receipt() + suppression()))],
         ],
         "Cost settings": [[name, _dollars(total(case))] for name, case in KNOBS.items()],
     }
