@@ -29,8 +29,8 @@ def up() -> None:
     cloud = chosen_cloud()
     cloud.start()
     stack = cloud.deploy(overrides)
-    print(f"The service: {stack['api_url']}   (try: curl {stack['api_url']}/health)")
-    print(f"The cloud: {stack['endpoint_url']}   (all of the stack: {short(cloud.stack_file)})")
+    print(f"Cloud    {stack['endpoint_url']}   (all of the stack: {short(cloud.stack_file)})")
+    show_addresses(cloud)
 
 
 def down() -> None:
@@ -50,7 +50,16 @@ def status() -> None:
         state = f"running  process {process.pid:<8} {address}" if process else "stopped"
         print(f"{name:<8} {state}")
     if cloud.cloud.process():
-        print(f"stack    {cloud.stack_status()}  {STACK}")
+        print(f"stack    {(stack := cloud.stack_status())}  {STACK}")
+        if cloud.proxy.process() and stack.endswith("_COMPLETE"):
+            show_addresses(cloud)
+
+
+def show_addresses(cloud: LocalCloud) -> None:
+    """Print where the API is, and the console unless it is disabled."""
+    print(f"API      {cloud.api_url}")
+    if cloud.deployed_parameters()["ConsoleEnabled"] == "true":
+        print(f"Console  {cloud.console_url}")
 
 
 def logs() -> None:

@@ -87,6 +87,11 @@ class LocalCloud:
         return f"http://localhost:{self.api_port}"
 
     @property
+    def console_url(self) -> str:
+        """Return the web console's address."""
+        return f"{self.api_url}/console"
+
+    @property
     def endpoint_url(self) -> str:
         """Return the address of the cloud's AWS services."""
         return f"http://localhost:{self.cloud_port}"

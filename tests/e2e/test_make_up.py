@@ -20,6 +20,7 @@ STRICT = {
     "WebhookAllowedCidrs": "",
     "WebhookAllowHttp": "false",
     "WebhookDefaultRetryCount": "7",
+    "ConsoleEnabled": "false",
 }
 
 
@@ -61,6 +62,9 @@ def test_up_with_parameters_then_plain_is_back_at_the_local_profile(workshop):
     strict = workshop.make("up", PARAMETERS=" ".join(f"{k}={v}" for k, v in STRICT.items()))
     assert strict.returncode == 0, strict.stdout + strict.stderr
     assert workshop.cloud.deployed_parameters() == settle(STRICT)
+    assert strict.stdout.splitlines()[-1] == f"API      {workshop.cloud.api_url}"
+    for path in ("/", "/console", "/p/token"):
+        assert requests.get(f"{workshop.cloud.api_url}{path}", timeout=10).status_code == 404
 
     plain = workshop.make("up")
     assert plain.returncode == 0, plain.stdout + plain.stderr
@@ -87,8 +91,22 @@ def test_up_tells_where_everything_is(workshop):
         "ToolBusName",
         "KeyArn",
     }
-    assert workshop.cloud.api_url in made.stdout
     assert requests.get(f"{stack['api_url']}/health", timeout=10).status_code == 200
+
+
+def test_up_ends_with_the_addresses_of_api_and_console(workshop):
+    """At the ports in use; a browser gets a page at both, and `make status` prints them, too."""
+    made = workshop.make("up")
+    shown = workshop.make("status")
+
+    lines = [f"API      {workshop.cloud.api_url}", f"Console  {workshop.cloud.api_url}/console"]
+    assert made.stdout.splitlines()[-2:] == lines
+    assert shown.stdout.splitlines()[-2:] == lines
+    for line in lines:
+        page = requests.get(line.split()[1], timeout=10)
+        assert page.status_code == 200
+        assert '<script type="importmap">' in page.text
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
 
 
 def test_up_again_changes_nothing(workshop):
@@ -149,7 +167,7 @@ def test_status_shows_what_runs(workshop):
     shown = workshop.make("status").stdout
 
     assert f"process {workshop.cloud.cloud.process().pid}" in shown
-    assert workshop.cloud.api_url in shown
+    assert f"process {workshop.cloud.proxy.process().pid}" in shown
     assert workshop.cloud.endpoint_url in shown
     assert "_COMPLETE" in shown
 

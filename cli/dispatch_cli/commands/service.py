@@ -2,11 +2,13 @@
 
 import itertools
 import sys
+import webbrowser
 from collections.abc import Mapping, Sequence
 from getpass import getpass
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
+from urllib.parse import quote as encoded
 
 import typer
 
@@ -127,6 +129,31 @@ def _skipped(run: Run, user: str, deliveries: Sequence[Mapping[str, Any]]) -> li
         if not request["deliveries"]:
             requests.append(request)
     return requests
+
+
+@app.command(rich_help_panel=PANEL)
+def console(
+    ctx: typer.Context,
+    user: Annotated[
+        str | None,
+        typer.Argument(metavar="USER", help="The user's ID.", show_default=False),
+    ] = None,
+    *,
+    is_opened: Annotated[bool, typer.Option("--open", help="Also open it in a browser.")] = False,
+) -> None:
+    """Print the address of the web console, or of a user's page in it.
+
+    The service is not called, and no credential is passed on: the console has its own sign-in.
+
+    Example: dispatch console ada --open
+    """
+    run = run_of(ctx)
+    # In the fragment, which no server sees.
+    page = f"#/u/{encoded(user, safe='')}/what" if user else ""
+    address = f"{run.settings.url}/console{page}"
+    run.screen.say(address)
+    if is_opened and not webbrowser.open(address):
+        raise UsageFailure("--open: no browser could be started.", "Open the address yourself.")
 
 
 @app.command(rich_help_panel=PANEL)
