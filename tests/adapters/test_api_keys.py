@@ -75,8 +75,8 @@ def test_an_entry_says_what_its_key_may_do_and_for_whom():
         ({"a": {**ENTRY, "scopes": ["send"]}}, "a: scopes is a list of dispatch:admin"),
         ({"a": {**ENTRY, "scopes": [5]}}, "a: scopes is a list of dispatch:admin"),
         ({"a": {"sha256": DIGEST}}, "a: scopes is a list of dispatch:admin"),
-        ({"a": {**ENTRY, "user": "**"}}, "a: user is a user's id"),
-        ({"a": {**ENTRY, "user": None}}, "a: user is a user's id"),
+        ({"a": {**ENTRY, "user": "**"}}, "a: user is a user's ID"),
+        ({"a": {**ENTRY, "user": None}}, "a: user is a user's ID"),
         ({"a": ENTRY, "b": ENTRY}, "the same key under two names"),
     ],
 )
