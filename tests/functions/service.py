@@ -310,6 +310,8 @@ def environment(resources):
 def filled(known, value):
     """Return a variable's value; a parameter that may be empty is."""
     match value:
+        case {"Fn::If": [_, {"Ref": name}, ""]}:
+            return known[name]
         case {"Fn::If": [_, _, {"Fn::Sub": text}]}:
             return re.sub(r"\$\{[^}]+\}", "x", text)
         case dict():
@@ -318,6 +320,7 @@ def filled(known, value):
 
 
 BEYOND_TABLES_AND_QUEUES = {
+    "cloudwatch": ("cloudwatch", lambda _: "*"),
     "events": ("events", lambda params: params.get("Entries", [{}])[0].get("EventBusName")),
     "secretsmanager": ("secretsmanager", lambda params: secret_named(params.get("SecretId"))),
     "sesv2": ("ses", lambda _: "*"),

@@ -243,7 +243,7 @@ def test_a_layer_brings_whatever_its_modules_import(run, function, package):
 
 
 SERVICES = {
-    *("dynamodb", "events", "kms", "pinpoint-sms-voice-v2"),
+    *("cloudwatch", "dynamodb", "events", "kms", "pinpoint-sms-voice-v2"),
     *("secretsmanager", "sesv2", "sns", "sqs", "ssm"),
 }
 CALLED = re.compile(r'(?:aws|client)\("([a-z0-9-]+)"')

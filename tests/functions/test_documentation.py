@@ -98,5 +98,5 @@ def test_an_example_works_when_it_is_pasted(service, function, name):
 
     status, _ = service.ask(function, content["examples"][name]["value"], **given)
 
-    assert sample(function)["pathParameters"].keys() == given.keys()
+    assert (sample(function)["pathParameters"] or {}).keys() == given.keys()
     assert str(status) == ("201" if function == "put_category" else min(told["responses"]))

@@ -47,6 +47,7 @@ STATUS = {
     "list_messages": 200,
     "delete_message": 204,
     "get_console": 200,
+    "get_overview": 200,
     "get_session": 200,
     "create_session": 201,
     "create_preferences_link": 201,

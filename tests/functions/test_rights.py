@@ -118,6 +118,11 @@ def unsubscribe(service, monkeypatch):
     event["multiValueHeaders"] = {"Authorization": [f"Bearer {session['access_token']}"]}
     service.invoke("authorize_request", event)
     service.ask("get_session")
+    with monkeypatch.context() as patch:
+        patch.setenv("STAGE", "dev")
+        wiring.reset()
+        assert service.ask("get_overview")[0] == 200
+    wiring.reset()
 
 
 def be_unmuted_meanwhile(service, monkeypatch):

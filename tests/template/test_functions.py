@@ -75,6 +75,10 @@ RIGHTS = {
     "GetOpenapiFunction": set(),
     "GetConsoleFunction": set(),
     "GetDocsFunction": set(),
+    "GetOverviewFunction": {
+        *(("sqs:GetQueueAttributes", queue) for queue in (*QUEUES, "FeedbackQueue")),
+        ("cloudwatch:GetMetricData", "*"),
+    },
     "GetSessionFunction": set(),
     "CreateSessionFunction": {READ_LINK_KEYS},
     "CreatePreferencesLinkFunction": {READ_LINK_KEYS},
@@ -312,6 +316,7 @@ def unless(part):
             ],
         ),
         ("UnsubscribeFunction", ["HasOutcomeBus"]),
+        ("GetOverviewFunction", ["HasFeedback"]),
         ("CancelDeliveryFunction", ["HasOutcomeBus"]),
         ("AcceptFeedbackFunction", ["HasOutcomeBus"]),
         ("UpdatePreferencesFunction", ["HasOutcomeBus"]),

@@ -88,6 +88,7 @@ def test_what_one_function_alone_needs_is_its_own():
     own = {name: without(common, variables(name)) for name in functions()}
     authorizer = own.pop("AuthorizeRequestFunction")
     console = own.pop("GetConsoleFunction")
+    overview = own.pop("GetOverviewFunction")
     ringing = {"DELIVERY_QUEUE_URL": {"Ref": "DeliveryQueue"}}
 
     assert {name: settings for name, settings in own.items() if settings} == {
@@ -127,6 +128,7 @@ def test_what_one_function_alone_needs_is_its_own():
     }
     assert "AUTH_MODE" in authorizer
     assert "CONSOLE_TITLE" in console
+    assert "FEEDBACK_QUEUE_URL" in overview
     for function in ("AuthorizeRequestFunction", "GetConsoleFunction"):
         assert "DELIVERIES_TABLE" not in variables(function)
 

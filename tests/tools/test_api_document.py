@@ -5,17 +5,20 @@ from __future__ import annotations
 import copy
 import json
 import re
+from functools import partial
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from dispatcher import responses as package_responses
+from dispatcher.access.bodies import PreferencesLinkBody, StartSessionBody
 from dispatcher.configuration.bodies import change_body, override_body, override_config
 from dispatcher.configuration.preference_bodies import category_of, preferences_change
 from dispatcher.edges import http
 from dispatcher.edges.routes import ROUTES
 from dispatcher.integrations import catalogue
 from dispatcher.messages.bodies import preview_body, send_body
+from dispatcher.validation import read
 from tests.contract import DOCUMENT, field_errors, operation, resolved
 from tests.documents import rows
 from tools.api_document import samples
@@ -32,6 +35,8 @@ READERS = {
     "put_category": lambda body, environ: category_of("any", body, environ),
     "update_preferences": lambda body, environ: preferences_change(body, environ, now=0.0),
     "preview_message": preview_body,
+    "create_session": partial(read, StartSessionBody, nulls=False),
+    "create_preferences_link": partial(read, PreferencesLinkBody, nulls=False),
 }
 BODIES = [(function, name) for function in FUNCTIONS for name in samples.requests(function)]
 
@@ -92,14 +97,18 @@ def test_an_operation_tells_all_that_a_reader_asks_for(function):
 def test_only_what_describes_the_service_is_open_to_all(function):
     """Elsewhere a token or a key is asked for, each with the scope that it must have."""
     told = operation(function)
-    open_to_all = function in {"get_health", "get_openapi", "get_docs"}
+    # A link's token is the credential of the session that it starts.
+    open_to_all = function in {"get_health", "get_openapi", "get_docs", "create_session"}
 
     assert (told["security"] == []) is open_to_all
     assert ("401" in told["responses"]) is not open_to_all
     for choice in told["security"]:
         [(scheme, scopes)] = choice.items()
         assert scheme in DOCUMENT["components"]["securitySchemes"]
-        assert re.fullmatch(r"dispatch:(read|write|send|admin|preferences)", *scopes)
+        if function == "get_session":
+            assert scopes == []
+        else:
+            assert re.fullmatch(r"dispatch:(read|write|send|admin|preferences)", *scopes)
 
 
 def test_one_of_several_scopes_is_enough():
@@ -205,6 +214,8 @@ def test_requests_and_responses_have_the_names_that_clients_get():
         "put_category": {"$ref": "#/components/schemas/PutCategoryRequest"},
         "update_preferences": {"$ref": "#/components/schemas/UpdatePreferencesRequest"},
         "preview_message": {"$ref": "#/components/schemas/PreviewRequest"},
+        "create_session": {"$ref": "#/components/schemas/StartSessionRequest"},
+        "create_preferences_link": {"$ref": "#/components/schemas/PreferencesLinkRequest"},
     }
     assert SCHEMAS["SendMessageRequest"]["properties"]["recipient"]["$ref"].endswith("/Recipient")
     accepted = operation("send_message")["responses"]["202"]["content"]["application/json"]

@@ -240,6 +240,7 @@ _SESSIONS = {
 }
 
 _SERVICE = {
+    "get_overview": Operation(Response("The numbers of the system.", "OverviewResponse")),
     "get_health": Operation(
         Response("The service works; with `degraded`, an integration fails.", "HealthResponse"),
         alternative=Response(

@@ -16,6 +16,7 @@ from dispatcher.access import session_responses
 from dispatcher.access.bodies import PreferencesLinkBody, StartSessionBody
 from dispatcher.configuration import (
     hours,
+    overview_responses,
     preference_responses,
     resolution,
     selection,
@@ -104,7 +105,12 @@ def schemas() -> Json:
     """Return the schemas of all bodies by name."""
     bodies = [
         shape
-        for module in (responses, preference_responses, session_responses)
+        for module in (
+            responses,
+            preference_responses,
+            session_responses,
+            overview_responses,
+        )
         for shape in vars(module).values()
         if is_typeddict(shape) and shape.__module__ == module.__name__
     ]

@@ -137,6 +137,16 @@ class Settings:
         return required(self.environ, "INTAKE_QUEUE_URL")
 
     @property
+    def feedback_queue_url(self) -> str | None:
+        """The queue of providers' reports; ``None`` if no provider sends any."""
+        return self._optional("FEEDBACK_QUEUE_URL")
+
+    @property
+    def stage(self) -> str:
+        """The stage of the stack."""
+        return required(self.environ, "STAGE")
+
+    @property
     def key_arn(self) -> str:
         """The KMS key of the overrides' secrets."""
         return required(self.environ, "KEY_ARN")

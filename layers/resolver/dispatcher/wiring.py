@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dispatcher.configuration.categories import Categories, PolicyCache
     from dispatcher.configuration.health import Health
     from dispatcher.configuration.overrides import Configurations, Defaults
+    from dispatcher.configuration.overview import Overview
     from dispatcher.configuration.ports import Overrides, Policies, Vault
     from dispatcher.configuration.resolution import SystemDefaults
     from dispatcher.configuration.suppressions import Suppressions
@@ -324,6 +325,33 @@ def health() -> Health:
 
 
 @cache
+def overview() -> Overview:
+    """Return the use case that reads the overview."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from dispatcher.adapters.numbers import AwsNumbers
+    from dispatcher.configuration.overview import Overview
+
+    queues = {
+        "delivery": settings().delivery_queue_url,
+        "retry": settings().retry_queue_url,
+        "dead_letter": settings().dead_letter_queue_url,
+        "intake": settings().intake_queue_url,
+        "parked": settings().parked_queue_url,
+        "feedback": settings().feedback_queue_url,
+    }
+    threads = ThreadPoolExecutor(len(queues) + 1)
+    return Overview(
+        stage=settings().stage,
+        queues=queues,
+        has_metrics=settings().stage != "local",
+        numbers=AwsNumbers(_client("sqs"), _client("cloudwatch"), settings().stack),
+        side_by_side=lambda reads: [*threads.map(lambda read: read(), reads)],
+        clock=clock(),
+    )
+
+
+@cache
 def clock() -> SystemClock:
     """Return the time."""
     from dispatcher.adapters.system import SystemClock
@@ -370,7 +398,7 @@ def reset() -> None:
         preview, replanner, history, mailbox, rounds, worker, sweeper, health, clock, connections,
         logger, event_log, _planner, _holds, _policies, _policy_cache, _system_defaults, _overrides,
         _delivery_table, _doorbells, _vault, _publisher, _id_generator, _channel, categories,
-        preferences, suppressions, feedback, links, sessions, unsubscribing, _mail_links,
+        preferences, suppressions, feedback, overview, links, sessions, unsubscribing, _mail_links,
     ):  # fmt: skip
         function.cache_clear()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dispatcher.configuration.rows import (
         Override,
@@ -159,3 +159,37 @@ class Probes(Protocol):
         Return the problem by name, ``None`` for a successful probe. An integration without a shared
         provider is omitted.
         """
+
+
+class Depth(NamedTuple):
+    """The approximate numbers of a queue's messages."""
+
+    visible: int
+    delayed: int
+    in_flight: int
+
+
+class HourMetrics(NamedTuple):
+    """The metrics of the last hour."""
+
+    accepted: int
+    oldest_due_seconds: float | None
+    ended: Mapping[tuple[str, str], int]
+    """By metric and integration type."""
+
+
+class Numbers(Protocol):
+    """Reads queues and metrics; every call may raise ``UnavailableError``."""
+
+    def depth(self, url: str) -> Depth:
+        """Return the approximate depth of a queue."""
+
+    def last_hour(self, now: float, ends: Sequence[str], names: Sequence[str]) -> HourMetrics:
+        """Return the metrics until ``now``: those of ``ends`` for each integration of ``names``."""
+
+
+class SideBySide(Protocol):
+    """Runs reads at the same time."""
+
+    def __call__(self, reads: Sequence[Callable[[], object]]) -> Sequence[object]:
+        """Return the result of each, in order."""

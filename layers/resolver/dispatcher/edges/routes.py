@@ -29,6 +29,7 @@ ROUTES = (
     Route("GET", "/health", "get_health", None),
     Route("GET", "/openapi.json", "get_openapi", None),
     Route("GET", "/docs", "get_docs", None),
+    Route("GET", "/api/v1/overview", "get_overview", (ADMIN,)),
     Route("GET", "/api/v1/session", "get_session", ANY),
     Route("POST", "/api/v1/session", "create_session", None),
     Route("GET", "/api/v1/integration-defaults", "get_integration_defaults", (READ,)),
