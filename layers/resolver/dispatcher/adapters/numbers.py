@@ -17,12 +17,6 @@ if TYPE_CHECKING:
 NAMESPACE = "IntegrationDispatcher"
 HOUR, MINUTE = 3600, 60
 
-ATTRIBUTES = (
-    "ApproximateNumberOfMessages",
-    "ApproximateNumberOfMessagesDelayed",
-    "ApproximateNumberOfMessagesNotVisible",
-)
-
 
 class CloudWatchClient(Protocol):
     """The one method that is used of CloudWatch's client."""
@@ -42,8 +36,20 @@ class AwsNumbers:
     def depth(self, url: str) -> Depth:
         """Return the approximate depth of a queue."""
         with unavailable_if_it_fails():
-            found = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[*ATTRIBUTES])
-        return Depth(*(int(found["Attributes"][name]) for name in ATTRIBUTES))
+            found = self._sqs.get_queue_attributes(
+                QueueUrl=url,
+                AttributeNames=[
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesDelayed",
+                    "ApproximateNumberOfMessagesNotVisible",
+                ],
+            )
+        counts = found["Attributes"]
+        return Depth(
+            visible=int(counts["ApproximateNumberOfMessages"]),
+            delayed=int(counts["ApproximateNumberOfMessagesDelayed"]),
+            in_flight=int(counts["ApproximateNumberOfMessagesNotVisible"]),
+        )
 
     def last_hour(self, now: float, ends: Sequence[str], names: Sequence[str]) -> HourMetrics:
         """Return the metrics of the last 60 whole minutes with one call."""
