@@ -63,7 +63,7 @@ def test_a_link_ends_its_category_and_takes_it_back(api, http, user, news, unsub
 
 
 def test_a_session_has_its_narrow_rights_without_authentication(api, http, stack, user):
-    """The local profile lets everybody in, except with the bearer of a link."""
+    """The local profile grants each caller all rights, but a link's token only its own."""
     url, path = stack["api_url"], f"/api/v1/users/{user}"
     link = answered(api.post(f"{path}/preferences-link", json={}), 201)
     assert link["url"].startswith(f"{url}/p/")
