@@ -193,7 +193,7 @@ lock: setup ## Update all locks after a change of requirements (UPGRADE=1: newes
 	@$(python) -m tools.locks $(if $(UPGRADE),--upgrade)
 
 .PHONY: vendor
-vendor: setup ## Copy the console's libraries from npm, as vendor.lock.json names them
+vendor: setup ## Copy the console's libraries from npm, as their lock names them
 	@$(python) -m tools.vendor
 
 ##@ Build and deploy

@@ -170,6 +170,10 @@ CODES = {
         "the mail server offers no login that this service knows",
         "An operator can configure another server: docs/integrations.md",
     ),
+    "links_unavailable": Words(
+        "the links of the email could not be signed",
+        "It is retried; an operator can restore the key: docs/email.md",
+    ),
     "no_address": REASONS["no_address"],
     "not_configured": REASONS["not_configured"],
     "expired": Words("its expires_at has passed", "Send the message again if it is still needed."),

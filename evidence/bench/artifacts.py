@@ -30,6 +30,9 @@ SETTINGS = {
     "TOOL_BUS_NAME": "tools",
     "STACK_NAME": "bench",
     "PUBLIC_DOCS": "true",
+    "CONSOLE_ENABLED": "true",
+    "LINK_SESSION_SECONDS": "900",
+    "PUBLIC_URL": "https://notify.example.com",
     "AUTH_MODE": "required",
     "USER_CLAIM": "sub",
     "API_KEYS_SECRET": "keys",  # pragma: allowlist secret

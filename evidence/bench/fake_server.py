@@ -30,6 +30,9 @@ API_KEY = {
     "user": "*",
 }
 
+LINK_KEY = "aKeyThatSignedTheTokensInTheSamplesOfPages"
+"""As in the events of the functions that open links."""
+
 USER = "ada@example.com"
 
 
@@ -57,6 +60,8 @@ def respond(  # noqa: C901, PLR0911 - one response for each call
             return {"MessageId": "1", "MD5OfMessageBody": "0" * 32}
         case "GetQueueAttributes":
             return {"Attributes": {"QueueArn": "arn:aws:sqs:eu-central-1:123456789012:queue"}}
+        case "GetSecretValue" if question["SecretId"].endswith("-links"):
+            return {"Name": "links", "SecretString": LINK_KEY}
         case "GetSecretValue":
             return {"Name": "keys", "SecretString": json.dumps({"sample": API_KEY})}
         case "Encrypt":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import boto3
 import pytest
@@ -118,7 +119,9 @@ def test_a_token_is_let_in_with_its_user_and_scopes(service, monkeypatch):
         "caller": "token:john.doe",
         "user": "john.doe",
         "scopes": "dispatch:read",
+        "expires_at": answer["context"]["expires_at"],
     }
+    assert float(answer["context"]["expires_at"]) > time.time()
 
 
 @pytest.mark.parametrize("stage", ["local", "dev"])

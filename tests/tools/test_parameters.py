@@ -157,20 +157,20 @@ def test_what_the_template_says_itself_is_allowed():
 @pytest.mark.parametrize(
     ("overrides", "rule"),
     [
-        ({"SmtpHost": "localhost"}, "Mail needs a sender; set EmailSender"),
+        ({"SmtpHost": "localhost"}, "Email requires a sender; set EmailSender"),
         (
             {"SmtpUsername": "ada", "SmtpTls": "none"},
             (
-                "A password is never sent in the clear; SmtpTls is starttls or implicit; "
-                "A user name needs its password; set SmtpPasswordSecret"
+                "A password requires TLS; set SmtpTls to starttls or implicit; "
+                "SmtpUsername requires a password; set SmtpPasswordSecret"
             ),
         ),
         (
             {"Stage": "prod", "AuthMode": "required", "WebhookAllowedCidrs": ""},
             (
                 "In prod webhooks use https; deploy with WebhookAllowHttp=false; "
-                "Without OidcIssuer or ApiKeysSecret nobody could call; set one, or on an "
-                "account of your own AuthMode=none"
+                "Without OidcIssuer or ApiKeysSecret every call would be rejected; set one of them, "
+                "or, in local and dev, AuthMode=none"
             ),
         ),
     ],

@@ -160,7 +160,7 @@ TABLE: Mapping[Transition, Mapping[tuple[State | None, State], str]] = {
     Transition.FEEDBACK: {
         (State.SUCCESS, State.FAILED): "bounced, or not delivered, says the provider",
         (State.SKIPPED, _P): "first_success, and the success bounced",
-        (State.SKIPPED, _W): "first_success, and the success bounced; another is next",
+        (State.SKIPPED, _W): "first_success, and the success bounced, another is next",
     },
 }
 """Every change of state that a transition may make; no other change can become a ``Step``.
@@ -712,7 +712,7 @@ def reopen(
         return ReopenDenied.NOT_FAILED
     if delivery.error_code == "content_expired":
         return ReopenDenied.CONTENT_EXPIRED
-    if row.ttl is not None and row.ttl <= now:
+    if _is_expired(row, now):
         return ReopenDenied.EXPIRED
     without_success = {Status.FAILED, Status.SKIPPED}
     if row.mode == "first_success" and any(
@@ -782,7 +782,7 @@ def reported(
         return FeedbackDenied.OTHER_ROUND
     if delivery.is_pending:
         return FeedbackDenied.PENDING
-    if row.ttl is not None and row.ttl <= now:
+    if _is_expired(row, now):
         return FeedbackDenied.EXPIRED
     says_more = _says_more(report.receipt, delivery.receipt)
     succeeded = delivery.status == Status.SUCCESS
@@ -793,7 +793,7 @@ def reported(
     follows = says_more and delivery.status == Status.FAILED and delivery.error_code in REPORTED
     if report.error_code is not None and (succeeded or follows):
         after = _refuted(after, place, report, now)
-        if succeeded and row.mode == "first_success":
+        if succeeded and after.mode == "first_success":
             after = _revived(after, opens, now)
     if after is row:
         return FeedbackDenied.KNOWN
@@ -1006,6 +1006,10 @@ def _open(row: MessageRow) -> list[tuple[float, int]]:
         for place, delivery in enumerate(row.deliveries)
         if state_of(row, place) is State.PENDING
     ]
+
+
+def _is_expired(row: MessageRow, now: float) -> bool:
+    return row.ttl is not None and row.ttl <= now
 
 
 def _least_due(row: MessageRow) -> float | None:
