@@ -21,7 +21,8 @@ DOCUMENT: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text
 
 #: Every response has these, or a proxy of the service adds them: no operation documents them.
 UNTOLD = {
-    "cache-control", "connection", "content-length", "content-security-policy", "content-type",
+    "cache-control", "connection", "content-encoding", "content-length", "content-security-policy",
+    "content-type", "vary",
     "date", "server", "transfer-encoding", "via", "x-amz-apigw-id", "x-amz-request-id",
     "x-amzn-errortype", "x-amzn-requestid", "x-content-type-options",
 }  # fmt: skip
