@@ -31,6 +31,8 @@ SETTINGS = {
     "STACK_NAME": "bench",
     "PUBLIC_DOCS": "true",
     "CONSOLE_ENABLED": "true",
+    "CONSOLE_TITLE": "Messages",
+    "CONSOLE_SCOPE": "openid",
     "LINK_SESSION_SECONDS": "900",
     "PUBLIC_URL": "https://notify.example.com",
     "AUTH_MODE": "required",

@@ -33,6 +33,14 @@ API_KEY = {
 LINK_KEY = "aKeyThatSignedTheTokensInTheSamplesOfPages"
 """As in the events of the functions that open links."""
 
+SUPPRESSION = {
+    "!EMAIL#9f86d081884c7d65": {
+        "M": {name: {"S": "-"} for name in ("state", "delivery_id", "detail", "shown")}
+        | {"at": {"N": "1795382736"}}
+    }
+}
+"""As in the event of delete_suppression."""
+
 USER = "ada@example.com"
 
 
@@ -129,6 +137,8 @@ class Handler(BaseHTTPRequestHandler):
             target, address = self.headers.get("X-Amz-Target", ""), self.server.origin
             status = "pending" if self.path.startswith("/cancel_delivery") else "failed"
             response = respond(target, json.loads(body or b"{}"), address, status)
+            if self.path.startswith("/delete_suppression") and "Item" in response:
+                response["Item"] |= SUPPRESSION
             content = json.dumps(response, default=in_base64).encode()
             kind = "application/x-amz-json-1.0"
         self.send_response_only(200)

@@ -10,6 +10,9 @@ import boto3
 import pytest
 
 from dispatcher import wiring
+from dispatcher.adapters.overrides import OverrideTable
+from dispatcher.configuration import hours
+from dispatcher.errors import UnavailableError
 from dispatcher.responses import rfc3339
 from evidence.bench.cost import READ, READS, RING, WRITE
 from tests.fakes import ScriptedChannel
@@ -116,6 +119,32 @@ def test_a_revived_integration_waits_for_quiet_hours(service, channels, time_mac
     time_machine.move_to(until + 1)
     service.deliver(*service.messages("RetryQueue"))
     assert history(service, ids) == OVER
+
+
+def test_holds_of_revived_integrations_are_logged(service, channels, monkeypatch):
+    """As at accept: the hold, a failed second look at the preferences, and hours without end."""
+    ids, others = send(service), send(service)
+    hours_of_slack = {
+        "windows": [{"days": ["mon"], "from": "08:00", "to": "08:15"}],
+        "integrations": ["SLACK"],
+    }
+    assert service.ask("update_preferences", {"hours": hours_of_slack}, **ADA)[0] == 200
+    get, reads = OverrideTable.get, []
+
+    def read(table, user_id):
+        reads.append(user_id)
+        if len(reads) > 1:
+            raise UnavailableError("rehearsed")
+        return get(table, user_id)
+
+    monkeypatch.setattr(OverrideTable, "get", read)
+    take(service, bounce(ids[0]))
+    monkeypatch.setattr(OverrideTable, "get", get)
+    monkeypatch.setattr(hours, "next_open", lambda *_: None)
+    take(service, bounce(others[0]))
+
+    wanted = {"delivery.held", "hold.unchecked", "hours.never_open"}
+    assert {event for event, function in service.written if function == "accept_feedback"} >= wanted
 
 
 def test_a_report_before_the_record_comes_back(service, channels):

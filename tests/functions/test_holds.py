@@ -236,8 +236,8 @@ def test_an_event_of_holds_is_written_by_each_of_the_functions_that_share_it(
     visited(service, pending)
     service.ask("retry_delivery", delivery_id=failed_too)
 
-    # The routes of preferences: test_preferences.py.
-    others = {"update_preferences", "preview_message"}
+    # The routes of preferences: test_preferences.py. Reports: test_feedback.py.
+    others = {"update_preferences", "preview_message", "accept_feedback"}
     expected = {(event, function) for event in HOLDS for function in writers(event) - others}
     assert {pair for pair in service.written if pair[0] in HOLDS} == expected
 
