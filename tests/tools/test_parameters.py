@@ -169,8 +169,8 @@ def test_what_the_template_says_itself_is_allowed():
             {"Stage": "prod", "AuthMode": "required", "WebhookAllowedCidrs": ""},
             (
                 "In prod webhooks use https; deploy with WebhookAllowHttp=false; "
-                "Without OidcIssuer or ApiKeysSecret every call would be rejected; set one of them, "
-                "or, in local and dev, AuthMode=none"
+                "Without OidcIssuer or ApiKeysSecret every call would be rejected; set one of "
+                "them, or, in local and dev, AuthMode=none"
             ),
         ),
     ],
