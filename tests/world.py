@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from dispatcher.configuration.categories import PolicyCache
 from dispatcher.configuration.health import Health
+from dispatcher.configuration.health_changes import HealthChanges
 from dispatcher.configuration.overrides import Configurations, Defaults
+from dispatcher.configuration.receiver_health import PauseRules
 from dispatcher.configuration.resolution import system_defaults
 from dispatcher.configuration.rows import Category, Override, Preferences
 from dispatcher.configuration.suppressions import Suppressions
@@ -18,6 +20,7 @@ from dispatcher.delivery.holds import Holds
 from dispatcher.delivery.mail_links import MailLinkWriter
 from dispatcher.delivery.perform import DeliveryContext
 from dispatcher.delivery.prepare import MessageBuilder
+from dispatcher.delivery.receivers import Receivers
 from dispatcher.delivery.redrive import Rounds
 from dispatcher.delivery.replan import Replanner
 from dispatcher.delivery.rows import Delivery, MessageRow, message_id_of, place_of
@@ -51,6 +54,8 @@ ZONE = "Europe/Berlin"
 """The zone of users who set none."""
 HOOK = {"url": "https://hooks.example.com/x"}
 ENVIRON = {"STAGE": "local"}
+PAUSE_RULES = "10/43200/3600/86400/604800"
+"""The template's default."""
 
 
 class World:
@@ -102,6 +107,7 @@ class World:
             retention=self.context.retention,
             event_log=self.event_log,
         )
+        self.changes = HealthChanges(event_log=self.event_log, publisher=publisher)
         self.acceptance = Acceptance(
             context=self.context, requests=table, planner=self.planner, holds=self.holds
         )
@@ -140,6 +146,14 @@ class World:
             rounds=self.rounds,
             watchdog=PatientWatchdog(),
             suppressions=self.suppressions,
+            receivers=Receivers(
+                overrides=users,
+                rules=PauseRules.parse(self.environ.get("PAUSE_RULES", PAUSE_RULES)),
+                clock=self.clock,
+                id_generator=self.id_generator,
+                changes=self.changes,
+                replanner=self.replanner,
+            ),
         )
         self.sweeper = Sweeper(context=self.context)
         self.feedback = Feedback(
@@ -154,6 +168,8 @@ class World:
             clock=self.clock,
             id_generator=self.id_generator,
             policies=lambda: self.categories,
+            changes=self.changes,
+            replanner=lambda: self.replanner,
         )
         self.requests = Requests(store=self.table, clock=self.clock)
         self.history = History(store=self.table, clock=self.clock)

@@ -85,6 +85,10 @@ REASONS = {
         "disabled because the webhook returned 410 (gone)",
         "To enable it once it is back: dispatch override set USER TYPE --enable",
     ),
+    "disabled_after_failures": Words(
+        "disabled because the receiver failed for days",
+        "To use it once it works: dispatch override set USER TYPE --enable",
+    ),
     "no_address": Words("the user has no address for it", f"To set one: {SET_ADDRESS}"),
     "category_disabled_by_user": Words("the user disabled it for this category", SHOW_PREFERENCES),
     "category_disabled_by_default": Words(
@@ -194,6 +198,7 @@ CODES = {
     "address_complained": REASONS["address_complained"],
     "disabled_by_default": Words("it was disabled before it was sent"),
     "disabled_by_receiver": REASONS["disabled_by_receiver"],
+    "disabled_after_failures": REASONS["disabled_after_failures"],
     "first_success": Words("another integration delivered the message"),
     "cancelled": Words("it was cancelled"),
 }

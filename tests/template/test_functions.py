@@ -114,6 +114,10 @@ RIGHTS = {
         ("dynamodb:UpdateItem", OVERRIDES),
         ("kms:Decrypt", "Key"),
         ("kms:Encrypt", "Key"),
+        ("dynamodb:Query", DELIVERIES),
+        ("dynamodb:UpdateItem", DELIVERIES),
+        ("sqs:SendMessage", "RetryQueue"),
+        ("events:PutEvents", "event-bus/OutcomeBusName"),
     },
     "DeleteOverrideFunction": {
         ("dynamodb:UpdateItem", OVERRIDES),
@@ -158,6 +162,7 @@ RIGHTS = {
         ("dynamodb:UpdateItem", OVERRIDES),
         ("dynamodb:BatchGetItem", DELIVERIES),
         ("dynamodb:PutItem", DELIVERIES),
+        ("dynamodb:Query", DELIVERIES),
         ("dynamodb:UpdateItem", DELIVERIES),
         ("kms:Decrypt", "Key"),
         ("sqs:SendMessage", "RetryQueue"),

@@ -113,6 +113,7 @@ def test_what_one_function_alone_needs_is_its_own():
         },
         "UpdatePreferencesFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "DeletePreferencesFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
+        "UpdateOverrideFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "CancelDeliveryFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "AcceptFeedbackFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "DeliverMessagesFunction": {
@@ -124,6 +125,7 @@ def test_what_one_function_alone_needs_is_its_own():
             },
             "EMAIL_FOOTER": {"Ref": "EmailFooter"},
             "CONSOLE_ENABLED": {"Ref": "ConsoleEnabled"},
+            "PAUSE_RULES": {"Ref": "PauseRules"},
         },
     }
     assert "AUTH_MODE" in authorizer
@@ -268,6 +270,11 @@ def test_a_default_is_within_the_limits_of_the_contract_or_unset(name, setting, 
             "DefaultTimeZone",
             ["UTC", "Europe/Berlin", "America/Argentina/ComodRivadavia", "Etc/GMT+5"],
             ["", "europe/berlin", "../../etc/passwd", "Europe/", "/UTC", "A" * 41],
+        ),
+        (
+            "PauseRules",
+            ["10/43200/3600/86400/604800", "3/5/5/20/60", "0/0/0/0/0"],
+            ["", "10", "10/1/1/1", "1/1/1/1/1/1", "a/1/1/1/1", "-1/1/1/1/1", "1/1/1/1/123456789"],
         ),
         (
             "SlackBotTokenSecret",

@@ -158,7 +158,7 @@ _CONFIGURATION = {
         body="CreateOverrideRequest",
         conflict=True,
     ),
-    "get_override": Operation(Response("The override.", "OverrideResponse")),
+    "get_override": Operation(Response("The override.", "OverrideDetailResponse")),
     "update_override": Operation(
         Response("The changed override.", "OverrideResponse"),
         body="UpdateOverrideRequest",

@@ -30,6 +30,9 @@ EventName = Literal[
     "round.opened",
     "override.disabled",
     "address.suppressed",
+    "integration.paused",
+    "integration.disabled",
+    "integration.recovered",
     "preferences.changed",
     "change.unpublished",
     "category.changed",
@@ -140,8 +143,11 @@ RETRIED = Metric("retried", "Count", "Attempts after the first one of a round.",
 DELIVERED = Metric("delivered", "Count", "Deliveries that succeeded.", "yes")
 FAILED = Metric("failed", "Count", "Deliveries that finally failed.", "yes")
 SKIPPED = Metric("skipped", "Count", "Deliveries that were skipped or cancelled.", "yes")
-HELD = Metric("held", "Count", "Deliveries that hours or a mute hold until a later time.", "yes")
 UNSUBSCRIBED = Metric("unsubscribed", "Count", "Categories that users ended by email.")
+HELD = Metric(
+    "held", "Count", "Deliveries that hours, a mute or a pause hold until a later time.", "yes"
+)
+PAUSED = Metric("paused", "Count", "Pauses of receivers that began.", "yes")
 DUPLICATE_RISK = Metric(
     "duplicate_risk",
     "Count",
@@ -366,8 +372,9 @@ EVENTS: Mapping[EventName, LogEvent] = {
         ),
         fields=(*_DELIVERY, "round", "reason", "until"),
         metrics={HELD: _once},
-        description="A delivery waits until the user may be disturbed: at acceptance, at a retry, "
-        "or because the preferences changed. `reason` is `muted` or `quiet_hours`.",
+        description="A delivery waits until the user may be disturbed, or until its receiver is "
+        "tried again: at acceptance, at a retry, or because that changed since. `reason` is "
+        "`muted`, `paused` or `quiet_hours`.",
         action="Nothing.",
     ),
     "round.opened": LogEvent(
@@ -395,6 +402,29 @@ EVENTS: Mapping[EventName, LogEvent] = {
         action="Ask the user for another address, or delete the suppression: see "
         "[suppressed addresses](email.md#suppressed-addresses).",
     ),
+    "integration.paused": LogEvent(
+        functions=("deliver_messages",),
+        fields=("user_id", "integration_type", "until"),
+        metrics={PAUSED: _once},
+        description="The receiver of a user's integration failed too often, or failed again after "
+        "a pause: its deliveries are held until then.",
+        action="Many users in a short time: see [paused receivers](#paused-receivers).",
+    ),
+    "integration.disabled": LogEvent(
+        functions=("deliver_messages",),
+        fields=("user_id", "integration_type", "until"),
+        level="WARNING",
+        description="The receiver of a user's integration failed for as long as `PauseRules` "
+        "allows: its deliveries end as failed. `until` is null.",
+        action="See [paused receivers](#paused-receivers).",
+    ),
+    "integration.recovered": LogEvent(
+        functions=("deliver_messages", "update_override"),
+        fields=("user_id", "integration_type", "until"),
+        description="A paused or disabled integration is used again: a message was delivered, or "
+        "the override was changed. `until` is null.",
+        action="Nothing.",
+    ),
     "preferences.changed": LogEvent(
         functions=("update_preferences", "delete_preferences", "unsubscribe"),
         fields=("user_id", "via", "fields", "category"),
@@ -403,11 +433,15 @@ EVENTS: Mapping[EventName, LogEvent] = {
         action="Nothing.",
     ),
     "change.unpublished": LogEvent(
-        functions=("update_preferences", "delete_preferences", "unsubscribe"),
+        functions=(
+            *("update_preferences", "delete_preferences", "unsubscribe", "update_override"),
+            "deliver_messages",
+        ),
         fields=("user_id", "reason"),
         level="WARNING",
-        description="EventBridge did not accept the event about changed preferences, or its "
-        "response was lost. The preferences are stored.",
+        description="EventBridge did not accept the event about changed preferences or about a "
+        "paused, disabled or recovered integration, or its response was lost. The change is "
+        "stored.",
         action="Check the outcome bus.",
     ),
     "category.changed": LogEvent(
@@ -498,7 +532,7 @@ EVENTS: Mapping[EventName, LogEvent] = {
     "hours.never_open": LogEvent(
         functions=(
             *("send_message", "preview_message", "accept_events", "deliver_messages"),
-            *("retry_delivery", "update_preferences", "accept_feedback"),
+            *("retry_delivery", "update_preferences", "accept_feedback", "update_override"),
         ),
         fields=("user_id", "time_zone"),
         level="WARNING",
@@ -507,9 +541,13 @@ EVENTS: Mapping[EventName, LogEvent] = {
         action="Ask the user to choose wider hours.",
     ),
     "replan.done": LogEvent(
-        functions=("update_preferences", "delete_preferences"),
+        functions=(
+            *("update_preferences", "delete_preferences", "update_override"),
+            "deliver_messages",
+        ),
         fields=("user_id", "examined", "changed", "complete"),
-        description="Held deliveries were planned again after a change of preferences: of "
+        description="Held deliveries were planned again after a change of preferences, or after "
+        "the end of a pause: of "
         "`examined` messages, `changed` deliveries moved. `complete` is false if there were too "
         "many: the others keep their time.",
         action="Nothing.",

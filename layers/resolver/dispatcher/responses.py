@@ -108,6 +108,35 @@ class OverrideResponse(OverrideSettings):
     """The time of the last change."""
 
 
+class ReceiverHealthResponse(TypedDict):
+    """The state of an integration's receiver after failures."""
+
+    state: str
+    """The state: `failing`, `paused` (deliveries are held) or `disabled`."""
+    failures: int
+    """The number of failed rounds since the last success."""
+    first_failed_at: Timestamp
+    """The time of the first of them."""
+    last_failed_at: Timestamp
+    """The time of the last of them."""
+    paused_until: Timestamp | None
+    """The time at which one delivery tries again; null unless the state is `paused`."""
+
+
+class OverrideDetailResponse(OverrideResponse):
+    """A user's override of one integration, with the health of its receiver."""
+
+    health: ReceiverHealthResponse | None
+    """The health of the receiver; null if nothing failed since the last success."""
+
+
+class ListedOverrideResponse(OverrideResponse):
+    """A user's override of one integration in a list."""
+
+    health: NotRequired[ReceiverHealthResponse]
+    """The health of the receiver, if something failed since the last success."""
+
+
 class CreatedOverrideResponse(OverrideResponse):
     """A new override; a WEBHOOK override comes with its signing secret."""
 
@@ -120,7 +149,7 @@ class ListOverridesResponse(TypedDict):
 
     user_id: str
     """The user's ID."""
-    integrations: list[OverrideResponse]
+    integrations: list[ListedOverrideResponse]
     """The overrides, in the order of the system's integrations."""
 
 

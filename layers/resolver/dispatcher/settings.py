@@ -244,6 +244,11 @@ class Settings:
         return f"{required(self.environ, 'STACK_NAME')}-links"
 
     @property
+    def pause_rules(self) -> str:
+        """The rules by which receivers that fail are paused; only the worker has them."""
+        return required(self.environ, "PAUSE_RULES")
+
+    @property
     def service(self) -> str:
         """The name of the service, for ``/health`` and the log."""
         return self.environ.get("POWERTOOLS_SERVICE_NAME", "integration-dispatcher")

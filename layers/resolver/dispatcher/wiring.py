@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dispatcher.adapters.system import SystemClock, SystemIdGenerator
     from dispatcher.configuration.categories import Categories, PolicyCache
     from dispatcher.configuration.health import Health
+    from dispatcher.configuration.health_changes import HealthChanges
     from dispatcher.configuration.overrides import Configurations, Defaults
     from dispatcher.configuration.overview import Overview
     from dispatcher.configuration.ports import Overrides, Policies, Vault
@@ -110,6 +111,8 @@ def configurations() -> Configurations:
         clock=clock(),
         id_generator=_id_generator(),
         policies=_policy_cache,
+        changes=_health_changes(),
+        replanner=replanner,
     )
 
 
@@ -265,7 +268,9 @@ def rounds() -> Rounds:
 def worker() -> Worker:
     """Return the worker, which handles doorbells."""
     from dispatcher.adapters.system import ThreadWatchdog
+    from dispatcher.configuration.receiver_health import PauseRules
     from dispatcher.delivery.prepare import MessageBuilder
+    from dispatcher.delivery.receivers import Receivers
     from dispatcher.delivery.worker import Worker
 
     return Worker(
@@ -284,6 +289,14 @@ def worker() -> Worker:
         rounds=rounds(),
         watchdog=ThreadWatchdog(),
         suppressions=suppressions(),
+        receivers=Receivers(
+            overrides=_overrides(),
+            rules=PauseRules.parse(settings().pause_rules),
+            clock=clock(),
+            id_generator=_id_generator(),
+            changes=_health_changes(),
+            replanner=replanner(),
+        ),
     )
 
 
@@ -399,6 +412,7 @@ def reset() -> None:
         logger, event_log, _planner, _holds, _policies, _policy_cache, _system_defaults, _overrides,
         _delivery_table, _doorbells, _vault, _publisher, _id_generator, _channel, categories,
         preferences, suppressions, feedback, overview, links, sessions, unsubscribing, _mail_links,
+        _health_changes,
     ):  # fmt: skip
         function.cache_clear()
 
@@ -541,6 +555,13 @@ def _publisher() -> EventBridgePublisher | None:
     bus = settings().outcome_bus
     # Two calls at most: the event is a hint, and a worker should not wait for it.
     return EventBridgePublisher(_client("events", tries=2), bus) if bus else None
+
+
+@cache
+def _health_changes() -> HealthChanges:
+    from dispatcher.configuration.health_changes import HealthChanges
+
+    return HealthChanges(event_log=event_log(), publisher=_publisher())
 
 
 @cache

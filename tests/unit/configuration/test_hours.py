@@ -305,7 +305,7 @@ def test_a_hold_is_explained_in_the_users_own_time():
 
 def test_a_hold_of_another_version_is_still_told():
     """A row may name a zone that left the shipped zones, or a reason that came later."""
-    assert held_detail("paused", instant("2026-12-01T08:00"), "Mars/Olympus") == (
+    assert held_detail("later", instant("2026-12-01T08:00"), "Mars/Olympus") == (
         "Held until Tue 1 Dec 08:00 (UTC)."
     )
 

@@ -348,6 +348,11 @@ def test_a_new_reason_is_explained():
         "The category news does not use SMS unless ada enables it in the preferences."
     )
     assert skip_detail("expires_while_held", "ada", "SMS", None) == (
-        "The hours or a mute of ada would hold SMS until after expires_at."
+        "The hours or a mute of ada, or a pause of the receiver, would hold SMS until after "
+        "expires_at."
+    )
+    assert skip_detail("disabled_after_failures", "ada", "WEBHOOK", None) == (
+        "The receiver of ada for WEBHOOK failed for days. Set enabled or the URL again to use it, "
+        "or send a test."
     )
     assert skip_detail("disabled_by_user", "ada", "SMS", "news") is None

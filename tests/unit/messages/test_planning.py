@@ -134,7 +134,8 @@ def test_what_would_expire_while_it_is_held_is_skipped(world):
     assert reasons(response)["TEST"] == "expires_while_held"
     [skipped] = [one for one in response["skipped"] if one["integration_type"] == "TEST"]
     assert skipped["detail"] == (
-        f"The hours or a mute of {USER} would hold TEST until after expires_at."
+        f"The hours or a mute of {USER}, or a pause of the receiver, would hold TEST until after "
+        "expires_at."
     )
 
 

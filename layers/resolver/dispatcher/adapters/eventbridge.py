@@ -1,6 +1,6 @@
-"""The outcome bus: one event per delivery that has ended, and per change of preferences.
+"""The outcome bus: one event per delivery that has ended, per change of preferences, per pause.
 
-``docs/outcome-events.md`` describes both.
+``docs/outcome-events.md`` describes them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PREFERENCES_CHANGED = "preferences.changed"
 
 @dataclass(frozen=True, slots=True)
 class EventBridgePublisher:
-    """Implements ``ports.OutcomePublisher`` and ``ports.ChangePublisher`` with EventBridge."""
+    """Implements the publishers of ``delivery`` and ``configuration`` with EventBridge."""
 
     events: EventBridgeClient
     bus: str
@@ -39,6 +39,10 @@ class EventBridgePublisher:
     def publish_change(self, change: Mapping[str, str | Sequence[str] | None]) -> None:
         """Put the event about a change of preferences on the bus."""
         self._put(PREFERENCES_CHANGED, change)
+
+    def publish_integration(self, name: str, change: Mapping[str, str | None]) -> None:
+        """Put the event about a paused, disabled or recovered integration on the bus."""
+        self._put(name, change)
 
     def _put(self, detail_type: str, fields: Mapping[str, object]) -> None:
         detail = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))

@@ -40,6 +40,8 @@ _STEP = 6 * 3600
 
 MUTED = "muted"
 QUIET_HOURS = "quiet_hours"
+PAUSED = "paused"
+"""The receiver is paused after failures: see ``receiver_health``."""
 
 
 class UnknownZoneError(ValueError):
@@ -222,7 +224,7 @@ class Opening:
 
     at: float
     reason: str | None = None
-    """``muted`` or ``quiet_hours``; ``None`` if nothing holds the delivery."""
+    """``muted``, ``paused`` or ``quiet_hours``; ``None`` if nothing holds the delivery."""
     zone_name: str = field(default="UTC", compare=False)
     """The zone of the hours, in which times are shown to users."""
     never: bool = False
@@ -258,7 +260,7 @@ def spread(user_id: str) -> int:
     return zlib.crc32(user_id.encode()) % SPREAD
 
 
-_PHRASES = {MUTED: "Muted", QUIET_HOURS: "Quiet hours"}
+_PHRASES = {MUTED: "Muted", PAUSED: "Paused after failures", QUIET_HOURS: "Quiet hours"}
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from dispatcher.configuration.health_changes import HealthChange
+from dispatcher.configuration.receiver_health import health_response
 from dispatcher.configuration.resolution import Effective, effective, merged
 from dispatcher.configuration.rows import Override, Secrets
 from dispatcher.errors import (
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dispatcher.configuration.categories import PolicyCache
-    from dispatcher.configuration.ports import Clock, IdGenerator, Overrides, Vault
+    from dispatcher.configuration.health_changes import HealthChanges
+    from dispatcher.configuration.ports import Clock, IdGenerator, Overrides, Replanner, Vault
     from dispatcher.configuration.resolution import SystemDefaults
     from dispatcher.configuration.rows import Category, UserOverrides
     from dispatcher.integrations.integration import Config, Integration
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
         CreatedOverrideResponse,
         DefaultsResponse,
         EffectiveConfigurationResponse,
+        ListedOverrideResponse,
         ListOverridesResponse,
+        OverrideDetailResponse,
         OverrideResponse,
         OverrideSettings,
         ResetResponse,
@@ -69,6 +74,9 @@ class Configurations:
     id_generator: IdGenerator
     policies: Callable[[], PolicyCache]
     """Called only if a category is named, because no other request needs the categories."""
+    changes: HealthChanges
+    replanner: Callable[[], Replanner]
+    """Called only if a change ends a pause, because no other request moves deliveries."""
 
     def effective(
         self, user_id: str, params: Mapping[str, str] | None = None
@@ -120,13 +128,17 @@ class Configurations:
         return {
             "user_id": user_id,
             "integrations": [
-                _response(name, override) for name, override in _ordered(stored.by_type)
+                _listed(name, override) for name, override in _ordered(stored.by_type)
             ],
         }
 
-    def override(self, user_id: str, integration_type: str) -> OverrideResponse:
-        """Return one override."""
-        return _response(integration_type, self._stored(user_id, integration_type)[0])
+    def override(self, user_id: str, integration_type: str) -> OverrideDetailResponse:
+        """Return one override, with the health of its receiver."""
+        override = self._stored(user_id, integration_type)[0]
+        return {
+            **_response(integration_type, override),
+            "health": health_response(override.health),
+        }
 
     def create(self, user_id: str, body: object) -> CreatedOverrideResponse:
         """Store a new override.
@@ -177,9 +189,17 @@ class Configurations:
         integration = catalogue()[integration_type]
         if change.get("config") is not None:
             change["config"] = override_config(integration, change["config"], self.environ)
-        new = self._replace(
-            user_id, integration_type, lambda old: self._change(user_id, integration, old, change)
-        )
+        replaced: list[Override] = []
+
+        def changed(old: Override) -> Override:
+            replaced[:] = [old]
+            return self._change(user_id, integration, old, change)
+
+        new = self._replace(user_id, integration_type, changed)
+        ended = HealthChange(user_id, integration_type, replaced[0].health, new.health)
+        if ended.is_early_end:
+            self.changes.report(ended)
+            self.replanner().replan(user_id)
         return _response(integration_type, new)
 
     def rotate(self, user_id: str, integration_type: str) -> RotatedSecretResponse:
@@ -261,6 +281,7 @@ class Configurations:
             updated_at=self.clock.now(),
             disabled_by_receiver=old.disabled_by_receiver and not readdressed,
             sealed=sealed,
+            health=None if readdressed else old.health,
         )
         self._demand_required(integration, new)
         return new
@@ -293,6 +314,14 @@ def _no_override(user_id: str, integration_type: str) -> NotFoundError:
 
 def _ordered(by_type: Mapping[str, Override]) -> list[tuple[str, Override]]:
     return [(name, by_type[name]) for name in catalogue() if name in by_type]
+
+
+def _listed(integration_type: str, override: Override) -> ListedOverrideResponse:
+    response = _response(integration_type, override)
+    health = health_response(override.health)
+    # mypy cannot infer that the parts have the shape of the whole.
+    whole = response if health is None else {**response, "health": health}
+    return cast("ListedOverrideResponse", whole)
 
 
 def _response(integration_type: str, override: Override) -> OverrideResponse:

@@ -124,6 +124,13 @@ class ChangePublisher(Protocol):
         """Publish a change; ``UnavailableError`` if that may have failed."""
 
 
+class IntegrationPublisher(Protocol):
+    """Publishes that a user's integration is paused, disabled, or works again."""
+
+    def publish_integration(self, name: str, change: Mapping[str, str | None]) -> None:
+        """Publish an event with this name; ``UnavailableError`` if that may have failed."""
+
+
 class Policies(Protocol):
     """The categories of all users, which operators change."""
 

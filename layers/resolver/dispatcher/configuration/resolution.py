@@ -30,6 +30,7 @@ DISABLED_BY_DEFAULT = "disabled_by_default"
 NOT_CONFIGURED = "not_configured"
 DISABLED_BY_USER = "disabled_by_user"
 DISABLED_BY_RECEIVER = "disabled_by_receiver"
+DISABLED_AFTER_FAILURES = "disabled_after_failures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +142,6 @@ def resolved(default: Default, override: Override | None) -> tuple[Configuration
         return result, DISABLED_BY_USER
     if override and override.disabled_by_receiver:
         return result, DISABLED_BY_RECEIVER
+    if override and override.health and override.health.disabled:
+        return result, DISABLED_AFTER_FAILURES
     return result, None if result.enabled else default.reason

@@ -22,6 +22,34 @@ Item = Mapping[str, Any]
 """An item as plain Python values. ``Any``: the classes below are its typed form."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverHealth:
+    """The failures of an override's receiver since its last success."""
+
+    failures: int
+    """Rounds that failed for a reason that the receiver's health explains, since a success."""
+    first_failed_at: float
+    last_failed_at: float
+    paused_until: float | None = None
+    """Set while it is paused: the time at which one delivery probes it."""
+    probe_until: float | None = None
+    """The time until which the other deliveries wait for a probe; it identifies the probe."""
+    pauses: int = 0
+    disabled: bool = False
+
+    @classmethod
+    def of(cls, item: Item) -> ReceiverHealth:
+        """Read the stored form; keys that a later version wrote are left out."""
+        known = {key: item[key] for key in cls.__dataclass_fields__ if key in item}
+        times = {key: float(known[key]) for key in known if key.endswith(("_at", "_until"))}
+        return cls(**{**known, **times})
+
+    def as_item(self) -> JsonObject:
+        """Return the attribute to store: only what is set."""
+        given = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: value for name, value in given.items() if value is not None}
+
+
 @dataclass(frozen=True, slots=True)
 class Override:
     """A user's override for one integration: only those of the five settings that were given.
@@ -35,6 +63,15 @@ class Override:
     updated_at: float
     disabled_by_receiver: bool = False
     sealed: tuple[bytes, ...] = ()
+    health: ReceiverHealth | None = None
+    """``None`` if nothing failed since the last success."""
+
+    @classmethod
+    def of(cls, item: Item) -> Override:
+        """Read the stored form; keys that a later version wrote are left out."""
+        known = {key: item[key] for key in cls.__dataclass_fields__ if key in item}
+        health = None if "health" not in item else ReceiverHealth.of(item["health"])
+        return cls(**{**known, "sealed": tuple(item["sealed"]), "health": health})
 
     def as_item(self) -> Item:
         """Return the attribute to store."""
@@ -44,6 +81,7 @@ class Override:
             "updated_at": self.updated_at,
             "disabled_by_receiver": self.disabled_by_receiver,
             "sealed": list(self.sealed),
+            **({} if self.health is None else {"health": self.health.as_item()}),
         }
 
 
@@ -238,11 +276,7 @@ class UserOverrides:
     @classmethod
     def of(cls, row: Item) -> UserOverrides:
         """Read a row, or what is left of one."""
-        by_type = {
-            name: Override(**{**row[name], "sealed": tuple(row[name]["sealed"])})
-            for name in catalogue()
-            if name in row
-        }
+        by_type = {name: Override.of(row[name]) for name in catalogue() if name in row}
         preferences = row.get("preferences")
         return cls(
             by_type,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dispatcher.configuration.resolution import (
+    DISABLED_AFTER_FAILURES,
     DISABLED_BY_RECEIVER,
     DISABLED_BY_USER,
     NOT_CONFIGURED,
@@ -31,7 +32,7 @@ CATEGORY_DISABLED_BY_DEFAULT = "category_disabled_by_default"
 NO_ADDRESS = "no_address"
 EXPIRES_WHILE_HELD = "expires_while_held"
 
-STOPPED = frozenset({DISABLED_BY_RECEIVER, "disabled_after_failures"})
+STOPPED = frozenset({DISABLED_BY_RECEIVER, DISABLED_AFTER_FAILURES})
 """Rule 2: a delivery could not work, whatever the user and the operator chose."""
 
 ADDRESS_REASONS = frozenset({NO_ADDRESS, *REASONS.values()})
@@ -197,33 +198,28 @@ def skip_detail(
     reason: str, user_id: str, integration_type: str, category: str | None
 ) -> str | None:
     """Return a sentence about a reason of preferences or addresses; ``None`` for all others."""
-    match reason:
-        case "category_disabled_by_user":
-            return (
-                f"{user_id} disabled {integration_type} for the category {category} "
-                "in the preferences."
-            )
-        case "category_disabled_by_default":
-            return (
-                f"The category {category} does not use {integration_type} "
-                f"unless {user_id} enables it in the preferences."
-            )
-        case "expires_while_held":
-            return (
-                f"The hours or a mute of {user_id} would hold {integration_type} "
-                "until after expires_at."
-            )
-        case "address_bounced":
-            return f"The {integration_type} address of {user_id} is suppressed: a message bounced."
-        case "address_complained":
-            return (
-                f"The {integration_type} address of {user_id} is suppressed: "
-                "a message was reported as spam."
-            )
-        case "opted_out":
-            return f"The {integration_type} address of {user_id} is suppressed: it opted out."
-        case _:
-            return None
+    suppressed = f"The {integration_type} address of {user_id} is suppressed:"
+    sentences = {
+        CATEGORY_DISABLED_BY_USER: (
+            f"{user_id} disabled {integration_type} for the category {category} in the preferences."
+        ),
+        CATEGORY_DISABLED_BY_DEFAULT: (
+            f"The category {category} does not use {integration_type} "
+            f"unless {user_id} enables it in the preferences."
+        ),
+        EXPIRES_WHILE_HELD: (
+            f"The hours or a mute of {user_id}, or a pause of the receiver, would hold "
+            f"{integration_type} until after expires_at."
+        ),
+        DISABLED_AFTER_FAILURES: (
+            f"The receiver of {user_id} for {integration_type} failed for days. Set enabled or "
+            "the URL again to use it, or send a test."
+        ),
+        "address_bounced": f"{suppressed} a message bounced.",
+        "address_complained": f"{suppressed} a message was reported as spam.",
+        "opted_out": f"{suppressed} it opted out.",
+    }
+    return sentences.get(reason)
 
 
 def _fallback(

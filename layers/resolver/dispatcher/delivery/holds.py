@@ -1,13 +1,14 @@
-"""Holds: the times at which a user's deliveries may be sent, by the stored preferences.
+"""Holds: the times at which a user's deliveries may be sent, by preferences and pauses.
 
-``hours`` is imported only for users who have hours or a mute: it reads time zones.
+``hours`` is imported only for users with hours, a mute or a pause: it reads time zones.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from dispatcher.configuration.receiver_health import health_of, needs_probe, resumes, spread
 from dispatcher.delivery import perform, transitions
 from dispatcher.delivery.transitions import Step
 from dispatcher.errors import BrokenSettingError, UnavailableError
@@ -24,13 +25,21 @@ if TYPE_CHECKING:
     from dispatcher.delivery.transitions import Opens, Unchanged
 
     Openings = Callable[[str, float], Opening]
-    """Returns when a delivery over an integration that is due at a time may be sent."""
+    """Returns when the user's hours and mutes are open for an integration, from a time on."""
+
+    class Rule(Protocol):
+        """Returns when a delivery that is due at ``t`` may be sent, pauses included."""
+
+        def __call__(
+            self, integration_type: str, message_id: str, t: float, *, ignores_hours: bool = False
+        ) -> Opening:
+            """Apply the rule to one delivery."""
 
 
 def openings(
     stored: UserOverrides, user_id: str, default_zone: str, event_log: EventLog
 ) -> Openings | None:
-    """Return the rule for when a user may be disturbed; ``None`` means at any time.
+    """Return when a user's hours and mutes are open; ``None`` means always.
 
     Raises ``BrokenSettingError`` if the default time zone does not exist.
     """
@@ -54,6 +63,40 @@ def openings(
     return opening
 
 
+def rule_of(
+    stored: UserOverrides, user_id: str, default_zone: str, event_log: EventLog
+) -> Rule | None:
+    """Return when a user's deliveries may be sent; ``None`` means at any time.
+
+    A pause is about the receiver, so it holds urgent messages and rounds that ignore hours too.
+    """
+    opening = openings(stored, user_id, default_zone, event_log)
+    if opening is None and not any(needs_probe(one.health) for one in stored.by_type.values()):
+        return None
+
+    def rule(
+        integration_type: str, message_id: str, t: float, *, ignores_hours: bool = False
+    ) -> Opening:
+        from dispatcher.configuration.hours import MUTED, PAUSED, Opening, time_zone_of
+
+        by_hours = None if ignores_hours else opening
+        health = health_of(stored, integration_type)
+        resumes_at = resumes(health, t)
+        if resumes_at == t:
+            return Opening(t) if by_hours is None else by_hours(integration_type, t)
+        at, reason = resumes_at, PAUSED
+        spread_to = at + spread(health, message_id, t)
+        if by_hours is not None:
+            at = by_hours(integration_type, resumes_at).at
+            spread_to = at + spread(health, message_id, t)
+            spread_to = spread_to if by_hours(integration_type, spread_to).reason is None else at
+            reason = MUTED if by_hours(integration_type, t).reason == MUTED else PAUSED
+        zone_name = time_zone_of(stored.preferences, default_zone)[0]
+        return Opening(spread_to, reason, zone_name)
+
+    return rule
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holds:
     """Computes when deliveries may be sent, and corrects holds after a change of preferences."""
@@ -64,14 +107,15 @@ class Holds:
 
     def opens(self, stored: UserOverrides, user_id: str) -> Opens | None:
         """Return the rule for when a message's deliveries may be sent; ``None``: at any time."""
-        opening = openings(stored, user_id, self.default_zone, self.context.event_log)
-        if opening is None:
+        rule = rule_of(stored, user_id, self.default_zone, self.context.event_log)
+        if rule is None:
             return None
 
         def opens(row: MessageRow, delivery: Delivery, t: float) -> Opening:
-            if row.urgent or row.forced or delivery.ignores_hours:
+            if row.forced:
                 return _open(row, delivery, t)
-            return opening(delivery.type, t)
+            ignores_hours = row.urgent or delivery.ignores_hours
+            return rule(delivery.type, row.message_id, t, ignores_hours=ignores_hours)
 
         return opens
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dispatcher.configuration.resolution import NOT_CONFIGURED
+from dispatcher.configuration.resolution import DISABLED_AFTER_FAILURES, NOT_CONFIGURED
 from dispatcher.configuration.rows import Secrets
 from dispatcher.configuration.selection import wanted_now
 from dispatcher.configuration.suppressions import REASONS, suppression_now
@@ -124,6 +124,10 @@ class MessageBuilder:
         configuration, reason = wanted_now(
             default, stored, name, self.category(row), locked=row.locked
         )
+        if reason == DISABLED_AFTER_FAILURES and not row.forced:
+            # Failed, with a dead letter: the message is still wanted.
+            message = f"the receiver of {name} failed for days"
+            return configuration, Ending(Status.FAILED, reason, message)
         if reason and not row.forced:
             message = f"{name} is no longer used for this user: {reason}"
             return configuration, Ending(Status.SKIPPED, reason, message)

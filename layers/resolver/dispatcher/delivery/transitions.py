@@ -512,7 +512,7 @@ class GivenBack:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The user may not be disturbed now: no message was sent, and no attempt is counted [31]."""
+    """It may not be sent now, by hours, a mute or a pause: no attempt is counted [31]."""
 
     opening: Opening
 
@@ -569,10 +569,10 @@ def _held(row: MessageRow, place: int, opening: Opening, now: float) -> MessageR
     """Hold a claimed delivery, or end it if its opening comes too late."""
     delivery = row.deliveries[place]
     if row.expires_at is not None and opening.at > row.expires_at:
-        message = "expires_at is before the end of the user's hours and mutes"
+        message = "expires_at is before the end of the user's hours and mutes, or of a pause"
         return _ended(row, place, Ending(Status.FAILED, "expired", message), now)
     if now >= _hold_end(row, delivery):
-        message = "the user's hours and mutes held it until its content expired"
+        message = "hours and mutes, or pauses, held it until its content expired"
         return _ended(row, place, Ending(Status.FAILED, "expired", message), now)
     row = _with(row, place, replace(delivery, tries=delivery.tries - 1))
     return _planned(row, place, delivery.due_at, opening)
@@ -607,7 +607,7 @@ def _attempted(
             opening = opens(row, recorded, due_at) if opens else None
             opens_at = due_at if opening is None else opening.at
             if row.expires_at is not None and opens_at > row.expires_at:
-                why = "" if opens_at == due_at else ", by the hours and mutes of the user"
+                why = "" if opens_at == due_at else ", by hours and mutes or by a pause"
                 message = (
                     f"the next attempt would come after expires_at{why}; the last: {entry.detail}"
                 )
@@ -705,7 +705,7 @@ def reopen(
 ) -> Step | ReopenDenied:
     """Begin the round after ``round_number``, in which the delivery has failed.
 
-    A round that ignores hours (``now=true``) is never held.
+    A round that ignores hours (``now=true``) is held only by its attempt, by a pause.
     """
     delivery = row.deliveries[place]
     if delivery.status != Status.FAILED or delivery.round != round_number:

@@ -10,13 +10,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dispatcher.deadline import Deadline
 from dispatcher.delivery import perform, transitions
 from dispatcher.delivery.doorbells import DeadLetter, UnreadableError, decode
 from dispatcher.delivery.outcomes import ATTEMPT, RENDERING, UNKNOWN_OUTCOME, Permanent, Retry
+from dispatcher.delivery.ports import Message
 from dispatcher.delivery.prepare import FreshOverrides
+from dispatcher.delivery.receivers import TRIES
 from dispatcher.delivery.transitions import (
     Attempted,
     ClaimDenied,
@@ -36,11 +38,13 @@ from dispatcher.integrations import catalogue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dispatcher.configuration.health_changes import HealthChange
     from dispatcher.delivery.doorbells import Doorbell
     from dispatcher.delivery.outcomes import Outcome
     from dispatcher.delivery.perform import DeliveryContext
-    from dispatcher.delivery.ports import Channel, Message, Render, Suppressing, Watchdog
+    from dispatcher.delivery.ports import Channel, Render, Suppressing, Watchdog
     from dispatcher.delivery.prepare import MessageBuilder
+    from dispatcher.delivery.receivers import Receivers
     from dispatcher.delivery.redrive import Rounds
     from dispatcher.delivery.rows import MessageRow, RequestRow
     from dispatcher.delivery.transitions import Settlement
@@ -63,6 +67,7 @@ class Worker:
     rounds: Rounds
     watchdog: Watchdog
     suppressions: Suppressing
+    receivers: Receivers
     alone: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
     """Held while an attempt without a record is repeated.
 
@@ -143,7 +148,7 @@ class Worker:
         ends = [(claim.row, place) for place in step.ended]
         try:
             while claim.is_held and not isinstance(settlement, GivenBack):
-                settlement, message = self._attempt(claim)
+                settlement, message, change = self._attempt(claim)
                 token = None if isinstance(settlement, GivenBack) else context.id_generator.token()
                 lease = self._lease()
                 latest = claim.overrides.latest
@@ -159,6 +164,8 @@ class Worker:
                     self._disable(claim)
                 if message is not None:
                     self._suppress(settlement, message)
+                if change is not None:
+                    self.receivers.announce(change)
                 if isinstance(recorded, Step) and _is_held(recorded, claim):
                     row = self.builder.holds.check(
                         row, latest.version, read=claim.overrides.read_again
@@ -173,23 +180,53 @@ class Worker:
             for row, place in ends:
                 perform.publish(context, row, place)
 
-    def _attempt(self, claim: Claim) -> tuple[Settlement, Message | None]:
+    def _attempt(self, claim: Claim) -> Tried:
         """Prepare and send the claimed delivery's message; return the settlement."""
         clock = self.context.clock
         try:
-            prepared = self.builder.build(claim.row, claim.request, claim.overrides)
+            prepared, probe = self._prepare(claim)
         except UnavailableError:
             # No message was sent, so this does not count as an attempt.
-            return GivenBack(), None
+            return Tried(GivenBack())
         if isinstance(prepared, Ending | Held):
-            return prepared, None
+            return Tried(prepared)
         attempt = self._render(prepared)
         if claim.lease.remaining() < LEASE_TO_SEND or claim.remaining() < TIME_TO_SEND:
-            return GivenBack(), None
+            return Tried(GivenBack())
         began, started_at = clock.monotonic(), clock.now()
         outcome = attempt()
-        message = None if isinstance(prepared, Retry) else prepared
-        return Attempted(outcome, started_at, clock.monotonic() - began), message
+        attempted = Attempted(outcome, started_at, clock.monotonic() - began)
+        if isinstance(prepared, Retry):
+            return Tried(attempted)
+        return Tried(attempted, prepared, self._judge(claim, outcome, probe))
+
+    def _prepare(self, claim: Claim) -> tuple[Message | Retry | Ending | Held, float | None]:
+        """Return the message to send, and the identity of the probe if it is one [47].
+
+        Raises ``UnavailableError``, also if others keep changing the user's row.
+        """
+        row = claim.row
+        for _ in range(TRIES):
+            prepared = self.builder.build(row, claim.request, claim.overrides)
+            if not isinstance(prepared, Message):
+                return prepared, None
+            delivery = row.deliveries[row.current or 0]
+            try:
+                return prepared, self.receivers.probe(row, delivery, claim.overrides)
+            except ConditionFailed:
+                # Another delivery probes the receiver, or the message may differ now.
+                claim.overrides.read_again()
+        raise UnavailableError(f"the row of user {row.user_id} is being changed by others")
+
+    def _judge(self, claim: Claim, outcome: Outcome, probe: float | None) -> HealthChange | None:
+        """Store the effect of the outcome on the receiver's health, if the record has time too."""
+        delivery = claim.row.deliveries[claim.row.current or 0]
+        if claim.remaining() < perform.TIME_TO_CLAIM:
+            return None
+        try:
+            return self.receivers.judge(claim.row, delivery, outcome, claim.overrides, probe)
+        except UnavailableError:
+            return None
 
     def _render(self, prepared: Message | Retry) -> Callable[[], Outcome]:
         """Render a message before its attempt's clock starts; return the attempt."""
@@ -290,6 +327,14 @@ class Worker:
             integration_type=message.integration_type,
             state=outcome.suppress,
         )
+
+
+class Tried(NamedTuple):
+    """The settlement of a claim, the message if one was sent, and the change of its receiver."""
+
+    settlement: Settlement
+    message: Message | None = None
+    change: HealthChange | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,9 @@ class Acceptance:
             if stored is None or stored.ttl < now or stored.fingerprint != send.fingerprint():
                 raise
             return self._repeated(stored)
-        plan = self.planner.plan(user_id, send, category, now=now, forced=forced)
+        plan = self.planner.plan(
+            user_id, send, category, now=now, message_id=message_id, forced=forced
+        )
         request = self._request(user_id, request_id, message_id, send, plan, now=now, forced=forced)
         stored = self.requests.put_request(request, now=now)
         if stored.message_id != message_id:

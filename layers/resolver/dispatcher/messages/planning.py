@@ -16,7 +16,7 @@ from dispatcher.configuration.selection import (
     address_rule,
     select,
 )
-from dispatcher.delivery.holds import openings
+from dispatcher.delivery.holds import rule_of
 from dispatcher.delivery.rows import PlannedDelivery, SkippedType
 from dispatcher.delivery.transitions import DEAD_LETTERS_KEPT, kept_for_holds, longest_round
 from dispatcher.errors import FieldError, InvalidInputError
@@ -78,9 +78,10 @@ class Planner:
         category: Category | None,
         *,
         now: float,
+        message_id: str = "",
         forced: bool = False,
     ) -> Plan:
-        """Plan a message.
+        """Plan a message; without ``message_id`` its hold by a pause ends at the earliest time.
 
         ``forced`` also delivers over integrations that are not enabled, and is never held.
         """
@@ -88,14 +89,15 @@ class Planner:
         selection = self._selection(user_id, send, category, stored, forced=forced)
         due_at = max(now, send.deliver_at or now)
         kept = self.retention if forced else kept_for_holds(self.retention)
-        opening = None
-        if not (forced or (category is not None and category.urgent)):
-            opening = openings(stored, user_id, self.default_zone, self.event_log)
+        rule = None
+        if not forced:
+            rule = rule_of(stored, user_id, self.default_zone, self.event_log)
+        urgent = category is not None and category.urgent
         reasons, planned, hold_zone = dict(selection.reasons), [], "UTC"
         for name, configuration in selection.configs.items():
             held, opens_at = None, None
-            if opening is not None:
-                found = opening(name, due_at)
+            if rule is not None:
+                found = rule(name, message_id, due_at, ignores_hours=urgent)
                 if found.reason is not None:
                     if send.expires_at is not None and found.at > send.expires_at:
                         reasons[name] = EXPIRES_WHILE_HELD
