@@ -133,7 +133,10 @@ def test_a_mute_holds_a_message_that_can_be_cancelled(at, cloud):
     expect(status).to_contain_text("Cancelled")
     expect(page.locator("li").filter(has_text="Held").first).to_contain_text("not sent")
     assert kept(page)
-    cloud.ask("PUT", f"{BASE}/preferences", {"muted_until": None})
+    page, keys, status = at(f"#/u/{USER}/when")
+    keys.choose(page.get_by_role("button", name="Unmute"))
+    expect(status).to_contain_text("Saved")
+    expect(page.get_by_role("heading", name="Mute")).to_be_focused()
 
 
 def test_a_failed_message_is_tried_again(at, cloud):

@@ -17,6 +17,7 @@ import { rootUrl, settings } from "./settings.js";
 import { announcement, makeStore, useStore } from "./store.js";
 import { html } from "./view.js";
 import { LANGUAGES, chosenLanguage, language, t, useLanguage } from "./words.js";
+import { keepFocus } from "./parts/focus.js";
 import { useWide } from "./parts/hooks.js";
 import { Heading, Loading, State } from "./parts/pieces.js";
 import { absolute, browserZone } from "./times.js";
@@ -257,4 +258,5 @@ const [, opened] = await Promise.allSettled([
 if (opened.status === "rejected") throw opened.reason;
 const root = document.getElementById("app");
 root.replaceChildren();
+keepFocus(root);
 render(html`<${App} />`, root);

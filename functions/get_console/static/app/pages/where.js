@@ -7,7 +7,7 @@ import { settings } from "../settings.js";
 import { html } from "../view.js";
 import { t } from "../words.js";
 import { useLoaded } from "../parts/hooks.js";
-import { Action, Field, Heading, Loading, State, Time, Trouble, errorText, reasonText, typeName } from "../parts/pieces.js";
+import { Action, Field, Heading, Loading, State, Time, Trouble, errorText, fieldError, reasonText, typeName } from "../parts/pieces.js";
 
 /** The key of the config that holds a user's address. */
 const ADDRESS = { EMAIL: "email_address", SMS: "phone_number", WEBHOOK: "url", SLACK: "slack_user_id" };
@@ -90,7 +90,7 @@ function Receiver({ user, channel, zone, reload }) {
       html`<dt>${t("where.retries")}</dt>
         <dd>${t("where.retriesEach", { count: values.retry_count, delay: t("seconds", { count: values.retry_delay_seconds ?? 0 }) })}</dd>`}
     </dl>
-    ${canWrite && ADDRESS[type] && html`<${AddressForm} key=${given} user=${user} type=${type} override=${override} given=${given} reload=${reload} />`}
+    ${canWrite && ADDRESS[type] && html`<${AddressForm} user=${user} type=${type} override=${override} given=${given} reload=${reload} />`}
     <p class="actions">
       ${canWrite && reason === "disabled_by_user" &&
       html`<${Action} label=${t("where.enable")} about=${name}
@@ -142,7 +142,7 @@ function AddressForm({ user, type, override, given, reload }) {
   return html`<details>
     <summary>${t("where.change")}<span class="unseen"> ${typeName(type)}</span></summary>
     <form class="row" onSubmit=${submit}>
-      <${Field} id=${`address-${type}`} label=${t(`where.address.${key}`)} error=${error && errorText(error)}>
+      <${Field} id=${`address-${type}`} label=${t(`where.address.${key}`)} error=${error && (fieldError(error, `/config/${key}`) ?? errorText(error))}>
         ${(control) => html`<input ...${control} type=${INPUT[type]} value=${value} autocomplete="off"
           onInput=${(event) => setValue(event.target.value.trim())} />`}
       <//>

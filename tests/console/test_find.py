@@ -1,0 +1,81 @@
+"""Find: pages of another user, read-only at first, and messages that failed."""
+
+from __future__ import annotations
+
+import json
+
+from playwright.sync_api import expect
+
+from tests.console.people import sent
+
+
+def find(page, user, identifier=""):
+    """Fill the form and send it."""
+    page.get_by_label("User ID").fill(user)
+    page.get_by_label("Delivery or request ID").fill(identifier)
+    page.locator("main").get_by_role("button", name="Open").click()
+
+
+def test_a_users_pages_are_read_only_until_it_is_said(visit):
+    """A banner names the user; *Change on their behalf* makes the switches work."""
+    page = visit("#/find")
+
+    find(page, "grace")
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("What you get")
+    expect(page.locator("main")).to_contain_text("You are looking at the pages of grace.")
+    switch = page.get_by_role("switch", name="News, Email")
+    expect(switch).to_have_attribute("aria-disabled", "true")
+    page.get_by_role("button", name="Change on their behalf").click()
+    expect(page.locator("main")).to_contain_text("You are changing the settings of grace.")
+    expect(switch).not_to_have_attribute("aria-disabled", "true")
+
+
+def test_a_message_is_found_by_both_ids(visit, cloud):
+    """By the ID of a delivery and by that of its request; another user's is not found."""
+    visit.expect_error("404")
+    body = {"request_id": "ticket-1", "subject": "Ticket", "content": "x"}
+    accepted = sent(cloud, "linus", integration_types=["CLI"], **body)
+    for identifier in ("ticket-1", accepted["deliveries"][0]["delivery_id"]):
+        page = visit("#/find")
+        find(page, "linus", identifier)
+        expect(page.get_by_role("heading", level=1)).to_have_text("History")
+        expect(page.locator(".subject")).to_have_text("Ticket")
+        expect(page.locator(".events")).to_contain_text("Delivered")
+
+    page = visit("#/find")
+    find(page, "grace", "ticket-1")
+
+    expect(page.get_by_label("Delivery or request ID")).to_have_accessible_description(
+        "Optional. It must belong to the user. This user has no delivery or request with this ID."
+    )
+
+
+def test_failed_messages_are_counted_before_they_are_sent(visit):
+    """A dry run first; then the same request for real, page by page."""
+    asked = []
+    page = visit("#/find")
+
+    def recover(route):
+        body = json.loads(route.request.post_data)
+        asked.append((body["dry_run"], body.get("cursor")))
+        rest = {"delivery_id": "x", "reason": "content_expired"}
+        answer = {
+            "examined": 100,
+            "opened": ["a", "b"],
+            "not_opened": [] if body.get("cursor") else [rest],
+            "next_cursor": None if body.get("cursor") else "next",
+        }
+        route.fulfill(status=200, body=json.dumps(answer), content_type="application/json")
+
+    page.route("**/deliveries/recover", recover)
+    page.get_by_label("User ID").fill("ada")
+
+    page.get_by_role("button", name="Count them").click()
+    expect(page.locator("main")).to_contain_text("4 messages would be sent again.")
+    expect(page.locator("main")).to_contain_text("1 not: content expired")
+    assert asked == [(True, None), (True, "next")]
+    page.get_by_role("button", name="Recover failed messages of ada").click()
+
+    expect(page.locator("main")).to_contain_text("4 messages are sent again.")
+    assert asked[2:] == [(False, None), (False, "next")]

@@ -1,0 +1,91 @@
+"""The channels of a user: addresses, what became of them, and one action for each."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.console.people import override, sent
+from tests.console.visitor import violations
+from tests.functions.service import sample
+
+
+def bounced(cloud, user):
+    """Send an email that SES reports as bounced, and return its delivery ID."""
+    accepted = sent(cloud, user, subject="Lost", content="x", integration_types=["EMAIL"])
+    delivery_id = accepted["deliveries"][0]["delivery_id"]
+    event = copy.deepcopy(sample("accept_feedback"))
+    body = json.loads(event["Records"][0]["body"])
+    name = base64.urlsafe_b64encode(user.encode()).decode().rstrip("=")
+    body["detail"]["mail"]["tags"] |= {
+        "dispatcher": ["stack"],
+        "user": [name],
+        "delivery": [delivery_id],
+        "round": ["1"],
+    }
+    body["detail"]["bounce"]["bouncedRecipients"][0]["emailAddress"] = f"{user}@example.com"
+    event["Records"][0]["body"] = json.dumps(body)
+    with cloud.lock:
+        assert cloud.service.invoke("accept_feedback", event) == {"batchItemFailures": []}
+    return delivery_id
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_a_bounced_address_is_struck_out_and_can_be_used_again(visit, cloud, width):
+    """History says that it bounced, and *Where* offers to use the address again."""
+    user = f"bounce{width}"
+    bounced(cloud, user)
+    page = visit(f"#/u/{user}/history", width=width)
+    message = page.locator("main summary")
+    expect(message).to_contain_text("failed: bounced")
+    message.click()
+    expect(page.locator(".events")).to_contain_text("It came back as undeliverable")
+    page = visit(f"#/u/{user}/where", width=width)
+    channel = page.locator("li[data-type=EMAIL]")
+    expect(channel.locator("del").first).to_contain_text("@example.com")
+    assert violations(page) == []
+
+    channel.get_by_role("button", name="Use this address again").click()
+
+    expect(page.get_by_role("status")).to_contain_text("The address is used again.")
+    expect(channel.locator("del")).to_have_count(0)
+    expect(channel.get_by_role("heading")).to_be_focused()
+    assert cloud.ask("GET", f"/api/v1/users/{user}/suppressions")[1]["suppressions"] == []
+
+
+def test_an_address_is_saved_and_an_invalid_one_is_explained(visit, cloud):
+    """The error is beside the field; a valid address replaces it."""
+    visit.expect_error("422")
+    override(cloud, "moves", "SMS", enabled=False)
+    page = visit("#/u/moves/where")
+    channel = page.locator("li[data-type=SMS]")
+    channel.locator("summary").click()
+    field = channel.get_by_label("Phone number")
+    field.fill("0123")
+    channel.get_by_role("button", name="Save").click()
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_accessible_description(
+        re.compile("^must be a phone number in international form")
+    )
+
+    field.fill("+12065550100")
+    channel.get_by_role("button", name="Save").click()
+
+    expect(page.get_by_role("status")).to_have_text("Saved")
+    expect(channel.locator("dd").first).to_have_text("+12065550100")
+
+
+def test_a_test_is_sent(visit, cloud):
+    """It arrives in the mailbox, and the page says where to look."""
+    page = visit("#/u/tester/where")
+
+    page.get_by_role("button", name="Send a test CLI").click()
+
+    expect(page.get_by_role("status")).to_have_text("Sent. See History.")
+    letters = cloud.ask("GET", "/api/v1/users/tester/messages")[1]["messages"]
+    assert len(letters) == 1
