@@ -6,7 +6,6 @@ Every request passes the authorizer, as on AWS; every message that is sent is de
 from __future__ import annotations
 
 import json
-import re
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -25,31 +24,6 @@ from tools.loopback import LoopbackServer
 
 ON = ("SLACK", "EMAIL", "CLI", "TEST")
 PEOPLE = {"ada@example.com": "U0ADALOVELACE", "john.doe@example.com": "U0JOHNDOE"}
-
-
-COUNTS = {"visible": 0, "delayed": 3, "in_flight": 0}
-#: Responses of routes that other parts of the project add; a route of the service comes first.
-STAND_INS = {
-    "/api/v1/overview": {
-        "generated_at": "2026-11-27T09:30:00.000Z",
-        "stage": "local",
-        "version": "0.2.0",
-        "queues": {
-            **dict.fromkeys(("delivery", "retry", "intake", "parked"), COUNTS),
-            "dead_letter": {"visible": 2, "delayed": 0, "in_flight": 0},
-            "feedback": None,
-        },
-        "last_hour": {
-            "available": True,
-            "accepted": 1200,
-            "oldest_due_seconds": 2,
-            "by_integration": {
-                "SLACK": {"delivered": 900, "failed": 3, "skipped": 12, "held": 40},
-                "EMAIL": {"delivered": 512, "failed": 0, "skipped": 0, "held": 7},
-            },
-        },
-    },
-}
 
 
 class Hooks:
@@ -99,10 +73,6 @@ class Cloud:
     def respond(self, method, target, headers, body):
         """Return status, headers and body for a request, after its authorization."""
         parts = urlsplit(target)
-        known = {route.path for route in ROUTES}
-        for path, answer in STAND_INS.items():
-            if path not in known and re.fullmatch(re.sub("{.*?}", "[^/]+", path), parts.path):
-                return 200, {"Content-Type": "application/json"}, json.dumps(answer)
         route, parameters = routed(method, parts.path)
         event = {
             "resource": route.path,
