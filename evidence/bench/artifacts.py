@@ -31,6 +31,7 @@ SETTINGS = {
     "STACK_NAME": "bench",
     "PUBLIC_DOCS": "true",
     "CONSOLE_ENABLED": "true",
+    "PAUSE_RULES": "10/43200/3600/86400/604800",
     "CONSOLE_TITLE": "Messages",
     "CONSOLE_SCOPE": "openid",
     "LINK_SESSION_SECONDS": "900",

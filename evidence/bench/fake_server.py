@@ -67,11 +67,17 @@ def respond(  # noqa: C901, PLR0911 - one response for each call
         case "SendMessage":
             return {"MessageId": "1", "MD5OfMessageBody": "0" * 32}
         case "GetQueueAttributes":
-            return {"Attributes": {"QueueArn": "arn:aws:sqs:eu-central-1:123456789012:queue"}}
-        case "GetSecretValue" if question["SecretId"].endswith("-links"):
-            return {"Name": "links", "SecretString": LINK_KEY}
+            kinds = ("", "Delayed", "NotVisible")
+            counts = {f"ApproximateNumberOfMessages{kind}": "0" for kind in kinds}
+            arn = "arn:aws:sqs:eu-central-1:123456789012:queue"
+            return {"Attributes": {"QueueArn": arn, **counts}}
+        case "GetMetricData":
+            names = [query["Id"] for query in question["MetricDataQueries"]]
+            return {"MetricDataResults": [{"Id": name, "Values": []} for name in names]}
         case "GetSecretValue":
-            return {"Name": "keys", "SecretString": json.dumps({"sample": API_KEY})}
+            of_links = question["SecretId"].endswith("-links")
+            text = LINK_KEY if of_links else json.dumps({"sample": API_KEY})
+            return {"Name": question["SecretId"], "SecretString": text}
         case "Encrypt":
             return {"CiphertextBlob": b"sealed"}
         case "Decrypt":

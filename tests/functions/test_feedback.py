@@ -122,7 +122,7 @@ def test_a_revived_integration_waits_for_quiet_hours(service, channels, time_mac
 
 
 def test_holds_of_revived_integrations_are_logged(service, channels, monkeypatch):
-    """As at accept: the hold, a failed second look at the preferences, and hours without end."""
+    """As at accept: the hold, a failed second read of the preferences, and hours without end."""
     ids, others = send(service), send(service)
     hours_of_slack = {
         "windows": [{"days": ["mon"], "from": "08:00", "to": "08:15"}],
