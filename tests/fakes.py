@@ -64,6 +64,15 @@ class MemoryTable:
             ]
         return tuple(sorted(rows, key=lambda row: row.message_id, reverse=True)), True
 
+    def between(self, user_id, first, last, *, limit):
+        found = [
+            row
+            for row in self.messages()
+            if row.user_id == user_id and first <= row.message_id <= last
+        ]
+        rows = sorted(found, key=lambda row: row.message_id)
+        return tuple(rows[:limit]), rows[limit - 1].message_id if len(rows) > limit else None
+
     def create(self, row):
         with self._lock:
             self.rows.setdefault((row.user_id, MESSAGE + row.message_id), row)

@@ -17,6 +17,14 @@ OVERDUE = 180.0
 """Seconds after which a due attempt is late: the sweeper runs every minute."""
 
 
+_KINDS = {
+    "disabled_by_user": "choice",
+    "disabled_by_receiver": "fault",
+    "disabled_after_failures": "fault",
+}
+"""The kind of a finding about an integration that is not used, by its reason."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """A reason and the next step; ``kind`` is ``fault``, ``choice`` or ``fine``."""
@@ -39,6 +47,7 @@ def findings(
 ) -> list[Finding]:
     """Return the reasons why messages do not reach the user, faults first.
 
+    ``configuration`` is the effective one, with the overrides in ``integrations`` if known.
     ``requests`` are those to explain in addition to ``deliveries``: the one that was asked for, or
     recent ones of which the history knows nothing. ``preferences`` are the user's, if known, and
     ``suppressions`` the addresses to which nothing is sent.
@@ -52,6 +61,7 @@ def findings(
         *_disabled(user, configuration, health),
         *_ignored(user, preferences),
         *_suppressed(user, preferences, suppressions, now),
+        *_paused(user, configuration.get("integrations", ()), now),
     ]
     if not deliveries and not requests:
         found.append(
@@ -151,6 +161,8 @@ def _pending(
         advice = f"To see the preferences: dispatch preferences show {quote(user)}"
         if held["reason"] == "muted":
             advice = f"To end the mute: dispatch preferences unmute {quote(user)}"
+        elif held["reason"] == "paused":
+            advice = words.CHECK_RECEIVER
         yield Finding("choice", f"{name} is held, due {until}: {held['detail']}", advice)
     elif due is None:
         yield Finding("choice", f"{name} waits for an integration of higher priority.")
@@ -202,6 +214,29 @@ def _suppressed(
             )
 
 
+def _paused(
+    user: str, integrations: Sequence[Mapping[str, Any]], now: datetime
+) -> Iterator[Finding]:
+    for one in integrations:
+        health, name = one.get("health"), one["integration_type"]
+        # A disabled integration is among those that are not used.
+        if health is None or health["state"] == "disabled":
+            continue
+        since = age(health["first_failed_at"], now)
+        rounds = f"{health['failures']} round{'s' * (health['failures'] != 1)}"
+        text = f"The receiver of {name} is {health['state']}: {rounds} failed, the first {since}"
+        if health["paused_until"] is None:
+            yield Finding("fault", f"{text}.", words.CHECK_RECEIVER)
+            continue
+        command = f"dispatch test {quote(user)} {name}"
+        yield Finding(
+            "fault",
+            f"{text}. Its deliveries are held; the next try is due "
+            f"{age(health['paused_until'], now)}.",
+            f"{words.CHECK_RECEIVER}\nTo end the pause with a successful test: {command}",
+        )
+
+
 def _no_integration(user: str, configuration: Mapping[str, Any]) -> Iterator[Finding]:
     if not configuration["effective_configs"]:
         yield Finding(
@@ -225,7 +260,7 @@ def _disabled(
 ) -> Iterator[Finding]:
     words_by_type = words.disabled(configuration, health)
     for name, reason in configuration["disabled_integrations"].items():
-        kind = {"disabled_by_user": "choice", "disabled_by_receiver": "fault"}.get(reason)
+        kind = _KINDS.get(reason)
         if kind:
             meaning, advice = words_by_type[name].about(user, name)
             yield Finding(kind, f"{name} is not used: {meaning}.", advice)

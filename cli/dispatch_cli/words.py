@@ -249,6 +249,13 @@ def reason(name: str) -> Words:
     return REASONS.get(name, Words(name))
 
 
+def not_opened(name: str) -> str:
+    """Return why a failed delivery gets no new round."""
+    if name == "first_success":
+        return "another delivery of its message has succeeded or is pending"
+    return (REASONS.get(name) or code(name)).meaning
+
+
 def skipped(name: str, integration_type: str, health: Mapping[str, Any]) -> Words:
     """Return a skip reason in words when the user's configuration is not known."""
     words = _most_relevant(name, integration_type, health)

@@ -41,6 +41,7 @@ STATUS = {
     "get_delivery": 200,
     "get_request": 200,
     "retry_delivery": 202,
+    "recover_deliveries": 202,
     "cancel_delivery": 200,
     "test_integration": 202,
     "rotate_secret": 200,

@@ -149,6 +149,14 @@ RIGHTS = {
         ("dynamodb:UpdateItem", DELIVERIES),
         ("sqs:SendMessage", "RetryQueue"),
     },
+    "RecoverDeliveriesFunction": {
+        ("dynamodb:BatchGetItem", OVERRIDES),
+        ("dynamodb:GetItem", OVERRIDES),
+        ("dynamodb:BatchGetItem", DELIVERIES),
+        ("dynamodb:Query", DELIVERIES),
+        ("dynamodb:UpdateItem", DELIVERIES),
+        ("sqs:SendMessage", "RetryQueue"),
+    },
     "CancelDeliveryFunction": {
         ("dynamodb:GetItem", DELIVERIES),
         ("dynamodb:UpdateItem", DELIVERIES),

@@ -124,6 +124,11 @@ _DELIVERIES = {
     "cancel_delivery": Operation(
         Response("The cancelled delivery.", "DeliveryDetailResponse"), conflict=True
     ),
+    "recover_deliveries": Operation(
+        Response("The new rounds.", "RecoverResponse", 202),
+        body="RecoverRequest",
+        alternative=Response("The deliveries that a call would open.", "RecoverResponse"),
+    ),
     "retry_delivery": Operation(
         Response("The new round.", "RetryResponse", 202),
         parameters=(

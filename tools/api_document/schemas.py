@@ -30,6 +30,7 @@ from dispatcher.configuration.preference_bodies import (
     PreferencesBody,
     WindowBody,
 )
+from dispatcher.delivery.recover_body import RecoverBody
 from dispatcher.delivery.rows import Status
 from dispatcher.delivery.transitions import RANKS
 from dispatcher.integrations import catalogue
@@ -51,6 +52,7 @@ REQUESTS: Mapping[type, str] = {
     HoursBody: "Hours",
     WindowBody: "HoursWindow",
     ChoiceBody: "CategoryChoice",
+    RecoverBody: "RecoverRequest",
     StartSessionBody: "StartSessionRequest",
     PreferencesLinkBody: "PreferencesLinkRequest",
 }
@@ -117,7 +119,7 @@ def schemas() -> Json:
     configs = [integration.config_type for integration in catalogue().values()]
     without_nulls = [SendBody, OverrideBody, CategoryBody, StartSessionBody, PreferencesLinkBody]
     generated = _generated(_SchemasWithoutNulls, without_nulls)
-    generated |= _generated(_Schemas, [ChangeBody, PreferencesBody, *configs, *bodies])
+    generated |= _generated(_Schemas, [ChangeBody, PreferencesBody, RecoverBody, *configs, *bodies])
     for shape in (*REQUESTS, *configs, *bodies):
         _describe(generated[shape.__name__], shape)
     for shape in configs:

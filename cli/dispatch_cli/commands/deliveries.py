@@ -1,6 +1,8 @@
 """Delivery history, requests, retry and cancellation."""
 
+import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from shlex import quote
 from typing import Annotated, Any
 
@@ -18,7 +20,8 @@ from dispatch_cli.commands.options import (
     repeated,
     run_of,
 )
-from dispatch_cli.failures import RejectedFailure
+from dispatch_cli.commands.preferences import SPANS
+from dispatch_cli.failures import RejectedFailure, UsageFailure
 from dispatch_cli.run import Run
 from dispatch_cli.screen import Screen, Table
 from dispatch_cli.times import age, clock, moment, parse
@@ -175,6 +178,97 @@ def retry(
     command = f"dispatch history {quote(user)} --follow"
     text = f"Round {response['round']} starts.\nTo follow it: {command}"
     run.show(response, lambda _: run.screen.advise(text))
+
+
+@app.command(rich_help_panel=PANEL)
+def recover(
+    ctx: typer.Context,
+    user: User,
+    *,
+    since: Annotated[
+        str,
+        typer.Option(
+            help="Begin with messages of this age, such as 2h, or with a time (RFC 3339)."
+        ),
+    ],
+    until: Annotated[
+        str | None, typer.Option(help="End with messages of this age or time. Default: now.")
+    ] = None,
+    integration_type: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help="Only deliveries of this integration. May be repeated.",
+            autocompletion=lambda: list(TYPES),
+        ),
+    ] = None,
+    code: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODE", help="Only deliveries that failed with this code. May be repeated."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be opened.")
+    ] = False,
+    output: Output = Format.TABLE,
+    as_json: Json = False,
+) -> None:
+    """Start a new round of each delivery that failed in a time.
+
+    Example: dispatch recover ada --since 2h --type WEBHOOK
+    """
+    run = run_of(ctx)
+    path = ("api", "v1", "users", user, "deliveries", "recover")
+    body = {
+        "since": _time_of(run, "--since", since),
+        "until": until and _time_of(run, "--until", until),
+        "integration_types": integration_type,
+        "error_codes": code,
+        "dry_run": dry_run,
+    }
+    whole: dict[str, Any] = {"examined": 0, "opened": [], "not_opened": []}
+    cursor: str | None = None
+    while True:
+        page = run.service.post(*path, body={**body, "cursor": cursor})
+        for name in whole:
+            whole[name] += page[name]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    run.show(whole, lambda whole: show_recovered(run.screen, user, whole, dry_run=dry_run))
+
+
+def show_recovered(
+    screen: Screen, user: str, recovered: Mapping[str, Any], *, dry_run: bool
+) -> None:
+    """Show how many rounds begin, and which deliveries stay failed."""
+    count = len(recovered["opened"])
+    verb = "would start" if dry_run else "starts" if count == 1 else "start"
+    rounds = "1 new round" if count == 1 else f"{count} new rounds"
+    screen.say(f"{rounds} {verb}, of {recovered['examined']} messages.")
+    for one in recovered["not_opened"]:
+        meaning = words.not_opened(one["reason"])
+        screen.say(f"{one['delivery_id']} stays failed: {meaning}.")
+    if count and not dry_run:
+        screen.advise(f"To follow them: dispatch history {quote(user)} --follow")
+
+
+def _time_of(run: Run, option: str, text: str) -> str:
+    """Return a time that an option gives as an age, or as a time that the service checks."""
+    match = re.fullmatch(r"([0-9]{1,6})([mhd])", text)
+    if match:
+        time = run.now() - timedelta(**{SPANS[match[2]]: int(match[1])})
+        return time.isoformat(timespec="milliseconds")
+    try:
+        has_offset = datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        has_offset = False
+    if not has_offset:
+        example = "Write an age such as 30m, 2h or 3d, or a time such as 2026-11-27T08:00:00Z."
+        raise UsageFailure(f"{option}: {text!r} is neither an age nor a time.", example)
+    return text
 
 
 @app.command(rich_help_panel=PANEL)

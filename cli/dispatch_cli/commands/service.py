@@ -95,6 +95,7 @@ def doctor(
         "health": run.service.get(*HEALTH),
         "preferences": run.service.get(*path, "preferences"),
         "suppressions": run.service.get(*path, "suppressions"),
+        "integrations": run.service.get(*path, "integrations"),
     }
     deliveries = responses["history"]["deliveries"]
     responses["requests"] = (
@@ -238,7 +239,8 @@ def show_health(run: Run, report: Mapping[str, Any]) -> None:
 
 def show_page(run: Run, screen: Screen, user: str, responses: Mapping[str, Any]) -> None:
     """Show the findings, then the responses that they come from."""
-    configuration, deliveries = responses["configuration"], responses["history"]["deliveries"]
+    configuration = {**responses["configuration"], **responses["integrations"]}
+    deliveries = responses["history"]["deliveries"]
     health, requests = responses["health"], responses["requests"]
     found = findings(
         user,

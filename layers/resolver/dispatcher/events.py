@@ -369,6 +369,7 @@ EVENTS: Mapping[EventName, LogEvent] = {
         functions=(
             *("send_message", "accept_events", "deliver_messages", "retry_delivery"),
             "accept_feedback",
+            "recover_deliveries",
         ),
         fields=(*_DELIVERY, "round", "reason", "until"),
         metrics={HELD: _once},
@@ -378,10 +379,10 @@ EVENTS: Mapping[EventName, LogEvent] = {
         action="Nothing.",
     ),
     "round.opened": LogEvent(
-        functions=("retry_delivery", "deliver_messages"),
+        functions=("retry_delivery", "recover_deliveries", "deliver_messages"),
         fields=(*_DELIVERY, "round"),
-        description="A new round of a failed delivery was opened, by `POST …/retry` or by a "
-        "redriven dead letter.",
+        description="A new round of a failed delivery was opened, by `POST …/retry`, by "
+        "`POST …/deliveries/recover` or by a redriven dead letter.",
         action="Nothing.",
     ),
     "override.disabled": LogEvent(
@@ -497,6 +498,8 @@ EVENTS: Mapping[EventName, LogEvent] = {
         functions=(
             *("send_message", "test_integration", "accept_events"),
             *("deliver_messages", "retry_delivery", "cancel_delivery", "accept_feedback"),
+            *("update_preferences", "delete_preferences", "update_override"),
+            "recover_deliveries",
         ),
         fields=("user_id", "request_id"),
         level="WARNING",
@@ -522,6 +525,7 @@ EVENTS: Mapping[EventName, LogEvent] = {
         functions=(
             *("send_message", "accept_events", "deliver_messages", "retry_delivery"),
             "accept_feedback",
+            "recover_deliveries",
         ),
         fields=("user_id", "request_id"),
         level="WARNING",
@@ -533,6 +537,7 @@ EVENTS: Mapping[EventName, LogEvent] = {
         functions=(
             *("send_message", "preview_message", "accept_events", "deliver_messages"),
             *("retry_delivery", "update_preferences", "accept_feedback", "update_override"),
+            "recover_deliveries",
         ),
         fields=("user_id", "time_zone"),
         level="WARNING",

@@ -399,6 +399,28 @@ class RetryResponse(TypedDict):
     """The new state: `pending`."""
 
 
+class NotOpened(TypedDict):
+    """A failed delivery of which no new round begins."""
+
+    delivery_id: Identifier
+    """The delivery's ID."""
+    reason: SkipReason
+    """The reason."""
+
+
+class RecoverResponse(TypedDict):
+    """The new rounds of a page of messages."""
+
+    examined: int
+    """The number of messages that were examined, at most 100."""
+    opened: list[Identifier]
+    """The deliveries of which a new round begins, or would begin in a dry run."""
+    not_opened: list[NotOpened]
+    """The failed deliveries that match and stay failed."""
+    next_cursor: str | None
+    """The `cursor` of the next page; null on the last page."""
+
+
 class MailboxMessageResponse(TypedDict):
     """A message in a user's mailbox."""
 

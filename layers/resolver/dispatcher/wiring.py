@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from dispatcher.delivery.mail_links import MailLinkWriter
     from dispatcher.delivery.perform import DeliveryContext
     from dispatcher.delivery.ports import Channel
+    from dispatcher.delivery.recover import Recovery
     from dispatcher.delivery.redrive import Rounds
     from dispatcher.delivery.replan import Replanner
     from dispatcher.delivery.sweeper import Sweeper
@@ -265,6 +266,24 @@ def rounds() -> Rounds:
 
 
 @cache
+def recovery() -> Recovery:
+    """Return the use case that opens failed deliveries again, page by page."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from dispatcher.delivery.recover import Recovery
+    from dispatcher.delivery.replan import AT_ONCE
+
+    return Recovery(
+        context=_delivery_context(),
+        system_defaults=_system_defaults,
+        holds=_holds(),
+        categories=_policy_cache(),
+        environ=settings().environ,
+        each=ThreadPoolExecutor(AT_ONCE).map,
+    )
+
+
+@cache
 def worker() -> Worker:
     """Return the worker, which handles doorbells."""
     from dispatcher.adapters.system import ThreadWatchdog
@@ -412,7 +431,7 @@ def reset() -> None:
         logger, event_log, _planner, _holds, _policies, _policy_cache, _system_defaults, _overrides,
         _delivery_table, _doorbells, _vault, _publisher, _id_generator, _channel, categories,
         preferences, suppressions, feedback, overview, links, sessions, unsubscribing, _mail_links,
-        _health_changes,
+        _health_changes, recovery,
     ):  # fmt: skip
         function.cache_clear()
 

@@ -104,6 +104,16 @@ class DeliveryTable:
             query["ExclusiveStartKey"] = response["LastEvaluatedKey"]
         return tuple(rows), False
 
+    def between(
+        self, user_id: str, first: str, last: str, *, limit: int
+    ) -> tuple[tuple[MessageRow, ...], str | None]:
+        """Query message rows by their keys, oldest first."""
+        query = self._messages(user_id, last, None)
+        query["ExpressionAttributeValues"][":first"] = {"S": MESSAGE + first}
+        with unavailable_if_it_fails():
+            response = self._dynamodb.query(**{**query, "Limit": limit, "ScanIndexForward": True})
+        return tuple(map(message_row, response["Items"])), _last(response, MESSAGE)
+
     def create(self, row: MessageRow) -> None:
         """Write a new message row; a row that exists stays as it is."""
         self._put(message_item(row), "attribute_not_exists(#sk)", {"#sk": "sk"}, {})

@@ -79,6 +79,15 @@ class MessageStore(Protocol):
         From up to ``pages`` pages of 1 MB; the second value tells whether these were all.
         """
 
+    def between(
+        self, user_id: str, first: str, last: str, *, limit: int
+    ) -> tuple[tuple[MessageRow, ...], str | None]:
+        """Return up to ``limit`` of a user's messages of one query, oldest first.
+
+        Their IDs lie between the two texts. The second value is the ID at which the query stopped,
+        ``None`` at the end.
+        """
+
     def create(self, row: MessageRow) -> None:
         """Write a new row; if the row exists, nothing changes."""
 

@@ -707,8 +707,48 @@ def reopen(
 
     A round that ignores hours (``now=true``) is held only by its attempt, by a pause.
     """
+    if row.deliveries[place].round != round_number:
+        return ReopenDenied.NOT_FAILED
+    after = _reopened(row, place, policy, token, now, opens, ignores_hours=ignores_hours)
+    return after if isinstance(after, ReopenDenied) else _reopen_step(row, after, (place,), now)
+
+
+def reopen_all(
+    row: MessageRow,
+    policies: Mapping[int, RetryPolicy],
+    *,
+    token: str,
+    now: float,
+    opens: Opens | None = None,
+) -> tuple[Step | None, Mapping[int, ReopenDenied]]:
+    """Begin the next round of several failed deliveries in one write.
+
+    Returns the step, ``None`` if no round begins, and the reasons of the places that stay. In a
+    ``first_success`` message only the first one begins: later rounds do not wait for others [18].
+    """
+    after, denied = row, dict[int, ReopenDenied]()
+    for place, policy in policies.items():
+        reopened = _reopened(after, place, policy, token, now, opens)
+        if isinstance(reopened, ReopenDenied):
+            denied[place] = reopened
+        else:
+            after = reopened
+    opened = tuple(place for place in policies if place not in denied)
+    return _reopen_step(row, after, opened, now) if opened else None, denied
+
+
+def _reopened(
+    row: MessageRow,
+    place: int,
+    policy: RetryPolicy,
+    token: str,
+    now: float,
+    opens: Opens | None,
+    *,
+    ignores_hours: bool = False,
+) -> MessageRow | ReopenDenied:
     delivery = row.deliveries[place]
-    if delivery.status != Status.FAILED or delivery.round != round_number:
+    if delivery.status != Status.FAILED:
         return ReopenDenied.NOT_FAILED
     if delivery.error_code == "content_expired":
         return ReopenDenied.CONTENT_EXPIRED
@@ -738,13 +778,19 @@ def reopen(
         ignores_hours=ignores_hours,
     )
     after = replace(_with(row, place, reopened), rings=0)
-    if opens is not None and not ignores_hours:
-        opening = opens(after, reopened, now)
-        if opening.at > max(now, _hold_end(after, reopened)):
-            return ReopenDenied.CLOSED
-        after = _planned(after, place, now, opening)
-    opened = Event("round.opened", place, {"round": reopened.round})
-    return _step(Transition.REOPEN, row, after, now=now, retention=0.0, events=(opened,))
+    if opens is None or ignores_hours:
+        return after
+    opening = opens(after, reopened, now)
+    if opening.at > max(now, _hold_end(after, reopened)):
+        return ReopenDenied.CLOSED
+    return _planned(after, place, now, opening)
+
+
+def _reopen_step(row: MessageRow, after: MessageRow, places: Sequence[int], now: float) -> Step:
+    opened = tuple(
+        Event("round.opened", place, {"round": after.deliveries[place].round}) for place in places
+    )
+    return _step(Transition.REOPEN, row, after, now=now, retention=0.0, events=opened)
 
 
 # Feedback -----------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ ROUTES = (
     Route("DELETE", f"{_USER}/suppressions/{{suppression_id}}", "delete_suppression", (WRITE,)),
     Route("POST", f"{_USER}/deliveries", "send_message", (SEND,)),
     Route("GET", f"{_USER}/deliveries", "list_deliveries", (READ,)),
+    Route("POST", f"{_USER}/deliveries/recover", "recover_deliveries", (SEND,)),
     Route("GET", f"{_USER}/deliveries/{{delivery_id}}", "get_delivery", (READ,)),
     Route("POST", f"{_USER}/deliveries/{{delivery_id}}/retry", "retry_delivery", (SEND,)),
     Route("DELETE", f"{_USER}/deliveries/{{delivery_id}}", "cancel_delivery", (SEND,)),
@@ -89,7 +90,10 @@ def allowed(path: str) -> tuple[str, ...]:
     """Return the verbs that a path or a path's template accepts, none for an unknown one."""
     asked = path.split("/")
     every = (*ROUTES, *PAGES)
-    return tuple(sorted({route.method for route in every if _leads(route.path.split("/"), asked)}))
+    found = [route for route in every if _leads(route.path.split("/"), asked)]
+    # As in API Gateway, a path with fewer parameters hides the others: no delivery is "recover".
+    fewest = min((route.path.count("{") for route in found), default=0)
+    return tuple(sorted({route.method for route in found if route.path.count("{") == fewest}))
 
 
 def _leads(template: list[str], asked: list[str]) -> bool:
