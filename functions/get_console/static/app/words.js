@@ -51,7 +51,7 @@ const ACCENTS = { a: "á", e: "é", i: "í", o: "ó", u: "ú", A: "Á", E: "É",
 export function pseudo(words) {
   const one = (text) => {
     const accented = text.replace(/\{\w+\}|[aeiouAEIOU]/g, (part) => ACCENTS[part] ?? part);
-    return `[${accented}${"~".repeat(Math.ceil(text.length * 0.4))}]`;
+    return `[${accented}${" ~~~".repeat(Math.ceil(text.length / 10))}]`;
   };
   const each = (entry) =>
     typeof entry === "string"

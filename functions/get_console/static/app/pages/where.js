@@ -1,7 +1,7 @@
 // Where: the channels in delivery order, with address, state and one action.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { call, get, userPath } from "../api.js";
-import { mayChange, missing, usePreferences } from "../people.js";
+import { mayChange, usePreferences } from "../people.js";
 import { announce, useDraft } from "../store.js";
 import { settings } from "../settings.js";
 import { html } from "../view.js";
@@ -36,7 +36,7 @@ async function loadChannels(user) {
   const [{ data: resolved }, { data: stored }, { data: blocked }] = await Promise.all([
     get(userPath(user, "integration-defaults")),
     get(userPath(user, "integrations")),
-    get(userPath(user, "suppressions")).catch(missing).then((found) => found ?? { data: { suppressions: [] } }),
+    get(userPath(user, "suppressions")),
   ]);
   const used = Object.keys(resolved.effective_configs);
   const unused = Object.keys(resolved.disabled_integrations).filter(
@@ -168,11 +168,11 @@ function Secret({ user, zone }) {
   };
   if (rotated) {
     return html`<div class="secret">
-      <p tabindex="-1" ref=${start}>${t("where.secretOnce")}</p>
+      <p tabindex="-1" ref=${start}>${t("where.shownOnce")}</p>
       <p><code>${rotated.signing_secret}</code></p>
       <p class="actions"><${Action} label=${t("action.copy")} done=${t("copied")} run=${() => navigator.clipboard.writeText(rotated.signing_secret)} />
         <button type="button" onClick=${() => go(false, null)}>${t("action.hide")}</button></p>
-      ${rotated.previous_valid_until && html`<p class="quiet">${t("where.previousSecret")} <${Time} at=${rotated.previous_valid_until} zone=${zone} /></p>`}
+      ${rotated.previous_valid_until && html`<p class="quiet">${t("where.previousOne")} <${Time} at=${rotated.previous_valid_until} zone=${zone} /></p>`}
     </div>`;
   }
   if (!isAsking) {
@@ -185,7 +185,7 @@ function Secret({ user, zone }) {
         run=${async () => {
           const { data } = await call("POST", userPath(user, "integrations", "WEBHOOK", "rotate-secret"));
           go(false, data);
-          announce(t("where.secretOnce"));
+          announce(t("where.shownOnce"));
         }} />
       <button type="button" onClick=${() => go(false, null)}>${t("action.cancel")}</button>
     </p>

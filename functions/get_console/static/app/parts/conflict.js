@@ -14,7 +14,6 @@ export function Conflict({ rows, onTheirs, onMine }) {
   return html`<section class="conflict" aria-labelledby="conflict-title">
     <h2 id="conflict-title" tabindex="-1" ref=${heading}>${t("conflict.title")}</h2>
     <p>${t("conflict.lead")}</p>
-    <div class="scroll">
     <table>
       <thead>
         <tr>
@@ -33,7 +32,6 @@ export function Conflict({ rows, onTheirs, onMine }) {
         )}
       </tbody>
     </table>
-    </div>
     <p class="actions">
       <button type="button" onClick=${onTheirs}>${t("conflict.keepTheirs")}</button>
       <button type="button" onClick=${onMine}>${t("conflict.keepMine")}</button>
