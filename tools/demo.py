@@ -14,13 +14,17 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from shlex import quote
+from string import Template
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import boto3
 import requests
+import yaml
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
@@ -28,11 +32,13 @@ from rich.table import Table
 from rich.text import Text
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from tools import report
 from tools.cloud import chosen_cloud
 from tools.failure import ToolFailure, reported
-from tools.local_cloud import settle
+from tools.local_cloud import STACK, settle
 from tools.mailbox import Mailbox, part
 from tools.parameters import parse
+from tools.paths import ROOT
 from tools.processes import LOOPBACK, require_free
 from tools.receiver import Arrival, Receiver
 
@@ -64,6 +70,24 @@ SEVEN: Mapping[str, Json] = {
     "TOOL": {"tool_id": TOOL_ID},
 }
 """The integrations that the demo has a receiver for, with a user's config of each."""
+
+ADA = "/api/v1/users/ada"
+REVIEW = "Review: retry budget"
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+TOUR = """\
+1. When: Ada's hours are closed. History: "Build broken: main" is held until they open, and
+   "New sign-in from Lisbon" (urgent, locked) has arrived.
+2. What if: choose Builds; it says the same. In What you get, switch Builds, Email off: the sentence
+   for Email changes.
+3. Unsubscribe from Reviews, as its email offers: $unsubscribe
+   Reload What you get: Reviews, Email is off, and Slack stays on.
+4. Let the email "Review: retry budget" bounce:
+   $bounce
+   History: the email has failed (bounced), and CLI has delivered. Where: its address is struck out.
+5. Unmute: in When, choose At any time and save. What was held arrives. TEST kills its worker in the
+   first attempt; the delivery follows within three minutes."""
+"""The five steps for a person at the console."""
 
 
 @dataclass
@@ -117,13 +141,17 @@ class Demo:
         """Print a table of some fields of objects."""
         self.table(columns, [[one[name] or "" for name in columns] for one in objects])
 
-    def deliveries(self, user: str, sent: Json) -> list[Json]:
-        """Wait until all deliveries of a message have ended; print and return them, in order."""
+    def deliveries(self, user: str, sent: Json, *, bounced: bool = False) -> list[Json]:
+        """Wait until all deliveries of a message have ended; print and return them, in order.
+
+        With ``bounced``, one of them has ended as a success before, and the report is awaited.
+        """
         path, until = f"{user}/requests/{sent['request_id']}", time.monotonic() + PATIENCE
         with self.console.status("delivering …"):
             while time.monotonic() < until:
                 found: list[Json] = self.ask("GET", path, quiet=True)["deliveries"]
-                if all(delivery["status"] != "pending" for delivery in found):
+                statuses = {delivery["status"] for delivery in found}
+                if "pending" not in statuses and (not bounced or "failed" in statuses):
                     break
                 time.sleep(0.1)
             else:
@@ -147,9 +175,7 @@ def play(demo: Demo) -> None:
     with Receiver() as receiver:
         show_all_seven(demo, f"{user}-all", receiver)
     show_hold(demo, f"{user}-muted")
-    demo.scene("The demo is over")
-    demo.say(f"Read on: curl {demo.stack['api_url']}{user}/deliveries, and docs/tour.md")
-    demo.say("The Slack and mail servers stop now; make up restarts the service without them.")
+    show_console(demo)
 
 
 def show_retries(demo: Demo, user: str, receiver: Receiver) -> None:
@@ -235,6 +261,66 @@ def show_hold(demo: Demo, user: str) -> None:
     demo.deliveries(user, held)
 
 
+def show_console(demo: Demo) -> None:
+    """Give Ada data on every page of the console, and print the steps of a tour."""
+    demo.scene("Ada's pages in the web console")
+    for old in demo.ask("GET", f"{ADA}/suppressions", quiet=True)["suppressions"]:
+        demo.ask("DELETE", f"{ADA}/suppressions/{old['suppression_id']}", quiet=True)
+    sent: dict[str, Json] = {}
+    last: Json = {}
+    for step in steps():
+        [(what, body)] = step.items()
+        if what == "bounce":
+            report_bounce(demo, last, body)
+            demo.deliveries(ADA, last, bounced=True)
+            continue
+        method, path = what.split()
+        response = demo.ask(method, f"/api/v1/{path}", body, quiet=True)
+        if "skipped" not in response:
+            continue
+        last = sent[body["subject"]] = response
+        demo.say(body["subject"])
+        if held := [one["held"]["detail"] for one in last["deliveries"] if one["held"]]:
+            demo.say(f"held: {held[0]}")
+        else:
+            demo.deliveries(ADA, last)
+    demo.scene("The demo is over")
+    demo.say("Read on: docs/tour.md and docs/console.md")
+    demo.say("make up restarts the service without the Slack and mail servers of the demo.")
+    [*_, email] = (one for one in demo.mailbox.emails if one["Subject"] == REVIEW)
+    bounced = f"ada {delivery_id(sent[REVIEW], 'EMAIL')} --address ada@company.com"
+    home = f"CLOUD_HOME={quote(os.environ['CLOUD_HOME'])} " * bool(os.environ.get("CLOUD_HOME"))
+    tour = Template(TOUR).substitute(
+        unsubscribe=str(email["List-Unsubscribe"]).strip(" <>"),
+        bounce=f"{home}.venv/bin/python -m tools.report bounce_permanent {bounced}",
+    )
+    address = f"{demo.stack['api_url']}/console#/u/ada/history"
+    demo.console.print(Text(f"\nConsole  {address}\n{tour}"), soft_wrap=True)
+
+
+def steps() -> list[Json]:
+    """Return what Ada gets; her hours are closed today, and open tomorrow at 08:00."""
+    today = datetime.now(ZoneInfo("Europe/Berlin")).weekday()
+    others = json.dumps([*DAYS[:today], *DAYS[today + 1 :]])
+    text = (ROOT / "tools" / "demo_ada.yaml").read_text()
+    result: list[Json] = yaml.safe_load(text.replace("$other_days", others))
+    return result
+
+
+def report_bounce(demo: Demo, sent: Json, address: str) -> None:
+    """Report that the email of a message bounced, as SES does."""
+    body = report.body("bounce_permanent", "ada", delivery_id(sent, "EMAIL"), 1, STACK, address)
+    queue = demo.stack["FeedbackQueueUrl"]
+    demo.session.client("sqs").send_message(QueueUrl=queue, MessageBody=body)
+    demo.say(f"the mail provider reports that {address} does not exist")
+
+
+def delivery_id(sent: Json, integration_type: str) -> str:
+    """Return the ID of a message's delivery over one integration."""
+    ids = {one["integration_type"]: str(one["delivery_id"]) for one in sent["deliveries"]}
+    return ids[integration_type]
+
+
 # Receivers ----------------------------------------------------------------------------------------
 
 
@@ -305,7 +391,6 @@ def parameters(smtp_port: int, slack_port: int, wanted: Mapping[str, str]) -> di
         "SlackBotTokenSecret": TOKEN_SECRET,
         "SlackApiUrl": f"http://{LOOPBACK}:{slack_port}/api/",
         "EmailSender": "Reports <reports@company.com>",
-        "PreferencesUrl": "https://company.com/preferences",
         "SmtpHost": LOOPBACK,
         "SmtpPort": str(smtp_port),
         "SmtpTls": "none",
@@ -343,6 +428,10 @@ def main() -> int:
         width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
         console = Console(highlight=False, width=width)
         play(Demo(cloud.deploy(chosen), cloud.session, slack, mailbox, console))
+        if sys.stdin.isatty():
+            # The tour needs both servers.
+            with suppress(EOFError, KeyboardInterrupt):
+                input("\nPress Enter to stop the Slack and mail servers. ")
     return 0
 
 

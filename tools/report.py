@@ -14,9 +14,9 @@ from pathlib import Path
 import boto3
 
 from tests.feedback import EVENTS, event
+from tools.cloud import home
 from tools.failure import ToolFailure, reported
 from tools.local_cloud import CREDENTIALS, STACK, LocalCloud
-from tools.paths import LOCAL
 
 
 def body(
@@ -30,9 +30,9 @@ def body(
     )
 
 
-def local_queue(home: Path) -> tuple[str, str]:
+def local_queue(folder: Path) -> tuple[str, str]:
     """Return the endpoint of a running local cloud and the URL of its FeedbackQueue."""
-    file = LocalCloud.last_of(home).stack_file
+    file = LocalCloud.last_of(folder).stack_file
     if not file.exists():
         raise ToolFailure("no service runs on this machine: start it with make up, or name --queue")
     stack = json.loads(file.read_text())
@@ -55,7 +55,7 @@ def main() -> int:
     if given.queue:
         sqs, url = boto3.client("sqs"), given.queue
     else:
-        endpoint, url = local_queue(LOCAL)
+        endpoint, url = local_queue(home())
         sqs = boto3.client(
             "sqs",
             endpoint_url=endpoint,

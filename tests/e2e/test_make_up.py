@@ -59,16 +59,17 @@ def workshop(tmp_path_factory):
 
 def test_up_with_parameters_then_plain_is_back_at_the_local_profile(workshop):
     """An empty value arrives as the empty string, and no deployment leaves a parameter behind."""
+    links = {"PublicUrl": workshop.cloud.api_url}
     strict = workshop.make("up", PARAMETERS=" ".join(f"{k}={v}" for k, v in STRICT.items()))
     assert strict.returncode == 0, strict.stdout + strict.stderr
-    assert workshop.cloud.deployed_parameters() == settle(STRICT)
+    assert workshop.cloud.deployed_parameters() == settle(links | STRICT)
     assert strict.stdout.splitlines()[-1] == f"API      {workshop.cloud.api_url}"
     for path in ("/", "/console", "/p/token"):
         assert requests.get(f"{workshop.cloud.api_url}{path}", timeout=10).status_code == 404
 
     plain = workshop.make("up")
     assert plain.returncode == 0, plain.stdout + plain.stderr
-    assert workshop.cloud.deployed_parameters() == settle({})
+    assert workshop.cloud.deployed_parameters() == settle(links)
 
 
 def test_up_tells_where_everything_is(workshop):

@@ -178,7 +178,9 @@ def test_plain_deployment_is_back_at_the_local_profile(strict, service):
 
     strict.deploy()
 
-    assert (before, strict.deployed_parameters()) == (settle(parse(STRICT)), settle({}))
+    links = {"PublicUrl": strict.api_url}
+    assert before == settle(links | parse(STRICT))
+    assert strict.deployed_parameters() == settle(links)
     defaults = answered(service.get("/api/v1/integration-defaults"), 200)["default_integrations"]
     assert (defaults["TEST"]["priority"], defaults["WEBHOOK"]["enabled"]) == (5, False)
     answered(register(service, "http://127.0.0.1:9/hook"), 201)

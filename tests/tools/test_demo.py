@@ -9,12 +9,16 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from zoneinfo import ZoneInfo
 
 import pytest
 import requests
+import time_machine
 from rich.console import Console
 from standardwebhooks import Webhook
 
+from dispatcher.edges import routes
+from dispatcher.messages.bodies import SendBody
 from tools import demo
 from tools.failure import ToolFailure
 from tools.local_cloud import settle
@@ -55,6 +59,47 @@ def test_a_parameter_of_the_demo_cannot_be_overridden():
     """The demo needs its own parameters for its receivers."""
     with pytest.raises(ToolFailure, match="the demo sets SmsEnabled itself"):
         demo.parameters(8081, 8082, {"SmsEnabled": "false"})
+
+
+@pytest.mark.parametrize("now", ["2026-11-27T09:00Z", "2026-11-27T23:30Z", "2026-11-29T12:00Z"])
+def test_adas_hours_are_closed_today(now):
+    """At any time of the day in her zone, so that the build is held until the next day."""
+    with time_machine.travel(now, tick=False):
+        [windows] = [
+            body["hours"]["windows"]
+            for step in demo.steps()
+            for body in step.values()
+            if isinstance(body, dict) and "hours" in body
+        ]
+        today = datetime.now(ZoneInfo("Europe/Berlin")).weekday()
+
+    [window] = windows
+    assert set(demo.DAYS) - set(window["days"]) == {demo.DAYS[today]}
+
+
+def test_adas_steps_are_requests_that_the_service_has():
+    """Each step is one route, or a report about the email of the message before it."""
+    steps = [(what, body) for step in demo.steps() for what, body in step.items()]
+
+    for place, (what, body) in enumerate(steps):
+        if what == "bounce":
+            sent = steps[place - 1][1]
+            assert (sent["mode"], sent["integration_types"][0]) == ("first_success", "EMAIL")
+            continue
+        method, path = what.split()
+        assert method in routes.allowed(f"/api/v1/{path}")
+        if path.endswith("/deliveries"):
+            SendBody.model_validate(body)
+
+
+def test_the_bounce_is_about_the_email_of_the_message():
+    """The delivery over EMAIL is the one that the report names."""
+    deliveries = [
+        {"integration_type": "EMAIL", "delivery_id": "one"},
+        {"integration_type": "CLI", "delivery_id": "two"},
+    ]
+
+    assert demo.delivery_id({"deliveries": deliveries}, "EMAIL") == "one"
 
 
 def test_plain_up_uses_no_fake_server():

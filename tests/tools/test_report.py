@@ -47,6 +47,15 @@ def test_without_a_service_the_tool_says_how_to_start_one(tmp_path):
         report.local_queue(tmp_path)
 
 
+def test_the_service_of_cloud_home_is_the_one_that_is_told(tmp_path, monkeypatch, capsys):
+    """As every other command: a service in the checkout's own folder is not touched."""
+    monkeypatch.setenv("CLOUD_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["report", "delivery", "ada", DELIVERY])
+
+    assert report.main() == 1
+    assert "no service runs on this machine: start it with make up" in capsys.readouterr().err
+
+
 def test_a_running_cloud_tells_its_queue(tmp_path):
     """The stack's outputs are in the file that ``make up`` writes."""
     (tmp_path / "stack.json").write_text(
