@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from dispatcher.configuration.receiver_health import SPREAD
+from dispatcher.configuration.receiver_health import SPREAD, PauseRules
 from dispatcher.configuration.rows import ReceiverHealth
 from dispatcher.delivery.describe import delivery_response
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
@@ -424,6 +424,52 @@ def test_a_row_that_never_stays_costs_no_attempt(world):
 
     assert (world.delivery(first).status, world.delivery(first).tries) == ("pending", 0)
     assert sends(world, "WEBHOOK") == 0
+
+
+def test_an_outage_costs_one_request_a_pause_and_no_message(world):
+    """500 messages are held; after the receiver works again, each arrives once."""
+    world.worker = replace(
+        world.worker,
+        receivers=replace(world.worker.receivers, rules=PauseRules.parse("3/5/5/20/600")),
+    )
+    for number in range(3):
+        fail(world, number)
+        world.clock.advance(3)
+    world.webhook(retry_count=5, retry_delay_seconds=1)
+    pause(world, 5, first_failed_at=world.clock.now())
+    ids = [hook(world, f"held-{number}") for number in range(500)]
+    before = sends(world, "WEBHOOK")
+    is_up = False
+
+    class Receiving:
+        """Counts, and is down until the test says otherwise."""
+
+        def deliver(self, message):
+            world.channels["WEBHOOK"].messages.append(message)
+            return Delivered() if is_up else BUSY
+
+    world.worker = replace(world.worker, channels=lambda _: Receiving())
+
+    def second():
+        world.clock.advance(1)
+        for did in ids:
+            delivery = world.delivery(did)
+            if delivery.is_pending and delivery.due_at <= world.clock.now():
+                visit(world, did)
+
+    for _ in range(60):
+        second()
+    pauses = health(world).pauses - 1
+    assert pauses >= 3
+    assert sends(world, "WEBHOOK") - before == pauses
+    is_up = True
+    for _ in range(200):
+        second()
+
+    assert statuses(world, ids) == [("success", None)] * 500
+    delivered = [one.delivery_id for one in world.channels["WEBHOOK"].messages[before + pauses :]]
+    assert sorted(delivered) == sorted(ids)
+    assert health(world) is None
 
 
 # The end ------------------------------------------------------------------------------------------
