@@ -428,11 +428,15 @@ def main() -> int:
         width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
         console = Console(highlight=False, width=width)
         play(Demo(cloud.deploy(chosen), cloud.session, slack, mailbox, console))
-        if sys.stdin.isatty():
-            # The tour needs both servers.
-            with suppress(EOFError, KeyboardInterrupt):
-                input("\nPress Enter to stop the Slack and mail servers. ")
+        wait_for_person()
     return 0
+
+
+def wait_for_person() -> None:
+    """Keep both servers for the tour until a person at the terminal has seen it."""
+    if sys.stdin.isatty():
+        with suppress(EOFError, KeyboardInterrupt):
+            input("\nPress Enter to stop the Slack and mail servers. ")
 
 
 if __name__ == "__main__":

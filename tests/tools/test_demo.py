@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
 import smtplib
 import socket
+import sys
+import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -100,6 +104,31 @@ def test_the_bounce_is_about_the_email_of_the_message():
     ]
 
     assert demo.delivery_id({"deliveries": deliveries}, "EMAIL") == "one"
+
+
+@pytest.mark.parametrize("typed", [b"\n", b"\x04"], ids=["Enter", "Ctrl-D"])
+def test_a_person_ends_the_tour(monkeypatch, typed):
+    """On a terminal the servers stay until the person ends the demo."""
+    master, slave = pty.openpty()
+    with os.fdopen(slave) as terminal, os.fdopen(master, "wb", buffering=0) as keyboard:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        waiting = threading.Thread(target=demo.wait_for_person, daemon=True)
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        keyboard.write(typed)
+        waiting.join(10)
+
+    assert not waiting.is_alive()
+
+
+def test_a_program_does_not_wait(monkeypatch, capsys):
+    """Without a terminal the demo ends after the last step."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+
+    demo.wait_for_person()
+
+    assert capsys.readouterr().out == ""
 
 
 def test_plain_up_uses_no_fake_server():
