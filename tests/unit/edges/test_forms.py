@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,12 +59,58 @@ def test_both_encodings_are_read(content_type, data, expected):
         (MULTIPART, part(NAMED + b"\r\nContent-Type: " + MULTIPART.encode(), b"--b") + b"--b--"),
         ("multipart/form-data", part(NAMED, b"1") + b"--b--"),
         (MULTIPART + "\r\nX: y", part(NAMED, b"1") + b"--b--"),
+        # The library's parser fails on both with a TypeError.
+        (MULTIPART, part(NAMED + b"; name*=utf-8''a; name*0=a", b"1") + b"--b--"),
+        (MULTIPART + "; boundary*=utf-8''b; boundary*0=b", part(NAMED, b"1") + b"--b--"),
+        (MULTIPART, b"--b\n" + b"Content-Type: message/a\n\n" * 320),
+        (
+            MULTIPART + "0",
+            b"".join(
+                b"--b%d\nContent-Type: multipart/a; boundary=b%d\n\n" % (n, n + 1)
+                for n in range(170)
+            ),
+        ),
     ],
 )
 def test_anything_else_is_refused(content_type, data):
     """With the rule, not with a library's text."""
     with pytest.raises(InvalidInputError, match="must be application/x-www-form-urlencoded or"):
         fields(content_type, data)
+
+
+PIECES = st.sampled_from(
+    [
+        *("form-data", "multipart/form-data", "multipart/mixed", "message/rfc822", "text/plain"),
+        *(
+            "; name=a",
+            "; name*=utf-8''a",
+            "; name*0=a",
+            "; name*1*=%ff",
+            "; name*=nope'x",
+            "; name",
+        ),
+        *(
+            "; boundary=b",
+            "; boundary*=utf-8''b",
+            "; boundary*0=b",
+            "; boundary=",
+            "; charset=nope",
+        ),
+        *("; charset*=nope''x", "; filename*=a''b", '; name="a', "base64", "x-uuencode", "\x00"),
+        *("Content-Type: ", "Content-Disposition: ", "Content-Transfer-Encoding: "),
+        *("\r\n", "\n\n", "\r\n\r\n", "--b\r\n", "--b--", "=", "begin 666 a\n", "\udc80", "\xe9"),
+    ]
+)
+
+
+@given(head=st.lists(PIECES, max_size=5), body=st.lists(PIECES, max_size=20))
+def test_no_headers_of_parts_are_a_fault(head, body):
+    """The library's parser fails in many ways on parameters that contradict each other."""
+    content_type = "multipart/form-data" + "".join(head)
+    data = "".join(["--b\r\nContent-Disposition: form-data", *body])
+
+    with contextlib.suppress(InvalidInputError):
+        assert len(fields(content_type, data.encode(errors="surrogatepass"))) <= MOST_FIELDS
 
 
 @given(content_type=st.text() | st.sampled_from([FORM, MULTIPART]), data=st.binary())

@@ -19,7 +19,7 @@ def fields(content_type: str, data: bytes) -> list[tuple[str, str]]:
             return _urlencoded(data)
         if kind == "multipart/form-data":
             return _multipart(content_type, data)
-    except ValueError:
+    except Exception:  # noqa: BLE001, S110 - on contradicting parameters the library's parser fails in many ways
         pass
     raise InvalidInputError(
         FieldError("", "must be application/x-www-form-urlencoded or multipart/form-data")
