@@ -166,6 +166,11 @@ def test_everything_else_is_unreadable(message, why):
         ([7], ["ada@example.com"], "ada@example.com"),
         (["\ud800@example.com"], ["ada@example.com"], "ada@example.com"),
         ("text", ["ada@example.com"], "ada@example.com"),
+        (['"Ada (CEO), <x>" <ada@example.com>'], [], "ada@example.com"),
+        (["(" * 1500], ["ada@example.com"], "ada@example.com"),
+        ([":" * 1500], ["ada@example.com"], "ada@example.com"),
+        (["a b@example.com"], ["ada@example.com"], "ada@example.com"),
+        (["a@b@example.com"], ["ada@example.com"], "ada@example.com"),
     ],
 )
 def test_the_suppressed_address_is_the_one_that_the_mail_was_sent_to(
@@ -267,3 +272,12 @@ def test_any_value_anywhere_is_a_report_or_unreadable(where, value, wrapped):
 def test_any_text_is_unreadable(text):
     """No text by chance is a report."""
     assert reason(text)
+
+
+@pytest.mark.parametrize("timestamp", [-(10**400), 10**400, -1e308, True, [], {}, "", "now"])
+def test_a_time_that_is_none_is_left_out(timestamp):
+    """The next time in the event counts, whatever stands in the place of the first."""
+    message = changed("bounce_permanent", "detail", "bounce", timestamp=timestamp)
+    message["time"] = "2026-11-27T10:00:05Z"
+
+    assert read_event(message).at == AT

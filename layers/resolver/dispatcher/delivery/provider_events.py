@@ -11,7 +11,6 @@ import binascii
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parseaddr
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from dispatcher.delivery.doorbells import LAST_SECOND, UnreadableError
@@ -40,6 +39,7 @@ NOT_DELIVERED = frozenset(
 )
 """Events of text messages that the provider could not deliver."""
 
+_ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+")
 _PHONE_NUMBER = re.compile(r"\+[1-9][0-9]{1,14}")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]{1,172}={0,2}")
 _ROUND = re.compile(r"[1-9][0-9]{0,8}")
@@ -240,9 +240,9 @@ def _email_address(mail: JsonObject, recipients: list[JsonObject]) -> str | None
     for text in given:
         if not isinstance(text, str) or len(text) > _LONGEST_TEXT or UNSTORABLE.search(text):
             continue
-        _, address = parseaddr(text)
-        name, _, domain = address.rpartition("@")
-        if name and domain and len(address) <= _LONGEST_ADDRESS:
+        # Not with parseaddr, which recurses: 500 parentheses exceed Python's limit.
+        address = text.rpartition("<")[2].strip().removesuffix(">")
+        if len(address) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(address):
             return address
     return None
 
@@ -270,7 +270,8 @@ def _time(*values: object) -> float | None:
             except (ValueError, OverflowError):
                 continue
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            seconds = min(value, LAST_SECOND * 1000) / 1000
+            # Bounded first: the float of a large integer overflows.
+            seconds = min(max(value, -1), LAST_SECOND * 1000) / 1000
         if 0 <= seconds < LAST_SECOND:
             return round(seconds, 3)
     return None
