@@ -91,6 +91,19 @@ def test_a_link_is_valid_for_five_minutes_to_thirty_days(service, seconds):
     assert (status, problem["errors"][0]["pointer"]) == (422, "/expires_in")
 
 
+@pytest.mark.parametrize("expiry", [253_402_300_800.0, 1e15, 1e300])
+def test_a_credential_may_expire_after_the_last_year(service, expiry):
+    """Issuers write any number; RFC 3339 ends with the year 9999."""
+    context = Caller("token:ada", "ada", frozenset({READ}), expiry).as_context()
+    event = sample("get_session")
+    event["requestContext"]["authorizer"] = context
+
+    answer = service.invoke("get_session", event)
+
+    assert answer["statusCode"] == 200
+    assert '"expires_at":"9999-12-31T23:59:59.000Z"' in answer["body"]
+
+
 def test_a_link_starts_a_session_of_fifteen_minutes(service, time_machine):
     """Again and again, until the link expires."""
     time_machine.move_to(1_795_800_000, tick=False)
