@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
+from tests.browser import chromium as chromium  # noqa: PLC0414 - a fixture of several folders
+
 settings.register_profile(
     "steady",
     deadline=None,

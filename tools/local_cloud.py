@@ -135,6 +135,7 @@ class LocalCloud:
                     f"The {what} runs at http://localhost:{running[variable]}. To move it: make "
                     "down first; each CLOUD_PORT has data of its own."
                 )
+        self.home.mkdir(parents=True, exist_ok=True)
         ports_file(self.home).write_text(json.dumps(ports) + "\n")
         if self.cloud.runs(CLOUD, variables):
             return

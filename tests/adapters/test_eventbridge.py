@@ -16,7 +16,7 @@ from dispatcher.errors import UnavailableError
 from tests.world import USER, World
 
 PAGE = Path(__file__).parents[2] / "docs" / "outcome-events.md"
-SHOWN, PATTERN, CHANGE = map(
+SHOWN, PATTERN, CHANGE, *_ = map(
     json.loads, re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
 )
 

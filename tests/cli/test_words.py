@@ -29,6 +29,7 @@ def test_every_reason_has_words():
         resolution.DISABLED_BY_DEFAULT,
         resolution.DISABLED_BY_USER,
         resolution.DISABLED_BY_RECEIVER,
+        resolution.DISABLED_AFTER_FAILURES,
         resolution.NOT_CONFIGURED,
         selection.CATEGORY_DISABLED_BY_USER,
         selection.CATEGORY_DISABLED_BY_DEFAULT,

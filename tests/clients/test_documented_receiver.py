@@ -20,7 +20,11 @@ BODY = json.dumps({"data": {"content": "Your laptop is **ready**, André."}}, en
 def receiver(tmp_path_factory):
     """A folder with the page's two TypeScript blocks, and a program that verifies a request."""
     folder = tmp_path_factory.mktemp("receiver")
-    verification, once_only = [one.text for one in blocks() if one.language == "typescript"]
+    verification, once_only = [
+        one.text
+        for one in blocks()
+        if one.language == "typescript" and one.document == "docs/webhooks.md"
+    ]
     (folder / "receiver.ts").write_text(verification)
     (folder / "once.ts").write_text(once_only)
     (folder / "package.json").write_text('{"type": "module"}')

@@ -18,8 +18,8 @@ import boto3
 import time_machine
 from playwright.sync_api import sync_playwright
 
+from tests.browser import NAMES, program
 from tests.console.cloud import deployed
-from tests.console.conftest import NAMES, program
 from tests.console.people import furnish
 from tests.console.visitor import Visitor
 from tests.functions.service import needed_rights

@@ -10,7 +10,13 @@ from tests.e2e.system import answered
 from tools.api_document import samples
 from tools.api_document.operations import OPERATIONS
 
-EXAMPLES = [(function, name) for function in OPERATIONS for name in samples.requests(function)]
+EXAMPLES = [
+    (function, name)
+    for function in OPERATIONS
+    # No example can hold a token that a stack has signed.
+    if function != "create_session"
+    for name in samples.requests(function)
+]
 
 
 def test_anybody_reads_the_document(api):
@@ -81,5 +87,6 @@ def test_an_example_works_when_it_is_pasted(api, user, function, name):
         json=content["examples"][name]["value"],
     )
 
-    statuses = {"200", "201"} if function == "put_category" else {min(told["responses"])}
+    several = {"put_category": {"200", "201"}, "recover_deliveries": {"200", "202"}}
+    statuses = several.get(function, {min(told["responses"])})
     assert str(response.status_code) in statuses, response.text

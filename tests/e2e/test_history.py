@@ -241,6 +241,7 @@ def test_one_delivery(system, past):
         "category": None,
         "locked": False,
         "held": None,
+        "receipt": None,
         "error_code": None,
         "error_message": None,
         "metadata": {},

@@ -13,7 +13,13 @@ from tests.functions.service import sample
 from tools.api_document import samples
 from tools.api_document.operations import OPERATIONS
 
-EXAMPLES = [(function, name) for function in OPERATIONS for name in samples.requests(function)]
+EXAMPLES = [
+    (function, name)
+    for function in OPERATIONS
+    # No example can hold a token that a stack has signed.
+    if function != "create_session"
+    for name in samples.requests(function)
+]
 
 
 def hashed(text):
@@ -99,4 +105,7 @@ def test_an_example_works_when_it_is_pasted(service, function, name):
     status, _ = service.ask(function, content["examples"][name]["value"], **given)
 
     assert (sample(function)["pathParameters"] or {}).keys() == given.keys()
-    assert str(status) == ("201" if function == "put_category" else min(told["responses"]))
+    expected = {"put_category": "201", "recover_deliveries": "202"}
+    if name == "dry_run":
+        expected = {}
+    assert str(status) == expected.get(function, min(told["responses"]))

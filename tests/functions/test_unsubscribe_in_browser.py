@@ -5,32 +5,17 @@ The functions respond to the browser's requests; any other request fails the tes
 
 from __future__ import annotations
 
-import shutil
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.functions.test_unsubscribe import category, preferences, token
 from tools.paths import ROOT
 
 AXE = ROOT / "tests" / "console" / "vendor" / "axe.min.js"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SITE = "https://api.example.com/prod"
 WIDTHS = (320, 1280)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """The installed browser. Without one the tests fail: they are never skipped."""
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        pytest.fail("Chromium is missing; on Debian: apt-get install chromium")
-    with sync_playwright() as playwright:
-        # No sandbox: it needs rights that a container does not give.
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @contextmanager
