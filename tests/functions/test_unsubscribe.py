@@ -286,6 +286,28 @@ def test_undo_keeps_what_the_user_enabled_meanwhile(news):
     assert preferences(news) == (chosen, "api")
 
 
+def test_full_preferences_do_not_keep_a_subscription(news, monkeypatch):
+    """A click and its undo ignore the limit of preferences; a change by the API may reduce them."""
+    monkeypatch.setattr("dispatcher.configuration.preferences.LARGEST_PREFERENCES", 150)
+    set_before = {
+        "time_zone": "Europe/Berlin",
+        "language": "de",
+        "hours": {"integrations": ["SMS"]},
+    }
+    assert news.ask("update_preferences", set_before, **ADA)[0] == 200
+    grown = {"categories": {"news": {"enabled": True, "integrations": {"SLACK": False}}}}
+
+    clicked = post(news, token())["statusCode"]
+    ended = preferences(news)
+    refused, _ = news.ask("update_preferences", grown, **ADA)
+    reduced, _ = news.ask("update_preferences", {"language": None}, **ADA)
+    undone = post(news, token(), "action=undo")["statusCode"]
+
+    assert (clicked, refused, reduced, undone) == (200, 422, 200, 200)
+    assert ended == ({"news": {"integrations": {"EMAIL": False}}}, "unsubscribe")
+    assert preferences(news)[0] is None
+
+
 def test_another_writer_that_comes_between_loses_nothing(news, monkeypatch):
     """The click is merged again into the row that the other one left."""
     store, other = OverrideTable.set_preferences, iter([True])

@@ -71,13 +71,20 @@ def _canonical(value: JsonObject) -> bytes:
 
 
 def changed(
-    old: Preferences | None, change: JsonObject, policy: Policy, *, now: float, via: str
+    old: Preferences | None,
+    change: JsonObject,
+    policy: Policy,
+    *,
+    now: float,
+    via: str,
+    unlimited: bool = False,
 ) -> Preferences | None:
     """Return preferences after a change; ``None`` if no field is set any more.
 
     ``change`` holds the named fields of a validated body; null removes a field. Categories merge by
-    name. Raises ``InvalidInputError`` for an unknown category, and ``ConflictError`` if the change
-    would disable a locked one.
+    name. Raises ``InvalidInputError`` for an unknown category, or if preferences above the limit
+    would grow and are not ``unlimited``; ``ConflictError`` if the change would disable a locked
+    category.
     """
     named = change.get("categories") or {}
     _demand_known(named, policy)
@@ -99,7 +106,8 @@ def changed(
         updated_via=via,
     )
     size = len(_canonical(new.as_item()))
-    if size > LARGEST_PREFERENCES:
+    # Preferences that an unsubscribe took above the limit can still be reduced.
+    if not unlimited and size > max(LARGEST_PREFERENCES, len(_canonical(old.as_item()))):
         detail = f"would make the preferences {size} bytes; at most {LARGEST_PREFERENCES} are kept"
         raise InvalidInputError(FieldError("", detail))
     return None if new.is_empty else new

@@ -90,9 +90,10 @@ class UserPreferences:
     ) -> bool:
         """Merge what ``change_of`` makes of the user's row; tell whether there was a change.
 
-        The change is of categories alone, so nothing that is held moves.
+        The change is of categories alone, so nothing that is held moves. It may take preferences
+        above their limit: an opt-out never fails because of other settings.
         """
-        _, change = self._write(user_id, change_of, self.policies.policy(), via=via)
+        _, change = self._write(user_id, change_of, self.policies.policy(), via=via, unlimited=True)
         if change is None:
             return False
         self._announce(user_id, ("categories",), change, via)
@@ -122,6 +123,7 @@ class UserPreferences:
         if_match: str | None = None,
         *,
         via: str,
+        unlimited: bool = False,
     ) -> tuple[UserOverrides, JsonObject | None]:
         """Store the merge; return the user's row with it and the change, ``None`` without one."""
         for _ in range(WRITE_TRIES):
@@ -136,7 +138,7 @@ class UserPreferences:
                     "that of If-Match: read them again, and repeat the change."
                 )
             now = self.clock.now()
-            new = changed(stored.preferences, change, policy, now=now, via=via)
+            new = changed(stored.preferences, change, policy, now=now, via=via, unlimited=unlimited)
             try:
                 self._store(user_id, new, stored, now)
             except ConditionFailed:
