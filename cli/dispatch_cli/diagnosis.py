@@ -60,6 +60,7 @@ def findings(
         *_not_configured(configuration, health),
         *_disabled(user, configuration, health),
         *_ignored(user, preferences),
+        *_opted_out(user, preferences, now),
         *_suppressed(user, preferences, suppressions, now),
         *_paused(user, configuration.get("integrations", ()), now),
     ]
@@ -145,7 +146,7 @@ def _retry(user: str, delivery: Mapping[str, Any], advice: str) -> str:
     if delivery["error_code"] in {"expired", "content_expired"}:
         return advice
     purpose = "To retry"
-    if delivery["error_code"] in {"not_configured", "no_address"}:
+    if delivery["error_code"] in {"not_configured", "no_address", "bounced", "opted_out"}:
         purpose = "To retry after that"
     command = f"dispatch retry {quote(user)} {delivery['delivery_id']}"
     return f"{advice}\n{purpose}: {command}".strip()
@@ -192,6 +193,27 @@ def _ignored(user: str, preferences: Mapping[str, Any] | None) -> Iterator[Findi
                 "this category.",
                 f"To see the preferences: dispatch preferences show {quote(user)}",
             )
+
+
+def _opted_out(
+    user: str, preferences: Mapping[str, Any] | None, now: datetime
+) -> Iterator[Finding]:
+    """Yield the categories that the user disabled, and when the preferences changed last."""
+    choices = (preferences and preferences["categories"]) or {}
+    for category in preferences["effective"]["categories"] if preferences else ():
+        choice = choices.get(category["category"])
+        if choice is None or category["locked"]:
+            continue
+        types = [name for name, used in choice.get("integrations", {}).items() if not used]
+        what = "all integrations" if choice.get("enabled") is False else " and ".join(types)
+        if what:
+            text = f"The user disabled {what} for the category {category['category']}."
+            if preferences and preferences["updated_at"]:
+                via = words.VIAS.get(preferences["updated_via"], "otherwise")
+                when = age(preferences["updated_at"], now)
+                text += f" The preferences were changed last {when}, {via}."
+            advice = f"To see the preferences: dispatch preferences show {quote(user)}"
+            yield Finding("choice", text, advice)
 
 
 def _suppressed(

@@ -93,6 +93,8 @@ PREFERENCES = {
     "hours": OPTIONAL_OBJECT,
     "muted_until": OPTIONAL_TEXT,
     "categories": OPTIONAL_OBJECT,
+    "updated_at": OPTIONAL_TEXT,
+    "updated_via": OPTIONAL_TEXT,
     "version": str,
     "effective": {
         "time_zone": {"value": str, "source": str},

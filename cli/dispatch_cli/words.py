@@ -208,8 +208,20 @@ RECEIPTS = {
     "delayed": "the provider is still trying",
     "delivered": "the receiving server accepted it",
     "complained": "the receiver reported it as spam",
+    "bounced": "it was not delivered",
+    "opted_out": REASONS["opted_out"].meaning,
 }
-"""Reports of a provider about a delivery that has succeeded."""
+"""Reports of a provider about a delivery."""
+
+REFUTED = frozenset({"bounced", "undelivered", "opted_out"})
+"""Error codes that say the same as the receipt."""
+
+VIAS = {
+    "api": "through the API",
+    "link": "by a preferences link",
+    "unsubscribe": "by an unsubscribe link",
+}
+"""How preferences were changed last."""
 
 SET_HEADER = "To set other credentials: dispatch override set USER TYPE --header 'NAME: VALUE'"
 

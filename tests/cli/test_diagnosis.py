@@ -167,7 +167,7 @@ def test_a_failed_delivery_has_the_command_that_retries_it():
     ]
 
 
-@pytest.mark.parametrize("code", ["not_configured", "no_address"])
+@pytest.mark.parametrize("code", ["not_configured", "no_address", "bounced", "opted_out"])
 def test_a_missing_configuration_precedes_the_retry(code):
     """A retry before the configuration would fail again, so the advice names the order."""
     (finding,) = findings("ada", ENABLED, [delivery("failed", error_code=code)], HEALTHY, NOW)
@@ -186,6 +186,39 @@ def test_nothing_is_claimed_about_messages_that_the_history_does_not_list():
         "To see why it was skipped: dispatch doctor ada --request REQUEST_ID",
         "To send a message: dispatch send ada Hello --wait",
     ]
+
+
+@pytest.mark.parametrize(
+    ("via", "expected"),
+    [
+        ("unsubscribe", "by an unsubscribe link"),
+        ("link", "by a preferences link"),
+        ("api", "through the API"),
+    ],
+)
+def test_a_category_that_the_user_disabled_is_a_finding_with_its_time(via, expected):
+    """The doctor names the last change; locked and removed categories are no such choice."""
+    off = {"integrations": {"EMAIL": False, "SLACK": True}}
+    in_effect = [
+        {"category": name, "locked": name == "locked", "ignored": []}
+        for name in ("news", "beta", "locked", "kept")
+    ]
+    preferences = {
+        "updated_at": "2026-11-23T10:00:00.000Z",
+        "updated_via": via,
+        "categories": {"news": off, "beta": {"enabled": False}, "locked": off, "removed": off},
+        "effective": {"categories": in_effect, "without_category": {"integrations": {}}},
+    }
+
+    all_findings = findings("ada", ENABLED, [SUCCESS], HEALTHY, NOW, preferences=preferences)
+
+    told = f"The preferences were changed last 2 h ago, {expected}."
+    assert [(one.kind, one.text) for one in all_findings] == [
+        FINE,
+        ("choice", f"The user disabled EMAIL for the category news. {told}"),
+        ("choice", f"The user disabled all integrations for the category beta. {told}"),
+    ]
+    assert all_findings[1].advice == "To see the preferences: dispatch preferences show ada"
 
 
 def test_a_request_that_was_skipped_everywhere():

@@ -355,6 +355,11 @@ def test_a_test_message_uses_a_disabled_integration(dispatch, service):
     assert len(mailbox(dispatch)) == 1
 
 
+def receipt(state):
+    """Return a receipt as the API has it."""
+    return {"state": state, "at": "2026-11-23T09:25:00.000Z", "detail": "550 5.1.1 user unknown"}
+
+
 def delivery(**fields):
     """Return a delivery as a page of the history has it."""
     return {
@@ -402,8 +407,31 @@ def delivery(**fields):
             "-",
             ["no_address: the user has no address for it"],
         ),
+        ({"receipt": receipt("delayed")}, "-", ["the provider is still trying"]),
+        (
+            {"status": "failed", "error_code": "bounced", "receipt": receipt("bounced")},
+            "-",
+            ["bounced: the email bounced: its server rejects the address; 1 of 4", "attempts"],
+        ),
+        (
+            {"status": "failed", "error_code": "undelivered", "receipt": receipt("bounced")},
+            "-",
+            ["undelivered: the provider could not deliver it; 1 of 4 attempts"],
+        ),
+        # The worker failed; the provider's report came nevertheless.
+        (
+            {"status": "failed", "error_code": "timeout", "receipt": receipt("bounced")},
+            "-",
+            [
+                "timeout: the receiver did not respond within 10 s; it was not",
+                "delivered; 1 of 4 attempts",
+            ],
+        ),
     ],
-    ids=["subject", "retried", "pending", "never attempted"],
+    ids=[
+        *("subject", "retried", "pending", "never attempted"),
+        *("delayed", "bounced", "undelivered", "bounced after a timeout"),
+    ],
 )
 def test_a_row_of_the_history(alone, clock, fields, subject, details):
     """Below a row are its error, its attempts if a retry was needed, and the next attempt."""
@@ -417,6 +445,25 @@ def test_a_row_of_the_history(alone, clock, fields, subject, details):
         f"10 min ago  EMAIL    {row['status']:<7}  {row['delivery_id']}  {subject}",
         *(f"{'':12}{line}" for line in details),
     ]
+
+
+def test_a_delivery_is_shown_with_its_receipt(alone, clock):
+    """With the provider's time and words."""
+    detail = delivery(
+        user_id="ada",
+        priority=2,
+        first_attempt_at=None,
+        error_message=None,
+        metadata={},
+        attempt_log=[],
+        receipt=receipt("complained"),
+    )
+    with always(200, json.dumps(detail)) as gateway:
+        result = alone("history", "ada", detail["delivery_id"], DISPATCH_URL=gateway.url)
+
+    text = " ".join(result.stdout.split())
+    told = "receipt complained at 2026-11-23 09:25:00 UTC (5 min ago): 550 5.1.1 user unknown"
+    assert told in text
 
 
 def test_the_next_page_is_a_complete_command(alone):

@@ -377,8 +377,8 @@ def problem(run: Run, delivery: Mapping[str, Any]) -> str:
     if delivery["error_code"]:
         parts.append(f"{delivery['error_code']}: {words.code(delivery['error_code']).meaning}")
     receipt = delivery["receipt"]
-    # A bounce is the error code already.
-    if receipt and receipt["state"] in words.RECEIPTS:
+    known = receipt and receipt["state"] in words.RECEIPTS
+    if known and delivery["error_code"] not in words.REFUTED:
         parts.append(words.RECEIPTS[receipt["state"]])
     attempts = delivery["attempts"]
     if attempts > (0 if delivery["error_code"] else 1):
@@ -401,6 +401,10 @@ def show_delivery(run: Run, delivery: Mapping[str, Any]) -> None:
     times = ("created_at", "first_attempt_at", "last_attempt_at", "delivered_at", "next_attempt_at")
     for name in times:
         show_time(run, screen, name, delivery[name])
+    if receipt := delivery["receipt"]:
+        at = f"{moment(receipt['at'], run.zone)} ({age(receipt['at'], run.now())})"
+        said = ": ".join(filter(None, (f"{receipt['state']} at {at}", receipt["detail"])))
+        show_field(screen, "receipt", said)
     show_field(screen, "attempts", f"{delivery['attempts']} of {delivery['max_attempts']}")
     for name, value in delivery["metadata"].items():
         show_field(screen, name, value)
