@@ -31,6 +31,29 @@ def test_a_users_pages_are_read_only_until_it_is_said(visit):
     expect(switch).not_to_have_attribute("aria-disabled", "true")
 
 
+def test_what_was_typed_for_one_user_is_not_offered_for_another(visit):
+    """A half-filled form stays with its user, who may be looked at again."""
+    page = visit("#/u/ada/when")
+    zone, address = page.get_by_label("Time zone"), page.locator("#address-EMAIL")
+
+    def go(fragment):
+        page.evaluate("to => { location.hash = to; }", fragment)
+        visit.wait(page)
+
+    zone.fill("Asia/Kathmandu")
+    go("#/u/ada/where")
+    address.evaluate("one => { one.closest('details').open = true; }")
+    address.fill("ada@private.example")
+    go("#/u/grace/where")
+    expect(address).not_to_have_value("ada@private.example")
+    go("#/u/grace/when")
+    expect(zone).not_to_have_value("Asia/Kathmandu")
+    go("#/u/ada/when")
+    expect(zone).to_have_value("Asia/Kathmandu")
+    go("#/u/ada/where")
+    expect(address).to_have_value("ada@private.example")
+
+
 def test_a_message_is_found_by_both_ids(visit, cloud):
     """By the ID of a delivery and by that of its request; another user's is not found."""
     visit.expect_error("404")

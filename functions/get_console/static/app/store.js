@@ -33,7 +33,10 @@ export function announce(text) {
   announcement.set({ text, number: announcement.get().number + 1 });
 }
 
-/** Half-filled forms by name. They survive the redirect of a sign-in, and nothing else. */
+/**
+ * Half-filled forms by name. They survive the redirect of a sign-in, and nothing else. The name of
+ * a form about a user contains the user: nobody gets what was typed for somebody else.
+ */
 export const drafts = new Map();
 
 /** Like `useState`, for the values of a form that must survive a sign-in. */

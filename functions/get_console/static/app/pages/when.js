@@ -49,7 +49,7 @@ export function WhenPage({ user }) {
       }))}
       onTheirs=${() => {
         setConflict(null);
-        drafts.delete("when");
+        drafts.delete(`when-${user}`);
         setResets(resets + 1);
       }}
       onMine=${() => save(conflict).then((done) => done && announce(t("saved")), (problem) => announce(errorText(problem)))} />`}
@@ -57,7 +57,7 @@ export function WhenPage({ user }) {
       <div>
         ${canChange
           ? html`<${Mute} data=${data} zone=${zone} save=${save} />
-              <${HoursForm} key=${resets} data=${data} zone=${zone} channels=${channels} save=${save} />`
+              <${HoursForm} key=${resets} user=${user} data=${data} zone=${zone} channels=${channels} save=${save} />`
           : html`<p>${shown("hours", data.hours, zone)}</p>`}
       </div>
       <${OutlookPanel} user=${user} categories=${data.effective.categories} zone=${zone} saves=${saves} />
@@ -131,8 +131,9 @@ function Mute({ data, zone, save }) {
 
 /** @typedef {{mode: "always" | "simple" | "weekly", simple: object, week: object, channels: string[], zone: string}} Hours */
 
-function HoursForm({ data, zone, channels, save }) {
-  const [draft, setDraft, discard] = useDraft("when", draftOf(data));
+function HoursForm({ user, data, zone, channels, save }) {
+  const name = `when-${user}`;
+  const [draft, setDraft, discard] = useDraft(name, draftOf(data));
   const [problem, setProblem] = useState(null);
   const [done, setDone] = useState("");
   const set = (values) => {
@@ -141,7 +142,7 @@ function HoursForm({ data, zone, channels, save }) {
   };
   // Hours that were changed elsewhere are shown, unless somebody is typing here.
   useEffect(() => {
-    if (!drafts.has("when")) discard(draftOf(data));
+    if (!drafts.has(name)) discard(draftOf(data));
   }, [data.version]);
   const submit = async (event) => {
     event.preventDefault();

@@ -120,7 +120,7 @@ function ChannelState({ reason, type, health, zone, blocked }) {
 }
 
 function AddressForm({ user, type, override, given, reload }) {
-  const [value, setValue, discard] = useDraft(`address-${type}`, given ?? "");
+  const [value, setValue, discard] = useDraft(`address-${user}-${type}`, given ?? "");
   const [error, setError] = useState(null);
   const key = ADDRESS[type];
   const submit = async (event) => {
