@@ -89,3 +89,16 @@ def test_a_test_is_sent(visit, cloud):
     expect(page.get_by_role("status")).to_have_text("Sent. See History.")
     letters = cloud.ask("GET", "/api/v1/users/tester/messages")[1]["messages"]
     assert len(letters) == 1
+
+
+def test_a_receiver_that_fails_is_named(visit, cloud):
+    """The channel says how often its receiver failed, and when it did so last."""
+    override(cloud, "fails", "WEBHOOK", retry_count=0, config={"url": f"{cloud.hooks.url}/fails"})
+    cloud.hooks.statuses.append(503)
+    sent(cloud, "fails", subject="Lost", content="x", integration_types=["WEBHOOK"])
+
+    page = visit("#/u/fails/where")
+
+    channel = page.locator("li[data-type=WEBHOOK]")
+    expect(channel).to_contain_text("1 message failed, last")
+    assert violations(page) == []
