@@ -107,6 +107,8 @@ COMMANDS = [
     "request ada none",
     "request ada failed",
     "retry ada 00000000-0000-7000-8000-000000000001",
+    "recover ada --since 2h",
+    "recover ada --since yesterday",
     "config grace",
     "doctor grace",
     "doctor ada",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import boto3
 
 from dispatcher.events import EVENTS
+from dispatcher.responses import rfc3339
 from tests.functions.service import sample
 from tests.log_events import writers
 
@@ -14,13 +17,22 @@ HOLDS = {"delivery.held", "hold.unchecked", "hours.never_open"}
 PREFERENCES = {"preferences.changed", "change.unpublished", "category.changed", "replan.done"}
 """The events of preferences and categories: ``test_preferences.py``."""
 
+PAUSES = {"integration.recovered"}
+"""The event of pauses that functions share: ``test_pauses.py``."""
+
+REPLANS = {
+    ("doorbell.lost", one)
+    for one in ("update_preferences", "delete_preferences", "update_override")
+}
+"""The rings of a re-plan, which all its functions share: ``tests/unit/delivery/test_replan.py``."""
+
 BEFORE_FEEDBACK = {event: {*writers(event)} - {"accept_feedback"} for event in EVENTS}
 SHARED = {
     (event, function)
     for event, functions in BEFORE_FEEDBACK.items()
-    if event not in {"request.handled", *HOLDS, *PREFERENCES} and len(functions) > 1
+    if event not in {"request.handled", *HOLDS, *PREFERENCES, *PAUSES} and len(functions) > 1
     for function in functions
-}
+} - REPLANS
 """Event and function, for the events of several functions; every route writes the one left out.
 
 ``test_feedback.py`` has those of ``accept_feedback``.
@@ -49,7 +61,12 @@ def test_an_event_is_written_by_each_of_the_functions_that_share_it(service, mon
     """Each function of a shared event writes it, once its queues, bus or table are gone."""
     # The functions may use this bus, but it does not exist.
     monkeypatch.setenv("OUTCOME_BUS_NAME", "event-bus/OutcomeBusName")
+    since = rfc3339(time.time() - 60)
     failed = fail_and_redrive(service)
+    for retries in (0, 1):
+        service.ask("update_override", {"retry_count": retries}, integration_type="TEST")
+        send(service, {})
+        service.deliver()
     service.ask("create_override", {"integration_type": "CLI", "enabled": True})
     first, _ = send(service, {"integration_types": ["TEST", "CLI"], "mode": "first_success"})
     # The first is to be retried, so the second becomes due when it is cancelled.
@@ -60,6 +77,7 @@ def test_an_event_is_written_by_each_of_the_functions_that_share_it(service, mon
     for queue in ("DeliveryQueue", "RetryQueue"):
         boto3.client("sqs").delete_queue(QueueUrl=queue_url(queue))
     service.ask("retry_delivery", delivery_id=failed)
+    service.ask("recover_deliveries", {"since": since})
     service.ask("cancel_delivery", delivery_id=first)
     service.ask("test_integration")
     send(service, {})

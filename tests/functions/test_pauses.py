@@ -100,7 +100,7 @@ class System:
 
 
 def test_a_receiver_that_is_down_costs_one_request_a_pause_and_no_message(system):
-    """All that is held arrives once after the receiver works again."""
+    """Each held message arrives once after the receiver works again."""
     with system.receiver() as receiver:
         system.break_down()
         # With retries: a probe that fails is held like the rest.
@@ -126,7 +126,7 @@ def test_a_receiver_that_is_down_costs_one_request_a_pause_and_no_message(system
 
 
 def test_a_receiver_that_stays_down_is_disabled(system):
-    """What is pending fails with a dead letter, and new messages skip the integration."""
+    """Pending deliveries fail with a dead letter, and new messages skip the integration."""
     with system.receiver() as receiver:
         system.break_down()
         system.send(20)
@@ -198,7 +198,7 @@ FAILED = 250
 
 
 def fail(service, number):
-    """Let TEST fail for a message, and store it some more times, each with an ID of its own."""
+    """Let TEST fail for a message, and store it some more times, with other IDs."""
     override = {"integration_type": "TEST", "retry_count": 0, "config": {"failure": "permanent"}}
     override["config"]["fail_attempts"] = 20
     service.ask("create_override", override, **ADA)

@@ -19,6 +19,7 @@ import pytest
 
 from dispatcher import wiring
 from dispatcher.adapters.overrides import OverrideTable
+from dispatcher.configuration.rows import ReceiverHealth
 from dispatcher.delivery import prepare
 from dispatcher.edges.routes import PAGES, ROUTES
 from tests.fake_servers.smtp_server import FakeSmtpServer
@@ -250,6 +251,37 @@ def be_refused_by_a_receiver(service):
         service.deliver()
 
 
+def pause(user_id, url):
+    """Store that the receiver of a user's webhook is paused for an hour."""
+    table = OverrideTable(boto3.client("dynamodb"), "OverridesTable")
+    stored, now = table.get(user_id), time.time()
+    health = ReceiverHealth(
+        failures=9, first_failed_at=now, last_failed_at=now, paused_until=now + 3600, pauses=1
+    )
+    override = replace(stored.by_type["WEBHOOK"], health=health)
+    table.replace(user_id, "WEBHOOK", override, version=stored.version, token=url)
+
+
+def be_paused_and_recover(service):
+    """Hold by a pause, end it by a PUT and by a test, and recover what failed before."""
+    user, body = {"user_id": "pia"}, {"content": "x", "integration_types": ["WEBHOOK"]}
+    with Receiver(script=[(404, {})]) as receiver:
+        service.ask("create_override", {**webhook(receiver.url), "retry_count": 0}, **user)
+        service.ask("send_message", body, **user)
+        service.deliver()
+        for release in ("update_override", "test_integration"):
+            pause("pia", release)
+            service.ask("send_message", body, **user)
+            service.ask(release, {"enabled": True}, integration_type="WEBHOOK", **user)
+            service.deliver(*service.messages("DeliveryQueue"), *service.messages("RetryQueue"))
+        fields = {"state": "bounced", "at": 1.0, "delivery_id": DELIVERY_ID, "detail": ""}
+        wiring.suppressions().add("pia", "EMAIL", "pia@example.com", **fields)
+        since = datetime.fromtimestamp(time.time() - 3600, UTC).isoformat()
+        _, recovered = service.ask("recover_deliveries", {"since": since}, **user)
+        assert len(recovered["opened"]) == 1
+        service.deliver(*service.messages("RetryQueue"))
+
+
 def sweep_up(service, time_machine):
     """Ring for a first attempt and a retry, and send a dead letter, that were all lost."""
     user = {"user_id": "hal"}
@@ -290,6 +322,7 @@ def used(service, time_machine, monkeypatch):
     fail_and_start_over(service)
     cancel(service)
     be_refused_by_a_receiver(service)
+    be_paused_and_recover(service)
     sweep_up(service, time_machine)
     # As if a visit's second attempt came more than 10 s after its read.
     monkeypatch.setattr(prepare, "FRESH", -1.0)

@@ -14,6 +14,7 @@ from dispatcher import responses as package_responses
 from dispatcher.access.bodies import PreferencesLinkBody, StartSessionBody
 from dispatcher.configuration.bodies import change_body, override_body, override_config
 from dispatcher.configuration.preference_bodies import category_of, preferences_change
+from dispatcher.delivery.recover_body import recover_body
 from dispatcher.edges import http
 from dispatcher.edges.routes import ROUTES
 from dispatcher.integrations import catalogue
@@ -35,6 +36,7 @@ READERS = {
     "put_category": lambda body, environ: category_of("any", body, environ),
     "update_preferences": lambda body, environ: preferences_change(body, environ, now=0.0),
     "preview_message": preview_body,
+    "recover_deliveries": partial(recover_body, now=0.0),
     "create_session": partial(read, StartSessionBody, nulls=False),
     "create_preferences_link": partial(read, PreferencesLinkBody, nulls=False),
 }
@@ -214,6 +216,7 @@ def test_requests_and_responses_have_the_names_that_clients_get():
         "put_category": {"$ref": "#/components/schemas/PutCategoryRequest"},
         "update_preferences": {"$ref": "#/components/schemas/UpdatePreferencesRequest"},
         "preview_message": {"$ref": "#/components/schemas/PreviewRequest"},
+        "recover_deliveries": {"$ref": "#/components/schemas/RecoverRequest"},
         "create_session": {"$ref": "#/components/schemas/StartSessionRequest"},
         "create_preferences_link": {"$ref": "#/components/schemas/PreferencesLinkRequest"},
     }
@@ -352,7 +355,9 @@ def test_times_and_uuids_have_their_format():
     times = {name for name, field in fields if field.get("format") == "date-time"}
     uuids = {name for name, field in fields if field.get("format") == "uuid"}
 
-    assert times == {name for name, _ in fields if re.search("(^|_)(at|until)$|^timestamp$", name)}
+    assert times == {
+        name for name, _ in fields if re.search("(^|_)(at|until)$|^(timestamp|since)$", name)
+    }
     assert uuids == {"delivery_id", "message_id"}
     for name, field in fields:
         assert name not in times or field["format"] == "date-time", name
@@ -364,7 +369,7 @@ def test_times_and_uuids_have_their_format():
     [
         ("IntegrationType", [*catalogue()]),
         ("DeliveryStatus", ["pending", "success", "failed", "skipped"]),
-        ("HoldReason", ["muted", "quiet_hours"]),
+        ("HoldReason", ["muted", "paused", "quiet_hours"]),
         (
             "SkipReason",
             [
@@ -372,6 +377,7 @@ def test_times_and_uuids_have_their_format():
                 "not_configured",
                 "disabled_by_user",
                 "disabled_by_receiver",
+                "disabled_after_failures",
                 "no_address",
                 "category_disabled_by_user",
                 "category_disabled_by_default",

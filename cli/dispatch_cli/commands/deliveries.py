@@ -247,7 +247,7 @@ def show_recovered(
     count = len(recovered["opened"])
     verb = "would start" if dry_run else "starts" if count == 1 else "start"
     rounds = "1 new round" if count == 1 else f"{count} new rounds"
-    screen.say(f"{rounds} {verb}, of {recovered['examined']} messages.")
+    screen.say(f"{rounds} {verb}; messages examined: {recovered['examined']}.")
     for one in recovered["not_opened"]:
         meaning = words.not_opened(one["reason"])
         screen.say(f"{one['delivery_id']} stays failed: {meaning}.")
