@@ -360,6 +360,25 @@ def test_pending_messages_of_a_user_come_newest_first(table):
     assert table.pending("bob", pages=4) == ((), True)
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "limit", "expected"),
+    [
+        ("", "~", 10, [1, 2, 3, 4, 5]),
+        (message_id(2), message_id(4), 10, [2, 3, 4]),
+        (message_id(2) + "~", message_id(4) + "~", 10, [3, 4]),
+        (message_id(2), "~", 2, [2, 3]),
+        (message_id(9), "~", 10, []),
+    ],
+)
+def test_messages_between_two_ids_come_oldest_first(five, first, last, limit, expected):
+    """Both ends belong to the range; a page that is full may name where it stopped."""
+    rows, stopped = five.between("ada", first, last, limit=limit)
+
+    assert [len(row.deliveries) for row in rows] == expected
+    assert stopped == (rows[-1].message_id if limit == len(expected) else None)
+    assert five.between("eve", first, last, limit=limit) == ((), None)
+
+
 def test_a_written_row_moves_in_the_index(table):
     """A later ``sweep_at`` moves the row; without one it leaves the index, and may come back."""
     (number,) = in_shard(3, 1)

@@ -77,6 +77,20 @@ def test_a_subscriber_gets_a_change_of_preferences(aws):
     assert json.loads(message["Body"])["detail"] == CHANGE
 
 
+def test_an_integration_event_has_the_name_of_the_change():
+    """``detail-type`` is the name; the detail is as given."""
+    put = []
+    response = {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}
+    events = SimpleNamespace(put_events=lambda **call: put.append(call) or response)
+    change = {"user_id": "ada", "integration_type": "WEBHOOK", "until": None}
+
+    EventBridgePublisher(events, "outcomes").publish_integration("integration.recovered", change)
+
+    [entry] = put[0]["Entries"]
+    assert (entry["EventBusName"], entry["DetailType"]) == ("outcomes", "integration.recovered")
+    assert json.loads(entry["Detail"]) == change
+
+
 def test_an_entry_that_was_not_taken_is_a_failure(failed):
     """The call itself succeeds then."""
     response = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "ThrottlingException"}]}
