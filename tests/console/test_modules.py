@@ -210,3 +210,18 @@ def test_a_delivery_is_told_in_order(run):
         ["receipt.bounced", "5"],
     ]
     assert run("timeline.js", "it.codeOf('http_503')") == "503"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (["fr", "de-AT", "en"], "de"),
+        ([None, "EN-gb"], "en"),
+        (["constructor", "__proto__", "", "../de", "de"], "de"),
+        (["pseudo"], "pseudo"),
+        ([], "en"),
+    ],
+)
+def test_a_language_without_words_is_passed_over(run, wanted, expected):
+    """An address may ask for anything; the page never loses its words."""
+    assert run("words.js", "it.chosenLanguage(given[0])", wanted) == expected

@@ -11,7 +11,8 @@ const current = { language: "en", words: {}, plural: new Intl.PluralRules("en") 
 export function chosenLanguage(wanted) {
   for (const tag of wanted) {
     const name = tag?.toLowerCase().split("-")[0];
-    if (name === "pseudo" || name in LANGUAGES) return name;
+    // Not "in": an address may ask for "constructor".
+    if (name === "pseudo" || Object.hasOwn(LANGUAGES, name ?? "")) return name;
   }
   return "en";
 }
