@@ -102,3 +102,43 @@ def test_failed_messages_are_counted_before_they_are_sent(visit):
 
     expect(page.locator("main")).to_contain_text("4 messages are sent again.")
     assert asked[2:] == [(False, None), (False, "next")]
+
+
+def test_what_was_counted_for_one_user_recovers_nobody_else(visit):
+    """Another user or another time needs a count of its own, which may still be on its way."""
+    page = visit("#/find")
+    answer = {"examined": 1, "opened": ["a"], "not_opened": [], "next_cursor": None}
+    held = []
+    # Playwright keeps its wrapper as an attribute, which a built-in method does not take.
+    page.route("**/deliveries/recover", lambda route: held.append(route))  # noqa: PLW0108 - see above
+    user, main = page.get_by_label("User ID"), page.locator("main")
+    count = page.get_by_role("button", name="Count them")
+    recover = page.get_by_role("button", name="Recover failed messages of")
+
+    def ask():
+        count.click()
+        while not held:
+            page.evaluate("null")  # lets the route's event in
+
+    def respond():
+        held.pop().fulfill(status=200, body=json.dumps(answer), content_type="application/json")
+
+    user.fill("ada")
+    ask()
+    respond()
+    expect(recover).to_be_visible()
+    user.fill("grace")
+    expect(recover).to_have_count(0)
+    ask()
+    respond()
+    expect(recover).to_be_visible()
+    page.locator("#since").fill("2026-01-01T00:00")
+    expect(recover).to_have_count(0)
+
+    page.evaluate("window.said = []")
+    ask()
+    user.fill("linus")
+    respond()
+    page.wait_for_function("window.said.some((text) => text.includes('would be sent again'))")
+    expect(main).not_to_contain_text("would be sent again")
+    expect(recover).to_have_count(0)

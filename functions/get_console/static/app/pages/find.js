@@ -63,7 +63,10 @@ async function found(user, id) {
 /** Open failed messages again: first a dry run that counts them, then the real one. */
 function Recover({ user }) {
   const [since, setSince] = useState(() => localOf(Date.now() - 86_400_000, browserZone()));
-  const [state, setState] = useState({ step: "idle" });
+  const [last, setLast] = useState({ step: "idle" });
+  // What was counted for one user and time says nothing about another.
+  const state = last.user === user && last.since === since ? last : { step: "idle" };
+  const setState = (values) => setLast({ ...values, user, since });
   const run = async (isTrial) => {
     setState({ step: "busy" });
     const total = { opened: 0, refused: new Map() };
@@ -87,7 +90,7 @@ function Recover({ user }) {
     <p class="quiet">${t("recover.lead")}</p>
     <form class="row" onSubmit=${(event) => { event.preventDefault(); if (user) run(true); else setState({ step: "failed", error: { detail: t("find.noUser") } }); }}>
       <${Field} id="since" label=${t("recover.since", { zone: browserZone() })}>
-        ${(control) => html`<input ...${control} type="datetime-local" required value=${since} onInput=${(event) => { setSince(event.target.value); setState({ step: "idle" }); }} />`}
+        ${(control) => html`<input ...${control} type="datetime-local" required value=${since} onInput=${(event) => setSince(event.target.value)} />`}
       <//>
       <button type="submit">${t("recover.try")}</button>
     </form>
