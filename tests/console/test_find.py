@@ -32,7 +32,7 @@ def test_a_users_pages_are_read_only_until_it_is_said(visit):
 
 
 def test_what_was_typed_for_one_user_is_not_offered_for_another(visit):
-    """A half-filled form stays with its user, who may be looked at again."""
+    """A half-filled form is kept for its user alone."""
     page = visit("#/u/ada/when")
     zone, address = page.get_by_label("Time zone"), page.locator("#address-EMAIL")
 
@@ -105,7 +105,7 @@ def test_failed_messages_are_counted_before_they_are_sent(visit):
 
 
 def test_what_was_counted_for_one_user_recovers_nobody_else(visit):
-    """Another user or another time needs a count of its own, which may still be on its way."""
+    """Another user or another time needs another count, which may still be on its way."""
     page = visit("#/find")
     answer = {"examined": 1, "opened": ["a"], "not_opened": [], "next_cursor": None}
     held = []

@@ -276,7 +276,7 @@ def test_any_text_is_unreadable(text):
 
 @pytest.mark.parametrize("timestamp", [-(10**400), 10**400, -1e308, True, [], {}, "", "now"])
 def test_a_time_that_is_none_is_left_out(timestamp):
-    """The next time in the event counts, whatever stands in the place of the first."""
+    """The next time in the event counts, whatever the first value is."""
     message = changed("bounce_permanent", "detail", "bounce", timestamp=timestamp)
     message["time"] = "2026-11-27T10:00:05Z"
 
