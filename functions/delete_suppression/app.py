@@ -8,7 +8,7 @@ from dispatcher.edges import http
 def handler(request: http.Request) -> http.Response:
     """Remove the suppression, so that messages go to the address again.
 
-    Messages go to the address again. The account list of Amazon SES may hold the address too:
+    The account list of Amazon SES may hold the address too:
     ``aws sesv2 delete-suppressed-destination --email-address ADDRESS`` removes it there.
     """
     wiring.suppressions().remove(request.user_id, request.suppression_id)
