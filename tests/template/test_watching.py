@@ -18,8 +18,19 @@ from tools.paths import ROOT
 
 DOCUMENT = "docs/operations.md"
 RESOURCES = template()["Resources"]
+
+
+def with_all_parts(alarm):
+    """Return an alarm with the parts that depend on a condition."""
+    parts = [
+        one["Fn::If"][1] if "Fn::If" in one else one  # the other is AWS::NoValue
+        for one in alarm.get("Metrics", ())
+    ]
+    return {**alarm, "Metrics": parts} if parts else alarm
+
+
 ALARMS = {
-    name: resource["Properties"]
+    name: with_all_parts(resource["Properties"])
     for name, resource in RESOURCES.items()
     if resource["Type"] == "AWS::CloudWatch::Alarm"
 }
@@ -191,6 +202,32 @@ def test_expressions_are_made_of_the_parts_beside_them():
             together = any("METRICS()" in one for one in expressions)
             expected = set(parts) - {decides[0]["Id"]}
             assert used == (set() if together else expected), name
+
+
+@pytest.mark.parametrize(
+    ("alarm", "metric"), [("FunctionErrorsAlarm", "Errors"), ("ThrottlesAlarm", "Throttles")]
+)
+def test_every_function_that_no_caller_waits_for_is_watched(alarm, metric):
+    """Those behind a queue or the clock; a part exists whenever its function does."""
+    behind_queues = {
+        resource["Properties"]["FunctionName"]["Ref"]
+        for resource in RESOURCES.values()
+        if resource["Type"] == "AWS::Lambda::EventSourceMapping"
+    }
+    declared = RESOURCES[alarm]["Properties"]["Metrics"]
+    conditions = {
+        written(part["MetricStat"]["Metric"]["Dimensions"][0]["Value"]): condition
+        for condition, part in (
+            one["Fn::If"][:2] if "Fn::If" in one else (None, one) for one in declared
+        )
+        if "MetricStat" in part
+    }
+
+    assert conditions == {
+        f"${{{name}}}": RESOURCES[name].get("Condition")
+        for name in behind_queues | {"SweepDeliveriesFunction"}
+    }
+    assert {one.name for one in metrics_of(ALARMS[alarm])} == {metric}
 
 
 def test_a_delivery_that_is_late_rings_within_minutes():
