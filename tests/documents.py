@@ -10,6 +10,8 @@ The word after a fence says what its block is; a second one says how it is teste
   cloud (tests/e2e/test_deploy.py).
 - ``bash cli``: the AWS CLI's; run against the suite's own cloud, with a fake ``aws``.
 - ``bash debug``: stops in a debugger; run by tests/tools/test_support.py.
+- ``bash email``: needs a received email, or a service of `make up` and its delivery; its parts are
+  checked by tests/tools/test_documents.py.
 - ``bash docker``: needs a container engine; run where there is one.
 - ``json`` right after a ``bash`` block: the response. ``…`` in a text means any characters, and
   ``"…": "…"`` in an object for more members.

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from dispatcher.identifiers import DELIVERY_ID, USER_ID
 from dispatcher.integrations import catalogue
 from tests.documents import blocks, differences, documents, rows
+from tests.feedback import EVENTS
 from tools.paths import ROOT
 
 BLOCKS = list(blocks())
@@ -26,12 +28,50 @@ def test_every_block_has_a_meaning():
         assert block.language in {"bash", "json", "mermaid", "python", "text", "typescript"}, where
         if block.language == "bash":
             known = (
-                block.mark in {None, "make", "aws", "cli", "debug", "docker"}
+                block.mark in {None, "make", "aws", "cli", "debug", "docker", "email"}
                 or block.mark.isdecimal()
             )
             assert known, where
         else:
             assert block.mark is None, where
+
+
+def commands_about_email():
+    """Return the two commands of the page about email that need more than a service."""
+    dkim, report = (one.text for one in BLOCKS if one.mark == "email")
+    return dkim, report
+
+
+def test_the_signed_headers_of_a_received_email_are_listed(tmp_path):
+    """Of every signature, however long its list is; and nothing else, such as the body's hash."""
+    names = [*(f"X-Header-{number}" for number in range(20)), "List-Unsubscribe"]
+    folded = ":\r\n\t ".join(names)
+    signature = f"DKIM-Signature: v=1; a=rsa-sha256;\r\n\th={folded};\r\n\tbh=h=;\r\n\tb=eA==\r\n"
+    other = "dkim-signature: v=1; h=From; bh=eA==; b=eA==\r\n"
+    email = f"Received: by mx\r\n{signature}{other}From: a@example.com\r\n\r\nh=text;\r\n"
+    (tmp_path / "received.eml").write_bytes(email.encode())
+    dkim, _ = commands_about_email()
+
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", dkim],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.splitlines() == [f";h={':'.join(names)}", ";h=From"]
+
+
+def test_the_documented_report_is_recorded_and_names_a_delivery():
+    """The command that puts a report into the local queue has valid arguments."""
+    _, report = commands_about_email()
+    program, option, module, name, user, delivery = report.split()
+
+    assert (program, option, module) == (".venv/bin/python", "-m", "tools.report")
+    assert name in EVENTS
+    assert USER_ID.fullmatch(user)
+    assert DELIVERY_ID.fullmatch(delivery)
 
 
 def test_every_make_target_exists():

@@ -120,7 +120,7 @@ def _of_email(event: JsonObject, kind: str, stack: str, sent_at: object) -> Prov
         case "Complaint":
             part = _part(event, "complaint")
             recipients, meaning = _parts(part, "complainedRecipients"), COMPLAINED
-            # "not-spam" takes an earlier complaint back: the email arrived, and was wanted.
+            # "not-spam" is no complaint: the email arrived, and was wanted.
             if _text(part, "complaintFeedbackType") == "not-spam":
                 meaning = DELIVERED
         case "Delivery":
