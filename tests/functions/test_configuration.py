@@ -93,7 +93,7 @@ def test_a_second_override_of_the_same_kind_is_a_conflict(service):
 
     assert status == 409
     assert body["type"] == "urn:integration-dispatcher:problem:conflict"
-    assert service.ask("get_override") == (200, {**EMAIL, **TIMES})
+    assert service.ask("get_override") == (200, {**EMAIL, **TIMES, "health": None})
 
 
 def test_an_override_shows_in_the_effective_configuration(service):
