@@ -160,6 +160,7 @@ class Emails(Mailbox):
                 at=now,
                 fate=Fate.ACCEPTED,
                 ended_at=now,
-                content=part(message, "plain"),
+                # Without the footer, which emails of a category have.
+                content=part(message, "plain").partition("\n\n")[0],
             )
         )
