@@ -235,6 +235,7 @@ def test_a_new_version_is_offered(visit, cloud):
     page.get_by_role("button", name="Deutsch").click()
 
     button = page.get_by_role("button", name="Reload: a new version was installed")
+    expect(button).to_be_visible()
     page.unroute("**/words/de.json")
     button.click()
     expect(button).to_have_count(0)

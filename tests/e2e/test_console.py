@@ -8,7 +8,6 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
-from tests.console.conftest import chromium  # noqa: F401 - a fixture
 from tests.console.visitor import Visitor
 
 ASSETS = re.compile(r"console/assets/[0-9a-f]{12}")
@@ -53,7 +52,7 @@ def test_other_verbs_are_told_which_one_is_allowed(stack):
     assert response.headers["Allow"] == "GET"
 
 
-def test_a_switch_changes_what_is_delivered(stack, api, user, chromium):  # noqa: F811 - a fixture
+def test_a_switch_changes_what_is_delivered(stack, api, user, chromium):
     """A person disables TEST; the next message is skipped, and its reason is returned."""
 
     class Stack:

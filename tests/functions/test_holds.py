@@ -18,6 +18,7 @@ from dispatcher.configuration.rows import Category, Policy, Preferences
 from dispatcher.delivery.doorbells import Doorbell, encode
 from dispatcher.delivery.rows import MESSAGE, message_id_of
 from dispatcher.errors import UnavailableError
+from dispatcher.responses import rfc3339
 from evidence.bench.cost import CALLS, READ, READS, WRITE
 from tests.functions.service import sample
 from tests.functions.test_aws_calls import QUERY, calls, counted
@@ -236,10 +237,44 @@ def test_an_event_of_holds_is_written_by_each_of_the_functions_that_share_it(
     visited(service, pending)
     service.ask("retry_delivery", delivery_id=failed_too)
 
-    # The routes of preferences: test_preferences.py. Reports: test_feedback.py.
-    others = {"update_preferences", "preview_message", "accept_feedback"}
+    # The routes of preferences: test_preferences.py. Reports: test_feedback.py. A PUT that ends a
+    # pause runs the same re-plan as above.
+    others = {"update_preferences", "preview_message", "accept_feedback", "update_override"}
+    others |= {"recover_deliveries"}  # The next test.
     expected = {(event, function) for event in HOLDS for function in writers(event) - others}
     assert {pair for pair in service.written if pair[0] in HOLDS} == expected
+
+
+def test_a_recovery_writes_the_events_of_holds_too(service, monkeypatch):
+    """The hold, a failed second read of the preferences, and hours without end."""
+    failing = {"integration_type": "TEST", "retry_count": 0, "config": {"fail_attempts": 9}}
+    service.ask("create_override", failing)
+    since = {"since": rfc3339(wiring.clock().now() - 60.0)}
+    send(service, {})
+    service.deliver()
+    get, reads = OverrideTable.get, cycle([False, True])
+
+    def read(table, user_id):
+        if next(reads):
+            raise UnavailableError("rehearsed")
+        return get(table, user_id)
+
+    closed = {"windows": [{"days": ["mon"], "from": "08:00", "to": "08:15"}]}
+    prefer(muted_until=None, hours={**closed, "integrations": ["TEST"]})
+    monkeypatch.setattr(OverrideTable, "get", read)
+    assert service.ask("recover_deliveries", since)[0] == 202
+    monkeypatch.setattr(OverrideTable, "get", get)
+    unmute()
+    send(service, {})
+    service.deliver()
+    prefer(muted_until=None, hours={**closed, "integrations": ["TEST"]})
+    monkeypatch.setattr(hours, "next_open", lambda *_: None)
+    assert service.ask("recover_deliveries", since)[0] == 202
+
+    wanted = {(event, "recover_deliveries") for event in HOLDS}
+    assert {pair for pair in service.written if pair in wanted} == wanted & {
+        (event, function) for event in HOLDS for function in writers(event)
+    }
 
 
 def again(record):

@@ -25,6 +25,11 @@ def test_a_verb_that_a_path_lacks_is_told_which_it_has(service):
     )
 
 
+def test_the_root_supports_get_alone(service):
+    """It leads to the console."""
+    assert refuse(service, resource="/", pathParameters=None)[:2] == (405, "GET")
+
+
 def test_so_it_is_where_aws_sends_it(service):
     """There the event names the path that exists."""
     status, allow, _ = refuse(
@@ -39,7 +44,6 @@ def test_so_it_is_where_aws_sends_it(service):
 @pytest.mark.parametrize(
     ("resource", "parameters"),
     [
-        ("/", None),
         ("/{proxy+}", {"proxy": "api/v1/user"}),
         ("/{proxy+}", {"proxy": "api/v1/users/john.doe"}),
         ("/{proxy+}", {"proxy": "api/v1/integration-defaults/"}),

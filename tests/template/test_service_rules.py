@@ -144,7 +144,8 @@ def test_an_alarm_is_accepted_by_cloudwatch(name):
     Source: CloudWatch API Reference, PutMetricAlarm.
     """
     alarm = of("AWS::CloudWatch::Alarm")[name]
-    metrics = alarm.get("Metrics", [])
+    # A metric may depend on a condition: `!If [condition, metric, none]`.
+    metrics = [one["Fn::If"][1] if "Fn::If" in one else one for one in alarm.get("Metrics", [])]
     periods = [one["MetricStat"]["Period"] for one in metrics if "MetricStat" in one]
     periods = periods or [alarm["Period"]]
 
