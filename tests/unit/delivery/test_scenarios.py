@@ -14,7 +14,7 @@ import pytest
 from dispatcher.delivery.transitions import TABLE, State, Transition
 from tests.player import KINDS, TYPES, Player, Setting
 
-SCENARIOS = range(1, 501)
+SCENARIOS = range(1, 301)
 RARE_SCENARIOS = range(1, 101)
 
 
