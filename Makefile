@@ -68,7 +68,7 @@ clean: setup ## Stop the service, and delete its builds, data and logs
 ##@ Test and measure
 
 .PHONY: test
-test: check clients ## Run all static checks, then all tests (9 min)
+test: check clients ## Run all static checks, then all tests (11 min)
 	@$(bin)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov
 
 .PHONY: console-test
