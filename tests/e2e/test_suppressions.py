@@ -10,34 +10,38 @@ import json
 
 import pytest
 
-from tests.e2e.system import answered, until
+from tests.e2e.api_session import ApiSession
+from tests.e2e.system import System, answered, until
 from tests.fake_servers.smtp_server import FakeSmtpServer
 from tests.feedback import event
-from tools.local_cloud import STACK
+from tools.after_deploy import physical_ids
+from tools.local_cloud import STACK, LocalCloud
+from tools.processes import free_port
 
 ADDRESS = "ada@example.com"
 TYPES = {"integration_types": ["EMAIL", "TEST"], "mode": "first_success"}
 
 
-@pytest.fixture(scope="session")
-def mail_server():
-    """Return a mail server that accepts every email."""
-    with FakeSmtpServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def stack(cloud, mail_server):
-    """Return a stack whose emails go to the mail server."""
-    return cloud.deploy(
-        {
-            "CliDefaultEnabled": "false",
-            "EmailSender": "news@example.com",
-            "SmtpHost": mail_server.host,
-            "SmtpPort": str(mail_server.port),
-            "SmtpTls": "none",
-        }
+@pytest.fixture(scope="module")
+def system(tmp_path_factory):
+    """The deployed service on a separate cloud, whose emails go to a server that accepts all."""
+    cloud = LocalCloud(
+        tmp_path_factory.mktemp("reports"), api_port=free_port(), cloud_port=free_port()
     )
+    cloud.start()
+    with FakeSmtpServer() as mail_server:
+        stack = cloud.deploy(
+            {
+                "CliDefaultEnabled": "false",
+                "EmailSender": "news@example.com",
+                "SmtpHost": mail_server.host,
+                "SmtpPort": str(mail_server.port),
+                "SmtpTls": "none",
+            }
+        )
+        with ApiSession(stack["api_url"]) as api:
+            yield System(stack, api, cloud.session, physical_ids(cloud.session, STACK))
+    cloud.forget()
 
 
 @pytest.fixture
