@@ -9,7 +9,14 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from dispatcher.errors import FieldError, InvalidInputError, json_pointer
 from dispatcher.identifiers import UNSTORABLE
@@ -49,6 +56,18 @@ _TIME = re.compile(
 )
 
 Body = TypeVar("Body", bound=BaseModel)
+
+
+def distinct(what: str) -> AfterValidator:
+    """Return the rule that no text of a list occurs twice; ``what`` names one in the error."""
+
+    def once(values: list[str]) -> list[str]:
+        if len(set(values)) < len(values):
+            message = f"must name each {what} once"
+            raise ValueError(message)
+        return values
+
+    return AfterValidator(once)
 
 
 def _time(value: object) -> float:

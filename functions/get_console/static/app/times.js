@@ -44,19 +44,18 @@ export function relative(time, language, now = Date.now()) {
   return format.format(Math.trunc(span / size), unit);
 }
 
+/** Hour, minute and the parts of a day of an instant in a zone, as text by name. */
+function partsOf(time, zone, day) {
+  const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  const format = new Intl.DateTimeFormat("en-GB", { timeZone: zone, ...day, ...clock });
+  return Object.fromEntries(
+    format.formatToParts(new Date(time)).map((part) => [part.type, part.value]),
+  );
+}
+
 /** The wall clock of an instant in a zone: weekday as in windows, and minutes since midnight. */
 export function wallClock(time, zone) {
-  const parts = Object.fromEntries(
-    new Intl.DateTimeFormat("en-GB", {
-      timeZone: zone,
-      weekday: "short",
-      hour: "2-digit",
-      minute: "2-digit",
-      hourCycle: "h23",
-    })
-      .formatToParts(new Date(time))
-      .map((part) => [part.type, part.value]),
-  );
+  const parts = partsOf(time, zone, { weekday: "short" });
   const day = parts.weekday.toLowerCase().slice(0, 3);
   return { day, minutes: Number(parts.hour) * 60 + Number(parts.minute) };
 }
@@ -109,19 +108,7 @@ export function instantOf(local, zone) {
 
 /** "2026-11-28T08:00" for an instant in a zone, as an input of type datetime-local has it. */
 export function localOf(time, zone) {
-  const parts = Object.fromEntries(
-    new Intl.DateTimeFormat("en-GB", {
-      timeZone: zone,
-      year: "numeric",
-      month: "2-digit",
-      day: "2-digit",
-      hour: "2-digit",
-      minute: "2-digit",
-      hourCycle: "h23",
-    })
-      .formatToParts(new Date(time))
-      .map((part) => [part.type, part.value]),
-  );
+  const parts = partsOf(time, zone, { year: "numeric", month: "2-digit", day: "2-digit" });
   return `${parts.year}-${parts.month}-${parts.day}T${parts.hour}:${parts.minute}`;
 }
 

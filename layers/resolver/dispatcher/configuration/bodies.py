@@ -28,6 +28,12 @@ IntegrationType = Annotated[
     str, AfterValidator(read_type), Field(json_schema_extra={"enum": [*catalogue()]})
 ]
 
+IntegrationTypes = Annotated[
+    list[IntegrationType],
+    Field(min_length=1, max_length=len(catalogue()), json_schema_extra={"uniqueItems": True}),
+]
+"""A choice of integrations; ``distinct`` adds the rule that the schema names."""
+
 
 _Priority = Annotated[int, within(RANGES["priority"])]
 _RetryCount = Annotated[int, within(RANGES["retry_count"])]

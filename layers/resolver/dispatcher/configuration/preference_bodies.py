@@ -17,7 +17,7 @@ from dispatcher.integrations import catalogue, read_type
 from dispatcher.integrations.rules import within
 from dispatcher.ranges import Range
 from dispatcher.strict_json import JsonObject  # noqa: TC001 - pydantic reads it
-from dispatcher.validation import Strict, Time, read
+from dispatcher.validation import Strict, Time, distinct, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,12 +38,6 @@ LANGUAGE = re.compile(
 _CLOCK = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00")
 
 RESERVED = "is reserved for a later version"
-
-
-def _distinct(values: list[str]) -> list[str]:
-    if len(set(values)) < len(values):
-        raise ValueError("must name each one once")
-    return values
 
 
 def _day(value: str) -> str:
@@ -94,7 +88,7 @@ def _reaching(value: list[str]) -> list[str]:
     strangers = [name for name in value if name not in REACHING]
     if strangers:
         raise ValueError(f"must hold only SLACK, EMAIL and SMS, not {', '.join(strangers)}")
-    return _distinct(value)
+    return value
 
 
 Reserved = Annotated[None, BeforeValidator(_reserved)]
@@ -113,7 +107,7 @@ class WindowBody(Strict):
     days: Annotated[
         list[Annotated[str, AfterValidator(_day), Field(json_schema_extra={"enum": [*DAYS]})]],
         Field(min_length=1, max_length=7),
-        AfterValidator(_distinct),
+        distinct("one"),
     ]
     """The days on which the window starts."""
     start: Annotated[str, AfterValidator(_start), Field(alias="from")]
@@ -151,7 +145,7 @@ class HoursBody(Strict):
         Annotated[
             list[IntegrationType],
             Field(min_length=1, max_length=len(catalogue())),
-            AfterValidator(_distinct),
+            distinct("one"),
         ]
         | None
     ) = None
@@ -250,7 +244,7 @@ class CategoryBody(Strict):
     """Whether messages of the category are delivered over an integration."""
     locked: bool = False
     """Whether users cannot disable the category."""
-    reach_by: Annotated[list[IntegrationType], AfterValidator(_reaching)] = Field(
+    reach_by: Annotated[list[IntegrationType], AfterValidator(_reaching), distinct("one")] = Field(
         default_factory=list
     )
     """The integrations that reach the user of a locked category if no other does, in order."""

@@ -15,7 +15,7 @@ from dispatcher.integrations import catalogue
 from dispatcher.responses import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dispatcher.configuration.ports import Clock, IdGenerator, Overrides
     from dispatcher.configuration.rows import UserOverrides
@@ -111,23 +111,7 @@ class Suppressions:
         """
         identity = suppression_id(integration_type, address)
         new = Suppression(state, at, delivery_id, detail, shown(address))
-        for _ in range(WRITE_TRIES):
-            stored = self.overrides.get(user_id)
-            changed = with_suppression(stored.suppressions, identity, new)
-            if changed == stored.suppressions:
-                return False
-            try:
-                self.overrides.set_suppressions(
-                    user_id,
-                    changed,
-                    stored=stored,
-                    now=self.clock.now(),
-                    token=self.id_generator.token(),
-                )
-            except ConditionFailed:
-                continue
-            return True
-        raise _contended(user_id)
+        return self._change(user_id, lambda stored: with_suppression(stored, identity, new))
 
     def list(self, user_id: str) -> ListSuppressionsResponse:
         """Return the user's suppressions, newest first."""
@@ -144,30 +128,40 @@ class Suppressions:
         Raises ``NotFoundError`` if there is none, and ``UnavailableError`` if other writers keep
         changing the row.
         """
-        for _ in range(WRITE_TRIES):
-            stored = self.overrides.get(user_id)
-            if suppression_id not in stored.suppressions:
+
+        def left(stored: Mapping[str, Suppression]) -> Mapping[str, Suppression]:
+            if suppression_id not in stored:
                 message = (
                     f"User {user_id} has no suppression {suppression_id}; "
                     f"GET /api/v1/users/{user_id}/suppressions lists those that exist."
                 )
                 raise NotFoundError(message)
-            left = {
-                identity: one
-                for identity, one in stored.suppressions.items()
-                if identity != suppression_id
-            }
+            return {identity: one for identity, one in stored.items() if identity != suppression_id}
+
+        self._change(user_id, left)
+
+    def _change(
+        self,
+        user_id: str,
+        change: Callable[[Mapping[str, Suppression]], Mapping[str, Suppression]],
+    ) -> bool:
+        """Store changed suppressions; return whether they differ from those before."""
+        for _ in range(WRITE_TRIES):
+            stored = self.overrides.get(user_id)
+            changed = change(stored.suppressions)
+            if changed == stored.suppressions:
+                return False
             try:
                 self.overrides.set_suppressions(
                     user_id,
-                    left,
+                    changed,
                     stored=stored,
                     now=self.clock.now(),
                     token=self.id_generator.token(),
                 )
             except ConditionFailed:
                 continue
-            return
+            return True
         raise _contended(user_id)
 
 

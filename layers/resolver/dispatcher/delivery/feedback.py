@@ -13,9 +13,9 @@ from dispatcher.errors import NotFoundError, TooEarlyError, UnavailableError
 
 if TYPE_CHECKING:
     from dispatcher.configuration.rows import UserOverrides
+    from dispatcher.configuration.suppressions import Suppressions
     from dispatcher.delivery.holds import Holds
     from dispatcher.delivery.perform import DeliveryContext
-    from dispatcher.delivery.ports import Suppressing
     from dispatcher.delivery.provider_events import ProviderEvent
     from dispatcher.delivery.rows import Delivery, MessageRow
 
@@ -28,7 +28,7 @@ class Feedback:
 
     context: DeliveryContext
     holds: Holds
-    suppressions: Suppressing
+    suppressions: Suppressions
     stack: str
 
     def take(self, body: str, message_id: str) -> None:

@@ -128,23 +128,6 @@ class OutcomePublisher(Protocol):
         """Publish the end of a delivery; ``UnavailableError`` if that may have failed."""
 
 
-class Suppressing(Protocol):
-    """Remembers addresses to which nothing is sent any more."""
-
-    def add(
-        self,
-        user_id: str,
-        integration_type: str,
-        address: str,
-        *,
-        state: str,
-        at: float,
-        delivery_id: str,
-        detail: str,
-    ) -> bool:
-        """Suppress an address; return whether that changed anything. Idempotent."""
-
-
 class EventLog(Protocol):
     """The log: one wide line per event."""
 

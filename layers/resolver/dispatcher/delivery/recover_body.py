@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field
 
-from dispatcher.configuration.bodies import IntegrationType  # noqa: TC001 - pydantic reads it
+from dispatcher.configuration.bodies import IntegrationTypes  # noqa: TC001 - pydantic reads it
 from dispatcher.errors import FieldError, InvalidInputError
 from dispatcher.identifiers import DELIVERY_ID
-from dispatcher.integrations import catalogue
 from dispatcher.integrations.rules import whole
-from dispatcher.validation import Strict, Time, read
+from dispatcher.validation import Strict, Time, distinct, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,13 +23,6 @@ LONGEST_AGO = 30 * 86_400
 """Seconds that ``since`` may lie in the past: so long the content is stored in any case."""
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,100}")
-
-
-def _distinct(values: list[str]) -> list[str]:
-    if len(set(values)) < len(values):
-        message = "must name each value once"
-        raise ValueError(message)
-    return values
 
 
 def _code(value: str) -> str:
@@ -57,16 +49,7 @@ class RecoverBody(Strict):
     """The time from which on messages were accepted, at most 30 days ago."""
     until: Time | None = None
     """The time until which they were accepted; null means now."""
-    integration_types: (
-        Annotated[
-            list[IntegrationType],
-            Field(
-                min_length=1, max_length=len(catalogue()), json_schema_extra={"uniqueItems": True}
-            ),
-            AfterValidator(_distinct),
-        ]
-        | None
-    ) = None
+    integration_types: Annotated[IntegrationTypes, distinct("value")] | None = None
     """The integrations whose deliveries are opened, in any case; null means all."""
     error_codes: (
         Annotated[
@@ -74,7 +57,7 @@ class RecoverBody(Strict):
                 Annotated[str, AfterValidator(_code), Field(json_schema_extra=whole(_CODE.pattern))]
             ],
             Field(min_length=1, max_length=20, json_schema_extra={"uniqueItems": True}),
-            AfterValidator(_distinct),
+            distinct("value"),
         ]
         | None
     ) = None

@@ -39,10 +39,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dispatcher.configuration.health_changes import HealthChange
+    from dispatcher.configuration.suppressions import Suppressions
     from dispatcher.delivery.doorbells import Doorbell
     from dispatcher.delivery.outcomes import Outcome
     from dispatcher.delivery.perform import DeliveryContext
-    from dispatcher.delivery.ports import Channel, Render, Suppressing, Watchdog
+    from dispatcher.delivery.ports import Channel, Render, Watchdog
     from dispatcher.delivery.prepare import MessageBuilder
     from dispatcher.delivery.receivers import Receivers
     from dispatcher.delivery.redrive import Rounds
@@ -66,7 +67,7 @@ class Worker:
     channels: Callable[[str], Channel]
     rounds: Rounds
     watchdog: Watchdog
-    suppressions: Suppressing
+    suppressions: Suppressions
     receivers: Receivers
     alone: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
     """Held while an attempt without a record is repeated.

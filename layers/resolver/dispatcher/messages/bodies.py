@@ -17,14 +17,14 @@ from pydantic import (
     Field,
 )
 
-from dispatcher.configuration.bodies import IntegrationType  # noqa: TC001 - pydantic reads it
+from dispatcher.configuration.bodies import IntegrationTypes  # noqa: TC001 - pydantic reads it
 from dispatcher.errors import FieldError, InvalidInputError
 from dispatcher.identifiers import CATEGORY, CATEGORY_RULE, REQUEST_ID, REQUEST_ID_RULE
-from dispatcher.integrations import catalogue, rules, slack
+from dispatcher.integrations import rules, slack
 from dispatcher.integrations.integration import Check, Recipient
 from dispatcher.integrations.rules import whole
 from dispatcher.messages.templating import Scalar, render, rendered_size
-from dispatcher.validation import Strict, Time, read
+from dispatcher.validation import Strict, Time, distinct, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,13 +78,6 @@ def _some_text(value: str) -> str:
         message = f"must be at most {LARGEST_CONTENT} bytes of UTF-8"
         raise ValueError(message)
     return value
-
-
-def _distinct(values: list[str]) -> list[str]:
-    if len(set(values)) < len(values):
-        message = "must name each integration once"
-        raise ValueError(message)
-    return values
 
 
 def _scalar(value: object) -> object:
@@ -192,16 +185,7 @@ class SendBody(Strict):
     """The values of `$name` and `${name}` in subject and content."""
     recipient: RecipientBody = Field(default_factory=RecipientBody)
     """The addresses for this message."""
-    integration_types: (
-        Annotated[
-            list[IntegrationType],
-            Field(
-                min_length=1, max_length=len(catalogue()), json_schema_extra={"uniqueItems": True}
-            ),
-            AfterValidator(_distinct),
-        ]
-        | None
-    ) = None
+    integration_types: Annotated[IntegrationTypes, distinct("integration")] | None = None
     """The integrations to use if they are enabled, all if the field is missing; in any case."""
     mode: Literal["all", "first_success"] = "all"
     """The mode: all integrations deliver (default), or one after the other until one succeeds."""
