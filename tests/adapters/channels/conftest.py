@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import sys
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -20,23 +19,23 @@ HOST = "hook.example.org"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LOOPBACK = EgressPolicy((ip_network("127.0.0.0/8"),), http=True)
 
-_connects: list[tuple[str, int]] = []
-
-
-def _witness(event, arguments):
-    if event == "socket.connect":
-        _connects.append(arguments[1][:2])
-
-
-# An audit hook cannot be removed: it is added once for the whole run.
-sys.addaudithook(_witness)
-
 
 @pytest.fixture
-def connects():
-    """Every address that a socket of this process connected to during the test."""
-    _connects.clear()
-    return _connects
+def connects(monkeypatch):
+    """Every address that a socket of this process connected to during the test.
+
+    Not by an audit hook: it would stay for the whole run, and CPython 3.11 refuses a thread's trace
+    function while another thread is in a hook, so a server's thread would end before it answers.
+    """
+    addresses: list[tuple[str, int]] = []
+    connect = socket.socket.connect
+
+    def recorded(self, address):
+        addresses.append(address[:2])
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", recorded)
+    return addresses
 
 
 class Receiver:
