@@ -193,13 +193,14 @@ class MemoryOverrides:
         if integration_type not in stored.by_type:
             return self._refuse(user_id, token)
         left = {name: one for name, one in stored.by_type.items() if name != integration_type}
-        return self._put(user_id, left, stored.version + 1, token)
+        self._put(user_id, left, stored.version + 1, token)
+        return stored.by_type[integration_type]
 
     def clear(self, user_id, *, token):
         stored = self.rows.get(user_id, UserOverrides())
         if stored.by_type:
             self._put(user_id, {}, stored.version + 1, token)
-        return tuple(stored.by_type)
+        return stored.by_type
 
     def set_preferences(self, user_id, preferences, *, version, now, token):
         stored = self.get(user_id)

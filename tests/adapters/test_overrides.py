@@ -137,8 +137,7 @@ def test_a_lost_response_of_the_last_deletion_is_no_conflict(dynamodb, monkeypat
 
     monkeypatch.setattr(dynamodb, "update_item", repeated)
 
-    table.delete("ada", "EMAIL", token="b")
-
+    assert table.delete("ada", "EMAIL", token="b") is None
     assert dynamodb.scan(TableName="OverridesTable")["Count"] == 0
 
 
@@ -185,9 +184,9 @@ def test_clearing_removes_everything_and_names_it(table):
     table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
     table.create("ada", "WEBHOOK", WEBHOOK, now=NOW, token="b")
 
-    removed = [sorted(table.clear("ada", token=token)) for token in "cd"]
+    removed = [table.clear("ada", token=token) for token in "cd"]
 
-    assert removed == [["EMAIL", "WEBHOOK"], []]
+    assert removed == [{"EMAIL": EMAIL, "WEBHOOK": WEBHOOK}, {}]
     assert table.get("ada") == UserOverrides({}, 0)
 
 
@@ -197,10 +196,11 @@ def test_the_last_deletion_leaves_no_row(dynamodb):
     table.create("ada", "EMAIL", EMAIL, now=NOW, token="a")
     table.create("ada", "WEBHOOK", WEBHOOK, now=NOW, token="b")
 
-    table.delete("ada", "EMAIL", token="c")
+    first = table.delete("ada", "EMAIL", token="c")
     between = dynamodb.scan(TableName="OverridesTable")["Count"]
-    table.delete("ada", "WEBHOOK", token="d")
+    last = table.delete("ada", "WEBHOOK", token="d")
 
+    assert (first, last) == (EMAIL, WEBHOOK)
     assert (between, dynamodb.scan(TableName="OverridesTable")["Count"]) == (1, 0)
 
 
@@ -337,7 +337,7 @@ def test_clearing_overrides_keeps_preferences(table):
 
     removed = [table.clear("ada", token=token) for token in ("c", "d")]
 
-    assert removed == [("EMAIL",), ()]
+    assert removed == [{"EMAIL": EMAIL}, {}]
     assert table.get("ada") == UserOverrides({}, version + 1, CHOSEN)
 
 
@@ -368,7 +368,7 @@ def test_preferences_that_go_while_overrides_are_cleared_are_no_conflict(dynamod
 
     monkeypatch.setattr(dynamodb, "update_item", after_another_writer)
 
-    assert table.clear("ada", token="d") == ("EMAIL",)
+    assert table.clear("ada", token="d") == {"EMAIL": EMAIL}
     assert dynamodb.scan(TableName="OverridesTable")["Count"] == 0
 
 
@@ -446,7 +446,7 @@ def test_clearing_overrides_keeps_suppressions(table):
 
     removed = [table.clear("ada", token=token) for token in ("c", "d")]
 
-    assert removed == [("EMAIL",), ()]
+    assert removed == [{"EMAIL": EMAIL}, {}]
     assert table.get("ada") == UserOverrides({}, version + 1, None, {SUPPRESSION: BOUNCED})
 
 
@@ -481,7 +481,7 @@ def test_clearing_after_the_last_suppression_takes_one_call(dynamodb, asked):
     suppress(table, "ada", {}, table.get("ada"))
     asked.clear()
 
-    assert table.clear("ada", token="b") == ("EMAIL",)
+    assert table.clear("ada", token="b") == {"EMAIL": EMAIL}
     assert [name for name, _ in asked] == ["DeleteItem"]
 
 

@@ -237,9 +237,10 @@ def test_an_event_of_holds_is_written_by_each_of_the_functions_that_share_it(
     visited(service, pending)
     service.ask("retry_delivery", delivery_id=failed_too)
 
-    # The routes of preferences: test_preferences.py. Reports: test_feedback.py. A PUT that ends a
-    # pause runs the same re-plan as above.
-    others = {"update_preferences", "preview_message", "accept_feedback", "update_override"}
+    # The routes of preferences: test_preferences.py. Reports: test_feedback.py. A change that ends
+    # a pause runs the same re-plan as above.
+    others = {"update_preferences", "preview_message", "accept_feedback"}
+    others |= {"update_override", "delete_override", "reset_overrides"}
     others |= {"recover_deliveries"}  # The next test.
     expected = {(event, function) for event in HOLDS for function in writers(event) - others}
     assert {pair for pair in service.written if pair[0] in HOLDS} == expected

@@ -22,7 +22,10 @@ PAUSES = {"integration.recovered"}
 
 REPLANS = {
     ("doorbell.lost", one)
-    for one in ("update_preferences", "delete_preferences", "update_override")
+    for one in (
+        *("update_preferences", "delete_preferences"),
+        *("update_override", "delete_override", "reset_overrides"),
+    )
 }
 """The rings of a re-plan, which all its functions share: ``tests/unit/delivery/test_replan.py``."""
 

@@ -150,6 +150,25 @@ def test_a_receiver_that_stays_down_is_disabled(system):
         assert system.health() is None
 
 
+@pytest.mark.parametrize("how", ["delete_override", "reset_overrides"])
+def test_a_removed_override_releases_what_its_pause_holds(system, how):
+    """Held deliveries are planned again within seconds, by the system defaults."""
+    with system.receiver() as receiver:
+        system.break_down()
+        held = system.send(5)
+        sent = len(receiver.arrivals)
+        parts = HOOK if how == "delete_override" else ADA
+
+        assert system.service.ask(how, **parts)[0] in {200, 204}
+        system.deliver()
+
+        assert system.statuses() == {
+            ("skipped", "disabled_by_default"): len(held),
+            ("failed", "http_503"): 3,
+        }
+        assert len(receiver.arrivals) == sent
+
+
 @pytest.mark.parametrize("how", ["url", "test"])
 def test_a_new_url_or_a_successful_test_releases_what_is_held(system, how):
     """Everything arrives without waiting for the end of the pause."""

@@ -269,11 +269,20 @@ def be_paused_and_recover(service):
         service.ask("create_override", {**webhook(receiver.url), "retry_count": 0}, **user)
         service.ask("send_message", body, **user)
         service.deliver()
-        for release in ("update_override", "test_integration"):
-            pause("pia", release)
+        of_type = {"integration_type": "WEBHOOK", **user}
+        ends = {
+            "update_override": ({"enabled": True}, of_type),
+            "test_integration": (None, of_type),
+            "delete_override": (None, of_type),
+            "reset_overrides": (None, user),
+        }
+        for end, (change, parts) in ends.items():
+            service.ask("create_override", webhook(receiver.url), **user)
+            pause("pia", end)
             service.ask("send_message", body, **user)
-            service.ask(release, {"enabled": True}, integration_type="WEBHOOK", **user)
+            service.ask(end, change, **parts)
             service.deliver(*service.messages("DeliveryQueue"), *service.messages("RetryQueue"))
+        service.ask("create_override", webhook(receiver.url), **user)
         fields = {"state": "bounced", "at": 1.0, "delivery_id": DELIVERY_ID, "detail": ""}
         wiring.suppressions().add("pia", "EMAIL", "pia@example.com", **fields)
         since = datetime.fromtimestamp(time.time() - 3600, UTC).isoformat()

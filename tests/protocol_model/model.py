@@ -37,7 +37,7 @@ message whose success bounced ends with another success, or with every sibling f
 no send to an address 12 s after a row recorded that it is dead; I21 the receipt and the error are those of the greatest event
 of the round, in whatever order and however often the events come, and an event that changes nothing writes nothing.
 With pauses: I22 at most one request per pause, unless the worker of the probe crashed or met AWS faults; I23 what a pause holds
-is attempted within 65 s (+ 10 s per delivery of its message) of the PUT that ends the pause.
+is attempted within 65 s (+ 10 s per delivery of its message) of the change or deletion that ends the pause.
 I6s and I10s are I6 and I10 where the worker stalled between its last check and its send. No protocol over these parts can
 prevent them (*Limits* in docs/guarantees.md); they are the only violations that the default check accepts.
 """
@@ -128,7 +128,7 @@ CLAUSES = {
     47: "P2: a conditional update chooses one probe per pause",
     48: "P3: a failed probe starts the next pause, whatever retries it has left",
     49: "P4: the end of a probe depends on the pause that it probed, not on the version of the row",
-    50: "P5: a PUT that ends a pause re-plans what is held",
+    50: "P5: a change or deletion of the override that ends a pause re-plans what is held",
 }
 FEEDBACK, PAUSE = range(40, 46), range(46, 51)
 #: Seconds, scaled: failures and time until the first pause, its length, the longest, and the time until the receiver is disabled.

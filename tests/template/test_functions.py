@@ -46,6 +46,15 @@ READ_LINK_KEYS = ("secretsmanager:GetSecretValue", "LinksSecret.Id")
 DECRYPT_SECRETS = {("kms:Decrypt", "SecretsKeyArn")}
 """The right to the operators' own key of the secrets that parameters name."""
 
+REMOVE_OVERRIDES = {
+    ("dynamodb:GetItem", OVERRIDES),
+    ("dynamodb:UpdateItem", OVERRIDES),
+    ("dynamodb:DeleteItem", OVERRIDES),
+    ("dynamodb:Query", DELIVERIES),
+    ("dynamodb:UpdateItem", DELIVERIES),
+    ("sqs:SendMessage", "RetryQueue"),
+    ("events:PutEvents", "event-bus/OutcomeBusName"),
+}
 CHANGE_PREFERENCES = {
     ("dynamodb:GetItem", OVERRIDES),
     ("dynamodb:UpdateItem", OVERRIDES),
@@ -102,10 +111,7 @@ RIGHTS = {
     "UpdatePreferencesFunction": CHANGE_PREFERENCES,
     "DeletePreferencesFunction": CHANGE_PREFERENCES,
     "PreviewMessageFunction": {("dynamodb:GetItem", OVERRIDES)},
-    "ResetOverridesFunction": {
-        ("dynamodb:UpdateItem", OVERRIDES),
-        ("dynamodb:DeleteItem", OVERRIDES),
-    },
+    "ResetOverridesFunction": REMOVE_OVERRIDES,
     "ListOverridesFunction": {("dynamodb:GetItem", OVERRIDES)},
     "CreateOverrideFunction": {("dynamodb:UpdateItem", OVERRIDES), ("kms:Encrypt", "Key")},
     "GetOverrideFunction": {("dynamodb:GetItem", OVERRIDES)},
@@ -119,10 +125,7 @@ RIGHTS = {
         ("sqs:SendMessage", "RetryQueue"),
         ("events:PutEvents", "event-bus/OutcomeBusName"),
     },
-    "DeleteOverrideFunction": {
-        ("dynamodb:UpdateItem", OVERRIDES),
-        ("dynamodb:DeleteItem", OVERRIDES),
-    },
+    "DeleteOverrideFunction": REMOVE_OVERRIDES,
     "TestIntegrationFunction": TEST,
     "RotateSecretFunction": {
         ("dynamodb:GetItem", OVERRIDES),

@@ -113,7 +113,9 @@ def test_what_one_function_alone_needs_is_its_own():
         },
         "UpdatePreferencesFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "DeletePreferencesFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
+        "ResetOverridesFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "UpdateOverrideFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
+        "DeleteOverrideFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "CancelDeliveryFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "AcceptFeedbackFunction": {"OUTCOME_BUS_NAME": {"Ref": "OutcomeBusName"}},
         "DeliverMessagesFunction": {

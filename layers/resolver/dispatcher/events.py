@@ -227,6 +227,7 @@ _ENDS: Mapping[Metric, Read] = {
 # Events -------------------------------------------------------------------------------------------
 
 _DELIVERY = ("user_id", "delivery_id", "request_id", "integration_type")
+_ENDS_PAUSES = ("update_override", "delete_override", "reset_overrides")
 _ERROR = ("reason", "where")
 """One of them: the reason in our words, or the place in the code for an error of a library."""
 
@@ -420,10 +421,10 @@ EVENTS: Mapping[EventName, LogEvent] = {
         action="See [paused receivers](#paused-receivers).",
     ),
     "integration.recovered": LogEvent(
-        functions=("deliver_messages", "update_override"),
+        functions=("deliver_messages", *_ENDS_PAUSES),
         fields=("user_id", "integration_type", "until"),
-        description="A paused or disabled integration is used again: a message was delivered, or "
-        "the override was changed. `until` is null.",
+        description="The pause of an integration, or its disabling, has ended: a message was "
+        "delivered, or the override was changed or deleted. `until` is null.",
         action="Nothing.",
     ),
     "preferences.changed": LogEvent(
@@ -435,8 +436,8 @@ EVENTS: Mapping[EventName, LogEvent] = {
     ),
     "change.unpublished": LogEvent(
         functions=(
-            *("update_preferences", "delete_preferences", "unsubscribe", "update_override"),
-            "deliver_messages",
+            *("update_preferences", "delete_preferences", "unsubscribe", "deliver_messages"),
+            *_ENDS_PAUSES,
         ),
         fields=("user_id", "reason"),
         level="WARNING",
@@ -498,8 +499,8 @@ EVENTS: Mapping[EventName, LogEvent] = {
         functions=(
             *("send_message", "test_integration", "accept_events"),
             *("deliver_messages", "retry_delivery", "cancel_delivery", "accept_feedback"),
-            *("update_preferences", "delete_preferences", "update_override"),
-            "recover_deliveries",
+            *("update_preferences", "delete_preferences", "recover_deliveries"),
+            *_ENDS_PAUSES,
         ),
         fields=("user_id", "request_id"),
         level="WARNING",
@@ -536,8 +537,8 @@ EVENTS: Mapping[EventName, LogEvent] = {
     "hours.never_open": LogEvent(
         functions=(
             *("send_message", "preview_message", "accept_events", "deliver_messages"),
-            *("retry_delivery", "update_preferences", "accept_feedback", "update_override"),
-            "recover_deliveries",
+            *("retry_delivery", "update_preferences", "accept_feedback", "recover_deliveries"),
+            *_ENDS_PAUSES,
         ),
         fields=("user_id", "time_zone"),
         level="WARNING",
@@ -547,8 +548,8 @@ EVENTS: Mapping[EventName, LogEvent] = {
     ),
     "replan.done": LogEvent(
         functions=(
-            *("update_preferences", "delete_preferences", "update_override"),
-            "deliver_messages",
+            *("update_preferences", "delete_preferences", "deliver_messages"),
+            *_ENDS_PAUSES,
         ),
         fields=("user_id", "examined", "changed", "complete"),
         description="Held deliveries were planned again after a change of preferences, or after "

@@ -511,6 +511,99 @@ def test_a_put_ends_a_pause_and_releases_held_deliveries(world, bus, change):
     assert [queue for queue, *_ in world.doorbells.taken()] == ["retry"]
 
 
+END_BY_REMOVAL = {
+    "delete": lambda world: world.configurations.delete(USER, "WEBHOOK"),
+    "reset": lambda world: world.configurations.reset(USER),
+}
+
+
+@pytest.mark.parametrize("how", END_BY_REMOVAL)
+@pytest.mark.parametrize("disabled", [False, True])
+def test_an_override_that_is_removed_releases_what_its_pause_holds(world, bus, how, disabled):
+    """Its pause ends with it: each held delivery is rung for now, and decided without it."""
+    pause(world)
+    did = hook(world)
+    pause(world, disabled=disabled)
+
+    END_BY_REMOVAL[how](world)
+
+    assert bus.events == [("integration.recovered", None)]
+    assert (world.delivery(did).held, world.delivery(did).due_at) == (None, world.clock.now())
+    assert [queue for queue, *_ in world.doorbells.taken()] == ["retry"]
+    visit(world, did)
+    assert statuses(world, [did]) == [("skipped", "disabled_by_default")]
+
+
+@pytest.mark.parametrize("how", END_BY_REMOVAL)
+@pytest.mark.parametrize("failing", [False, True])
+def test_a_removal_without_a_pause_plans_nothing_again(world, bus, how, failing):
+    """It takes no call more than before, and publishes no event."""
+    if failing:
+        set_health(world)
+
+    END_BY_REMOVAL[how](world)
+
+    assert bus.events == []
+    assert "replan.done" not in world.event_log.events()
+
+
+def test_a_removal_leaves_the_holds_of_others(world):
+    """Hours and mutes go on without an override, and so does the pause of another one."""
+    world.prefer(muted_until=world.clock.now() + 2 * HOUR, hours={"integrations": ["WEBHOOK"]})
+    pause(world)
+    did = hook(world)
+
+    world.configurations.delete(USER, "WEBHOOK")
+
+    assert held(world, did) == ("muted", 2 * HOUR)
+
+
+def test_a_removal_whose_response_was_lost_plans_again(world):
+    """The health of the removed override is unknown then, so it may have been paused."""
+    pause(world)
+    did = hook(world)
+    delete = world.overrides.delete
+
+    def lost(*args, **kwargs):
+        delete(*args, **kwargs)
+
+    world.overrides.delete = lost
+
+    world.configurations.delete(USER, "WEBHOOK")
+
+    assert world.delivery(did).held is None
+
+
+def test_a_reset_of_several_pauses_plans_again_once(world, bus):
+    """Each pause is reported, and all that they held is planned with one query."""
+    pause(world)
+    stored = world.overrides.get(USER)
+    by_type = {**stored.by_type, "CLI": stored.by_type["WEBHOOK"]}
+    world.overrides.rows[USER] = replace(stored, by_type=by_type, version=stored.version + 1)
+
+    world.configurations.reset(USER)
+
+    assert bus.events == [("integration.recovered", None)] * 2
+    assert world.event_log.events().count("replan.done") == 1
+
+
+def test_a_probe_of_a_removed_override_says_nothing(world, bus):
+    """DELETE meanwhile: the failure begins no pause, and the retry is not held."""
+    world.webhook(retry_count=1, retry_delay_seconds=30)
+    first, _ = after_pause(world)
+
+    def removed_meanwhile():
+        world.configurations.delete(USER, "WEBHOOK")
+        return BUSY
+
+    rehearse(world, removed_meanwhile, name="WEBHOOK")
+    visit(world, first)
+
+    assert USER not in world.overrides.rows
+    assert bus.events == [("integration.recovered", None)]
+    assert held(world, first) == (None, 30.0)
+
+
 def test_another_put_changes_no_pause(world):
     """A priority or a header says nothing about the receiver."""
     pause(world)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.literals import ReturnValueType
 
     from dispatcher.configuration.rows import Override, Preferences, Suppression
 
@@ -85,8 +86,16 @@ class _Table:
         self._table = table
 
     def _update(
-        self, user_id: str, update: str, condition: str, terms: Expressions, token: str
+        self,
+        user_id: str,
+        update: str,
+        condition: str,
+        terms: Expressions,
+        token: str,
+        *,
+        returned: ReturnValueType = "ALL_NEW",
     ) -> Row:
+        """Return the row after the write, or before it; after it if the response was lost."""
         try:
             with unavailable_if_it_fails():
                 response = self._dynamodb.update_item(
@@ -94,7 +103,7 @@ class _Table:
                     Key=_key(user_id),
                     UpdateExpression=update,
                     ConditionExpression=condition,
-                    ReturnValues="ALL_NEW",
+                    ReturnValues=returned,
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                     **terms.parameters(),
                 )
@@ -156,21 +165,27 @@ class OverrideTable(_Table):
             token,
         )
 
-    def delete(self, user_id: str, integration_type: str, *, token: str) -> None:
-        """Remove an override, and the row with its last part."""
+    def delete(self, user_id: str, integration_type: str, *, token: str) -> Override | None:
+        """Remove an override, and the row with its last part; return it if the response came."""
         terms = Expressions()
         name, version = terms.name(integration_type), terms.name("version")
-        left = self._update(
+        row = self._update(
             user_id,
             f"SET {terms.assign('last_write', token)}, "
             f"{version} = {version} + {terms.value(1)} REMOVE {name}",
             f"attribute_exists({name})",
             terms,
             token,
+            returned="ALL_OLD",
         )
-        self._remove_if_empty(user_id, left)
+        removed = UserOverrides.of(row).by_type.get(integration_type)
+        if removed is not None:
+            del row[integration_type]
+            row["version"] += 1
+        self._remove_if_empty(user_id, row)
+        return removed
 
-    def clear(self, user_id: str, *, token: str) -> tuple[str, ...]:
+    def clear(self, user_id: str, *, token: str) -> Mapping[str, Override]:
         """Remove the row in one write, or only its overrides if it has another part."""
         terms = Expressions()
         alone = (
@@ -192,9 +207,9 @@ class OverrideTable(_Table):
                 stored = UserOverrides.of(_row(refused.item or {}))
                 with suppress(ConditionFailed):
                     self._clear_beside_others(user_id, stored, token)
-                    return tuple(stored.by_type)
+                    return stored.by_type
             else:
-                return tuple(user_overrides(response.get("Attributes", {})).by_type)
+                return user_overrides(response.get("Attributes", {})).by_type
         raise UnavailableError("the row of overrides is being changed by others")
 
     def _clear_beside_others(self, user_id: str, stored: UserOverrides, token: str) -> None:

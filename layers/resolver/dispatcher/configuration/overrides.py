@@ -196,10 +196,7 @@ class Configurations:
             return self._change(user_id, integration, old, change)
 
         new = self._replace(user_id, integration_type, changed)
-        ended = HealthChange(user_id, integration_type, replaced[0].health, new.health)
-        if ended.is_early_end:
-            self.changes.report(ended)
-            self.replanner().replan(user_id)
+        self._release(HealthChange(user_id, integration_type, replaced[0].health, new.health))
         return _response(integration_type, new)
 
     def rotate(self, user_id: str, integration_type: str) -> RotatedSecretResponse:
@@ -225,17 +222,37 @@ class Configurations:
         }
 
     def delete(self, user_id: str, integration_type: str) -> None:
-        """Remove one override, and the user's row with the last part."""
+        """Remove one override, and the user's row with the last part; this ends its pause."""
         try:
-            self.overrides.delete(user_id, integration_type, token=self.id_generator.token())
+            removed = self.overrides.delete(
+                user_id, integration_type, token=self.id_generator.token()
+            )
         except ConditionFailed as error:
             raise _no_override(user_id, integration_type) from error
+        if removed is None:
+            # It may have been paused.
+            self.replanner().replan(user_id)
+        else:
+            self._release(HealthChange(user_id, integration_type, removed.health, None))
 
     def reset(self, user_id: str) -> ResetResponse:
-        """Remove all overrides; succeeds for a user without any."""
-        removed = set(self.overrides.clear(user_id, token=self.id_generator.token()))
-        in_order = [name for name in catalogue() if name in removed]
-        return {"user_id": user_id, "removed": in_order, "using_integration_defaults": True}
+        """Remove all overrides, which ends their pauses; succeeds for a user without any."""
+        removed = self.overrides.clear(user_id, token=self.id_generator.token())
+        in_order = _ordered(removed)
+        self._release(*(HealthChange(user_id, name, one.health, None) for name, one in in_order))
+        return {
+            "user_id": user_id,
+            "removed": [name for name, _ in in_order],
+            "using_integration_defaults": True,
+        }
+
+    def _release(self, *changes: HealthChange) -> None:
+        """Report the pauses that ended with a change of overrides; plan again what they held."""
+        ended = [change for change in changes if change.is_early_end]
+        for change in ended:
+            self.changes.report(change)
+        if ended:
+            self.replanner().replan(ended[0].user_id)
 
     def _replace(
         self, user_id: str, integration_type: str, change: Callable[[Override], Override]

@@ -57,11 +57,14 @@ class Overrides(Protocol):
         Raise ``ConditionFailed`` if the row has changed.
         """
 
-    def delete(self, user_id: str, integration_type: str, *, token: str) -> None:
-        """Remove an override, and the row with the last one; ``ConditionFailed`` if missing."""
+    def delete(self, user_id: str, integration_type: str, *, token: str) -> Override | None:
+        """Remove an override, and the row with the last one; ``ConditionFailed`` if missing.
 
-    def clear(self, user_id: str, *, token: str) -> tuple[str, ...]:
-        """Remove the user's overrides and return their integration types; all else stays."""
+        Return the override; ``None`` if it is unknown, because a response was lost.
+        """
+
+    def clear(self, user_id: str, *, token: str) -> Mapping[str, Override]:
+        """Remove the user's overrides and return them; all else stays."""
 
     def set_preferences(
         self, user_id: str, preferences: Preferences, *, version: int, now: float, token: str
@@ -104,9 +107,9 @@ class Replanner(Protocol):
     """Moves a user's held deliveries."""
 
     def replan(self, user_id: str) -> Rescheduled:
-        """Plan a user's held deliveries by the preferences that are stored now.
+        """Plan a user's held deliveries by the preferences and pauses that are stored now.
 
-        Never raises ``UnavailableError``: the preferences are stored already.
+        Never raises ``UnavailableError``: the change is stored already.
         """
 
 
