@@ -32,6 +32,15 @@ def run(chromium, cloud):
     page.close()
 
 
+def test_a_value_does_not_reorder_its_sentence(run):
+    """Format characters except joiners are left out of a text with our own words."""
+    expression = "(await it.useLanguage('en'), it.t('categories.editTitle', { title: given[0] }))"
+
+    text = run("words.js", expression, "Ne\u202ews\u2069 👩\u200d💻")
+
+    assert text.endswith("News 👩\u200d💻")
+
+
 @pytest.mark.parametrize(
     ("days", "start", "end", "zone", "now", "expected"),
     [

@@ -535,6 +535,19 @@ def test_a_title_is_text(service):
     assert "".join(texts).count(title) == 6
 
 
+def test_a_title_does_not_reorder_the_page(service):
+    """The page's title has no element that isolates it; without visible text the name is shown."""
+    category(service, "news", title="Ne\u202ews\u2069")
+    shown = get(service, token())
+    category(service, "news", title="\u202e")
+    nameless = get(service, token())
+
+    assert "<title>Unsubscribe from News</title>" in shown["body"]
+    assert heading(shown) == "Unsubscribe from News"
+    assert heading(nameless) == "Unsubscribe from news"
+    assert "\u202e" not in shown["body"] + nameless["body"]
+
+
 def test_the_operators_page_is_linked_in_place_of_the_console(news, monkeypatch):
     """Without both, there is no link."""
     monkeypatch.setenv("PREFERENCES_URL", "https://example.com/me?a=1&b=2")

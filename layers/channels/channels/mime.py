@@ -19,6 +19,7 @@ from email.utils import format_datetime, formataddr
 from typing import TYPE_CHECKING, NamedTuple
 
 from channels.markdown import html as fragment
+from dispatcher.lines import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,8 +34,6 @@ _PLAIN = re.compile(r"[\x20-\x7e]{1,66}")
 
 LONGEST_LINE = 998
 """Characters (RFC 5322, 2.1.1)."""
-
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 _PAGE = """\
 <!doctype html>
@@ -81,8 +80,9 @@ def compose(message: Message, sender: Sender, recipient: str, preferences_url: s
     Its ID is the same for every attempt of a delivery, so that the receiver can drop duplicates.
     ``preferences_url`` is for emails without a category.
     """
-    agent = message.agent_id if message.config.get("include_agent_info", True) else None
-    subject = one_line(message.subject or "") or one_line(
+    shows_agent = message.config.get("include_agent_info", True)
+    agent = one_line(message.agent_id or "") if shows_agent else ""
+    subject = one_line(message.subject or "") or (
         f"Message from {agent}" if agent else "New message"
     )
     footer = [*_footer(message.links)]
@@ -147,7 +147,7 @@ def _footer(links: MailLinks | None) -> Iterator[_Phrase]:
     """Yield the parts of the footer: the reason for the email, and what the reader can change."""
     if links is None or not links.footer:
         return
-    title = one_line(links.title)
+    title = one_line(links.title) or links.category
     if links.unsubscribe_url is None:
         yield _Phrase(f"Sent because {title} cannot be switched off")
     else:
@@ -175,11 +175,6 @@ def _as_html(footer: Sequence[_Phrase]) -> str:
 
 def _part(text: str, kind: str) -> MIMEText:
     return MIMEText(text, kind, _UTF8)  # type: ignore[arg-type] # typeshed knows only its name
-
-
-def one_line(text: str) -> str:
-    """Remove line breaks of every kind and control characters from a header's text."""
-    return _UNSEEN.sub(" ", text).strip()
 
 
 def _subject(text: str) -> str:

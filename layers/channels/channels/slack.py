@@ -27,6 +27,7 @@ from dispatcher.delivery.outcomes import Delivered, Outcome, Permanent, Retry
 from dispatcher.errors import BrokenSettingError, UnavailableError
 from dispatcher.integrations.rules import email_of
 from dispatcher.integrations.slack import TOKEN_SECRET, channel_id, slack_user_id
+from dispatcher.lines import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -256,7 +257,7 @@ def _blocks(
 ) -> list[dict[str, Any]]:
     """Return the blocks of a message: mention and bold subject, content, agent."""
     head: list[dict[str, Any]] = [{"type": "user", "user_id": mentioned}] if mentioned else []
-    if subject := message.subject:
+    if subject := one_line(message.subject or ""):
         subject = f" {subject}" if mentioned else subject
         head.append({"type": "text", "text": subject, "style": {"bold": True}})
     section = {"type": "rich_text_section", "elements": head}
@@ -268,14 +269,16 @@ def _blocks(
     return blocks
 
 
-def _agent(message: Message) -> str | None:
-    return message.agent_id if message.config.get("include_agent_info", True) else None
+def _agent(message: Message) -> str:
+    shows_agent = message.config.get("include_agent_info", True)
+    return one_line(message.agent_id or "") if shows_agent else ""
 
 
 def _text(message: Message, mentioned: str | None, content: Sequence[Part]) -> str:
     """Return the beginning of the message for push alerts, escaped as Slack requires."""
     mention = f"<@{mentioned}> " if mentioned else ""
-    words = "\n".join(filter(None, [message.subject, *(part.text for part in content)]))
+    subject = one_line(message.subject or "")
+    words = "\n".join(filter(None, [subject, *(part.text for part in content)]))
     _, end = next(rich_text.cuts(words, LONGEST_TEXT), (0, 0))
     shown = words[:end] + (" …" if words[end:].strip() else "")
     return mention + shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -395,6 +395,15 @@ def test_the_notification_is_short_and_escaped(bench):
     assert len(text) < 3100
 
 
+def test_no_text_of_others_reorders_our_lines(bench):
+    """The subject is in one line with a mention, and the agent with our own word."""
+    bench.deliver(subject="Ra\u202ein", agent_id="wea\u2067ther")
+    bench.deliver()
+
+    reordering, plain = (post.request for post in bench.peer.posts)
+    assert (reordering["blocks"], reordering["text"]) == (plain["blocks"], plain["text"])
+
+
 def test_rendering_sends_nothing(bench):
     """A message that is rendered before the attempt is posted by the attempt alone."""
     send = bench.channel.render(bench.message())

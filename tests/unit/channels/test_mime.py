@@ -212,6 +212,24 @@ def test_a_title_is_text_in_header_and_footer():
     assert "unsubscribe from &lt;b&gt;A &amp; B&lt;/b&gt;</a>" in page
 
 
+@pytest.mark.parametrize("control", ["\u202e", "\u2067", "\u2069\u202e", "\u200f", "\ufeff"])
+def test_no_text_of_others_reorders_our_lines(control):
+    """Title, agent and subject are in lines with our own words and links."""
+    links = replace(BUILDS, title=f"Bu{control}ilds")
+    fields = {"subject": f"Ra{control}in", "agent_id": f"wea{control}ther"}
+
+    assert composed(links=links, **fields) == composed(links=BUILDS)
+    without_subject = {"subject": None, "agent_id": f"wea{control}ther"}
+    assert composed(**without_subject) == composed(subject=None)
+
+
+def test_a_title_of_controls_alone_is_replaced_by_the_name():
+    """The footer names the category in any case."""
+    text, _ = parts(composed(links=replace(BUILDS, title="\u202e\u2066")))
+
+    assert f"unsubscribe from {BUILDS.category}: https://" in text.splitlines()[-1]
+
+
 def test_a_mail_with_the_longest_links_has_no_line_above_998_characters():
     """RFC 5322, 2.1.1; its parts are quoted-printable, as always."""
     long = "https://" + "x" * 58 + "/u/" + "t" * 700

@@ -31,13 +31,17 @@ export async function useLanguage(language) {
 
 export const language = () => current.language;
 
+// Format characters except joiners: in a sentence they would reorder our own words.
+const FORMAT = /(?![\u200c\u200d])\p{Cf}/gu;
+
 /** Return a text of the catalogue with its placeholders filled; `count` chooses the plural form. */
 export function t(key, values = {}) {
   const entry = current.words[key];
   if (entry === undefined) return key;
   const text =
     typeof entry === "string" ? entry : (entry[current.plural.select(values.count)] ?? entry.other);
-  return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  return text.replace(/\{(\w+)\}/g, (whole, name) =>
+    String(values[name] ?? whole).replace(FORMAT, ""));
 }
 
 /** Return the first of several texts that the catalogue has, else the last key's own end. */

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 from dispatcher.delivery.doorbells import LAST_SECOND, UnreadableError
 from dispatcher.delivery.rows import place_of
 from dispatcher.identifiers import DELIVERY_ID, UNSTORABLE, USER_ID
+from dispatcher.lines import one_line
 from dispatcher.strict_json import MalformedJsonError, read_json
 
 if TYPE_CHECKING:
@@ -249,7 +250,7 @@ def _email_address(mail: JsonObject, recipients: list[JsonObject]) -> str | None
 
 def _detail(text: str, address: str | None) -> str:
     """Return the provider's words on one line, without addresses and numbers of people."""
-    words = " ".join(UNSTORABLE.sub(" ", text[:_LONGEST_TEXT]).split())
+    words = " ".join(one_line(text[:_LONGEST_TEXT]).split())
     kind, _, rest = words.partition(";")
     if kind.lower() in {"smtp", "x-unix", "x400"}:
         words = rest.strip()

@@ -22,6 +22,7 @@ from dispatcher.errors import (
     NotFoundError,
     UnavailableError,
 )
+from dispatcher.lines import one_line
 from dispatcher.settings import settings
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ def _page(
     chosen = language(",".join(header_values(request.event, "accept-language")))
     words = WORDS[chosen][state]
     # Isolated: a title in Arabic or Hebrew does not reorder the sentence around it.
-    title = category.title if category else ""
+    title = (one_line(category.title) or category.name) if category else ""
     shown = f"<bdi>{html.escape(title)}</bdi>"
     url = settings().preferences_page or (CONSOLE if settings().has_console else "")
     text = PAGE.format(
