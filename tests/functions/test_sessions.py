@@ -67,6 +67,10 @@ def test_a_link_has_the_address_of_the_api(service, monkeypatch):
         ("/prod/api/v1/users/ada/preferences-link", "https://host/prod"),
         ("/api/v1/users/ada/preferences-link", "https://host"),
         ("/notify/api/v1/users/ada/preferences-link", "https://host/notify"),
+        ("/notify/all/api/v1/users/ada/preferences-link", "https://host/notify/all"),
+        ("/prod/api/v1/users/ada/preferences-link/", "https://host/prod"),
+        ("/api/v1/users/ada/preferences-link/", "https://host"),
+        ("/api/v1/users/ada/preferences-link//", "https://host"),
     ],
 )
 def test_the_address_is_found_behind_a_stage_and_behind_a_domain(

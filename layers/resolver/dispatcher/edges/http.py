@@ -150,8 +150,10 @@ class Request:
     def base_url(self) -> str:
         """The address of the API as this request used it, with stage or base path."""
         context = self.event.get("requestContext") or {}
+        # API Gateway ignores a slash at the end of a path.
+        path = str(context["path"]).rstrip("/")
         segments = str(self.event["resource"]).count("/")
-        prefix = "/".join(str(context["path"]).split("/")[:-segments])
+        prefix = "/".join(path.split("/")[:-segments])
         return f"https://{context['domainName']}{prefix}"
 
     @property
