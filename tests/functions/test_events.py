@@ -10,6 +10,7 @@ from dispatcher import wiring
 from dispatcher.configuration.suppressions import suppression_id
 from dispatcher.edges.routes import PAGES, ROUTES
 from tests.functions.service import EVENTS, sample
+from tests.functions.test_documentation import SHOWN_AT
 
 ROUTED = {route.function: route for route in (*ROUTES, *reversed(PAGES))}
 """A page's HEAD is the sample of its GET."""
@@ -96,9 +97,11 @@ def suppress(event):
 
 
 @pytest.mark.parametrize("function", STATUS)
-def test_a_sample_of_a_request_is_answered(service, function):
+def test_a_sample_of_a_request_is_answered(service, time_machine, function):
     """The override that some speak of is there; a delivery has the ID that it has."""
     event = sample(function)
+    if function == "recover_deliveries":
+        time_machine.move_to(SHOWN_AT)
     if function != "create_override":
         service.invoke("create_override", sample("create_override"))
     if "delivery_id" in (event["pathParameters"] or {}):
