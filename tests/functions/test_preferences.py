@@ -412,7 +412,8 @@ def held(clock, service):
 
 def mailbox(service):
     """Return the contents of Ada's mailbox."""
-    _, page = service.ask("list_messages", query={"integration_type": ["TEST"]}, **ADA)
+    query = {"integration_type": ["TEST"], "limit": ["200"]}
+    _, page = service.ask("list_messages", query=query, **ADA)
     return [message["content"] for message in page["messages"]]
 
 
