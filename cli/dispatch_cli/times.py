@@ -30,12 +30,20 @@ def age(text: str | None, now: datetime) -> str:
 def moment(time: str | datetime, zone: tzinfo | None) -> str:
     """Return date, time and zone, local without a ``zone``."""
     parsed = parse(time) if isinstance(time, str) else time
-    return parsed.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    return _in_zone(parsed, zone).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def clock(text: str, zone: tzinfo | None) -> str:
     """Return only the time of day."""
-    return parse(text).astimezone(zone).strftime("%H:%M:%S")
+    return _in_zone(parse(text), zone).strftime("%H:%M:%S")
+
+
+def _in_zone(time: datetime, zone: tzinfo | None) -> datetime:
+    try:
+        return time.astimezone(zone)
+    except OverflowError:
+        # East of Greenwich, the last hours of the year 9999 are in the year 10000.
+        return time
 
 
 def span(seconds: int) -> str:

@@ -177,6 +177,20 @@ def test_a_request_may_have_any_visible_characters_in_its_id(service, request_id
     assert (status, body["request_id"]) == (200, request_id)
 
 
+@pytest.mark.parametrize(
+    "expires_at",
+    ["9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59-23:59"],
+)
+def test_a_message_may_expire_after_the_last_year(service, expires_at):
+    """Libraries write "never" as the end of the year 9999, with which RFC 3339 ends."""
+    body = {"content": "x", "request_id": "r-1", "expires_at": expires_at}
+    service.ask("send_message", body)
+
+    status, found = service.ask("get_request", request_id="r-1")
+
+    assert (status, found["expires_at"]) == (200, "9999-12-31T23:59:59.000Z")
+
+
 @pytest.mark.parametrize("request_id", ["r-2", "R-1", "r-1%20", "%C3%A9", "x" * 257])
 def test_a_request_that_is_not_there_is_not_found(service, request_id):
     """An ID that no request can have is not found either, and no table is read."""

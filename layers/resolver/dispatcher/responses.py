@@ -518,6 +518,11 @@ class ProblemResponse(TypedDict):
     """The invalid values, only with status 422."""
 
 
+LAST_SECOND = 253_402_300_799.0
+"""The last second of the year 9999, with which RFC 3339 ends; callers and issuers use later times
+for "never"."""
+
+
 @overload
 def rfc3339(seconds: float) -> str: ...
 @overload
@@ -525,11 +530,11 @@ def rfc3339(seconds: None) -> None: ...
 @overload
 def rfc3339(seconds: float | None) -> str | None: ...
 def rfc3339(seconds: float | None) -> str | None:
-    """Write a time as RFC 3339 in UTC with milliseconds."""
+    """Write a time as RFC 3339 in UTC with milliseconds; a later one as the last possible."""
     if seconds is None:
         return None
     return (
-        datetime.fromtimestamp(round(seconds * 1000) / 1000, UTC)
+        datetime.fromtimestamp(round(min(seconds, LAST_SECOND) * 1000) / 1000, UTC)
         .isoformat(timespec="milliseconds")
         .replace("+00:00", "Z")
     )

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 PREFIX = "dps_"
 
-LAST_SECOND = 253_402_300_799.0
-"""The last second of the year 9999, the last that RFC 3339 can write; tokens may expire later."""
-
 _CLAIMED = re.compile(rf"\s*bearer\s+{PREFIX}", re.IGNORECASE)
 _BEARER = re.compile(rf"[Bb]earer +{PREFIX}([A-Za-z0-9_.-]+)")
 
@@ -90,12 +87,11 @@ def described(caller: Caller) -> SessionResponse:
     from dispatcher.responses import rfc3339
 
     is_anyone = caller.kind == "none"
-    expires_at = caller.expires_at
     has_all_users = ADMIN in caller.scopes or caller.user == EVERY_USER
     return {
         "user_id": None if caller.user in {"", EVERY_USER} else caller.user,
         "all_users": has_all_users,
         "scopes": sorted(SCOPES if is_anyone else caller.scopes),
         "kind": caller.kind,
-        "expires_at": None if expires_at is None else rfc3339(min(expires_at, LAST_SECOND)),
+        "expires_at": rfc3339(caller.expires_at),
     }
