@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 RETRIED = frozenset({408, 409, 425, 429})
 GONE = 410
 
-_SECONDS = re.compile(r"[0-9]{1,15}")
+_SECONDS = re.compile(r"[0-9]+")
 
 
 def channel(

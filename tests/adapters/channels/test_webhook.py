@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import socket
 import ssl
@@ -290,7 +291,9 @@ def test_outcome_of_a_status(status, expect):
         ("1.5", None),
         ("1e9", None),
         ("\u0661", None),
-        ("9" * 5000, None),
+        ("9" * 16, 1e16),
+        ("9" * 5000, math.inf),
+        ("0" * 20 + "60", 60.0),
         ("5, 10", None),
         ("soon", None),
         ("", None),
