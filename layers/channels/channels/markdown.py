@@ -64,9 +64,10 @@ _ATTRIBUTES: dict[str, set[str]] = {
     "a": {"href"}, "li": {"value"}, "td": {"align"}, "th": {"align"}, "*": set(),
 }  # fmt: skip
 _ENDLESS = re.compile(rf"\S{{{LONGEST_WORD + 1}}}")
-_WEB = re.compile(r"(?:^|[^a-z0-9.+-])https?$", re.IGNORECASE)
+_WEB = re.compile(r"(?:^|[^a-z0-9.+-])https?$", re.ASCII | re.IGNORECASE)
 _USUAL = re.compile(
-    r"https?://([a-z0-9-]+\.)*[a-z][a-z0-9-]*(:[0-9]{1,4})?([/?#]|$)", re.IGNORECASE
+    r"https?://([a-z0-9-]+\.)*[a-z][a-z0-9-]*(:[0-9]{1,4})?([/?#]|$)",
+    re.ASCII | re.IGNORECASE,
 )
 _QUOTES = re.compile(r"""<[^>]*>|["']""")
 _ENTITIES = {'"': "&quot;", "'": "&#x27;"}

@@ -38,7 +38,8 @@ _LEAST_PIECE = 300
 _STYLES = {"strong": "bold", "em": "italic", "s": "strike"}
 
 _TARGET = re.compile(
-    r"https?://[a-z0-9.-]+(:[0-9]{1,5})?([/?#][!-~]*)?|mailto:[!-~]+@[!-~]+", re.IGNORECASE
+    r"https?://[a-z0-9.-]+(:[0-9]{1,5})?([/?#][!-~]*)?|mailto:[!-~]+@[!-~]+",
+    re.ASCII | re.IGNORECASE,
 )
 """An address that Slack certainly accepts; it may refuse a message for an invalid link."""
 

@@ -131,6 +131,7 @@ ONE = "/hours/windows/0"
         ({"language": "deutsch!"}, "/language", "must be a language tag"),
         ({"language": "de-" + "a" * 33}, "/language", "must be a language tag"),
         ({"language": "de_AT"}, "/language", "must be a language tag"),
+        ({"language": "\u017fk"}, "/language", "must be a language tag"),
         ({"language": ""}, "/language", "must be a language tag"),
         ({"muted_until": "tomorrow"}, "/muted_until", "must be a time in RFC 3339 form"),
         ({"muted_until": "2026-12-27T08:00:00.001Z"}, "/muted_until", "at most 30 days ahead"),

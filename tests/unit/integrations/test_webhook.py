@@ -89,7 +89,13 @@ def test_stores_normal_forms(config, stored):
 
 
 @pytest.mark.parametrize(
-    "config", [{"include_agent_info": "true"}, {"include_agent_info": 1}, {"method": 1}]
+    "config",
+    [
+        {"include_agent_info": "true"},
+        {"include_agent_info": 1},
+        {"method": 1},
+        {"method": "po\u017ft"},
+    ],
 )
 def test_values_are_strict(config):
     """Nothing is converted."""

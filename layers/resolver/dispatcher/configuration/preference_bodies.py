@@ -31,7 +31,9 @@ SHORTEST_WINDOW = 15
 """Minutes of a window, so that the spread over users ends inside it."""
 
 LANGUAGE = re.compile(
-    r"(?=.{1,35}$)(?:[a-z]{2,8}(?:-[a-z0-9]{1,8})*|x(?:-[a-z0-9]{1,8})+)", re.IGNORECASE
+    r"(?=.{1,35}$)(?:[a-z]{2,8}(?:-[a-z0-9]{1,8})*|x(?:-[a-z0-9]{1,8})+)",
+    # Without ASCII, two foreign letters match as "s" and "k".
+    re.ASCII | re.IGNORECASE,
 )
 """The shape of a language tag (BCP 47)."""
 

@@ -52,7 +52,8 @@ HEADERS_SCHEMA = {
 def check_method(value: str, _environ: Mapping[str, str]) -> str:
     """Return the method in upper case, if it permits a body."""
     method = value.upper()
-    if method not in METHODS:
+    # isascii: upper() maps a few foreign letters onto ASCII ones.
+    if not value.isascii() or method not in METHODS:
         raise ValueError(f"must be one of {', '.join(METHODS)}")
     return method
 
