@@ -420,6 +420,18 @@ def test_a_secret_never_goes_to_another_receiver(world):
     assert found == ["/config/headers/X-Key", "/config/url"]
 
 
+def test_a_config_with_its_stored_values_has_the_same_limit(world):
+    """``***`` counts as the value that it keeps."""
+    headers = {f"X-{number}": "v" * 4000 for number in range(5)}
+    create(world, "WEBHOOK", config={**HOOK, "headers": dict([*headers.items()][:4])})
+    kept = {name: "***" for name in headers if name != "X-4"}
+
+    found = pointers(update, world, "WEBHOOK", config={**HOOK, "headers": {**headers, **kept}})
+
+    assert found == ["/config"]
+    assert update(world, "WEBHOOK", config={**HOOK, "headers": kept})["config"]["headers"] == kept
+
+
 @pytest.mark.parametrize("change", [{"priority": 2}, {"enabled": False}])
 def test_secrets_survive_other_changes(world, change):
     """Without being opened."""

@@ -96,10 +96,7 @@ def override_config(integration: Integration, config: object, environ: Mapping[s
     """Validate an override's ``config`` by the rules of its integration."""
     # Pydantic's hook for a TypedDict, set here so that the integrations need not import pydantic.
     setattr(integration.config_type, "__pydantic_config__", Strict.model_config)  # noqa: B010 - not in its type
-    if len(json.dumps(config, ensure_ascii=False, separators=(",", ":")).encode()) > LARGEST_CONFIG:
-        raise InvalidInputError(
-            FieldError("/config", f"must be at most {LARGEST_CONFIG} bytes of JSON")
-        )
+    check_size(config)
     try:
         adapter: TypeAdapter[Config] = TypeAdapter(integration.config_type)
         return adapter.validate_python(config, context=environ)
@@ -107,3 +104,11 @@ def override_config(integration: Integration, config: object, environ: Mapping[s
         raise InvalidInputError(
             *at("/config", field_errors(error, integration.config_type.__annotations__))
         ) from None
+
+
+def check_size(config: object) -> None:
+    """Raise ``InvalidInputError`` for a config above the limit, its stored secrets included."""
+    if len(json.dumps(config, ensure_ascii=False, separators=(",", ":")).encode()) > LARGEST_CONFIG:
+        raise InvalidInputError(
+            FieldError("/config", f"must be at most {LARGEST_CONFIG} bytes of JSON")
+        )

@@ -282,10 +282,14 @@ class Configurations:
         settings: dict[str, Any] = {**old.settings, **change}
         sealed = old.sealed
         if "config" in change and integration.secrets:
+            from dispatcher.configuration.bodies import check_size
+
             known = self._open(user_id, integration, old)
             config = integration.secrets.keep(
                 change["config"] or {}, old.settings.get("config", {}), known.config
             )
+            # Again, because "***" stands for values of any length.
+            check_size(config)
             concealed, hidden = integration.secrets.conceal(config)
             settings["config"] = None if change["config"] is None else concealed
             sealed = self._seal(user_id, integration, Secrets(hidden, known.issued))
