@@ -39,6 +39,17 @@ LONGEST_SUBJECT = 998
 LONGEST_WAIT = 30 * 86_400
 """Seconds that ``deliver_at`` may lie ahead."""
 
+INK = (
+    r"[^\s\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff]"
+)
+"""A visible character: no white space, control or format character, filler or variation selector.
+
+In the syntax of both Python and JSON Schema.
+"""
+
+_INK = re.compile(INK)
+
 _VARIABLE = re.compile(r"[_A-Za-z][_A-Za-z0-9]{0,63}")
 
 
@@ -71,7 +82,7 @@ def _fits_a_line(subject: str, variables: Mapping[str, Scalar]) -> bool:
 
 
 def _some_text(value: str) -> str:
-    if not value.strip():
+    if _INK.search(value) is None:
         message = "must not be blank"
         raise ValueError(message)
     if len(value.encode()) > LARGEST_CONTENT:
@@ -98,7 +109,6 @@ def _variables(values: dict[str, Scalar]) -> dict[str, Scalar]:
 
 # The rules above as far as JSON Schema can express them, for the OpenAPI document.
 _TEXT = r"[^\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]*"
-_INK = r"[^\s\u0000-\u001f\ufffe\uffff]"
 _LINE = {"pattern": r"^[^\u0000-\u0008\u000a-\u001f\u0085\u2028\u2029\ufffe\uffff]+$"}
 
 RequestId = Annotated[
@@ -162,7 +172,7 @@ class SendBody(Strict):
             json_schema_extra={
                 "minLength": 1,
                 "maxLength": LARGEST_CONTENT,
-                **whole(_TEXT + _INK + _TEXT),
+                **whole(_TEXT + INK + _TEXT),
             }
         ),
     ]
@@ -229,7 +239,7 @@ def send_body(body: object, environ: Mapping[str, str]) -> SendBody:
                 "/content", f"with its variables filled in must be at most {LARGEST_CONTENT} bytes"
             )
         )
-    elif not send.text().strip():
+    elif _INK.search(send.text()) is None:
         field_errors.append(
             FieldError("/content", "must not be blank once its variables are filled in")
         )
