@@ -12,6 +12,9 @@ from typing import Any
 JsonObject = dict[str, Any]
 """A JSON object. ``Any``: a schema or a rule checks each value before it is used."""
 
+LARGEST_BODY = 256 * 1024
+"""Bytes in UTF-8 of the body of a request or an event."""
+
 DEEPEST = 32
 """Levels of nesting; DynamoDB stores as many."""
 

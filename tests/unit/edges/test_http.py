@@ -21,6 +21,7 @@ from dispatcher.errors import (
     UnavailableError,
 )
 from dispatcher.messages.acceptance import Accepted
+from dispatcher.strict_json import LARGEST_BODY
 from tests.catalogues import KNOWN_TYPES
 from tests.fakes import MemoryEventLog
 
@@ -553,7 +554,7 @@ def test_a_body_nests_as_deep_as_a_row_does():
 
 def test_a_body_has_a_limit_in_bytes():
     """A character of two bytes counts twice, and base64 is measured decoded."""
-    full = '{"a":"' + "é" * ((http.LARGEST_BODY - 8) // 2) + '"}'
+    full = '{"a":"' + "é" * ((LARGEST_BODY - 8) // 2) + '"}'
     encoded = base64.b64encode(full.encode()).decode()
 
     assert read("body", body=full) == read("body", body=encoded, isBase64Encoded=True)

@@ -10,10 +10,11 @@ import pytest
 from dispatcher.delivery.doorbells import Doorbell
 from dispatcher.errors import BrokenSettingError, InvalidInputError, UnavailableError
 from dispatcher.messages.intake import read_event
-from dispatcher.strict_json import MalformedJsonError
+from dispatcher.strict_json import LARGEST_BODY, MalformedJsonError
 from tests.fakes import Faulty
 from tests.world import USER, World
 
+COMPACT = {"separators": (",", ":")}
 SEND = {"user_id": USER, "content": "Hello"}
 BRIDGE = {
     "version": "0",
@@ -121,7 +122,10 @@ def test_an_event_that_comes_twice_is_accepted_once(world, event):
         ({**CLOUD, "specversion": "0.3"}, "/user_id: is required"),
         ({**BRIDGE, "id": "e" * 300}, "/request_id: must be 1-256 visible ASCII"),
         ({**SEND, "expires_at": "2001-01-01T00:00:00Z"}, "/expires_at: must be in the future"),
+        ({**SEND, "template_variables": {"a": "x" * LARGEST_BODY}}, "must be at most 262144 bytes"),
+        (f'{{"user_id": "ada", "content": "{"é" * (LARGEST_BODY // 2)}"}}', "must be at most "),
     ],
+    ids=lambda value: str(value)[:80],
 )
 def test_a_malformed_event_is_parked_with_its_reason(world, body, reason):
     """For a person; it is never dropped, nor tried forever."""
@@ -205,6 +209,18 @@ def test_an_event_that_comes_back_is_completed():
     doorbell = Doorbell(USER, message_id, "e-1", world.clock.now())
     assert world.table.message(USER, message_id) is not None
     assert (world.doorbells.rung, world.doorbells.parked) == ([("delivery", doorbell, 0)], [])
+
+
+@pytest.mark.parametrize("envelope", [{}, CLOUD, BRIDGE])
+def test_an_event_has_the_limit_of_a_body_without_its_envelope(world, envelope):
+    """The envelope of an event does not count, and white space does not either."""
+    filled = LARGEST_BODY - len(json.dumps({**SEND, "template_variables": {"a": ""}}, **COMPACT))
+    send = {**SEND, "template_variables": {"a": "x" * filled}}
+    event = {**envelope, **({"data": send} if envelope is CLOUD else {"detail": send})}
+
+    world.intake.take(json.dumps(event if envelope else send, indent=1), "m-1")
+
+    assert world.doorbells.parked == []
 
 
 def test_reading_says_what_is_wrong():

@@ -31,7 +31,7 @@ from dispatcher.errors import (
 )
 from dispatcher.identifiers import DELIVERY_ID, REQUEST_ID, SUPPRESSION_ID, USER_ID, USER_ID_RULE
 from dispatcher.integrations import catalogue, read_type
-from dispatcher.strict_json import MalformedJsonError, read_json
+from dispatcher.strict_json import LARGEST_BODY, MalformedJsonError, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from dispatcher.edges import LambdaEvent
     from dispatcher.messages.acceptance import Accepted
     from dispatcher.responses import ProblemResponse
-
-LARGEST_BODY = 256 * 1024
-"""Bytes of UTF-8."""
 
 LARGEST_FORM = 8 * 1024
 """Bytes of a form with one short field; multipart adds a few hundred."""
