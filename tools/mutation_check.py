@@ -11,9 +11,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+
+import yaml
 
 from tools.paths import ROOT
 
@@ -37,51 +40,7 @@ LONGEST_RUN = 600
 PASSED, FAILED = 0, 1
 """Exit codes of pytest; any other one means that the tests did not run."""
 
-CHANGES = """
-# delivery/transitions.py
-LEASE = 60.0 => LEASE = 61.0
-SQS_DELAY = 900 => SQS_DELAY = 899
-_AFTER = 86_400.0 => _AFTER = 172_800.0
-FORGIVEN = 3 => FORGIVEN = 4
-120.0, 240.0 => 120.0, 300.0
-GRACE = 60.0 => GRACE = 30.0
-_MARGIN = 3600.0 => _MARGIN = 0.0
-LOG_LENGTH = 25 => LOG_LENGTH = 24
-_DETAIL = 300, 80 => _DETAIL = 300, 81
-and delivery.round == 1 => and delivery.round >= 1
-due_at - now <= LONGEST_SQS_DELAY => due_at - now < LONGEST_SQS_DELAY
-row.lease_until > now => row.lease_until >= now
-or row.owner is not None) => or row.owner is None)
-FORGIVEN) < delivery.max_attempts => FORGIVEN) <= delivery.max_attempts
-min(delivery.unknown, => max(delivery.unknown,
-request.ttl + IDENTITY_MARGIN => request.ttl - IDENTITY_MARGIN
-or now) - LEASE => or now) + LEASE
-if not catalogue() => if catalogue()
-elif not may_attempt(unknown) => elif may_attempt(unknown)
-in _open(row) if due_at <= now => in _open(row) if due_at < now
-place = min(due)[1] => place = max(due)[1]
-row.owner != token or row.current => row.owner != token and row.current
-after, place, replace(delivery, tries= => after, place, replace(delivery, tries=1 +
-max(delivery.retry_delay_seconds, asked_for) => min(delivery.retry_delay_seconds, asked_for)
-opens_at > row.expires_at => opens_at >= row.expires_at
-step if next_due(row) != next_due(step.row) => step if next_due(row) == next_due(step.row)
-row.ttl <= now => row.ttl < now
-row.delivery_id(place), delivery.round + 1 => row.delivery_id(place), delivery.round + 0
-wanted - GRACE <= present => wanted - GRACE < present
-<= wanted and not moves_later => <= wanted and moves_later
-max(now + retention, row.keep_until) => min(now + retention, row.keep_until)
-ending.status == Status.FAILED and => ending.status == Status.FAILED or
-if succeeded and row.mode == "first_success" => if succeeded or row.mode == "first_success"
-# delivery/perform.py
-MOST_REFUSALS = 10 => MOST_REFUSALS = 11
-remaining() >= TIME_TO => remaining() > TIME_TO
-TIME_TO_WRITE + pause => TIME_TO_WRITE - pause
-LONGEST_PAUSE = 0.05, 2.0 => LONGEST_PAUSE = 0.05, 4.0
-due_at is None or row.owner is not None => due_at is None or row.owner is None
-before.owner} and stored => before.owner} or stored
-old.opened_by and now => old.opened_by or now
-"""
-"""Modules, each with its changes: a text that occurs once in it, and what is written instead."""
+CHANGES: Mapping[str, list[str]] = yaml.safe_load((ROOT / "tools/mutations.yaml").read_text())
 
 
 class Mutation(NamedTuple):
@@ -92,16 +51,13 @@ class Mutation(NamedTuple):
     after: str
 
 
-def mutations(changes: str) -> list[Mutation]:
+def mutations(changes: Mapping[str, list[str]]) -> list[Mutation]:
     """Read changes."""
-    found, module = [], ""
-    for line in changes.split("\n"):
-        before, arrow, after = line.partition(" => ")
-        if arrow:
-            found.append(Mutation(module, before, after))
-        else:
-            module = line.removeprefix("# ")
-    return found
+    return [
+        Mutation(module, *change.split(" => "))
+        for module, each in changes.items()
+        for change in each
+    ]
 
 
 def main(tests: list[str]) -> int:

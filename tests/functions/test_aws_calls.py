@@ -12,7 +12,7 @@ import pytest
 
 from dispatcher.delivery.doorbells import DeadLetter, Doorbell
 from dispatcher.delivery.rows import SHARDS, message_id_of
-from evidence.bench.cost import CALLS, PUT, READ, READS, RING, WRITE
+from tests.cost import CALLS, PUT, READ, READS, RING, WRITE
 from tests.functions.service import sample
 from tools.receiver import Receiver
 

@@ -17,7 +17,8 @@ from dispatcher.adapters.overrides import OverrideTable
 from dispatcher.configuration.rows import Preferences
 from dispatcher.delivery.doorbells import encode
 from dispatcher.delivery.outcomes import Delivered
-from evidence.bench import cost, rows
+from evidence.bench import rows
+from tests import cost
 from tests.english import text
 from tests.functions.service import sample
 from tests.functions.test_aws_calls import calls

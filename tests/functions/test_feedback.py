@@ -14,7 +14,7 @@ from dispatcher.adapters.overrides import OverrideTable
 from dispatcher.configuration import hours
 from dispatcher.errors import UnavailableError
 from dispatcher.responses import rfc3339
-from evidence.bench.cost import READ, READS, RING, WRITE
+from tests.cost import READ, READS, RING, WRITE
 from tests.fakes import ScriptedChannel
 from tests.feedback import event
 from tests.functions.service import reports, sample

@@ -19,7 +19,7 @@ from dispatcher.delivery.doorbells import Doorbell, encode
 from dispatcher.delivery.rows import MESSAGE, message_id_of
 from dispatcher.errors import UnavailableError
 from dispatcher.responses import rfc3339
-from evidence.bench.cost import CALLS, READ, READS, WRITE
+from tests.cost import CALLS, READ, READS, WRITE
 from tests.functions.service import sample
 from tests.functions.test_aws_calls import QUERY, calls, counted
 from tests.functions.test_log_events import HOLDS, fail_and_redrive, send

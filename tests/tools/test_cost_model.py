@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evidence.bench import cost
-from evidence.bench.cost import Case
+from tests import cost
+from tests.cost import Case
 from tests.declared import template
 from tests.documents import rows
 

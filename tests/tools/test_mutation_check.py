@@ -42,8 +42,8 @@ def check(tmp_path, test):
 @pytest.fixture
 def two_changes(monkeypatch):
     """Reduce the changes to one of the lease and one of a log's length."""
-    changes = f"# {MODULE}\nLEASE = 60.0 => LEASE = 61.0\nLOG_LENGTH = 25 => LOG_LENGTH = 24"
-    monkeypatch.setattr(mutation_check, "CHANGES", changes)
+    changes = ["LEASE = 60.0 => LEASE = 61.0", "LOG_LENGTH = 25 => LOG_LENGTH = 24"]
+    monkeypatch.setattr(mutation_check, "CHANGES", {MODULE: changes})
     monkeypatch.setattr(mutation_check, "ENOUGH", 2)
 
 

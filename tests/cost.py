@@ -8,10 +8,13 @@ milliseconds.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dispatcher.delivery.rows import SHARDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MILLION = 1_000_000
 
