@@ -58,8 +58,8 @@ class History:
         yield self.row.deliveries[place]
 
 
-def histories(rows: Iterable[MessageRow], writes: Sequence[Write]) -> dict[str, History]:
-    """Return the history of each stored row, by message ID."""
+def histories(rows: Iterable[MessageRow], writes: Sequence[Write]) -> list[History]:
+    """Return the history of each stored row."""
     by_rev = {write.row.rev: write for write in writes}
     attempts = Counter(
         write.row.last_owner
@@ -68,7 +68,7 @@ def histories(rows: Iterable[MessageRow], writes: Sequence[Write]) -> dict[str, 
         and write.row.last_owner is not None
         and write.row.last_owner == by_rev[write.on].row.owner
     )
-    return {row.message_id: _history(row, by_rev, attempts) for row in rows}
+    return [_history(row, by_rev, attempts) for row in rows]
 
 
 def _history(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import psutil
 
@@ -17,11 +17,13 @@ from dispatcher.delivery.doorbells import DeadLetter
 from dispatcher.delivery.rows import MessageRow
 from dispatcher.delivery.transitions import dead_letters_owed, next_due
 from evidence.chaos import preferences, traffic
-from evidence.chaos.audit import Audit, Findings, Promise, check
+from evidence.chaos.audit import Audit
 from evidence.chaos.crash_proxy import CrashProxy
 from evidence.chaos.faults import Faults
+from evidence.chaos.figures import figures
 from evidence.chaos.ledger import Ledger
 from evidence.chaos.operator import Operator
+from evidence.chaos.promises import broken
 from evidence.chaos.reaper import Reaper
 from evidence.chaos.receivers import Receivers
 from evidence.chaos.seeded_random import SeededRandom
@@ -63,25 +65,12 @@ class Plan:
     """Seconds from the first message in which users change their preferences."""
 
 
-class Times(NamedTuple):
-    """Seconds."""
-
-    sending: float
-    to_quiet: float
-    """From the last message until all work was done."""
-    after_faults: float
-    """The same from the end of the faults."""
-
-
 class Outcome(NamedTuple):
     """All results of a run."""
 
-    plan: Plan
-    findings: Findings
-    accepted: int
-    repeats: int
-    faults: Faults
-    times: Times
+    broken: dict[str, list[str]]
+    """All promises, each with the cases in which it is broken."""
+    figures: dict[str, Any]
 
 
 @dataclass
@@ -168,15 +157,22 @@ def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
         audited = _audit(rig, caller, users, messages, states, operator.redriven)
         # A broken promise can be examined without another run.
         (home / "audit.pickle").write_bytes(pickle.dumps(audited))
-        findings = check(audited)
-        findings.broken[Promise.ACCEPTED] += caller.refused
+        found = broken(audited)
         return Outcome(
-            plan=plan,
-            findings=findings,
-            accepted=len({name for ids in caller.responses.values() for name in ids[0]}),
-            repeats=caller.repeats,
-            faults=rig.faults,
-            times=Times(sent - began, quiet - sent, quiet - without_faults),
+            found,
+            {
+                "broken": {promise: len(cases) for promise, cases in found.items() if cases},
+                "seed": plan.seed,
+                "accepted": len({name for _, name in audited.accepted}),
+                "requests repeated by the caller": caller.repeats,
+                **figures(audited),
+                "AWS calls": {"seen": rig.faults.seen, "faulty": rig.faults.faulty},
+                "seconds": {
+                    "sending": sent - began,
+                    "from the last message to quiet": quiet - sent,
+                    "from the end of the faults to quiet": quiet - without_faults,
+                },
+            },
         )
 
 
@@ -226,6 +222,7 @@ def _audit(
     return Audit(
         contents={message.request_id: str(message.body["content"]) for message in messages},
         responses=caller.responses,
+        refused=caller.refused,
         cancelled=caller.cancelled,
         reopened=caller.reopened,
         rows=rows.messages,

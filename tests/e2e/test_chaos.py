@@ -27,14 +27,14 @@ def test_every_promise_holds_under_faults(tmp_path):
     """No promise breaks under faulty AWS, failing receivers and dying processes."""
     outcome = run(SMALL, tmp_path / "chaos", print)
 
-    assert {rule: cases for rule, cases in outcome.findings.broken.items() if cases} == {}
-    stored = sum(outcome.findings.statuses.values())
-    assert outcome.accepted + outcome.findings.unpromised == stored
-    assert outcome.accepted > SMALL.deliveries / 2
-    found = outcome.findings
-    assert found.held.total() == found.released.total() > 0
-    assert min(found.by_lock, found.switched_off) > 0
-    assert outcome.faults.faulty.keys() == {
+    assert {promise: cases for promise, cases in outcome.broken.items() if cases} == {}
+    found = outcome.figures
+    stored = found["statuses"].total()
+    assert found["accepted"] + found["deliveries that no 202 named"] == stored
+    assert found["accepted"] > SMALL.deliveries / 2
+    assert found["holds begun by"].total() == found["holds ended by"].total() > 0
+    assert min(found["deliveries by lock"], found["skipped, category off"]) > 0
+    assert found["AWS calls"]["faulty"].keys() == {
         "throttled",
         "reset before the effect",
         "error 500",

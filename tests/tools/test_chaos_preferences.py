@@ -14,10 +14,11 @@ from dispatcher.configuration.preferences import changed
 from dispatcher.configuration.rows import Category, Policy
 from dispatcher.delivery.doorbells import DeadLetter
 from dispatcher.delivery.rows import PlannedDelivery, SkippedType
-from evidence.chaos.audit import KNOWN, Lateness, Promise, check
 from evidence.chaos.calls import Step, change
+from evidence.chaos.figures import Lateness, figures
 from evidence.chaos.ledger import Fate, Ledger
 from evidence.chaos.preferences import MINUTE, Emails, State, apply, planned
+from evidence.chaos.promises import CATEGORY, KNOWN
 from evidence.chaos.traffic import BETA, SECURITY, messages, population
 from tests.tools.test_chaos_audit import DELIVERY, FIRST, MESSAGE, Message, broken, request
 from tools.processes import free_port
@@ -39,7 +40,7 @@ def held(at=300.4, **fields):
 
 def audited(message, *states, **fields):
     """Return the findings about a message of a user with these preferences."""
-    return check(message.audit(states={"ada": states or (MUTED,)}, **fields))
+    return message.audit(states={"ada": states or (MUTED,)}, **fields)
 
 
 def plan_of(*types, **fields):
@@ -53,8 +54,11 @@ def test_a_hold_that_ends_at_its_opening_breaks_no_promise():
     found = audited(held())
 
     assert broken(found) == {}
-    assert (found.held, found.released) == ({"accept": 1}, {"opening": 1})
-    assert found.openings == Lateness(pytest.approx(0.4), pytest.approx(0.4))
+    assert (figures(found)["holds begun by"], figures(found)["holds ended by"]) == (
+        {"accept": 1},
+        {"opening": 1},
+    )
+    assert figures(found)["lateness"]["opening"] == Lateness(pytest.approx(0.4), pytest.approx(0.4))
 
 
 def test_a_change_of_preferences_may_end_a_hold():
@@ -67,8 +71,11 @@ def test_a_change_of_preferences_may_end_a_hold():
     found = audited(message, replace(MUTED, until=150.0), State(since=149.0))
 
     assert broken(found) == {}
-    assert (found.released, found.openings) == ({"change of preferences": 1}, Lateness())
-    assert found.changes == Lateness(pytest.approx(0.7), pytest.approx(0.7))
+    assert (figures(found)["holds ended by"], figures(found)["lateness"]["opening"]) == (
+        {"change of preferences": 1},
+        Lateness(),
+    )
+    assert figures(found)["lateness"]["change"] == Lateness(pytest.approx(0.7), pytest.approx(0.7))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +94,9 @@ def test_a_send_while_the_user_may_not_be_disturbed_is_found(state, until):
     message.end()
 
     assert broken(audited(message, state)) == {
-        Promise.CLOSED: [f"{FIRST}: {until - 200.2:.3f} s before the opening"]
+        "no message is sent while its user may not be disturbed": [
+            f"{FIRST}: {until - 200.2:.3f} s before the opening"
+        ]
     }
 
 
@@ -131,7 +140,9 @@ def test_a_hold_beyond_its_opening_is_found(state):
     late = 200.0 if state.muted_until == 0.0 else 170.0
 
     assert broken(audited(held(), state)) == {
-        Promise.HELD: [f"{FIRST}: held for {late:.3f} s after the opening"]
+        "no delivery is held without a reason, or beyond its opening": [
+            f"{FIRST}: held for {late:.3f} s after the opening"
+        ]
     }
 
 
@@ -147,19 +158,23 @@ def test_a_hold_of_what_ignores_hours_is_found(fields):
     ]
     message.row = message.writes[-1].row
 
-    assert broken(audited(message)).keys() == {Promise.HELD}
+    assert broken(audited(message)).keys() == {
+        "no delivery is held without a reason, or beyond its opening"
+    }
 
 
 def test_a_held_delivery_that_never_comes_is_lost():
     """It is still pending when all other work is done."""
-    assert broken(audited(Message((HELD,)))) == {Promise.ENDED: [f"{FIRST}: pending"]}
+    assert broken(audited(Message((HELD,)))) == {
+        "every delivery ends, and its end is final": [f"{FIRST}: pending"]
+    }
 
 
 def test_a_claim_before_the_opening_of_its_row_is_found():
     """A claim must wait for the due time of the row that it replaces."""
-    assert broken(audited(held(at=290.0), replace(MUTED, muted_until=250.0)))[Promise.EARLY] == [
-        f"{FIRST}: claimed 10.000 s before its time in the row"
-    ]
+    assert broken(audited(held(at=290.0), replace(MUTED, muted_until=250.0)))[
+        "no attempt is early"
+    ] == [f"{FIRST}: claimed 10.000 s before its time in the row"]
 
 
 def test_a_hold_at_an_attempt_uses_no_try():
@@ -177,9 +192,12 @@ def test_a_hold_at_an_attempt_uses_no_try():
     found = audited(message, *states)
 
     assert broken(found) == {}
-    assert (found.held, found.given_back) == ({"attempt": 1}, 1)
-    assert found.retries == Lateness(pytest.approx(0.8), pytest.approx(0.8))
-    assert found.openings == Lateness(1.0, 1.0)
+    assert (figures(found)["holds begun by"], figures(found)["claims given back"]) == (
+        {"attempt": 1},
+        1,
+    )
+    assert figures(found)["lateness"]["retry"] == Lateness(pytest.approx(0.8), pytest.approx(0.8))
+    assert figures(found)["lateness"]["opening"] == Lateness(1.0, 1.0)
 
 
 def test_the_lateness_of_a_retry_that_was_held_counts_from_its_opening():
@@ -192,8 +210,11 @@ def test_the_lateness_of_a_retry_that_was_held_counts_from_its_opening():
     found = audited(message, State(since=0.0, until=102.0), replace(MUTED, since=101.0))
 
     assert broken(found) == {}
-    assert (found.held, found.retries) == ({"retry": 1}, Lateness())
-    assert found.openings == Lateness(0.5, 0.5)
+    assert (figures(found)["holds begun by"], figures(found)["lateness"]["retry"]) == (
+        {"retry": 1},
+        Lateness(),
+    )
+    assert figures(found)["lateness"]["opening"] == Lateness(0.5, 0.5)
 
 
 def test_a_held_delivery_lets_others_pass():
@@ -206,7 +227,7 @@ def test_a_held_delivery_lets_others_pass():
 
     found = audited(message, mailbox={message.row.delivery_id(1): "Hello"})
 
-    assert (broken(found), found.released) == ({}, {"end": 1})
+    assert (broken(found), figures(found)["holds ended by"]) == ({}, {"end": 1})
 
 
 def test_a_redrive_in_closed_hours_is_held():
@@ -227,7 +248,7 @@ def test_a_redrive_in_closed_hours_is_held():
     found = audited(message, *states, dead_letters=[letter], redriven=frozenset({letter}))
 
     assert broken(found) == {}
-    assert found.held == {"new round": 1}
+    assert figures(found)["holds begun by"] == {"new round": 1}
 
 
 @pytest.mark.parametrize(
@@ -245,8 +266,8 @@ def test_a_skip_needs_a_category_that_is_off(wants_beta, case):
 
     found = audited(message, State(since=0.0, wants_beta=wants_beta))
 
-    assert broken(found) == ({Promise.CATEGORY: [f"{FIRST}: {case}"]} if case else {})
-    assert found.switched_off == 1
+    assert broken(found) == ({CATEGORY: [f"{FIRST}: {case}"]} if case else {})
+    assert figures(found)["skipped, category off"] == 1
 
 
 def test_a_send_of_a_category_that_is_off_is_found():
@@ -258,7 +279,7 @@ def test_a_send_of_a_category_that_is_off_is_found():
     message.end()
     stored = plan_of({"type": "WEBHOOK"}, category=BETA)
 
-    assert broken(audited(message, State(since=0.0), requests=[stored]))[Promise.CATEGORY] == [
+    assert broken(audited(message, State(since=0.0), requests=[stored]))[CATEGORY] == [
         "r-1: has deliveries, although the category is off",
         f"{FIRST}: sent although its category is off",
     ]
@@ -287,8 +308,8 @@ def test_a_plan_follows_its_category(plan, case):
         opted_out=frozenset({"ada"}),
     )
 
-    assert broken(found) == ({Promise.CATEGORY: [f"r-1: {case}"]} if case else {})
-    assert found.by_lock == sum(one.by_lock for one in plan.deliveries)
+    assert broken(found) == ({CATEGORY: [f"r-1: {case}"]} if case else {})
+    assert figures(found)["deliveries by lock"] == sum(one.by_lock for one in plan.deliveries)
 
 
 @pytest.mark.parametrize("all_open", [True, False])
