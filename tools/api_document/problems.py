@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from dispatcher.edges import http
+from tools.api_document.operations import DECLARED
 from tools.api_document.schemas import REF, Json
 from tools.parameters import section
 from tools.paths import TEMPLATE
@@ -14,20 +15,6 @@ PROBLEM_TYPE = "urn:integration-dispatcher:problem:"
 INSTANCE = "urn:uuid:5f0c1d2e-3a4b-4c5d-8e6f-1a2b3c4d5e60"
 
 HEADERS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
-
-DETAILS = {
-    "unreadable-body": "The body is not valid JSON: see line 1, column 1.",
-    "forbidden": "Access to another user requires the scope dispatch:admin.",
-    "not-found": "User john.doe has no EMAIL override; create one with POST.",
-    "conflict": "User john.doe already has an override of EMAIL; change it with PUT, or DELETE it "
-    "first.",
-    "precondition-failed": 'The preferences of user john.doe have the tag "5d41402abc4b2a76" now, '
-    "which is not that of If-Match: read them again, and repeat the change.",
-    "body-too-large": f"A body has at most {http.LARGEST_BODY} bytes.",
-    "invalid-input": "The request has 1 invalid field; see `errors`.",
-    "broken-setting": "RETENTION_DAYS is '0': set it to a whole number of days from 1 to 3650",
-}
-"""Example details of the problems whose detail depends on the case."""
 
 INVALID_FIELDS = [{"pointer": "/retry_count", "detail": "must be a whole number from 0 to 20"}]
 
@@ -67,7 +54,7 @@ def _of_the_edge() -> Iterator[Json]:
             "type": PROBLEM_TYPE + kind.name,
             "title": kind.title,
             "status": kind.status,
-            "detail": kind.detail or DETAILS[kind.name],
+            "detail": kind.detail or DECLARED["details"][kind.name].format(most=http.LARGEST_BODY),
             "instance": INSTANCE,
         }
         yield problem | ({"errors": INVALID_FIELDS} if kind.status == 422 else {})
