@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from shlex import quote
 from string import Template
 from typing import Any
@@ -47,47 +47,16 @@ Json = dict[str, Any]
 PATIENCE = 40.0
 """Seconds that one request or all deliveries of a message may take; functions may start cold."""
 
-EMAIL, PHONE, TOOL_ID = "john.doe@company.com", "+12065550100", "archive"
-SLACK = {"ok": True, "user": {"id": "U0JOHNDOE"}, "channel": {"id": "D0JOHNDOE"}}
-"""The response to each call of Slack's Web API that the service makes."""
-TOKEN_SECRET = "demo/slack-bot-token"  # noqa: S105 - a name
-REFUSALS = 2
+SCRIPT: Mapping[str, Any] = yaml.safe_load((ROOT / "tools/demo.yaml").read_text())
 
-REPORT = {
-    "agent_id": "report-agent",
-    "subject": "The weekly report is ready",
-    "content": "Hello $name, the **weekly report** of $team is ready:\n\n"
-    "- 42 tickets closed\n- report [$report](https://reports.company.com/weekly)",
-}
-
-SEVEN: Mapping[str, Json] = {
-    "SLACK": {"user_email": EMAIL, "mention_user": True},
-    "EMAIL": {"email_address": EMAIL, "format": "html"},
-    "WEBHOOK": {},
-    "SMS": {"phone_number": PHONE, "sender_id": "Reports"},
-    "TEST": {},
-    "CLI": {},
-    "TOOL": {"tool_id": TOOL_ID},
-}
+SEVEN: Mapping[str, Json] = SCRIPT["configs"]
 """The integrations that the demo has a receiver for, with a user's config of each."""
 
+TOKEN_SECRET = "demo/slack-bot-token"  # noqa: S105 - a name
+REFUSALS = 2
 ADA = "/api/v1/users/ada"
 REVIEW = "Review: retry budget"
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-TOUR = """\
-1. When: Ada's hours are closed. History: "Build broken: main" is held until they open, and
-   "New sign-in from Lisbon" (urgent, locked) has arrived.
-2. What if: choose Builds; it says the same. In What you get, switch Builds, Email off: the sentence
-   for Email changes.
-3. Unsubscribe from Reviews, as its email offers: $unsubscribe
-   Reload What you get: Reviews, Email is off, and Slack stays on.
-4. Let the email "Review: retry budget" bounce:
-   $bounce
-   History: the email has failed (bounced), and CLI has delivered. Where: its address is struck out.
-5. Unmute: in When, choose At any time and save. What was held arrives. TEST kills its worker in the
-   first attempt; the delivery follows within three minutes."""
-"""The five steps for a person at the console."""
 
 
 @dataclass
@@ -102,8 +71,8 @@ class Demo:
 
     def __post_init__(self) -> None:
         """Connect to this machine only."""
-        self._http = requests.Session()
-        self._http.trust_env = False
+        self.http = requests.Session()
+        self.http.trust_env = False
 
     def ask(self, method: str, path: str, body: Json | None = None, *, quiet: bool = False) -> Json:
         """Send a request and return the body of its response; ``ToolFailure`` if it fails."""
@@ -112,7 +81,7 @@ class Demo:
             self.console.print(Text(f"   {shown}".rstrip(), "dim"), soft_wrap=True)
         url = self.stack["api_url"] + path
         try:
-            response = self._http.request(method, url, json=body, timeout=PATIENCE)
+            response = self.http.request(method, url, json=body, timeout=PATIENCE)
             response.raise_for_status()
         except requests.RequestException as error:
             text = "" if error.response is None else f": {error.response.text}"
@@ -174,7 +143,6 @@ def play(demo: Demo) -> None:
         show_retries(demo, user, receiver)
     with Receiver() as receiver:
         show_all_seven(demo, f"{user}-all", receiver)
-    show_hold(demo, f"{user}-muted")
     show_console(demo)
 
 
@@ -224,7 +192,7 @@ def show_all_seven(demo: Demo, user: str, receiver: Receiver) -> None:
         body = {"integration_type": integration_type, "enabled": True, "config": own}
         demo.ask("POST", f"{user}/integrations", body)
     variables = {"name": "John", "team": "R&D", "report": name}
-    message = REPORT | {"template_variables": variables, "integration_types": list(SEVEN)}
+    message = SCRIPT["report"] | {"template_variables": variables, "integration_types": list(SEVEN)}
     with tool_queue(demo, name) as queue:
         demo.deliveries(user, demo.ask("POST", f"{user}/deliveries", message))
         events = demo.session.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=10)
@@ -245,20 +213,6 @@ def show_all_seven(demo: Demo, user: str, receiver: Receiver) -> None:
         ("TOOL", [lines(json.loads(event["Body"])["detail"]) for event in events["Messages"]]),
     )
     demo.table(("integration", "what arrived"), [(who, "\n".join(got)) for who, got in arrived])
-
-
-def show_hold(demo: Demo, user: str) -> None:
-    """Mute a user, print that a message is held, and end the mute."""
-    demo.scene("Hold a message while the user is muted")
-    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    mute = {"hours": {"integrations": ["CLI"]}, "muted_until": until}
-    demo.ask("PUT", f"{user}/preferences", mute)
-    body = {"content": "The build is green.", "integration_types": ["CLI"]}
-    held = demo.ask("POST", f"{user}/deliveries", body)
-    demo.say(f"held: {held['deliveries'][0]['held']['detail']}")
-    changed = demo.ask("PUT", f"{user}/preferences", {"muted_until": None})
-    demo.say(f"the mute ends: {changed['rescheduled']['deliveries']} delivery is rescheduled")
-    demo.deliveries(user, held)
 
 
 def show_console(demo: Demo) -> None:
@@ -290,7 +244,7 @@ def show_console(demo: Demo) -> None:
     [*_, email] = (one for one in demo.mailbox.emails if one["Subject"] == REVIEW)
     bounced = f"ada {delivery_id(sent[REVIEW], 'EMAIL')} --address ada@company.com"
     home = f"CLOUD_HOME={quote(os.environ['CLOUD_HOME'])} " * bool(os.environ.get("CLOUD_HOME"))
-    tour = Template(TOUR).substitute(
+    tour = Template(SCRIPT["tour"]).substitute(
         unsubscribe=str(email["List-Unsubscribe"]).strip(" <>"),
         bounce=f"{home}.venv/bin/python -m tools.report bounce_permanent {bounced}",
     )
@@ -302,8 +256,8 @@ def steps() -> list[Json]:
     """Return what Ada gets; her hours are closed today, and open tomorrow at 08:00."""
     today = datetime.now(ZoneInfo("Europe/Berlin")).weekday()
     others = json.dumps([*DAYS[:today], *DAYS[today + 1 :]])
-    text = (ROOT / "tools" / "demo_ada.yaml").read_text()
-    result: list[Json] = yaml.safe_load(text.replace("$other_days", others))
+    text = json.dumps(SCRIPT["ada"]).replace('"$other_days"', others)
+    result: list[Json] = json.loads(text)
     return result
 
 
@@ -354,11 +308,10 @@ def lines(data: Json) -> str:
 
 def text_messages(demo: Demo, text: str) -> list[str]:
     """Return the text messages to the phone that contain a text; the local cloud keeps them."""
-    with requests.Session() as http:
-        http.trust_env = False
-        url = f"{demo.stack['endpoint_url']}/_ministack/sns/sms-messages"
-        records = http.get(url, params={"phoneNumber": PHONE}, timeout=PATIENCE).json()
-    messages = [str(record["Message"]) for record in records["sms_messages"].get(PHONE, [])]
+    phone = SEVEN["SMS"]["phone_number"]
+    url = f"{demo.stack['endpoint_url']}/_ministack/sns/sms-messages"
+    records = demo.http.get(url, params={"phoneNumber": phone}, timeout=PATIENCE).json()
+    messages = [str(record["Message"]) for record in records["sms_messages"].get(phone, [])]
     return [message for message in messages if text in message]
 
 
@@ -369,10 +322,10 @@ def tool_queue(demo: Demo, name: str) -> Iterator[str]:
     bus = demo.stack["ToolBusName"]
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
-    pattern = json.dumps({"detail": {"tool_id": [TOOL_ID]}})
-    arn = found["Attributes"]["QueueArn"]
+    target = {"Id": "tool", "Arn": found["Attributes"]["QueueArn"]}
+    pattern = json.dumps({"detail": {"tool_id": [SEVEN["TOOL"]["tool_id"]]}})
     events.put_rule(Name=name, EventBusName=bus, EventPattern=pattern)
-    events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "tool", "Arn": arn}])
+    events.put_targets(Rule=name, EventBusName=bus, Targets=[target])
     try:
         yield queue
     finally:
@@ -421,7 +374,7 @@ def main() -> int:
     chosen = parameters(smtp_port, slack_port, parse(os.environ.get("PARAMETERS", "")))
     for port in (smtp_port, slack_port):
         require_free(port, "PORT", "make demo")
-    body = json.dumps(SLACK).encode()
+    body = json.dumps(SCRIPT["slack"]).encode()
     with Receiver(default=200, body=body, port=slack_port) as slack, Mailbox(smtp_port) as mailbox:
         cloud.start()
         keep_token(cloud.session)

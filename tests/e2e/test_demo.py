@@ -196,7 +196,9 @@ def test_the_demo_leaves_data_for_every_page(cloud, toured, ask):
 
 def test_the_five_steps_do_what_they_say(cloud, toured, ask):
     """In order, as a person does them; both servers run as they do while the demo waits."""
-    slack = Receiver(default=200, body=json.dumps(demo.SLACK).encode(), port=cloud.api_port + 2)
+    slack = Receiver(
+        default=200, body=json.dumps(demo.SCRIPT["slack"]).encode(), port=cloud.api_port + 2
+    )
     with slack, Mailbox(cloud.api_port + 1) as mailbox:
         preview = {"category": "builds", "integration_types": ["SLACK", "EMAIL"]}
         foreseen = ask("preview", "POST", json=preview)
