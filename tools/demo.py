@@ -322,10 +322,10 @@ def tool_queue(demo: Demo, name: str) -> Iterator[str]:
     bus = demo.stack["ToolBusName"]
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
-    target = {"Id": "tool", "Arn": found["Attributes"]["QueueArn"]}
     pattern = json.dumps({"detail": {"tool_id": [SEVEN["TOOL"]["tool_id"]]}})
     events.put_rule(Name=name, EventBusName=bus, EventPattern=pattern)
-    events.put_targets(Rule=name, EventBusName=bus, Targets=[target])
+    target = found["Attributes"]["QueueArn"]
+    events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "tool", "Arn": target}])
     try:
         yield queue
     finally:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from dispatcher.edges import http
+from dispatcher.strict_json import LARGEST_BODY
 from tools.api_document.operations import DECLARED
 from tools.api_document.schemas import REF, Json
 from tools.parameters import section
@@ -54,7 +55,7 @@ def _of_the_edge() -> Iterator[Json]:
             "type": PROBLEM_TYPE + kind.name,
             "title": kind.title,
             "status": kind.status,
-            "detail": kind.detail or DECLARED["details"][kind.name].format(most=http.LARGEST_BODY),
+            "detail": kind.detail or DECLARED["details"][kind.name].format(most=LARGEST_BODY),
             "instance": INSTANCE,
         }
         yield problem | ({"errors": INVALID_FIELDS} if kind.status == 422 else {})

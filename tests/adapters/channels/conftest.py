@@ -25,7 +25,7 @@ def connects(monkeypatch):
     """Every address that a socket of this process connected to during the test.
 
     Not by an audit hook: it would stay for the whole run, and CPython 3.11 refuses a thread's trace
-    function while another thread is in a hook, so a server's thread would end before it answers.
+    function while another thread is in a hook, so a server's thread would end before it responds.
     """
     addresses: list[tuple[str, int]] = []
     connect = socket.socket.connect
