@@ -26,7 +26,7 @@ from dispatcher.delivery import replan
 from dispatcher.delivery.doorbells import DeadLetter, encode
 from dispatcher.delivery.rows import message_id_of
 from dispatcher.errors import UnavailableError
-from evidence.bench.cost import read_units
+from tests.cost import read_units
 from tests.functions.service import OPERATOR, Context, asked_by, batch, sample
 from tests.functions.test_preferences import ADA, BERLIN, category, clock, mailbox, prefer
 
