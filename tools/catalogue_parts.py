@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from itertools import chain, repeat
 
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.integration import Integration
@@ -19,7 +20,7 @@ TABLE = """\
 """
 ROWS = re.compile(re.escape(TABLE) + r"((?:\|.*\n)*)")
 METRICS = re.compile(
-    r'(?:^ *\["IntegrationDispatcher", "accepted_\w+", .*\n)+(?=^ *\])', re.MULTILINE
+    r'(?:^ *\["(?:IntegrationDispatcher|\.)", "accepted_\w+", .*\n)+(?=^ *\])', re.MULTILINE
 )
 LONGEST_LINE = 100
 TYPES = re.compile(r"^TYPES = \([^)]*\)$", re.MULTILINE)
@@ -46,11 +47,12 @@ def _row(integration: Integration) -> str:
 
 
 def template(text: str) -> str:
-    """Draw the accepted deliveries of each integration."""
+    """Draw the accepted deliveries of each integration; a dot repeats what is above it."""
+    first, other = ('"IntegrationDispatcher"', '"stack", "${AWS::StackName}"'), ('"."', '".", "."')
+    shown = zip(catalogue(), chain([first], repeat(other)), strict=False)
     lines = [
-        f'{" " * 18}["IntegrationDispatcher", "accepted_{name.lower()}", "stack", '
-        f'"${{AWS::StackName}}", {{"label": "{name}", "stat": "Sum"}}]'
-        for name in catalogue()
+        f'{" " * 16}[{namespace}, "accepted_{name.lower()}", {stack}, {{"label": "{name}"}}]'
+        for name, (namespace, stack) in shown
     ]
     return replaced(METRICS, lambda _: ",\n".join(lines) + "\n", text)
 

@@ -36,7 +36,10 @@ COMMENT = re.compile(r"(?<!\S)#.*")
 
 TEXTS = {
     ".json": re.compile(r'"(?:description|summary)": "(?:[^"\\]|\\.)*"'),
-    ".yaml": re.compile(r"(?<!\S)#.*|Description: (?:>-\n(?P<in> +)\S.*\n(?:(?P=in)\S.*\n)*|.*)"),
+    ".yaml": re.compile(
+        r"(?<!\S)#.*"
+        r"|Description: (?:>-\n(?P<in> +)\S.*\n(?:(?P=in)\S.*\n)*|\"(?:[^\"\\]|\\.)*\"|.*)"
+    ),
 }
 """Suffix → the prose of a file that has more than comments."""
 

@@ -284,8 +284,26 @@ def widgets(parts):
     return json.loads(body)["widgets"]
 
 
+def written_out(graph):
+    """Return a graph with the repetitions in its rows: dots, and the statistic of all of them.
+
+    Source: CloudWatch, "Dashboard body structure and syntax": "." repeats what is above it.
+    """
+    shared = {name: graph[name] for name in ("stat",) if name in graph}
+    rows_drawn, above = [], []
+    for row in graph["metrics"]:
+        if isinstance(row[0], dict):
+            rows_drawn.append(row)
+            continue
+        *names, options = row
+        assert "." not in names[len(above) :], row
+        above = [above[at] if name == "." else name for at, name in enumerate(names)]
+        rows_drawn.append([*above, shared | options])
+    return {**graph, "metrics": rows_drawn}
+
+
 WIDGETS = widgets(ON_AWS)
-GRAPHS = [one["properties"] for one in WIDGETS if one["type"] == "metric"]
+GRAPHS = [written_out(one["properties"]) for one in WIDGETS if one["type"] == "metric"]
 SEARCH = re.compile(
     r"SEARCH\('\{(\w+),stack,integration_type\} "
     r"stack=\"\$\{AWS::StackName\}\" MetricName=\"(\w+)\"', '(\w+)', 300\)"

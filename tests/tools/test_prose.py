@@ -67,6 +67,7 @@ def f(a):  # no id
         ("a.toml", "id = 'id'\n# An id\n", 2),
         ("template.yaml", "id: id\nDescription: An id\n", 2),
         ("template.yaml", "id: id\nDescription: >-\n  One\n  id\nDefault: id\n", 4),
+        ("template.yaml", 'id: {id: id,\n  Description: "One\n    id", Default: id}\n', 3),
         ("docs/openapi.json", '{"id": "id",\n "description": "A \\" id"}\n', 2),
     ],
 )
