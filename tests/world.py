@@ -177,7 +177,7 @@ class World:
         self.health = Health(
             system_defaults=self.system_defaults,
             service="dispatcher",
-            probes=self.probes,
+            probes=lambda: self.probes,
             clock=self.clock,
         )
         self.intake = Intake(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+import boto3
 import pytest
 
 from dispatcher.integrations import catalogue
@@ -231,6 +232,38 @@ def test_a_wrong_override_is_refused_whole(service):
         "/user_id",
     ]
     assert service.ask("get_override")[0] == 404
+
+
+@pytest.mark.parametrize(
+    "name", ["Delivery", "Retry", "DeadLetter", "Parked", "Intake", "Feedback"]
+)
+def test_health_looks_at_every_queue(service, name):
+    """The feedback queue too: without it no report of a provider arrives."""
+    sqs = boto3.client("sqs")
+    sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=f"{name}Queue")["QueueUrl"])
+
+    status, report = service.ask("get_health")
+
+    assert (status, report["status"]) == (503, "unhealthy")
+    assert report["detail"] == f"cannot reach {name}Queue"
+
+
+def test_health_misses_no_feedback_queue_where_no_provider_reports(service, monkeypatch):
+    """A stack without SES and End User Messaging has no such queue."""
+    monkeypatch.setenv("FEEDBACK_QUEUE_URL", "")
+
+    assert service.ask("get_health")[0] == 200
+
+
+@pytest.mark.parametrize("missing", ["OVERRIDES_TABLE", "INTAKE_QUEUE_URL"])
+def test_health_is_a_report_whatever_is_missing(service, monkeypatch, missing):
+    """Its 503 has one body: problem details come from API Gateway alone."""
+    monkeypatch.delenv(missing)
+
+    status, report = service.ask("get_health")
+
+    assert (status, report["status"], report["integrations"]) == (503, "unhealthy", {})
+    assert report["detail"].startswith(f"{missing} ")
 
 
 def test_a_broken_setting_is_named_and_nothing_is_guessed(service, monkeypatch):

@@ -79,7 +79,7 @@ RIGHTS = {
         ("ses:GetAccount", "*"),
         ("dynamodb:GetItem", OVERRIDES),
         ("dynamodb:GetItem", DELIVERIES),
-        *(("sqs:GetQueueAttributes", queue) for queue in QUEUES),
+        *(("sqs:GetQueueAttributes", queue) for queue in (*QUEUES, "FeedbackQueue")),
     },
     "GetOpenapiFunction": set(),
     "GetConsoleFunction": set(),
@@ -323,7 +323,7 @@ def unless(part):
 @pytest.mark.parametrize(
     ("name", "conditions"),
     [
-        ("GetHealthFunction", ["HasSlack", "HasSecretsKey", "HasSes"]),
+        ("GetHealthFunction", ["HasFeedback", "HasSlack", "HasSecretsKey", "HasSes"]),
         (
             "DeliverMessagesFunction",
             [

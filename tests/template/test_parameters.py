@@ -92,7 +92,13 @@ def test_what_one_function_alone_needs_is_its_own():
     ringing = {"DELIVERY_QUEUE_URL": {"Ref": "DeliveryQueue"}}
 
     assert {name: settings for name, settings in own.items() if settings} == {
-        "GetHealthFunction": {**ringing, "INTAKE_QUEUE_URL": {"Ref": "IntakeQueue"}},
+        "GetHealthFunction": {
+            **ringing,
+            "INTAKE_QUEUE_URL": {"Ref": "IntakeQueue"},
+            "FEEDBACK_QUEUE_URL": {"Fn::If": ["HasFeedback", {"Ref": "FeedbackQueue"}, ""]},
+            # It sends no email; the page that emails link to makes room for the line above.
+            "PREFERENCES_URL": "",
+        },
         **dict.fromkeys(
             ("SendMessageFunction", "TestIntegrationFunction", "AcceptEventsFunction"), ringing
         ),

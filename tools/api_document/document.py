@@ -97,8 +97,9 @@ def _operation(route: Route, by_status: Mapping[int, tuple[str, Json]], named: J
         for status in _problem_statuses(route, declared)
     }
     for status in successful.keys() & failed.keys():
-        # Two bodies: the function's own, and the problem of the edge or of API Gateway.
-        successful[status]["content"] |= by_status[int(status)][1]["content"]
+        # The function has one body for this status; API Gateway has another one without it.
+        _, response = problems.without_the_function()[int(status)]
+        successful[status]["content"] |= response["content"]
     operation["responses"] = dict(sorted((failed | successful).items()))
     operation["security"] = [
         {scheme: [scope]} for scope in route.scopes or () for scheme in DECLARED["security_schemes"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dispatcher.edges import http
 from dispatcher.strict_json import LARGEST_BODY
@@ -22,8 +22,17 @@ INVALID_FIELDS = [{"pointer": "/retry_count", "detail": "must be a whole number 
 
 def responses() -> dict[int, tuple[str, Json]]:
     """Return a name and a response by status; the response has an example of each problem."""
+    return _by_status((*_of_the_edge(), *_of_api_gateway()))
+
+
+def without_the_function() -> dict[int, tuple[str, Json]]:
+    """Return the responses of API Gateway to a request whose function does not respond."""
+    return _by_status(_of_api_gateway("INTEGRATION_FAILURE", "INTEGRATION_TIMEOUT"))
+
+
+def _by_status(found: Iterable[Json]) -> dict[int, tuple[str, Json]]:
     by_status: dict[int, dict[str, Json]] = {}
-    for problem in (*_of_the_edge(), *_of_api_gateway()):
+    for problem in found:
         name = problem["type"].removeprefix(PROBLEM_TYPE)
         by_status.setdefault(problem["status"], {}).setdefault(name, problem)
     named = {}
@@ -61,8 +70,8 @@ def _of_the_edge() -> Iterator[Json]:
         yield problem | ({"errors": INVALID_FIELDS} if kind.status == 422 else {})
 
 
-def _of_api_gateway() -> Iterator[Json]:
+def _of_api_gateway(*kinds: str) -> Iterator[Json]:
     gateway_responses = section(TEMPLATE, "Resources")["Api"]["Properties"]["GatewayResponses"]
-    for gateway_response in gateway_responses.values():
-        [problem] = gateway_response["ResponseTemplates"].values()
+    for kind in kinds or gateway_responses:
+        [problem] = gateway_responses[kind]["ResponseTemplates"].values()
         yield json.loads(problem) | {"instance": INSTANCE}

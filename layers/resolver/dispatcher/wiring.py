@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dispatcher.adapters.dynamodb import DeliveryTable
     from dispatcher.adapters.event_log import StructuredEventLog
     from dispatcher.adapters.eventbridge import EventBridgePublisher
+    from dispatcher.adapters.probes import LiveProbes
     from dispatcher.adapters.sqs import SqsDoorbells
     from dispatcher.adapters.system import SystemClock, SystemIdGenerator
     from dispatcher.configuration.categories import Categories, PolicyCache
@@ -330,28 +331,12 @@ def sweeper() -> Sweeper:
 @cache
 def health() -> Health:
     """Return the use case that reports the service's health."""
-    from dispatcher.adapters.probes import LiveProbes
     from dispatcher.configuration.health import Health
 
-    queues = {
-        "DeliveryQueue": settings().delivery_queue_url,
-        "RetryQueue": settings().retry_queue_url,
-        "DeadLetterQueue": settings().dead_letter_queue_url,
-        "ParkedQueue": settings().parked_queue_url,
-        "IntakeQueue": settings().intake_queue_url,
-    }
-    probes = LiveProbes(
-        _client("dynamodb"),
-        _client("sqs"),
-        overrides=settings().overrides_table,
-        deliveries=settings().deliveries_table,
-        queues=queues,
-        peer=_peer,
-    )
     return Health(
         system_defaults=_system_defaults,
         service=settings().service,
-        probes=probes,
+        probes=_probes,
         clock=clock(),
     )
 
@@ -605,6 +590,28 @@ def _channel(integration_type: str) -> Channel:
         settings().environ, partial(_client, tries=1)
     )
     return channel
+
+
+def _probes() -> LiveProbes:
+    from dispatcher.adapters.probes import LiveProbes
+
+    queues = {
+        "DeliveryQueue": settings().delivery_queue_url,
+        "RetryQueue": settings().retry_queue_url,
+        "DeadLetterQueue": settings().dead_letter_queue_url,
+        "ParkedQueue": settings().parked_queue_url,
+        "IntakeQueue": settings().intake_queue_url,
+    }
+    if feedback_queue_url := settings().feedback_queue_url:
+        queues["FeedbackQueue"] = feedback_queue_url
+    return LiveProbes(
+        _client("dynamodb"),
+        _client("sqs"),
+        overrides=settings().overrides_table,
+        deliveries=settings().deliveries_table,
+        queues=queues,
+        peer=_peer,
+    )
 
 
 def _peer(integration_type: str) -> Callable[[], None] | None:

@@ -34,7 +34,7 @@ class Health:
 
     system_defaults: Callable[[], SystemDefaults]
     service: str
-    probes: Probes
+    probes: Callable[[], Probes]
     clock: Clock
     _report: TtlValue[HealthResponse] = field(init=False)
 
@@ -49,10 +49,10 @@ class Health:
     def _probed(self) -> HealthResponse:
         try:
             defaults = self.system_defaults()
+            configured = [name for name, default in defaults.items() if default.configured]
+            troubles = self.probes().all_within(PROBE_LIMIT, configured)
         except BrokenSettingError as error:
             return self._response("unhealthy", {}, str(error))
-        configured = [name for name, default in defaults.items() if default.configured]
-        troubles = self.probes.all_within(PROBE_LIMIT, configured)
         integrations: dict[str, IntegrationHealth] = {
             name: {
                 "configured": defaults[name].configured,
