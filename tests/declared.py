@@ -14,7 +14,7 @@ TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 _CREATE_TABLE = ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Reads intrinsic functions as mappings: ``!Ref X`` becomes ``{"Ref": "X"}``."""
 
 

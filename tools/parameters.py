@@ -23,7 +23,7 @@ from tools.paths import BUILT_TEMPLATE, SAM, TEMPLATE
 FUNCTION = "AWS::Serverless::Function"
 
 
-class _LongForm(yaml.SafeLoader):
+class _LongForm(yaml.CSafeLoader):
     """Read `!Equals [a, b]` as {"Fn::Equals": [a, b]}, which is how JSON templates say it."""
 
 
@@ -39,7 +39,7 @@ _LongForm.add_multi_constructor("!", _keep_tag)
 
 def section(template: Path, name: str) -> dict[str, dict[str, Any]]:
     """Read ``Parameters``, ``Resources`` or another part of a template."""
-    read = yaml.load(template.read_text(), Loader=_LongForm)  # noqa: S506 - a SafeLoader
+    read = yaml.load(template.read_text(), Loader=_LongForm)  # noqa: S506 - a CSafeLoader
     found: dict[str, dict[str, Any]] = read[name]
     return found
 
@@ -182,6 +182,8 @@ def sam_command(
         *(str(SAM), "deploy", "--template-file", str(BUILT_TEMPLATE)),
         *("--config-file", str(samconfig), "--config-env", environment),
         *("--parameter-overrides", write_for_sam(parameters, file)),
+        # SAM reads what it has packaged once more, and YAML takes it a second.
+        "--use-json",
     ]
 
 

@@ -21,6 +21,7 @@ import psutil
 import yaml
 
 from tools.after_deploy import physical_ids
+from tools.build import CODE
 from tools.cloud import running_cloud
 from tools.failure import ToolFailure, reported, short
 from tools.local_cloud import CREDENTIALS, REGION, STACK, LocalCloud, wait_for
@@ -128,8 +129,9 @@ def derived(
         # SAM refuses to have something ignored that is no longer there.
         resource.pop("IgnoreGlobals", None)
         properties = resource.get("Properties", {})
-        for code in {"CodeUri", "ContentUri"} & set(properties):
-            properties[code] = str(BUILD / properties[code])
+        for code in CODE & properties.keys():
+            # Containers get the folder, which is beside its zip file.
+            properties[code] = str(BUILD / properties[code].removesuffix(".zip"))
         if resource["Type"] == FUNCTION:
             properties["FunctionName"] = names[logical_id]
             properties["Environment"] = {"Variables": dict(environments[logical_id])}

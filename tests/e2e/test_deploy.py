@@ -105,7 +105,7 @@ def sam_deploy(account, folder, parameters):
 def update_code(account, copy, *changed):
     """Deploy the build once more, with other code in these functions."""
     with one_at_a_time():
-        shutil.copytree(BUILD, copy)
+        shutil.copytree(BUILD, copy, ignore=shutil.ignore_patterns("*Layer"))
     for name in changed:
         (copy / name / "app.py").write_text(CHANGED)
     sam_deploy(account, copy, "Stage=local")

@@ -88,6 +88,23 @@ def test_every_function_is_built(build):
     assert not {"dispatcher", "requirements.lock", "Makefile"} & set(libraries)
 
 
+def test_folders_of_libraries_are_compressed_by_the_build(build):
+    """A deployment uploads their zip files as they are; the folders stay for `sam local`."""
+    template = json.loads((BUILD / "template.yaml").read_text())
+    code = {
+        name: one["Properties"].get("CodeUri") or one["Properties"].get("ContentUri")
+        for name, one in template["Resources"].items()
+        if one["Type"] in {"AWS::Serverless::Function", "AWS::Serverless::LayerVersion"}
+    }
+
+    packed = {name: place for name, place in code.items() if place.endswith(".zip")}
+    assert {"ResolverLayer", "ChannelsLayer"} <= packed.keys()
+    assert all(
+        (BUILD / place).is_file() and (BUILD / name).is_dir() for name, place in packed.items()
+    )
+    assert all((BUILD / place).is_dir() for place in code.values() if place not in packed.values())
+
+
 @pytest.mark.parametrize("function", FOLDERS)
 def test_a_function_starts_without_settings_and_without_haste(run, function):
     """No environment variable is read, no client is made, nothing heavy is imported."""

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from importlib.util import source_hash
 from pathlib import Path
 
@@ -99,6 +100,32 @@ def test_two_builds_of_a_layer_are_the_same_byte_for_byte(layer, tmp_path):
 
     assert contents(layer) == contents(tmp_path)
     assert contents(layer).keys() >= {"python/channels/__init__.py", "python/requests/__init__.py"}
+
+
+def test_a_compressed_layer_is_the_layer(layer, tmp_path):
+    """The same files with their modes, and the same bytes whenever it is compressed."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    shutil.copytree(layer, one)
+    # Another order of creation, and other times.
+    for path in sorted(layer.rglob("*.py*"), reverse=True):
+        target = other / path.relative_to(layer)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    shutil.copytree(layer, other, dirs_exist_ok=True, copy_function=shutil.copy)
+
+    archive = build.compress(one)
+
+    assert archive == tmp_path / "one.zip"
+    assert archive.read_bytes() == build.compress(other).read_bytes()
+    with zipfile.ZipFile(archive) as packed:
+        found = {
+            entry.filename: (
+                entry.external_attr >> 16,
+                hashlib.sha256(packed.read(entry)).hexdigest(),
+            )
+            for entry in packed.infolist()
+        }
+    assert found == contents(layer)
 
 
 def test_a_layer_ships_bytecode_that_python_takes_without_looking_at_the_source(layer):

@@ -47,6 +47,16 @@ def test_references_are_settled_and_code_is_found_from_anywhere(settled):
     assert "Environment" not in settled["Globals"]["Function"]
 
 
+def test_containers_get_folders():
+    """A layer's folder is beside the zip file that the built template names."""
+    layer = {"Type": "AWS::Serverless::LayerVersion", "Properties": {"ContentUri": "SomeLayer.zip"}}
+    built = yaml.safe_load(json.dumps(template() | {"Resources": {"SomeLayer": layer}}))
+
+    found = derived(built, parameters={}, environments={})
+
+    assert found["Resources"]["SomeLayer"]["Properties"]["ContentUri"] == str(BUILD / "SomeLayer")
+
+
 def test_nothing_is_ignored_that_is_not_there(settled):
     """SAM refuses a template in which a function ignores globals that are gone."""
     ignoring = [name for name, one in settled["Resources"].items() if "IgnoreGlobals" in one]
