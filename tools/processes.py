@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -106,12 +107,34 @@ class Background:
             with suppress(psutil.NoSuchProcess):
                 children = process.children(recursive=True)
                 process.terminate()
-            _, alive = psutil.wait_procs([process], timeout=patience)
-            _, left = psutil.wait_procs(children, timeout=min(1, patience))
-            kill([*alive, *left])
-            psutil.wait_procs([*alive, *left], timeout=PATIENCE)
+            left = [*running([process], patience), *running(children, min(1, patience))]
+            kill(left)
+            running(left, PATIENCE)
         self.record.unlink(missing_ok=True)
         return process is not None
+
+
+def running(processes: Iterable[psutil.Process], patience: float) -> list[psutil.Process]:
+    """Wait until processes have ended; return those that still run after ``patience`` seconds.
+
+    A zombie has ended: the init of a container can take seconds to reap it.
+    """
+    until = time.monotonic() + patience
+    while True:
+        # Reaps the children of this process.
+        _, found = psutil.wait_procs(processes, timeout=0)
+        left = [process for process in found if not is_zombie(process)]
+        if not left or time.monotonic() > until:
+            return left
+        time.sleep(0.02)
+
+
+def is_zombie(process: psutil.Process) -> bool:
+    """Return whether a process has ended."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -55,6 +56,30 @@ def test_without_patience_a_program_is_killed(background):
 
     assert background.stop(patience=0) is True
     assert not process.is_running()
+
+
+ABANDONS = (
+    "import subprocess, sys, time; "
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
+    "print(child.pid, flush=True); time.sleep(60)"
+)
+"""A program that never asks how its child has ended."""
+
+
+@pytest.mark.parametrize("patience", [0, 60])
+def test_a_program_that_is_not_reaped_has_ended(background, patience):
+    """The parent may leave a zombie, as the init of a container does: that is not waited for."""
+    command = [sys.executable, "-c", ABANDONS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        child = psutil.Process(int(parent.stdout.readline()))
+        started = {"pid": child.pid, "created": child.create_time(), "environment": {}}
+        background.record.write_text(json.dumps(started))
+        began = time.monotonic()
+
+        assert background.stop(patience) is True
+        assert time.monotonic() - began < 10
+        assert child.status() == psutil.STATUS_ZOMBIE
+        parent.kill()
 
 
 def test_a_program_is_cut_off_from_ours(background):
