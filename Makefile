@@ -78,7 +78,8 @@ console-test: setup ## Test the console in every width, theme and language (15 m
 .PHONY: fuzz
 fuzz: setup ## Search for a violated delivery guarantee (40 min; SCENARIOS=20000 SEED=1)
 	@$(python) -m tests.player --scenarios $${SCENARIOS:-20000} $${SEED:+--seed "$$SEED"}
-	@$(bin)/pytest tests/unit/delivery/test_promises.py --hypothesis-profile=long --timeout=0
+	@$(bin)/pytest tests/unit/delivery/test_promises.py tests/unit/delivery/test_scenarios.py \
+	  --hypothesis-profile=long --timeout=0
 
 .PHONY: fuzz-api
 fuzz-api: setup ## Send generated requests to the running API (CASES=5000 SEED=1)
