@@ -33,12 +33,14 @@ FINAL = ("success", "failed", "skipped")
 def until(look: Callable[[], Value], *, patience: float = PATIENCE, pause: float = 0.05) -> Value:
     """Look again and again until something is there, and return it.
 
-    It fails, and shows the last look, once patience is over.
+    It fails, and shows the last look, once patience is over. The longer it takes, the longer are
+    the pauses: a look is a request, which takes processor time from what is awaited.
     """
-    deadline = time.monotonic() + patience
+    began = time.monotonic()
     while not (found := look()):
-        assert time.monotonic() < deadline, f"not within {patience} s; the last look: {found!r}"
-        time.sleep(pause)
+        waited = time.monotonic() - began
+        assert waited < patience, f"not within {patience} s; the last look: {found!r}"
+        time.sleep(max(pause, waited / 10))
     return found
 
 

@@ -168,6 +168,14 @@ class Service:
                 taken.append(message["Body"])
         return taken
 
+    def waiting(self, queue: str) -> int:
+        """Count the messages of a queue without taking them, which costs a second for hundreds."""
+        sqs = boto3.client("sqs")
+        url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(found[name]) for name in names)
+
     def doorbells(self, queue: str) -> list[Any]:
         """Take all doorbells of a queue."""
         return [decode(body) for body in self.messages(queue)]

@@ -269,7 +269,7 @@ def test_a_recovery_opens_each_failed_delivery_once(service):
     assert len(set(opened)) == len(opened) == FAILED
     assert [one for page in dry for one in page["opened"]] == opened
     assert [one for page in again for one in page["opened"]] == []
-    assert len(service.messages("RetryQueue")) == FAILED
+    assert service.waiting("RetryQueue") == FAILED
     _, delivery = service.ask("get_delivery", delivery_id=opened[0], **ADA)
     assert (delivery["round"], delivery["status"], delivery["attempts"]) == (2, "pending", 0)
 
