@@ -15,9 +15,8 @@ from http.server import BaseHTTPRequestHandler
 from dispatcher.delivery.transitions import dead_letters_owed, fits_sqs_delay, next_due
 from evidence.chaos.calls import Call, Step, read, refused_by
 from evidence.chaos.faults import Faults
-from evidence.chaos.ledger import Arrival, Fate, Ledger
+from evidence.chaos.ledger import Arrival, Fate
 from evidence.chaos.reaper import WORKER, Reaper
-from evidence.chaos.workers import Workers
 from tools.loopback import LoopbackServer
 from tools.processes import LOOPBACK
 
@@ -30,20 +29,10 @@ Response = tuple[int, list[tuple[str, str]], bytes]
 class CrashProxy(LoopbackServer):
     """Listens on loopback while its ``with`` block lasts."""
 
-    def __init__(
-        self,
-        port: int,
-        upstream_port: int,
-        faults: Faults,
-        reaper: Reaper,
-        ledger: Ledger,
-        workers: Workers,
-    ) -> None:
+    def __init__(self, port: int, upstream_port: int, faults: Faults, reaper: Reaper) -> None:
         self.upstream_port = upstream_port
         self.faults = faults
         self.reaper = reaper
-        self.ledger = ledger
-        self.workers = workers
         super().__init__(_Handler, port)
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -67,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        call = read(self.headers.get("X-Amz-Target", ""), body, self.server.ledger.row)
+        call = read(self.headers.get("X-Amz-Target", ""), body, self.server.reaper.ledger.row)
         has_response = self._relay(body) if call is None else self._step(call, body)
         if not has_response:
             self.close_connection = True
@@ -78,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _step(self, call: Call, body: bytes) -> bool:
         """Let a step happen and add it to the ledger; tell whether its sender got a response."""
         at, pid = time.time(), self._peer()
-        reaper, ledger = self.server.reaper, self.server.ledger
+        reaper, ledger = self.server.reaper, self.server.reaper.ledger
         ledger.add_attempt(call, at, pid or 0)
         if reaper.strikes("before", call.step, call.subject, pid):
             self._add_arrival(call, at, Fate.UNREAD)
@@ -102,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _add_arrival(self, call: Call, at: float, fate: Fate) -> None:
         """Add a send to a mailbox; the webhook receivers add their own."""
         if call.step is Step.SEND:
-            self.server.ledger.add_arrival(
+            self.server.reaper.ledger.add_arrival(
                 Arrival(
                     delivery_id=call.subject,
                     at=at,
@@ -160,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _peer(self) -> int | None:
         """Return the process that makes the calls of this connection."""
         if self._pid is None:
-            self._pid = self.server.workers.at(self.client_address[1])
+            self._pid = self.server.reaper.workers.at(self.client_address[1])
         return self._pid
 
     def log_message(self, *_: object) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import Self
 
 from dispatcher.delivery.doorbells import DeadLetter
 from evidence.chaos.ledger import Ledger
-from evidence.chaos.seeded_random import SeededRandom
+from evidence.chaos.seeded_random import roll
 from evidence.chaos.stores import Stores
 from evidence.chaos.traffic import Caller
 
@@ -20,39 +19,19 @@ FIRST_NEW_ROUND = 2
 
 
 class Operator:
-    """Works in a thread while its ``with`` block lasts; each delivery gets one new round."""
+    """Gives each delivery one new round; ``redriven`` are the dead letters that were moved."""
 
-    def __init__(
-        self,
-        stores: Stores,
-        caller: Caller,
-        ledger: Ledger,
-        seeded_random: SeededRandom,
-        pause: float,
-    ) -> None:
-        self._pause = pause
+    def __init__(self, stores: Stores, caller: Caller, ledger: Ledger, seed: int) -> None:
         self._stores = stores
         self._caller = caller
         self._ledger = ledger
-        self._seeded_random = seeded_random
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._seed = seed
         self._retried: set[DeadLetter] = set()
         self.redriven: set[DeadLetter] = set()
-        """Dead letters that were moved to the delivery queue."""
 
-    def __enter__(self) -> Self:
-        """Begin to work."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Finish the current call, then stop."""
-        self._is_over.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while not self._is_over.wait(self._pause):
+    def work(self, is_over: threading.Event, pause: float) -> None:
+        """Read the dead letters, with a pause before each time, until it is over."""
+        while not is_over.wait(pause):
             for letter in self._stores.dead_letters():
                 if self._is_chosen(letter, RETRIED) and letter not in self._retried:
                     self._retried.add(letter)
@@ -68,6 +47,5 @@ class Operator:
         return True
 
     def _is_chosen(self, letter: DeadLetter, share: tuple[float, float]) -> bool:
-        name = self._ledger.name(letter.delivery_id)
-        roll = self._seeded_random.roll("operator", name)
-        return letter.round == FIRST_NEW_ROUND and share[0] <= roll < share[1]
+        number = roll(self._seed, "operator", self._ledger.name(letter.delivery_id))
+        return letter.round == FIRST_NEW_ROUND and share[0] <= number < share[1]

@@ -7,7 +7,7 @@ from typing import Literal
 
 from evidence.chaos.calls import Step
 from evidence.chaos.ledger import Ledger
-from evidence.chaos.seeded_random import SeededRandom
+from evidence.chaos.seeded_random import roll
 from evidence.chaos.workers import Workers
 
 WORKER = "DeliverMessages"
@@ -28,12 +28,10 @@ A single sweep passes hundreds of steps; there are few cancels, retries and chan
 class Reaper:
     """Kills processes at steps; at each step a message or delivery is hit once at most."""
 
-    def __init__(
-        self, workers: Workers, ledger: Ledger, seeded_random: SeededRandom, share: float
-    ) -> None:
-        self._workers = workers
-        self._ledger = ledger
-        self._seeded_random = seeded_random
+    def __init__(self, workers: Workers, ledger: Ledger, seed: int, share: float) -> None:
+        self.workers = workers
+        self.ledger = ledger
+        self.seed = seed
         self._share = share
         self._struck: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
@@ -43,7 +41,7 @@ class Reaper:
     def function(self, pid: int) -> str | None:
         """Return the function that a process runs, if it may be killed."""
         # As deployed, a name has a prefix and a suffix, and may be cut.
-        deployed = self._workers.function(pid)
+        deployed = self.workers.function(pid)
         return next((name for name in FACTORS if f"-{name}" in deployed), None)
 
     def strikes(
@@ -52,15 +50,14 @@ class Reaper:
         """Kill the process that makes a step if the random numbers say so; tell whether it was."""
         if not self.is_on or pid is None:
             return False
-        function, name = self.function(pid), self._ledger.name(subject)
+        function, name = self.function(pid), self.ledger.name(subject)
         if function is None:
             return False
         label = f"{function}: {moment} {step}"
         if (label, name) in self._struck:
             return False
-        if self._seeded_random.roll("crash", label, name) >= self._share * FACTORS[function]:
-            return False
-        if not self._workers.kill(pid):
+        is_spared = roll(self.seed, "crash", label, name) >= self._share * FACTORS[function]
+        if is_spared or not self.workers.kill(pid):
             return False
         with self._lock:
             self._struck.add((label, name))

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 
 from evidence.chaos.calls import Step
-from evidence.chaos.ledger import Arrival, Fate, Ledger
+from evidence.chaos.ledger import Arrival, Fate
 from evidence.chaos.reaper import Reaper
-from evidence.chaos.seeded_random import SeededRandom
-from evidence.chaos.workers import Workers
+from evidence.chaos.seeded_random import roll
 from tools.loopback import LoopbackServer
 
 STALL = 11.0
@@ -49,13 +48,8 @@ SHARES = (
 class Receivers(LoopbackServer):
     """One server on a free port of loopback; each user has a path, which names a behavior."""
 
-    def __init__(
-        self, seeded_random: SeededRandom, reaper: Reaper, ledger: Ledger, workers: Workers
-    ) -> None:
+    def __init__(self, reaper: Reaper) -> None:
         self.reaper = reaper
-        self.ledger = ledger
-        self.workers = workers
-        self._seeded_random = seeded_random
         self.has_ended = threading.Event()
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
@@ -67,19 +61,19 @@ class Receivers(LoopbackServer):
 
     def react(self, behavior: str, delivery_id: str) -> Reaction:
         """Decide what to do with the next request of a delivery."""
-        name = self.ledger.name(delivery_id)
+        name = self.reaper.ledger.name(delivery_id)
         with self._lock:
             self._requests[name] += 1
             number = self._requests[name]
         if behavior == "broken":
             return REFUSES
-        roll = self._seeded_random.roll("receiver", name, number)
+        left = roll(self.reaper.seed, "receiver", name, number)
         if behavior == "leaving":
-            return GONE if roll < 0.1 else ACCEPTS
+            return GONE if left < 0.1 else ACCEPTS
         for share, reaction in SHARES:
-            if roll < share:
+            if left < share:
                 return reaction
-            roll -= share
+            left -= share
         return ACCEPTS
 
     def stop(self) -> None:
@@ -101,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         delivery_id = self.headers["webhook-id"]
         reaction, content = self._reaction(delivery_id)
         # Before the response: a reader of the ledger then finds the request there.
-        self.server.ledger.add_arrival(
+        self.server.reaper.ledger.add_arrival(
             Arrival(
                 delivery_id=delivery_id,
                 at=at,
@@ -120,7 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reaction(self, delivery_id: str) -> tuple[Reaction, str | None]:
         """Return what to do, and the content of the request if it is read."""
-        reaper, sender = self.server.reaper, self.server.workers.at(self.client_address[1])
+        reaper = self.server.reaper
+        sender = reaper.workers.at(self.client_address[1])
         if reaper.strikes("before", Step.SEND, delivery_id, sender):
             return Reaction(Fate.UNREAD), None
         reaction = self.server.react(self.path.split("/")[1], delivery_id)

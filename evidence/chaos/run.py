@@ -26,7 +26,6 @@ from evidence.chaos.operator import Operator
 from evidence.chaos.promises import broken
 from evidence.chaos.reaper import Reaper
 from evidence.chaos.receivers import Receivers
-from evidence.chaos.seeded_random import SeededRandom
 from evidence.chaos.stores import Stores
 from evidence.chaos.workers import Workers
 from tools.failure import ToolFailure
@@ -98,14 +97,11 @@ class ChaosRig:
                 raise ToolFailure(f"The local cloud has ended: {self.cloud.cloud.log}")
             self.faults = Faults(self.seed)
             self.ledger = Ledger()
-            self.seeded_random = SeededRandom(self.seed)
             self.workers = undo.enter_context(Workers(psutil.Process(process.pid)))
-            self.reaper = Reaper(self.workers, self.ledger, self.seeded_random, self.crash_share)
-            watch = (self.reaper, self.ledger, self.workers)
-            undo.enter_context(CrashProxy(proxy_port, self.cloud.cloud_port, self.faults, *watch))
-            self.receivers = undo.enter_context(
-                Receivers(self.seeded_random, self.reaper, self.ledger, self.workers)
-            )
+            self.reaper = Reaper(self.workers, self.ledger, self.seed, self.crash_share)
+            proxy = CrashProxy(proxy_port, self.cloud.cloud_port, self.faults, self.reaper)
+            undo.enter_context(proxy)
+            self.receivers = undo.enter_context(Receivers(self.reaper))
             smtp_port = free_port()
             undo.enter_context(preferences.Emails(smtp_port, self.ledger))
             at = {"SmtpHost": LOOPBACK, "SmtpPort": str(smtp_port)}
@@ -137,17 +133,23 @@ def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
         rig.faults.is_on = True
         rig.reaper.is_on = True
         began = time.monotonic()
+        operator, is_over = Operator(rig.stores, caller, rig.ledger, plan.seed), threading.Event()
+        # Seldom enough that preferences change between a failure and its new round.
+        works = (is_over, plan.changing / 10)
+        working = threading.Thread(target=operator.work, args=works, daemon=True)
         later = (changes[len(first) :], caller, states)
         changing = threading.Thread(target=preferences.apply, args=later, daemon=True)
+        working.start()
         changing.start()
-        # Seldom enough that preferences change between a failure and its new round.
-        pause = plan.changing / 10
-        with Operator(rig.stores, caller, rig.ledger, rig.seeded_random, pause) as operator:
+        try:
             caller.send(messages)
             sent = time.monotonic()
             say(f"sent after {sent - began:.0f} s; faults go on for {plan.linger:.0f} s …")
             time.sleep(plan.linger)
             changing.join()
+        finally:
+            is_over.set()
+            working.join()
         rig.faults.is_on = False
         rig.reaper.is_on = False
         without_faults = time.monotonic()

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
-class SeededRandom:
-    """The same question has the same number in every run with this seed."""
-
-    seed: int
-
-    def roll(self, *question: object) -> float:
-        """Return a number of at least 0 and below 1."""
-        text = "|".join(map(str, (self.seed, *question)))
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7]) / 2**56
+def roll(seed: int, *question: object) -> float:
+    """Return a number of at least 0 and below 1: the same one in every run with this seed."""
+    text = "|".join(map(str, (seed, *question)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7]) / 2**56

@@ -122,13 +122,11 @@ class Caller:
     def set_categories(self) -> None:
         """Define the categories."""
         for name, body in CATEGORIES.items():
-            self._repeat("PUT", f"/api/v1/categories/{name}", body)
+            self._repeat("PUT", f"/api/v1/categories/{name}", body, accept=(200, 201))
 
     def prefer(self, user_id: str, body: dict[str, Any]) -> None:
         """Change a user's preferences."""
-        response = self._repeat("PUT", f"/api/v1/users/{user_id}/preferences", body)
-        if response is not None and response.status_code != 200:
-            self.refused.append(f"preferences of {user_id}: {_describe(response)}")
+        self._repeat("PUT", f"/api/v1/users/{user_id}/preferences", body)
 
     def send(self, messages: Sequence[Message]) -> None:
         """Send all, each at its time or as soon as a thread is free, until each has its 202."""
@@ -145,12 +143,11 @@ class Caller:
     def retry(self, user_id: str, delivery_id: str, *, now: bool) -> None:
         """Begin a new round of a failed delivery; ``now`` ignores hours and mutes."""
         query = "?now=true" if now else ""
-        response = self._repeat("POST", f"{_path(user_id, delivery_id)}/retry{query}")
         # 409: another call has opened the round, or the delivery cannot be retried any more.
+        path = f"{_path(user_id, delivery_id)}/retry{query}"
+        response = self._repeat("POST", path, accept=(202, 409))
         if response is not None and response.status_code == 202:
             self.reopened[delivery_id] = response.json()["round"]
-        elif response is not None and response.status_code != 409:
-            self.refused.append(f"retry of {delivery_id}: {_describe(response)}")
 
     def statuses(self, user_id: str) -> Iterator[tuple[str, str]]:
         """Yield ID and status of all deliveries of a user as the API returns them."""
@@ -168,10 +165,10 @@ class Caller:
                 return
 
     def _create_override(self, user_id: str, body: dict[str, object]) -> None:
-        response = self._repeat("POST", f"/api/v1/users/{user_id}/integrations", body)
         # 409: on a busy machine the response of an earlier try came too late.
-        if response is None or response.status_code not in {201, 409}:
-            raise ToolFailure(f"an override was not created: {_describe(response)}")
+        path = f"/api/v1/users/{user_id}/integrations"
+        if self._repeat("POST", path, body, accept=(201, 409)) is None:
+            raise ToolFailure(f"an override was not created: {self.refused[-1]}")
 
     def _send(self, message: Message) -> None:
         body = dict(message.body)
@@ -179,11 +176,9 @@ class Caller:
             body["deliver_at"] = _in(message.deliver_in)
         if message.expires_in is not None:
             body["expires_at"] = _in(message.expires_in)
-        response = self._repeat("POST", f"/api/v1/users/{message.user_id}/deliveries", body)
+        path = f"/api/v1/users/{message.user_id}/deliveries"
+        response = self._repeat("POST", path, body, accept=(202,))
         if response is None:
-            return
-        if response.status_code != 202:
-            self.refused.append(f"{message.request_id}: {_describe(response)}")
             return
         ids = tuple(delivery["delivery_id"] for delivery in response.json()["deliveries"])
         with self._lock:
@@ -192,30 +187,31 @@ class Caller:
             self._cancel(message.user_id, ids[message.cancels])
 
     def _cancel(self, user_id: str, delivery_id: str) -> None:
-        response = self._repeat("DELETE", _path(user_id, delivery_id))
         # 409: it is being attempted, or has ended.
+        response = self._repeat("DELETE", _path(user_id, delivery_id), accept=(200, 409))
         if response is not None and response.status_code == 200:
             self.cancelled[delivery_id] = time.time()
-        elif response is not None and response.status_code != 409:
-            self.refused.append(f"cancel of {delivery_id}: {_describe(response)}")
 
-    def _repeat(self, method: str, path: str, body: object = None) -> requests.Response | None:
-        """Request until there is a final response; ``None`` if there was none in time."""
-        until = time.monotonic() + PATIENCE
-        pause = 0.1
+    def _repeat(
+        self, method: str, path: str, body: object = None, accept: Sequence[int] = (200,)
+    ) -> requests.Response | None:
+        """Request until there is a final response; ``None`` if it has no expected status."""
+        until, pause = time.monotonic() + PATIENCE, 0.1
         while True:
             response = None
             with suppress(requests.RequestException):
                 response = self._http.request(
                     method, self.api_url + path, json=body, timeout=RESPONSE_WITHIN
                 )
-            if response is not None and response.status_code < 500:
+            if response is not None and response.status_code in accept:
                 return response
+            is_final = response is not None and response.status_code < 500
+            if is_final or time.monotonic() > until:
+                came = "no response" if response is None else response.text
+                self.refused.append(f"{method} {path} {body or ''}: {came}")
+                return None
             with self._lock:
                 self.repeats += 1
-            if time.monotonic() > until:
-                self.refused.append(f"{method} {path}: {_describe(response)}")
-                return None
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
 
@@ -303,7 +299,3 @@ def _in(seconds: float) -> str:
     """Return the time in so many seconds."""
     moment = datetime.now(UTC) + timedelta(seconds=seconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _describe(response: requests.Response | None) -> str:
-    return "no response" if response is None else f"{response.status_code} {response.text}"

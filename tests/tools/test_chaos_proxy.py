@@ -15,7 +15,7 @@ from evidence.chaos.crash_proxy import CrashProxy
 from evidence.chaos.faults import FAULTS, Faults
 from evidence.chaos.ledger import Arrival, Fate, Ledger
 from evidence.chaos.reaper import Reaper
-from evidence.chaos.seeded_random import SeededRandom
+from evidence.chaos.seeded_random import roll
 from evidence.chaos.workers import Workers
 from tools.loopback import LoopbackServer
 from tools.processes import free_port
@@ -87,10 +87,10 @@ class Ran:
             ) as cloud,
             Workers(psutil.Process(cloud.pid)) as workers,
         ):
-            reaper = Reaper(workers, self.ledger, SeededRandom(seed), share)
+            reaper = Reaper(workers, self.ledger, seed, share)
             reaper.is_on = True
             faults = Faults(seed)
-            with CrashProxy(port, aws.server_port, faults, reaper, self.ledger, workers):
+            with CrashProxy(port, aws.server_port, faults, reaper):
                 self.output = cloud.communicate()[0].split("\n")[:-1]
         aws.stop()
         self.calls = len(handler.calls)
@@ -101,7 +101,7 @@ def seed_for(before, after):
     """Return a seed whose numbers for the two moments of the send are below 0.5, or not."""
     for seed in count():
         rolls = [
-            SeededRandom(seed).roll("crash", f"DeliverMessages: {moment} send", DELIVERY) < 0.5
+            roll(seed, "crash", f"DeliverMessages: {moment} send", DELIVERY) < 0.5
             for moment in ("before", "after")
         ]
         if rolls == [before, after]:
