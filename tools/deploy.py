@@ -19,8 +19,7 @@ from tools.build import Target, build
 from tools.failure import ToolFailure, reported
 from tools.parameters import (
     declared,
-    deploy_settings,
-    environments,
+    deployments,
     parse,
     profile,
     require_allowed,
@@ -42,7 +41,7 @@ def main() -> int:
 
 def deploy(environment: str, overrides: Mapping[str, str], *, ask: bool) -> int:
     """Build, and let SAM deploy; return its exit code."""
-    known = sorted(environments(SAMCONFIG) - {"default", HERE})
+    known = sorted(deployments(SAMCONFIG).keys() - {"default", HERE})
     if environment not in known:
         raise ToolFailure(f"ENV={environment} is no environment: name one of {', '.join(known)}")
     for name in overrides:
@@ -79,7 +78,7 @@ def sam_deploy(environment: str, parameters: Mapping[str, str], *, ask: bool) ->
 
 def deployed_parameters(environment: str) -> dict[str, str] | None:
     """Return the parameters of the environment's stack; ``None`` if there is no stack yet."""
-    settings = deploy_settings(SAMCONFIG, environment)
+    settings = deployments(SAMCONFIG)[environment]
     stack = str(settings["stack_name"])
     try:
         session = boto3.Session(

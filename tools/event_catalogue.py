@@ -1,10 +1,12 @@
-"""The tables of log events and metrics in ``docs/operations.md``, each between two comments."""
+"""Log events, metrics and states in the docs, each part between two comments."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
+from dispatcher.delivery.transitions import TABLE
 from dispatcher.events import EVENTS, Metric
 from dispatcher.integrations import catalogue
 from tools.catalogue_parts import replaced
@@ -57,22 +59,40 @@ def names(metric: Metric) -> list[str]:
     return [metric.name]
 
 
-def text(document: str) -> str:
-    """Return the document with its tables as the code has them."""
-    for name, table in (("log events", event_table()), ("metrics", metric_table())):
-        document = between(
-            f"<!-- begin {name}: make event-catalogue writes them -->\n",
-            table,
-            f"<!-- end {name} -->\n",
-            document,
-        )
-    return document
+def state_diagram() -> str:
+    """Return the diagram in Mermaid, with one edge per pair of states."""
+    labels: dict[tuple[str, str], list[str]] = {}
+    for changes in TABLE.values():
+        for (before, after), label in changes.items():
+            of_edge = labels.setdefault((before or "[*]", after), [])
+            if label not in of_edge:
+                of_edge.append(label)
+    # Within a label, Mermaid allows neither a colon nor a semicolon.
+    edges = [
+        f"  {before} --> {after}: {'<br/>'.join(of_edge)}\n"
+        for (before, after), of_edge in labels.items()
+    ]
+    return "".join(["```mermaid\n", "stateDiagram-v2\n", *edges, "```\n"])
 
 
-def between(begin: str, made: str, end: str, document: str) -> str:
-    """Return the document with a text between two of its comments."""
-    part = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    return replaced(part, lambda _: f"{begin}\n{made}\n{end}", document)
+PARTS = {"log events": event_table, "metrics": metric_table, "state diagram": state_diagram}
+
+
+def with_parts(*names: str) -> Callable[[str], str]:
+    """Return a function that writes these parts of a page as the code has them."""
+
+    def text(page: str) -> str:
+        for name in names:
+            begin = re.escape(f"<!-- begin {name}: make event-catalogue writes ")
+            part = re.compile(f"({begin}\\w+ -->\n).*?(<!-- end {name} -->\n)", re.DOTALL)
+            page = replaced(part, partial(_between, PARTS[name]()), page)
+        return page
+
+    return text
+
+
+def _between(made: str, comments: re.Match[str]) -> str:
+    return f"{comments[1]}\n{made}\n{comments[2]}"
 
 
 def _table(heading: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-from tools import catalogue_parts, event_catalogue, state_diagram
+from tools import catalogue_parts, event_catalogue
 from tools.api_document import document
 from tools.paths import ROOT
 
 PARTS: Mapping[str, Callable[[str], str]] = {
     "docs/openapi.json": lambda _: document.text(),
-    "docs/operations.md": event_catalogue.text,
-    "docs/architecture.md": state_diagram.with_diagram,
+    "docs/operations.md": event_catalogue.with_parts("log events", "metrics"),
+    "docs/architecture.md": event_catalogue.with_parts("state diagram"),
     **catalogue_parts.PARTS,
 }
 """Returns a file's text with its generated parts as the code has them."""

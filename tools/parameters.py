@@ -61,23 +61,18 @@ def folders() -> dict[str, str]:
     }
 
 
-def environments(samconfig: Path) -> set[str]:
-    """Return the environments that samconfig says how to deploy."""
-    config = tomllib.loads(samconfig.read_text())
-    return {name for name, one in config.items() if isinstance(one, dict) and "deploy" in one}
-
-
-def deploy_settings(samconfig: Path, environment: str) -> dict[str, Any]:
-    """Return what samconfig tells `sam deploy` for one of its environments."""
-    settings: dict[str, Any] = tomllib.loads(samconfig.read_text())[environment]["deploy"][
-        "parameters"
-    ]
-    return settings
+def deployments(samconfig: Path) -> dict[str, dict[str, Any]]:
+    """Return what samconfig tells `sam deploy`, by environment."""
+    return {
+        name: one["deploy"]["parameters"]
+        for name, one in tomllib.loads(samconfig.read_text()).items()
+        if isinstance(one, dict) and "deploy" in one
+    }
 
 
 def profile(samconfig: Path, environment: str) -> dict[str, str]:
     """Return the parameters of one of samconfig's environments."""
-    overrides = deploy_settings(samconfig, environment).get("parameter_overrides", {})
+    overrides = deployments(samconfig)[environment].get("parameter_overrides", {})
     return {name: str(value) for name, value in overrides.items()}
 
 

@@ -10,13 +10,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import boto3
 
 from tests.feedback import EVENTS, event
 from tools.cloud import home
 from tools.failure import ToolFailure, reported
-from tools.local_cloud import CREDENTIALS, STACK, LocalCloud
+from tools.local_cloud import STACK, LocalCloud
 
 
 def body(
@@ -30,13 +31,13 @@ def body(
     )
 
 
-def local_queue(folder: Path) -> tuple[str, str]:
-    """Return the endpoint of a running local cloud and the URL of its FeedbackQueue."""
-    file = LocalCloud.last_of(folder).stack_file
-    if not file.exists():
+def local_queue(folder: Path) -> tuple[Any, str]:
+    """Return a client of a running local cloud, and the URL of its FeedbackQueue."""
+    cloud = LocalCloud.last_of(folder)
+    if not cloud.stack_file.exists():
         raise ToolFailure("no service runs on this machine: start it with make up, or name --queue")
-    stack = json.loads(file.read_text())
-    return stack["endpoint_url"], stack["FeedbackQueueUrl"]
+    stack = json.loads(cloud.stack_file.read_text())
+    return cloud.session.client("sqs"), stack["FeedbackQueueUrl"]
 
 
 @reported
@@ -52,17 +53,8 @@ def main() -> int:
     parser.add_argument("--stack", default=STACK, help="name of that stack")
     given = parser.parse_args()
     text = body(given.name, given.user, given.delivery, given.number, given.stack, given.address)
-    if given.queue:
-        sqs, url = boto3.client("sqs"), given.queue
-    else:
-        endpoint, url = local_queue(home())
-        sqs = boto3.client(
-            "sqs",
-            endpoint_url=endpoint,
-            region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        )
+    own = (boto3.client("sqs"), given.queue) if given.queue else None
+    sqs, url = own or local_queue(home())
     sqs.send_message(QueueUrl=url, MessageBody=text)
     print(f"Sent: {given.name} for delivery {given.delivery} of {given.user}")
     return 0

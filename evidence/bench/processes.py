@@ -24,6 +24,12 @@ Command = tuple[list[str], dict[str, str]]
 
 MEGABYTE = 1024 * 1024
 
+WARM = (
+    *("get_effective_configuration", "warm"),
+    str(ROOT / "events" / "get_effective_configuration.json"),
+)
+"""A function, and the kind and subject of its turns."""
+
 BUDGET = 1.7
 """Of the API's cold starts: record 19 derives it."""
 
@@ -85,26 +91,28 @@ def start_of(function: str, address: str) -> Command:
 
 def warm() -> Iterator[Figure]:
     """Yield the cost of a warm GET, relative to the DynamoDB read that it contains."""
-    function = "get_effective_configuration"
-    sample = str(ROOT / "events" / f"{function}.json")
-    command = artifacts.isolated(artifacts.search_path(function), "warm", sample)
     with fake_server() as address:
-        runs = [json.loads(last_line((command, artifacts.settings(address)))) for _ in range(RUNS)]
-    over = ratio(*([Cost(*run[name]) for run in runs] for name in ("get", "bare")))
+        runs = [turns(address, *WARM, "12", "40") for _ in range(RUNS)]
+    over = ratio(*([cost for run in runs for cost in run[name]] for name in ("get", "bare")))
     what = "GET effective configuration / bare GetItem"
     yield Figure(row="warm", what=what, value=over.cpu, budget=1.5, wall=over.wall)
 
 
 def batch() -> Iterator[Figure]:
     """Yield the wall time of a batch of ten, relative to one message, with slow receivers."""
-    path = artifacts.search_path("deliver_messages")
-    command = artifacts.isolated(path, "batch", f"{HOOKED}100", str(2 * RUNS))
     with fake_server() as address:
-        times = json.loads(last_line((command, artifacts.settings(address))))
-    over = ratio(*([Cost(*cost) for cost in times[size]] for size in ("ten", "one"))).wall
+        taken = turns(address, "deliver_messages", "batch", f"{HOOKED}100", str(2 * RUNS), "1")
+    over = ratio(taken["ten"], taken["one"]).wall
     what = "10 messages to receivers of 100 ms / one"
     note = "judged by wall time"
     yield Figure(row="batch", what=what, value=over, budget=1.5, wall=over, note=note)
+
+
+def turns(address: str, function: str, *arguments: str) -> dict[str, list[Cost]]:
+    """Run calls of a warm function in turn: kind, its subject, turns, and calls in each."""
+    command = artifacts.isolated(artifacts.search_path(function), "turns", *arguments)
+    taken = json.loads(last_line((command, artifacts.settings(address))))
+    return {name: [Cost(*cost) for cost in costs] for name, costs in taken.items()}
 
 
 def worker() -> Iterator[Figure]:

@@ -7,11 +7,10 @@ import subprocess
 
 import pytest
 
-from evidence.bench import artifacts, processes
+from evidence.bench import processes
 from evidence.bench.processes import fake_server, last_line, timed
 from evidence.bench.rows import HOOKED
 from tools.build import build
-from tools.paths import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -43,21 +42,16 @@ def test_the_worker_attempts_a_delivery_and_opens_a_round_in_its_first_batch(add
 
 def test_warm_requests_are_timed_beside_bare_reads(address):
     """Both are timed in the same process, by processor and by wall time."""
-    sample = str(ROOT / "events" / "get_effective_configuration.json")
-    path = artifacts.search_path("get_effective_configuration")
-    warm = json.loads(
-        last_line((artifacts.isolated(path, "warm", sample), artifacts.settings(address)))
-    )
+    warm = processes.turns(address, *processes.WARM, "2", "3")
 
     assert {name: len(costs) for name, costs in warm.items()} == {"get": 2, "bare": 2}
 
 
 def test_batches_wait_for_their_receivers(address):
     """A batch whose doorbells are dropped would be faster than its receivers."""
-    path = artifacts.search_path("deliver_messages")
-    command = artifacts.isolated(path, "batch", f"{HOOKED}50", "2")
+    arguments = ("deliver_messages", "batch", f"{HOOKED}50", "2", "1")
 
-    batches = json.loads(last_line((command, artifacts.settings(address))))
+    batches = processes.turns(address, *arguments)
 
     assert {name: len(costs) for name, costs in batches.items()} == {"one": 2, "ten": 2}
     assert min(wall for costs in batches.values() for _, wall in costs) >= 0.05

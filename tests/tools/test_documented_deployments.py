@@ -13,7 +13,7 @@ import pytest
 from tests.declared import template
 from tests.documents import blocks, documents
 from tools.deploy import SAMCONFIG
-from tools.parameters import deploy_settings, environments, parse, profile, require_allowed
+from tools.parameters import deployments, parse, profile, require_allowed
 from tools.paths import LOCAL, ROOT, TEMPLATE
 
 SAM_PYTHON = LOCAL / "sam" / "bin" / "python"
@@ -105,14 +105,14 @@ def test_make_hands_over_what_is_named(place, words):
         require_allowed(TEMPLATE, values)
     assert values.keys() <= template()["Parameters"].keys(), place
     if words[1] == "deploy":
-        assert settings["ENV"] in environments(SAMCONFIG) - {"default", "local"}, place
+        assert settings["ENV"] in deployments(SAMCONFIG).keys() - {"default", "local"}, place
 
 
 @pytest.mark.parametrize("environment", ["default", "dev", "prod", "local"])
 def test_every_environment_names_its_stage(environment):
     """A deployment without `--parameter-overrides` gets it from samconfig.toml."""
     parameters = profile(SAMCONFIG, environment)
-    stack = deploy_settings(SAMCONFIG, environment)["stack_name"]
+    stack = deployments(SAMCONFIG)[environment]["stack_name"]
 
     assert parameters["Stage"] == {"default": "dev"}.get(environment, environment)
     if environment != "default":

@@ -59,10 +59,12 @@ def test_the_service_of_cloud_home_is_the_one_that_is_told(tmp_path, monkeypatch
 def test_a_running_cloud_tells_its_queue(tmp_path):
     """The stack's outputs are in the file that ``make up`` writes."""
     (tmp_path / "stack.json").write_text(
-        json.dumps({"endpoint_url": "http://127.0.0.1:4566", "FeedbackQueueUrl": "http://q"})
+        json.dumps({"endpoint_url": "http://localhost:4566", "FeedbackQueueUrl": "http://q"})
     )
 
-    assert report.local_queue(tmp_path) == ("http://127.0.0.1:4566", "http://q")
+    sqs, url = report.local_queue(tmp_path)
+
+    assert (sqs.meta.endpoint_url, url) == ("http://localhost:4566", "http://q")
 
 
 def test_the_command_sends_to_the_queue_that_it_names(monkeypatch, capsys):
