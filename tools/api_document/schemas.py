@@ -139,7 +139,7 @@ def schemas() -> Json:
         generated[body]["properties"]["config"]["description"] += f" {_config_keys()}"
     _describe_open_strings(generated)
     generated = {
-        PUBLIC_NAMES.get(name, name): _in_place(schema)
+        PUBLIC_NAMES.get(name, name): _tidy(schema)
         for name, schema in generated.items()
         if name not in INLINE
     }
@@ -164,21 +164,8 @@ def _generated(generator: type[GenerateJsonSchema], shapes: Iterable[type]) -> J
         ref_template=REF + "{model}",
         schema_generator=generator,
     )
-    plain: Json = _without_titles(generated["$defs"])
+    plain: Json = generated["$defs"]
     return plain
-
-
-def _without_titles(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    if isinstance(value, list):
-        return [_without_titles(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    # A property that is called "title" holds a schema, not a text.
-    return {
-        name: _without_titles(part)
-        for name, part in value.items()
-        if name != "title" or isinstance(part, dict)
-    }
 
 
 def _describe(schema: Json, shape: type) -> None:
@@ -244,23 +231,27 @@ def _config_keys() -> str:
     return " ".join([f"The schemas {schemas_by_type} list the keys.", *rules])
 
 
-def _in_place(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Write the schemas of ``INLINE`` where they are used, and use the public names."""
+def _tidy(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Write the schemas of ``INLINE`` in their places, use the public names, and omit titles."""
     if isinstance(value, list):
-        return [_in_place(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    rest = {key: _in_place(part) for key, part in value.items() if key not in {"$ref", "anyOf"}}
+        return [_tidy(part) for part in value]
     match value:
-        case {"$ref": str(ref)} if format_ := INLINE.get(ref.removeprefix(REF)):
-            return {**format_, **rest}
-        case {"$ref": str(ref)}:
-            name = ref.removeprefix(REF)
-            return {"$ref": REF + PUBLIC_NAMES.get(name, name), **rest}
-        case {"anyOf": [{"$ref": str(ref)}, {"type": "null"}]} if format_ := INLINE.get(
-            ref.removeprefix(REF)
-        ):
-            return {**format_, "type": [format_["type"], "null"], **rest}
-        case {"anyOf": choices}:
-            return {"anyOf": _in_place(choices), **rest}
-    return rest
+        case {"anyOf": [{"$ref": str(ref)}, {"type": "null"}], **rest} if _name(ref) in INLINE:
+            inline = INLINE[_name(ref)]
+            return {**inline, "type": [inline["type"], "null"], **rest}
+        case {"$ref": str(ref), **rest}:
+            name = _name(ref)
+            reference = {"$ref": REF + PUBLIC_NAMES.get(name, name)}
+            return {**INLINE.get(name, reference), **rest}
+        case dict():
+            # A property that is called "title" holds a schema, not a text.
+            return {
+                name: _tidy(part)
+                for name, part in value.items()
+                if name != "title" or isinstance(part, dict)
+            }
+    return value
+
+
+def _name(ref: str) -> str:
+    return ref.removeprefix(REF)
