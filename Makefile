@@ -91,11 +91,11 @@ chaos: setup ## Deliver 2,000 messages under faults and crashes; count losses (1
 
 .PHONY: added
 added: setup ## Run the tests that need no cloud in a copy with an eighth integration (4 min)
-	@$(python) -m tools.added_integration
+	@$(python) -m tests.added_integration
 
 .PHONY: mutants
 mutants: setup ## Check that the unit tests detect 38 of 40 changed operators and constants
-	@$(python) -m tools.mutation_check
+	@$(python) -m tests.mutation_check
 
 .PHONY: bench
 bench: setup ## Compare measured speed with its budgets (10 min; ROWS="cold warm": only these)
@@ -104,7 +104,7 @@ bench: setup ## Compare measured speed with its budgets (10 min; ROWS="cold warm
 .PHONY: screenshots
 screenshots: setup ## Photograph the console and /docs of the running service in Chromium
 	@$(python) -m tests.console.pictures
-	@$(python) -m tools.screenshots
+	@$(python) -m tests.console.api_pictures
 
 ##@ Static checks
 

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from tools.added_integration import SUITES
+from tests.added_integration import SUITES
 from tools.paths import ROOT
 
 BUILDS = "test_artifacts.py"
@@ -34,7 +34,7 @@ def test_two_files_and_one_command_add_an_integration():
     files = mentioning("catalogue")
 
     done = subprocess.run(
-        [sys.executable, "-m", "tools.added_integration", *files],
+        [sys.executable, "-m", "tests.added_integration", *files],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tools import mutation_check
-from tools.mutation_check import CHANGES, ENOUGH, PACKAGE, Mutation, mutated, mutations
+from tests import mutation_check
+from tests.mutation_check import CHANGES, ENOUGH, PACKAGE, Mutation, mutated, mutations
 
 MODULE = "delivery/transitions.py"
 

@@ -1,6 +1,6 @@
 """Check that the unit tests notice a wrong operator or constant in the heart of the delivery.
 
-``python -m tools.mutation_check [TEST …]`` makes 40 changes, one at a time, in a copy of the
+``python -m tests.mutation_check [TEST …]`` makes 40 changes, one at a time, in a copy of the
 package, and runs the tests against each. It fails below 38 caught changes.
 """
 
@@ -11,14 +11,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
 from tools.paths import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ENOUGH = 38
 """Changes that the tests must catch."""
@@ -40,7 +42,7 @@ LONGEST_RUN = 600
 PASSED, FAILED = 0, 1
 """Exit codes of pytest; any other one means that the tests did not run."""
 
-CHANGES: Mapping[str, list[str]] = yaml.safe_load((ROOT / "tools/mutations.yaml").read_text())
+CHANGES: Mapping[str, list[str]] = yaml.safe_load((ROOT / "tests/data/mutations.yaml").read_text())
 
 
 class Mutation(NamedTuple):

@@ -1,4 +1,4 @@
-"""Open /docs in a real Chromium as a person does, and save its screenshots: `make screenshots`.
+"""Open /docs in a real Chromium as a person does, and photograph it: part of `make screenshots`.
 
 It fails if the page asks another host for anything, if the browser complains (of the page's policy,
 say), or if "Try it out" does not get the response that the document promises.
@@ -7,17 +7,16 @@ say), or if "Try it out" does not get the response that the document promises.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tools.mail_pictures import photograph
+from tests.browser import NAMES, program
+from tests.console.mail_pictures import photograph
 from tools.paths import ROOT, service_url
 
 IMAGES = ROOT / "docs" / "images"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def look(page: Page, url: str) -> None:
@@ -38,7 +37,7 @@ def look(page: Page, url: str) -> None:
         operation.get_by_role("button", name="Execute").click()
     answer = operation.locator(".live-responses-table .response-col_status").last
     expect(answer).to_contain_text("202")
-    assert sent.value.headers["authorization"] == "Bearer a-token-of-the-issuer"  # noqa: S101 - a check
+    assert sent.value.headers["authorization"] == "Bearer a-token-of-the-issuer"
     page.set_viewport_size({"width": 1280, "height": 1960})
     operation.evaluate("one => one.scrollIntoView()")
     page.screenshot(path=IMAGES / "try-it-out.png")
@@ -53,9 +52,9 @@ COUNT = """async () => {
 def main() -> int:
     """Look, and tell what was wrong."""
     url = service_url(os.environ)
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    browser = program()
     if browser is None:
-        print("There is no Chromium here (on Debian: apt-get install chromium).", file=sys.stderr)
+        print(f"There is no Chromium here; it is one of {', '.join(NAMES)}.", file=sys.stderr)
         return 1
     wrong: list[str] = []
     IMAGES.mkdir(exist_ok=True)
