@@ -83,7 +83,7 @@ fuzz: setup ## Search for a violated delivery guarantee (40 min; SCENARIOS=20000
 
 .PHONY: fuzz-api
 fuzz-api: setup ## Send generated requests to the running API (CASES=5000 SEED=1)
-	@$(python) -m tools.fuzz
+	@$(python) -m tests.fuzz_api
 
 .PHONY: chaos
 chaos: setup ## Deliver 2,000 messages under faults and crashes; count losses (10 min)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from tests.fuzz_api import fuzz
 from tests.issuer import AUDIENCE, ISSUER, Issuer
-from tools.fuzz import fuzz
 from tools.local_cloud import LocalCloud
 from tools.processes import free_port
 

@@ -8,8 +8,8 @@ import tomllib
 
 import pytest
 
+from tests import fuzz_api as tool
 from tests.contract import DOCUMENT
-from tools import fuzz as tool
 
 SAYS = """#!/bin/sh
 printf '%s\\n' "$@" > "{arguments}"
@@ -65,4 +65,4 @@ def test_with_credentials_nothing_is_left_out(program, tmp_path):
     assert "--exclude-checks" not in arguments.read_text()
     assert settings["auth"] == {"wfc": {"path": str(users), "peers": ["ada", "grace"]}}
     assert settings["parameters"] == {"path.user_id": "ada"}
-    assert settings["hooks"] == "tools.fuzz_hooks"
+    assert settings["hooks"] == "tests.fuzz_hooks"

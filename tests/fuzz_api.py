@@ -23,7 +23,7 @@ from pathlib import Path
 from tools.paths import LOCAL, ROOT, service_url
 
 PROGRAM = LOCAL / "fuzz" / "bin" / "schemathesis"
-CONFIG = ROOT / "tools" / "schemathesis.toml"
+CONFIG = ROOT / "tests" / "data" / "schemathesis.toml"
 DOCUMENT = ROOT / "docs" / "openapi.json"
 
 NEED_CREDENTIALS = "ignored_auth,object_level_authorization"
