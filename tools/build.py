@@ -117,7 +117,7 @@ def compress(folder: Path) -> Path:
     with zipfile.ZipFile(target, "w") as packed:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
-                # Without a time of its own, an entry is of 1980.
+                # An entry without a time is dated 1980.
                 entry = zipfile.ZipInfo(str(path.relative_to(folder)))
                 entry.external_attr = path.stat().st_mode << 16
                 packed.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)

@@ -8,9 +8,10 @@ import os
 import boto3
 import pytest
 
+from dispatcher.access.policy import READ, Caller
 from dispatcher.integrations import catalogue
 from tests.catalogues import unused
-from tests.functions.service import TIME, Like
+from tests.functions.service import ROUTED, TIME, Like
 
 EMAIL = {
     "integration_type": "EMAIL",
@@ -266,16 +267,33 @@ def test_health_is_a_report_whatever_is_missing(service, monkeypatch, missing):
     assert report["detail"].startswith(f"{missing} ")
 
 
-def test_a_broken_setting_is_named_and_nothing_is_guessed(service, monkeypatch):
-    """Every route fails closed but health, which names it too."""
+@pytest.mark.parametrize("function", sorted(ROUTED - {"get_health"}))
+def test_a_broken_setting_is_named_and_nothing_is_guessed(service, monkeypatch, function):
+    """Every route fails closed, also one that needs no default, and makes no call."""
     monkeypatch.setenv("INTEGRATION_DEFAULTS_SLACK_PRIORITY", "high")
 
-    status, body = service.ask("get_integration_defaults")
-    health, report = service.ask("get_health")
+    status, body = service.ask(function)
 
     assert status == 503
     assert body["type"] == "urn:integration-dispatcher:problem:broken-setting"
     assert body["detail"].startswith("INTEGRATION_DEFAULTS_SLACK_PRIORITY ")
-    assert health == 503
-    assert report["status"] == "unhealthy"
+    assert service.called == []
+
+
+def test_a_broken_setting_makes_the_service_unhealthy(service, monkeypatch):
+    """The report of the service's health names the setting."""
+    monkeypatch.setenv("INTEGRATION_DEFAULTS_SLACK_PRIORITY", "high")
+
+    status, report = service.ask("get_health")
+
+    assert (status, report["status"]) == (503, "unhealthy")
     assert "INTEGRATION_DEFAULTS_SLACK_PRIORITY" in json.dumps(report)
+
+
+def test_a_broken_setting_costs_no_caller_its_rights(service, monkeypatch):
+    """A caller who may not use the route does not learn of the setting."""
+    monkeypatch.setenv("INTEGRATION_DEFAULTS_SLACK_PRIORITY", "high")
+
+    status, _ = service.ask("list_deliveries", caller=Caller("key:k", "eve", frozenset({READ})))
+
+    assert status == 403

@@ -121,6 +121,8 @@ def unsubscribe(service, monkeypatch):
     service.ask("get_session")
     with monkeypatch.context() as patch:
         patch.setenv("STAGE", "dev")
+        # Loopback is opened in the stage local only.
+        patch.delenv("WEBHOOK_ALLOWED_CIDRS")
         wiring.reset()
         assert service.ask("get_overview")[0] == 200
     wiring.reset()

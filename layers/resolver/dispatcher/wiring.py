@@ -97,7 +97,7 @@ def defaults() -> Defaults:
     """Return the use case that shows the system's defaults."""
     from dispatcher.configuration.overrides import Defaults
 
-    return Defaults(system_defaults=_system_defaults)
+    return Defaults(system_defaults=system_defaults)
 
 
 @cache
@@ -107,7 +107,7 @@ def configurations() -> Configurations:
 
     return Configurations(
         environ=settings().environ,
-        system_defaults=_system_defaults,
+        system_defaults=system_defaults,
         overrides=_overrides(),
         vault=_vault(),
         clock=clock(),
@@ -138,7 +138,7 @@ def preferences() -> UserPreferences:
 
     return UserPreferences(
         environ=settings().environ,
-        system_defaults=_system_defaults,
+        system_defaults=system_defaults,
         overrides=_overrides(),
         policies=_policy_cache(),
         replanner=replanner,
@@ -260,7 +260,7 @@ def rounds() -> Rounds:
 
     return Rounds(
         context=_delivery_context(outcomes=True),
-        system_defaults=_system_defaults,
+        system_defaults=system_defaults,
         holds=_holds(),
         environ=settings().environ,
     )
@@ -276,7 +276,7 @@ def recovery() -> Recovery:
 
     return Recovery(
         context=_delivery_context(),
-        system_defaults=_system_defaults,
+        system_defaults=system_defaults,
         holds=_holds(),
         categories=_policy_cache(),
         environ=settings().environ,
@@ -297,7 +297,7 @@ def worker() -> Worker:
         context=_delivery_context(outcomes=True),
         builder=MessageBuilder(
             environ=settings().environ,
-            system_defaults=_system_defaults,
+            system_defaults=system_defaults,
             overrides=_overrides(),
             vault=_vault(),
             clock=clock(),
@@ -334,7 +334,7 @@ def health() -> Health:
     from dispatcher.configuration.health import Health
 
     return Health(
-        system_defaults=_system_defaults,
+        system_defaults=system_defaults,
         service=settings().service,
         probes=_probes,
         clock=clock(),
@@ -366,6 +366,14 @@ def overview() -> Overview:
         side_by_side=lambda reads: [*threads.map(lambda read: read(), reads)],
         clock=clock(),
     )
+
+
+@cache
+def system_defaults() -> SystemDefaults:
+    """Return the defaults of all integrations; raise ``BrokenSettingError`` for an invalid one."""
+    from dispatcher.configuration import resolution
+
+    return resolution.system_defaults(settings().environ)
 
 
 @cache
@@ -413,7 +421,7 @@ def reset() -> None:
     for function in (
         settings, client, authentication, defaults, configurations, acceptance, intake, requests,
         preview, replanner, history, mailbox, rounds, worker, sweeper, health, clock, connections,
-        logger, event_log, _planner, _holds, _policies, _policy_cache, _system_defaults, _overrides,
+        logger, event_log, _planner, _holds, _policies, _policy_cache, system_defaults, _overrides,
         _delivery_table, _doorbells, _vault, _publisher, _id_generator, _channel, categories,
         preferences, suppressions, feedback, overview, links, sessions, unsubscribing, _mail_links,
         _health_changes, recovery,
@@ -445,7 +453,7 @@ def _planner() -> Planner:
     return Planner(
         overrides=_overrides(),
         categories=_policy_cache(),
-        system_defaults=_system_defaults,
+        system_defaults=system_defaults,
         environ=settings().environ,
         default_zone=settings().default_time_zone,
         retention=settings().retention_seconds,
@@ -624,10 +632,3 @@ def _module(integration_type: str) -> ModuleType:
     from importlib import import_module
 
     return import_module(f"channels.{integration_type.lower()}")
-
-
-@cache
-def _system_defaults() -> SystemDefaults:
-    from dispatcher.configuration.resolution import system_defaults
-
-    return system_defaults(settings().environ)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 from urllib.parse import quote, unquote
 
+from dispatcher import wiring
 from dispatcher.access import policy
 from dispatcher.edges import header_values, invocation, routes
 from dispatcher.edges.log_fields import log_fields
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 
 LARGEST_FORM = 8 * 1024
 """Bytes of a form with one short field; multipart adds a few hundred."""
+
+UNAFFECTED = frozenset({"/health", routes.FALLBACK.path})
+"""Paths that work while a setting is broken: the first reports it, the second refuses anyway."""
 
 RETRY_AFTER = 5
 """Seconds after which a client may repeat a request that got a 503."""
@@ -325,6 +329,8 @@ class Handler:
     """Returns headers of every response, those of errors included."""
     error_page: Callable[[Exception, Request], Response | None] = _no_page
     """Returns the page of an error, or ``None`` for problem details."""
+    fails_closed: bool = False
+    """Whether no request is handled while a setting of the integrations is broken."""
 
     def __call__(self, event: LambdaEvent, context: object) -> ProxyResponse:
         """Return the response to an event of API Gateway, also after an error, and log one line."""
@@ -342,6 +348,8 @@ class Handler:
             # from timing.
             owner = request.named_user if "{user_id}" in self.path else None
             policy.require(request.caller, self.scopes, owner)
+            if self.fails_closed:
+                wiring.system_defaults()
             common = self.headers()
             response = self.respond(request)
         except Exception as error:  # noqa: BLE001 - the edge: every error gets a response
@@ -367,7 +375,8 @@ class Handler:
 
 def route(method: str, path: str) -> Callable[[Callable[[Request], Response]], Handler]:
     """Make a function from request to response the Lambda handler of one route."""
-    return lambda respond: Handler(method, path, routes.scopes(method, path), respond)
+    scopes, fails_closed = routes.scopes(method, path), path not in UNAFFECTED
+    return lambda respond: Handler(method, path, scopes, respond, fails_closed=fails_closed)
 
 
 def pages(
