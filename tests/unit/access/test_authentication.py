@@ -95,9 +95,10 @@ def door(tokens, keys, clock):
     )
 
 
-def test_a_bearer_of_a_token_is_its_user_with_its_scopes(door):
-    """Scopes of other services fall out."""
-    caller = door.caller(["Bearer a.b.c"], [])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
+def test_a_bearer_of_a_token_is_its_user_with_its_scopes(door, scheme):
+    """Scopes of other services fall out; the scheme may be in any case (RFC 9110, 11.1)."""
+    caller = door.caller([f"{scheme} a.b.c"], [])
 
     assert caller == Caller("token:john.doe", "john.doe", frozenset({READ, SEND}), NOW + 3600)
 
@@ -330,7 +331,7 @@ def started(sessions, seconds=900, **body):
     return sessions.start({"token": link["url"].rpartition("/")[2]}, seconds)["access_token"]
 
 
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Bearer "])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
 def test_a_session_has_the_preferences_of_its_user_alone(either, sessions, scheme):
     """Also without authentication, where every other caller is an administrator."""
     caller = either.caller([f"{scheme} {started(sessions)}"], [])
@@ -360,7 +361,7 @@ def bad_sessions(sessions):
     good = started(sessions)
     link = sessions.link("ada", {}, "")["url"].rpartition("/")[2]
     yield from (f"Bearer {good}x", f"Bearer {good[:-1]}", f"Bearer {good} x", f"Bearer {good}\n")
-    yield from (f"BEARER {good}", f" Bearer {good}", f"Bearer dps_{link}", "Bearer dps_")
+    yield from (f"BEARER{good}", f" Bearer {good}", f"Bearer dps_{link}", "Bearer dps_")
     yield from (f"Bearer {good}, Bearer {good}", f"Bearer dps_{good}", "bearer  dps_a.b.c")
 
 

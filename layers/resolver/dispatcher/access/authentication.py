@@ -26,8 +26,8 @@ TTL = 300.0
 MOST_TOKENS = 1000
 """Verified tokens in memory at a time; the oldest makes room for a new one."""
 
-BEARER = re.compile(r"[Bb]earer +([\w-]+\.[\w-]+\.[\w-]+)", re.ASCII)
-"""A signed token in its compact form (RFC 7515), after the one scheme that we know."""
+BEARER = re.compile(r"(?i:bearer) +([\w-]+\.[\w-]+\.[\w-]+)", re.ASCII)
+"""A signed token in its compact form (RFC 7515), after the one scheme that we know, in any case."""
 
 LONGEST_TOKEN = 8192
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PREFIX = "dps_"
 
 _CLAIMED = re.compile(rf"\s*bearer\s+{PREFIX}", re.IGNORECASE)
-_BEARER = re.compile(rf"[Bb]earer +{PREFIX}([A-Za-z0-9_.-]+)")
+_BEARER = re.compile(rf"(?i:bearer) +{PREFIX}([A-Za-z0-9_.-]+)")
 
 
 def is_claimed(authorization: str) -> bool:
