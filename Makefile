@@ -164,7 +164,8 @@ vendored: setup ## Check that the console's libraries are the bytes of their loc
 
 .PHONY: audit
 audit: setup ## Compare the locks with published advisories (needs the network)
-	@"$(PYTHON)" -m tools.bootstrap audit
+	@"$(PYTHON)" -m tools.bootstrap audit lock
+	@$(python) -m tools.npm_audit
 	@for lock in $$($(python) -m tools.locks --list); do echo "audit: $$lock"; \
 	  .local/audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes \
 	  --requirement "$$lock"; done

@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
 
 def check(folder: Path) -> None:
     """Raise ``ToolFailure`` unless the folder has exactly the files and bytes of its lock."""
-    lock = _locked(folder)
+    lock = locked(folder)
     for entry in lock:
         file = folder / entry["file"]
         if not file.exists() or _sha256(file.read_bytes()) != entry.get("sha256"):
@@ -63,7 +63,7 @@ def check(folder: Path) -> None:
 
 def copy(folder: Path) -> None:
     """Write the folder's files from npm; raise ``ToolFailure`` if bytes differ from the lock."""
-    lock, licenses = _locked(folder), []
+    lock, licenses = locked(folder), []
     for (name, version), package in _packages(lock):
         licenses.append(f"{name} {version}\n\n{_text(package, 'LICENSE').strip()}\n")
         for entry in lock:
@@ -80,12 +80,9 @@ def copy(folder: Path) -> None:
 
 def _packages(lock: list[Vendored]) -> Iterator[tuple[tuple[str, str], Path]]:
     """Yield each package of a lock, unpacked."""
-    npm = shutil.which("npm") or shutil.which(LOCAL / "clients" / "bin" / "npm")
-    if npm is None:
-        raise ToolFailure("npm is missing: install it, or run make clients")
     for name, version in dict.fromkeys((one["name"], one["version"]) for one in lock):
         with tempfile.TemporaryDirectory() as place:
-            command = [npm, "pack", "--silent", "--ignore-scripts", f"{name}@{version}"]
+            command = [npm(), "pack", "--silent", "--ignore-scripts", f"{name}@{version}"]
             done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise ToolFailure(f"npm pack {name}@{version} failed: {done.stderr.strip()}")
@@ -95,7 +92,16 @@ def _packages(lock: list[Vendored]) -> Iterator[tuple[tuple[str, str], Path]]:
             yield (name, version), Path(place) / "package"
 
 
-def _locked(folder: Path) -> list[Vendored]:
+def npm() -> str:
+    """Return the installed npm, or that of a local environment."""
+    for place in ("npm", LOCAL / "clients" / "bin" / "npm", LOCAL / "lock" / "bin" / "npm"):
+        if found := shutil.which(place):
+            return str(found)
+    raise ToolFailure("npm is missing: install it, or run make clients")
+
+
+def locked(folder: Path) -> list[Vendored]:
+    """Return the entries of a folder's lock."""
     lock: list[Vendored] = json.loads(_text(folder, LOCK))
     return lock
 
