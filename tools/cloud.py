@@ -59,7 +59,7 @@ def show_addresses(cloud: LocalCloud) -> None:
     """Print where the API is, and the console unless it is disabled."""
     print(f"API      {cloud.api_url}")
     if cloud.deployed_parameters()["ConsoleEnabled"] == "true":
-        print(f"Console  {cloud.console_url}")
+        print(f"Console  {cloud.api_url}/console")
 
 
 def logs() -> None:

@@ -19,9 +19,9 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import requests
@@ -87,11 +87,6 @@ class LocalCloud:
         return f"http://localhost:{self.api_port}"
 
     @property
-    def console_url(self) -> str:
-        """Return the web console's address."""
-        return f"{self.api_url}/console"
-
-    @property
     def endpoint_url(self) -> str:
         """Return the address of the cloud's AWS services."""
         return f"http://localhost:{self.cloud_port}"
@@ -119,7 +114,14 @@ class LocalCloud:
     @cached_property
     def session(self) -> boto3.Session:
         """Return the administrator's session; its clients talk to this cloud alone."""
-        return _LocalSession(self.endpoint_url)
+        session = boto3.Session(
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            region_name=REGION,
+        )
+        client = partial(session.client, endpoint_url=self.endpoint_url)
+        session.client = client  # type: ignore[method-assign]  # the same, preset
+        return session
 
     def start(self) -> None:
         """Start the local cloud unless it runs already."""
@@ -286,23 +288,6 @@ class LocalCloud:
         stack = {"api_url": self.api_url, "endpoint_url": self.endpoint_url, **outputs}
         self.stack_file.write_text(json.dumps(stack, indent=2) + "\n")
         return stack
-
-
-class _LocalSession(boto3.Session):
-    """A session whose clients all talk to one local cloud."""
-
-    def __init__(self, endpoint_url: str) -> None:
-        super().__init__(
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            region_name=REGION,
-        )
-        self._endpoint_url = endpoint_url
-
-    if not TYPE_CHECKING:  # the stubs know each service's own client
-
-        def client(self, service: str, **options: object) -> object:
-            return super().client(service, **{"endpoint_url": self._endpoint_url} | options)
 
 
 def settle(overrides: Mapping[str, str]) -> dict[str, str]:

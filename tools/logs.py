@@ -57,17 +57,18 @@ def watch(
         print("(the service does not run, so its functions' logs are not there: make up)")
     first = True
     while first or follow:
-        at_most = count if first else None
-        told = 0
+        shown: list[str] = []
         for path in places if everything else ():
             lines, places[path] = read_from(path, places[path])
-            told += show([f"{path.stem} | {line}" for line in lines if has(line, wanted)], at_most)
+            found = [f"{path.stem} | {line}" for line in lines if has(line, wanted)]
+            shown += found[-count:] if first else found
         entries = logged(cloud, seen) if cloud.cloud.process() else []
-        found = [one for one in entries if has(f"{one.function} {one.text}", wanted)]
-        told += show(
-            [line for one in found for line in lines_of(one, everything=everything)], at_most
-        )
-        if first and wanted and not told:
+        picked = [one for one in entries if has(f"{one.function} {one.text}", wanted)]
+        found = [line for one in picked for line in lines_of(one, everything=everything)]
+        shown += found[-count:] if first else found
+        if shown:
+            print(*shown, sep="\n", flush=True)
+        elif first and wanted:
             print(f"(nothing that is logged has {wanted!r} in it)", file=sys.stderr)
         if follow:
             time.sleep(PAUSE)
@@ -183,11 +184,3 @@ def read_from(path: Path, start: int) -> tuple[list[str], int]:
         file.seek(start if start <= path.stat().st_size else 0)
         text = file.read().decode(errors="replace")
         return text.splitlines(), file.tell()
-
-
-def show(lines: list[str], at_most: int | None) -> int:
-    """Print the last lines, or all; return how many there were."""
-    for line in lines[-at_most:] if at_most else lines:
-        print(line)
-    sys.stdout.flush()
-    return len(lines)

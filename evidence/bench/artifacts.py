@@ -13,34 +13,8 @@ import yaml
 from tools.parameters import folders
 from tools.paths import BUILD, BUILT_TEMPLATE
 
-SETTINGS = {
-    "STAGE": "local",
-    "AWS_DEFAULT_REGION": "eu-central-1",
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",  # pragma: allowlist secret
-    "OVERRIDES_TABLE": "overrides",
-    "DELIVERIES_TABLE": "deliveries",
-    "KEY_ARN": "arn:aws:kms:eu-central-1:123456789012:key/1",
-    "RETENTION_DAYS": "90",
-    "TEST_ENABLED": "false",
-    "WEBHOOK_ALLOWED_CIDRS": "127.0.0.0/8",
-    "WEBHOOK_ALLOW_HTTP": "true",
-    "POWERTOOLS_SERVICE_NAME": "integration-dispatcher",
-    "POWERTOOLS_LOG_LEVEL": "INFO",
-    "TOOL_BUS_NAME": "tools",
-    "STACK_NAME": "bench",
-    "PUBLIC_DOCS": "true",
-    "CONSOLE_ENABLED": "true",
-    "PAUSE_RULES": "10/43200/3600/86400/604800",
-    "CONSOLE_TITLE": "Messages",
-    "CONSOLE_SCOPE": "openid",
-    "LINK_SESSION_SECONDS": "900",
-    "PUBLIC_URL": "https://notify.example.com",
-    "AUTH_MODE": "required",
-    "USER_CLAIM": "sub",
-    "API_KEYS_SECRET": "keys",  # pragma: allowlist secret
-    # As in Lambda: an installation elsewhere on this machine has no say.
-    "LANG": "C.UTF-8",
+SETTINGS: dict[str, str] = {
+    **yaml.safe_load(Path(__file__).with_name("environment.yaml").read_text()),
     "PATH": os.defpath,
 }
 """A function's environment, without the addresses of AWS."""

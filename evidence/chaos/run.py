@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, Self
 
 import psutil
 
+from dispatcher.adapters.items import mailbox_row, message_row, request_row
 from dispatcher.delivery.doorbells import DeadLetter
-from dispatcher.delivery.rows import MessageRow
+from dispatcher.delivery.rows import MAILBOX, MESSAGE, REQUEST, MessageRow
 from dispatcher.delivery.transitions import dead_letters_owed, next_due
 from evidence.chaos import preferences, traffic
 from evidence.chaos.audit import Audit
@@ -215,9 +216,9 @@ def _audit(
     states: Mapping[str, Sequence[preferences.State]],
     redriven: set[DeadLetter],
 ) -> Audit:
-    rows = rig.stores.rows()
+    rows = rig.stores.rows(MESSAGE, message_row)
     statuses = dict(status for user in users for status in caller.statuses(user.user_id))
-    if len(statuses) < sum(len(row.deliveries) for row in rows.messages) // 2:
+    if len(statuses) < sum(len(row.deliveries) for row in rows) // 2:
         raise ToolFailure("the API returns far less than is stored: see the log of ListDeliveries")
     # A redrive whose worker was killed comes back after 720 s: the run does not wait for it.
     in_flight = rig.stores.dead_letters("DeliveryQueueUrl")
@@ -227,10 +228,10 @@ def _audit(
         refused=caller.refused,
         cancelled=caller.cancelled,
         reopened=caller.reopened,
-        rows=rows.messages,
-        requests=rows.requests,
+        rows=rows,
+        requests=rig.stores.rows(REQUEST, request_row),
         statuses=statuses,
-        mailbox={row.message_id: row.content for row in rows.mailboxes},
+        mailbox={row.message_id: row.content for row in rig.stores.rows(MAILBOX, mailbox_row)},
         dead_letters=[*rig.stores.dead_letters(), *redriven],
         redriven=frozenset(redriven - set(in_flight)),
         writes=rig.ledger.writes,

@@ -5,40 +5,27 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 from botocore.config import Config
 
 from dispatcher.adapters.dynamodb import DeliveryTable
-from dispatcher.adapters.items import mailbox_row, message_row, request_row
 from dispatcher.delivery.doorbells import DeadLetter, decode
-from dispatcher.delivery.rows import (
-    MAILBOX,
-    MESSAGE,
-    REQUEST,
-    SHARDS,
-    MailboxRow,
-    MessageRow,
-    RequestRow,
-)
+from dispatcher.delivery.rows import MESSAGE, SHARDS, MessageRow
 from evidence.chaos.ledger import Write
 from tools import after_deploy
 from tools.failure import ToolFailure
 from tools.local_cloud import STACK, LocalCloud
 
+if TYPE_CHECKING:
+    from dispatcher.adapters.items import Item
+
+Row = TypeVar("Row")
+
 RECEIVED = 10
 """Seconds for which a received dead letter is invisible."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """All rows of the deliveries table."""
-
-    messages: list[MessageRow]
-    requests: list[RequestRow]
-    mailboxes: list[MailboxRow]
 
 
 class Stores:
@@ -56,21 +43,13 @@ class Stores:
         self._http = requests.Session()
         self._http.trust_env = False
 
-    def rows(self) -> Rows:
-        """Return every row of the deliveries table."""
-        rows = Rows([], [], [])
+    def rows(self, kind: str, read: Callable[[Item], Row]) -> list[Row]:
+        """Return all rows of a kind in the deliveries table."""
         pages = self._dynamodb.get_paginator("scan").paginate(
             TableName=self._stack["DeliveriesTableName"], ConsistentRead=True
         )
-        for item in (item for page in pages for item in page["Items"]):
-            sort_key = item["sk"]["S"]
-            if sort_key.startswith(MESSAGE):
-                rows.messages.append(message_row(item))
-            elif sort_key.startswith(REQUEST):
-                rows.requests.append(request_row(item))
-            elif sort_key.startswith(MAILBOX):
-                rows.mailboxes.append(mailbox_row(item))
-        return rows
+        items = (item for page in pages for item in page["Items"])
+        return [read(item) for item in items if item["sk"]["S"].startswith(kind)]
 
     def owed(self) -> list[tuple[str, str]]:
         """Return user and message ID of each row in the sweep index."""

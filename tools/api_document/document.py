@@ -12,7 +12,6 @@ from dispatcher.access.policy import ANY
 from dispatcher.edges.routes import ROUTES, Route
 from tools.api_document import problems, samples
 from tools.api_document.operations import (
-    DECLARED,
     GROUPS,
     OPERATIONS,
     SCHEMAS,
@@ -21,6 +20,7 @@ from tools.api_document.operations import (
     parameter,
 )
 from tools.api_document.prose import prose, third_person
+from tools.api_document.samples import DECLARED
 from tools.api_document.schemas import REF, Json, schemas
 
 

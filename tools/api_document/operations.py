@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import yaml
 from pydantic import BaseModel
 
 from dispatcher import paging
@@ -15,11 +13,8 @@ from dispatcher.identifiers import CATEGORY, DELIVERY_ID, REQUEST_ID, SUPPRESSIO
 from dispatcher.integrations import catalogue
 from dispatcher.integrations.rules import whole
 from dispatcher.messages import history, mailbox
+from tools.api_document.samples import DECLARED
 from tools.api_document.schemas import Json
-
-DECLARED: Mapping[str, Any] = yaml.safe_load(
-    Path(__file__).with_name("declared.yaml").read_text(encoding="utf-8")
-)
 
 
 class Response(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from dispatcher.edges import http
 from dispatcher.strict_json import LARGEST_BODY
-from tools.api_document.operations import DECLARED
+from tools.api_document.samples import DECLARED
 from tools.api_document.schemas import REF, Json
 from tools.parameters import section
 from tools.paths import TEMPLATE

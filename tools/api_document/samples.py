@@ -1,4 +1,4 @@
-"""Examples in the document: from ``examples.yaml``, and built from the schemas of responses."""
+"""The declared parts of the document, and examples that are built from the schemas of responses."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from dispatcher.integrations import catalogue
 
 TIME = "2026-11-23T09:30:00.000Z"
 
-EXAMPLES: Mapping[str, Any] = yaml.safe_load(
-    Path(__file__).with_name("examples.yaml").read_text(encoding="utf-8")
+DECLARED, EXAMPLES = (
+    yaml.safe_load(Path(__file__).with_name(f"{name}.yaml").read_text(encoding="utf-8"))
+    for name in ("declared", "examples")
 )
 
 

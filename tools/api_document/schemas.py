@@ -36,6 +36,7 @@ from dispatcher.delivery.transitions import RANKS
 from dispatcher.integrations import catalogue
 from dispatcher.messages.bodies import RecipientBody, SendBody
 from tools.api_document.prose import constants, fields, prose
+from tools.api_document.samples import DECLARED
 from tools.paths import ROOT
 
 Json = dict[str, Any]
@@ -60,21 +61,8 @@ REQUESTS: Mapping[type, str] = {
 
 PUBLIC_NAMES = {shape.__name__: name for shape, name in REQUESTS.items()}
 
-INLINE: Mapping[str, Json] = {
-    "Timestamp": {
-        "type": "string",
-        "format": "date-time",
-        "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
-    },
-    "Identifier": {"type": "string", "format": "uuid"},
-}
+INLINE: Mapping[str, Json] = DECLARED["inline_schemas"]
 """Formats of text, which every field repeats: a shared schema would be a class in some clients."""
-
-PATTERNS: Mapping[str, str] = {
-    "type": "^urn:integration-dispatcher:problem:[a-z-]+$",
-    "instance": "^urn:uuid:",
-}
-"""The fields of a problem whose text has a form."""
 
 
 class _Schemas(GenerateJsonSchema):
@@ -126,15 +114,11 @@ def schemas() -> Json:
         # The service closes the type of a config when it first reads one: last in either case.
         generated[shape.__name__].pop("additionalProperties", None)
         generated[shape.__name__]["additionalProperties"] = False
-    for field, pattern in PATTERNS.items():
-        generated["ProblemResponse"]["properties"][field]["pattern"] = pattern
     for shape in REQUESTS:
         # Fields of a later version, which every value breaks.
         properties = generated[shape.__name__]["properties"]
         for name in [name for name, one in properties.items() if one.get("type") == "null"]:
             del properties[name]
-    for body in ("ChangeBody", "PreferencesBody", "HoursBody", "ChoiceBody"):
-        generated[body]["minProperties"] = 1
     for body in ("OverrideBody", "ChangeBody"):
         generated[body]["properties"]["config"]["description"] += f" {_config_keys()}"
     _describe_open_strings(generated)
@@ -143,17 +127,14 @@ def schemas() -> Json:
         for name, schema in generated.items()
         if name not in INLINE
     }
+    for name, facts in DECLARED["more_of_schemas"].items():
+        schema = generated.setdefault(name, {})
+        for field, more in facts.get("properties", {}).items():
+            schema["properties"][field] |= more
+        schema |= {key: fact for key, fact in facts.items() if key != "properties"}
     send = generated["SendMessageRequest"]
-    generated["PreviewRequest"] = {
-        **{name: part for name, part in send.items() if name != "required"},
-        "description": "A message to preview: the body of a send, in which nothing is required.",
-    }
-    generated["OpenApiDocument"] = {
-        "type": "object",
-        "description": "This document.",
-        "required": ["openapi", "info", "paths"],
-    }
-    generated["HtmlPage"] = {"type": "string", "description": "An HTML page."}
+    preview = {name: part for name, part in send.items() if name != "required"}
+    generated["PreviewRequest"] = preview | DECLARED["more_of_schemas"]["PreviewRequest"]
     return dict(sorted(generated.items()))
 
 
