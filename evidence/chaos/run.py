@@ -15,8 +15,7 @@ import psutil
 
 from dispatcher.adapters.items import mailbox_row, message_row, request_row
 from dispatcher.delivery.doorbells import DeadLetter
-from dispatcher.delivery.rows import MAILBOX, MESSAGE, REQUEST, MessageRow
-from dispatcher.delivery.transitions import dead_letters_owed, next_due
+from dispatcher.delivery.rows import MAILBOX, MESSAGE, REQUEST
 from evidence.chaos import preferences, traffic
 from evidence.chaos.audit import Audit
 from evidence.chaos.crash_proxy import CrashProxy
@@ -32,9 +31,6 @@ from evidence.chaos.workers import Workers
 from tools.failure import ToolFailure
 from tools.local_cloud import LocalCloud
 from tools.processes import LOOPBACK, free_port
-
-LATE = 2.0
-"""Seconds after which a due delivery counts as forgotten by its doorbell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +52,6 @@ class Plan:
     """Seconds that faults go on after the last message: beyond the end of the first leases."""
     patience: float = 900.0
     """Seconds for everything to end after that."""
-    hasten: bool = False
-    """Whether to cut the leases of dead workers and the sweeper's minute short.
-
-    No user then waits for a window to open, which takes minutes.
-    """
     changing: float = 300.0
     """Seconds from the first message in which users change their preferences."""
 
@@ -116,8 +107,17 @@ class ChaosRig:
         self._undo.close()
 
 
-def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
-    """Run it and report the progress."""
+def run(
+    plan: Plan,
+    home: Path,
+    say: Callable[[str], None],
+    hurry: Callable[[ChaosRig, Sequence[tuple[str, str]]], None] | None = None,
+) -> Outcome:
+    """Run it and report the progress.
+
+    A test names a function that brings on the end of messages by user and message ID; no user then
+    waits for a window to open, which takes minutes.
+    """
     with ChaosRig(home, plan.seed, plan.crash_share) as rig:
         caller = traffic.Caller(api_url=rig.stack["api_url"], parallel=plan.callers)
         users = traffic.population(plan.seed, plan.users, plan.most_retries)
@@ -126,9 +126,8 @@ def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
         caller.repeats = 0
         messages = traffic.messages(plan.seed, users, plan.deliveries, plan.pace)
         say(f"{len(messages)} messages to {len(users)} users, under faults …")
-        changes = list(
-            preferences.planned(plan.seed, users, time.time(), plan.changing, all_open=plan.hasten)
-        )
+        times = (time.time(), plan.changing)
+        changes = [*preferences.planned(plan.seed, users, *times, all_open=hurry is not None)]
         first = [change for change in changes if not change[1].since]
         states = preferences.apply(first, caller)
         rig.faults.is_on = True
@@ -155,7 +154,11 @@ def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
         rig.reaper.is_on = False
         without_faults = time.monotonic()
         say("faults are off; waiting until nothing is owed …")
-        _wait_until_quiet(plan, rig)
+        until = time.monotonic() + plan.patience
+        while (owed := rig.stores.owed()) and time.monotonic() < until:
+            if hurry:
+                hurry(rig, owed)
+            time.sleep(0.5 if hurry else 2)
         quiet = time.monotonic()
         audited = _audit(rig, caller, users, messages, states, operator.redriven)
         # A broken promise can be examined without another run.
@@ -177,35 +180,6 @@ def run(plan: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
                 },
             },
         )
-
-
-def _wait_until_quiet(plan: Plan, rig: ChaosRig) -> None:
-    until = time.monotonic() + plan.patience
-    while owed := rig.stores.owed():
-        if time.monotonic() > until:
-            break
-        if plan.hasten:
-            _hasten(rig, owed)
-        time.sleep(0.5 if plan.hasten else 2)
-
-
-def _hasten(rig: ChaosRig, owed: Sequence[tuple[str, str]]) -> None:
-    """Do not wait for the leases of dead workers, nor for the sweeper where a doorbell was lost."""
-    for key in owed:
-        row = rig.stores.message(*key)
-        if row is not None and _is_forgotten(row, rig) and (write := rig.stores.hasten(row)):
-            rig.ledger.add(write)
-    rig.stores.sweep()
-
-
-def _is_forgotten(row: MessageRow, rig: ChaosRig) -> bool:
-    now = time.time()
-    if row.sweep_at is None or row.sweep_at <= now:
-        return False
-    if row.owner is not None:
-        return rig.workers.is_dead(rig.ledger.claimant(row.owner))
-    due_at = next_due(row)
-    return bool(dead_letters_owed(row)) or (due_at is not None and due_at < now - LATE)
 
 
 def _audit(

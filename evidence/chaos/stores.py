@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 from botocore.config import Config
 
-from dispatcher.adapters.dynamodb import DeliveryTable
 from dispatcher.delivery.doorbells import DeadLetter, decode
-from dispatcher.delivery.rows import MESSAGE, SHARDS, MessageRow
-from evidence.chaos.ledger import Write
-from tools import after_deploy
-from tools.failure import ToolFailure
-from tools.local_cloud import STACK, LocalCloud
+from dispatcher.delivery.rows import MESSAGE, SHARDS
+from tools.local_cloud import LocalCloud
 
 if TYPE_CHECKING:
     from dispatcher.adapters.items import Item
@@ -36,10 +29,6 @@ class Stores:
         config = Config(read_timeout=30, max_pool_connections=20)
         self._dynamodb = cloud.session.client("dynamodb", config=config)
         self._sqs = cloud.session.client("sqs", config=config)
-        self._lambda = cloud.session.client("lambda", config=Config(read_timeout=90))
-        self._ids = after_deploy.physical_ids(cloud.session, STACK)
-        # Only its deliveries are used.
-        self._table = DeliveryTable(self._dynamodb, stack["DeliveriesTableName"], "")
         self._http = requests.Session()
         self._http.trust_env = False
 
@@ -68,30 +57,6 @@ class Stores:
                 for item in page["Items"]
             ]
         return keys
-
-    def message(self, user_id: str, message_id: str) -> MessageRow | None:
-        """Return one message row."""
-        return self._table.message(user_id, message_id)
-
-    def hasten(self, row: MessageRow) -> Write | None:
-        """Let the sweeper read a row now, and let its lease end, if it has one.
-
-        Returns the write, or ``None`` if the row changed since it was read.
-        """
-        now = round(time.time(), 3)
-        lease_until = None if row.lease_until is None else min(now, row.lease_until)
-        hastened = replace(row, rev=secrets.token_bytes(8), sweep_at=now, lease_until=lease_until)
-        stored = self._table.write(hastened, on=row.rev)
-        if stored is None or stored.rev != hastened.rev:
-            return None
-        return Write(row=hastened, on=row.rev, at=now, pid=0, by_rig=True)
-
-    def sweep(self) -> None:
-        """Run the sweeper now."""
-        name = self._ids["SweepDeliveriesFunction"]
-        response = self._lambda.invoke(FunctionName=name)
-        if "FunctionError" in response:
-            raise ToolFailure(f"the sweeper failed: {response['Payload'].read().decode()}")
 
     def dead_letters(self, queue: str = "DeadLetterQueueUrl") -> list[DeadLetter]:
         """Return the dead letters in a queue, without receiving them."""
