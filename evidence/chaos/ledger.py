@@ -111,9 +111,3 @@ class Ledger:
         """Add a send that reached its receiver."""
         with self._lock:
             self._arrivals.append(arrival)
-
-    def claimant(self, token: str) -> int:
-        """Return the process that tried to write a claim; 0 if unknown."""
-        with self._lock:
-            # The first of them is the claim; others may write the row while it is held.
-            return next((each.pid for each in self._writes.values() if each.row.owner == token), 0)

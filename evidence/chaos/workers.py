@@ -68,10 +68,6 @@ class Workers:
             self.deaths[pid] = time.time()
             return True
 
-    def is_dead(self, pid: int) -> bool:
-        """Return whether a worker has ended."""
-        return pid in self.deaths
-
     def _holder(self, port: int) -> int | None:
         inode = _inode(port)
         if inode is None:

@@ -62,7 +62,9 @@ def is_forgotten(row, rig):
     if row.sweep_at is None or row.sweep_at <= now:
         return False
     if row.owner is not None:
-        return rig.workers.is_dead(rig.ledger.claimant(row.owner))
+        # The first of these writes is the claim; others may write the row while it is held.
+        writes = (each for each in rig.ledger.writes if each.row.owner == row.owner)
+        return next((each.pid in rig.workers.deaths for each in writes), False)
     due_at = next_due(row)
     return bool(dead_letters_owed(row)) or (due_at is not None and due_at < now - LATE)
 

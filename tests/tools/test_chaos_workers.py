@@ -57,8 +57,8 @@ def test_a_worker_is_found_and_killed_once(cloud):
     pid = workers.at(port)
 
     assert workers.function(pid) == "stack-DeliverMessages-1"
-    assert (workers.is_dead(pid), workers.kill(pid)) == (False, True)
-    assert (workers.is_dead(pid), workers.kill(pid)) == (True, False)
+    assert (pid in workers.deaths, workers.kill(pid)) == (False, True)
+    assert (pid in workers.deaths, workers.kill(pid)) == (True, False)
 
 
 def test_the_cloud_itself_is_never_found(cloud):
@@ -77,6 +77,6 @@ def test_a_worker_that_ends_by_itself_is_noticed(cloud):
     psutil.Process(pid).kill()
 
     until = time.monotonic() + 30
-    while not workers.is_dead(pid):
+    while pid not in workers.deaths:
         assert time.monotonic() < until
         time.sleep(0.02)
