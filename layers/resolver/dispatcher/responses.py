@@ -27,7 +27,8 @@ IntegrationType = TypeAliasType("IntegrationType", str)
 """The name of an integration, in upper case."""
 
 DeliveryStatus = TypeAliasType("DeliveryStatus", str)
-"""The state of a delivery. All states except `pending` are final until a new round begins."""
+"""The state of a delivery. One that has ended changes only by a new round, or because a provider
+reports that a message was not delivered after all."""
 
 SkipReason = TypeAliasType("SkipReason", str)
 """The reason why an integration gets no delivery."""

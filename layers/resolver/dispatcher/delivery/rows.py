@@ -45,7 +45,7 @@ else:
 
 
 class Status(StrEnum):
-    """The status of a delivery; all but ``PENDING`` are final until a new round begins."""
+    """The status of a delivery; only a new round or a provider's report changes an ended one."""
 
     PENDING = "pending"
     SUCCESS = "success"
