@@ -143,7 +143,9 @@ class Ses:
             code, detail = named(error), f"SES did not accept the email: {named(error)}"
             is_final = failure(error) is Failure.REFUSED
             return Permanent(code, detail) if is_final else Retry(code, detail)
-        return Delivered({"message_id": response["MessageId"]})
+        # SES has accepted the email even if the body of its response cannot be read.
+        message_id = response.get("MessageId")
+        return Delivered({"message_id": message_id} if message_id else {})
 
 
 TIMEOUT = Retry("timeout", "the mail server did not respond in time")

@@ -500,6 +500,15 @@ def test_without_a_server_ses_sends(sesv2):
     assert f"Message-ID: {MESSAGE_ID}" in sent.raw_data
 
 
+def test_a_response_without_an_id_is_a_delivery(sesv2):
+    """The status of SES decides: another attempt would send the email twice."""
+    with Stubber(sesv2) as stub:
+        stub.add_response("send_email", {})
+        outcome = channel(SES, lambda _: sesv2).deliver(message_for("EMAIL", ADA))
+
+    assert outcome == Delivered({})
+
+
 @pytest.mark.parametrize("user_id", ["ada", "Ada.Lovelace+x|y@example.com", "a" * 128])
 def test_ses_learns_which_delivery_an_email_belongs_to(sesv2, user_id):
     """SES returns the tags in its reports; it accepts letters, digits, `-` and `_` in them.
