@@ -173,9 +173,9 @@ WORDS: Mapping[str, Mapping[str, Words]] = {
 CHANGE = {"en": "Change what you get", "de": "Ändern, was Sie erhalten"}
 
 _RANGE = re.compile(
-    r"\s*([A-Za-z]{1,8})(?:-[A-Za-z0-9-]+)?\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?)\s*)?"
+    r"\s*([A-Za-z]{1,8}|\*)(?:-[A-Za-z0-9-]+)?\s*(?:;\s*[Qq]=([01](?:\.[0-9]{0,3})?)\s*)?"
 )
-"""A language range of Accept-Language (RFC 9110, 12.5.4)."""
+"""A language range of Accept-Language (RFC 9110, 12.5.4); ``*`` stands for all that none names."""
 
 
 def show(request: Request) -> Response:
@@ -208,12 +208,13 @@ def problem(error: Exception, request: Request) -> Response | None:
 
 def language(header: str) -> str:
     """Return the language of the page for the value of an Accept-Language header."""
-    qualities = {"en": 0.0, "de": 0.0}
-    for part in header.split(","):
-        found = _RANGE.fullmatch(part)
-        if found is not None and (name := found[1].lower()) in qualities:
-            qualities[name] = max(qualities[name], float(found[2] or 1))
-    return "de" if qualities["de"] > qualities["en"] else "en"
+    qualities: dict[str, float] = {}
+    for found in map(_RANGE.fullmatch, header.split(",")):
+        if found is not None:
+            name = found[1].lower()
+            qualities[name] = max(qualities.get(name, 0.0), float(found[2] or 1))
+    others = qualities.get("*", 0.0)
+    return "de" if qualities.get("de", others) > qualities.get("en", others) else "en"
 
 
 def _payload(request: Request) -> JsonObject:
