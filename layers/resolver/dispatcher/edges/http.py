@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from dispatcher.responses import ProblemResponse
 
 LARGEST_FORM = 8 * 1024
-"""Bytes of a form with one short field; multipart adds a few hundred."""
+"""Bytes of a form with one short field, multipart included; a longer form is not parsed."""
 
 UNAFFECTED = frozenset({"/health", routes.FALLBACK.path})
 """Paths that work while a setting is broken: the first reports it, the second refuses anyway."""
@@ -281,23 +281,26 @@ class Request:
         """The fields of a posted form, in order; errors as for ``body``."""
         from dispatcher.edges import forms
 
-        return forms.fields(self.header("content-type") or "", self._data(LARGEST_FORM))
+        data = self._data()
+        if len(data) > LARGEST_FORM:
+            raise InvalidInputError(FieldError("", f"a form has at most {LARGEST_FORM} bytes"))
+        return forms.fields(self.header("content-type") or "", data)
 
     def _text(self) -> str:
         try:
-            return self._data(LARGEST_BODY).decode()
+            return self._data().decode()
         except ValueError:
             raise UnreadableBodyError("The body is not UTF-8.") from None
 
-    def _data(self, most: int) -> bytes:
+    def _data(self) -> bytes:
         raw: str = self.event.get("body") or ""
         try:
             encoded = self.event.get("isBase64Encoded")
             data = base64.b64decode(raw, validate=True) if encoded else raw.encode()
         except ValueError:
             raise UnreadableBodyError("The body is not UTF-8.") from None
-        if len(data) > most:
-            raise BodyTooLargeError(f"A body has at most {most} bytes.")
+        if len(data) > LARGEST_BODY:
+            raise BodyTooLargeError(f"A body has at most {LARGEST_BODY} bytes.")
         return data
 
     def _parameter(self, name: str) -> str:
