@@ -361,7 +361,7 @@ def bad_sessions(sessions):
     good = started(sessions)
     link = sessions.link("ada", {}, "")["url"].rpartition("/")[2]
     yield from (f"Bearer {good}x", f"Bearer {good[:-1]}", f"Bearer {good} x", f"Bearer {good}\n")
-    yield from (f"BEARER{good}", f" Bearer {good}", f"Bearer dps_{link}", "Bearer dps_")
+    yield from (f" Bearer {good}", f"Bearer dps_{link}", "Bearer dps_")
     yield from (f"Bearer {good}, Bearer {good}", f"Bearer dps_{good}", "bearer  dps_a.b.c")
 
 
