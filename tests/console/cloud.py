@@ -25,6 +25,10 @@ from tools.loopback import LoopbackServer
 ON = ("SLACK", "EMAIL", "CLI", "TEST")
 PEOPLE = {"ada@example.com": "U0ADALOVELACE", "john.doe@example.com": "U0JOHNDOE"}
 
+PARKED = "/parked"
+"""An empty page, at which a page of the browser waits for the next test."""
+EMPTY = '<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>Parked</title>'
+
 
 class Hooks:
     """A receiver of webhooks: it returns the next of ``statuses``, and 204 after the last."""
@@ -122,9 +126,12 @@ class Cloud:
                 if is_api and cloud.is_down:
                     self.close_connection = True
                     return
-                status, headers, text = cloud.respond(
-                    self.command, self.path, dict(self.headers), body
-                )
+                if self.path == PARKED:
+                    status, headers, text = 200, {"Content-Type": "text/html"}, EMPTY
+                else:
+                    status, headers, text = cloud.respond(
+                        self.command, self.path, dict(self.headers), body
+                    )
                 if is_api:
                     cloud.calls.append((self.command, self.path, status))
                 content = text.encode()

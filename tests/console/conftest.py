@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+import time_machine
 
 from tests.console.cloud import deployed
 from tests.console.people import furnish
@@ -14,14 +17,23 @@ from tests.functions.conftest import session  # noqa: F401 - a fixture
 def cloud(session):  # noqa: F811 - a fixture is requested by its name
     """A service in which Ada has something on every page."""
     with deployed(session) as cloud:
-        furnish(cloud)
+        # A minute ago, with a clock that jumps over the delays between attempts.
+        a_minute_ago = datetime.now(UTC) - timedelta(minutes=1)
+        with time_machine.travel(a_minute_ago, tick=False) as clock:
+            furnish(cloud, wait=lambda: clock.shift(timedelta(seconds=1)))
         yield cloud
 
 
+@pytest.fixture(scope="session")
+def visitor(chromium):
+    """The one person with a browser."""
+    return Visitor(chromium)
+
+
 @pytest.fixture
-def visit(chromium, cloud):
+def visit(visitor, cloud):
     """Opens pages; afterwards nothing may have been wrong in any of them."""
-    visitor = Visitor(chromium, cloud)
+    visitor.cloud = cloud
     yield visitor
     cloud.is_down = False
     visitor.leave()

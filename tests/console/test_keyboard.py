@@ -7,12 +7,13 @@ from playwright.sync_api import expect
 
 from tests.console.people import rehearse, sent
 
-FOCUS = """() => {
+FOCUS = """(target) => {
   const one = document.activeElement;
   const box = one.getBoundingClientRect();
   const style = getComputedStyle(one);
   const middle = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
   return {
+    isReached: one === target,
     isSomething: one !== document.body,
     isOutlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
     isOnScreen: box.bottom > 0 && box.top < innerHeight,
@@ -39,11 +40,12 @@ class Keyboard:
     def reach(self, target):
         """Go to an element with the Tab key."""
         expect(target).to_be_visible()
+        focus = target.evaluate(FOCUS)
         for _ in range(150):
-            if target.evaluate("one => one === document.activeElement"):
+            if focus["isReached"]:
                 return
             self.press("Tab")
-            focus = self.page.evaluate(FOCUS)
+            focus = target.evaluate(FOCUS)
             if focus["isSomething"]:
                 assert focus["isOutlined"] and focus["isOnScreen"], focus  # noqa: PT018 - one fact
                 assert not focus["isCovered"], focus

@@ -66,7 +66,9 @@ def test_an_empty_page_says_what_to_do(visit, cloud, width):
 
 def test_text_of_twice_the_size_fits(visit):
     """With a font of 200 % the page is as usable as in half the width."""
-    page = visit("#/u/ada/what", width=640)
+    page = visit.context(width=640).new_page()
+    page.goto(f"{visit.cloud.url}/console#/u/ada/what")
+    visit.wait(page)
     cdp = page.context.new_cdp_session(page)
     cdp.send(
         "Emulation.setDeviceMetricsOverride",

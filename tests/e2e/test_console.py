@@ -59,7 +59,8 @@ def test_a_switch_changes_what_is_delivered(stack, api, user, chromium):
         url = stack["api_url"].replace("127.0.0.1", "localhost")
 
     visit = Visitor(chromium, Stack)
-    page = visit(f"#/u/{user}/what")
+    page = visit.context().new_page()
+    page.goto(f"{Stack.url}/console#/u/{user}/what")
     page.get_by_role("switch", name="Everything without a category, Test").click()
     expect(page.get_by_role("status")).to_contain_text("Saved")
 
