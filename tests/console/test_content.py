@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
+import boto3
 import pytest
 from playwright.sync_api import expect
 
-from tests.console.people import sent
+from tests.console.people import rehearse, sent
 from tests.console.visitor import sideways, violations
 
 ATTACK = '<img src=x onerror="document.title=1">{{7*7}}<script>alert(1)</script>'
@@ -67,7 +69,89 @@ def test_a_long_history_is_loaded_page_by_page(visit, cloud):
     expect(page.get_by_role("button", name="More")).to_have_count(0)
 
 
-@pytest.mark.skipif(not os.environ.get("CONSOLE_MATRIX"), reason="make console-test runs it")
+long = pytest.mark.skipif(not os.environ.get("CONSOLE_MATRIX"), reason="make console-test runs it")
+
+
+def rows_of(cloud, user, integration_type):
+    """Return the two rows of a new message over one integration, after its end."""
+    sent(cloud, user, subject="Newest", content="x", integration_types=[integration_type])
+    found = boto3.client("dynamodb").query(
+        TableName="DeliveriesTable",
+        KeyConditionExpression="user_id = :user",
+        ExpressionAttributeValues={":user": {"S": user}},
+    )
+    kinds = ("MESSAGE#", "REQUEST#")
+    return [row for row in found["Items"] if row["sk"]["S"].startswith(kinds)]
+
+
+def older(row, number):
+    """Return a row as that of a message which is ``number`` minutes older."""
+    kind, _, own = row["sk"]["S"].partition("#")
+    # An ID begins with the milliseconds of its time, as 12 digits and a hyphen.
+    moment = f"{int(own[:8] + own[9:13], 16) - number * 60_000:012x}"
+    other = f"{moment[:8]}-{moment[8:]}{own[13:]}"
+    body = json.loads(row["body"]["S"].replace(own, other))
+    body |= {"subject": f"Number {number}", "created_at": body["created_at"] - number * 60}
+    changed = {"sk": {"S": f"{kind}#{other}"}, "body": {"S": json.dumps(body)}}
+    return row | changed | ({"message": {"S": other}} if "message" in row else {})
+
+
+@long
+def test_ten_thousand_deliveries_are_usable(visit, cloud):
+    """The first view takes two calls, *More* one, and a search for the two oldest is bounded."""
+    usual = rows_of(cloud, "vast", "CLI")
+    rehearse(cloud, "other", retry_count=0, config={"failure": "permanent"})
+    failed = rows_of(cloud, "other", "TEST")
+    # The row of a request is read when its message is opened: here, only among the first.
+    rows = [
+        older(row, number)
+        for row in usual
+        for number in range(1, 9_998 if row["sk"]["S"].startswith("MESSAGE#") else 200)
+    ]
+    rows += [older(row | {"user_id": {"S": "vast"}}, n) for n in (9_998, 9_999) for row in failed]
+    for start in range(0, len(rows), 25):
+        puts = [{"PutRequest": {"Item": row}} for row in rows[start : start + 25]]
+        left = boto3.client("dynamodb").batch_write_item(RequestItems={"DeliveriesTable": puts})
+        assert not left["UnprocessedItems"]
+    base = "/api/v1/users/vast"
+    cloud.calls.clear()
+
+    page = visit("#/u/vast/history")
+    subjects = page.locator(".subject")
+    expect(subjects).to_have_count(50)
+    assert subjects.first.text_content() == "Newest"
+    assert sorted(path for _, path, _ in cloud.calls) == [
+        f"{base}/deliveries?limit=50",
+        f"{base}/preferences",
+    ]
+    assert cloud.ask("GET", f"{base}/deliveries?limit=50")[0] == 200
+    assert cloud.service.called == [("dynamodb:Query", "DeliveriesTable")]
+
+    more = page.get_by_role("button", name="More")
+    for count in (100, 150):
+        more.click()
+        expect(subjects).to_have_count(count)
+    assert len(cloud.calls) == 4
+    page.locator("summary").last.click()
+    expect(page.locator(".events")).to_contain_text("Delivered")
+
+    cloud.calls.clear()
+    page.get_by_label("Status").select_option(label="failed")
+    expect(page.locator("main")).to_contain_text("None of the newest messages fits these filters.")
+    assert len(cloud.calls) == 10
+    for searched in (20, 30, 40):
+        more.click()
+        while len(cloud.calls) < searched:
+            page.evaluate("null")
+        expect(more).to_have_attribute("aria-disabled", "false")
+        assert (len(cloud.calls), subjects.count()) == (searched, 0)
+    more.click()
+    expect(subjects).to_have_count(2)
+    assert len(cloud.calls) <= 50
+    assert subjects.all_text_contents() == ["Number 9998", "Number 9999"]
+
+
+@long
 def test_a_hundred_categories_are_usable(visit, cloud, record_property):
     """The first view is reported, not asserted: this machine is busy."""
     for number in range(95):

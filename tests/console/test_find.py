@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from datetime import UTC, datetime, timedelta
 
+import pytest
 from playwright.sync_api import expect
 
-from tests.console.people import sent
+from dispatcher.delivery import recover
+from tests.console.people import override, rehearse, sent
+from tests.console.visitor import said
 
 
 def find(page, user, identifier=""):
@@ -74,46 +77,63 @@ def test_a_message_is_found_by_both_ids(visit, cloud):
     )
 
 
-def test_failed_messages_are_counted_before_they_are_sent(visit):
-    """A dry run first; then the same request for real, page by page."""
-    asked = []
+@pytest.fixture
+def failing(cloud, monkeypatch):
+    """Return a function that gives a user failed messages; the route reads them in pairs."""
+    monkeypatch.setattr(recover, "MOST_MESSAGES", 2)
+
+    def failing(user, *integration_types):
+        rehearse(cloud, user, retry_count=0, config={"failure": "permanent"})
+        hooks = {"url": f"{cloud.hooks.url}/{user}"}
+        override(cloud, user, "WEBHOOK", retry_count=0, config=hooks)
+        for name in integration_types:
+            cloud.hooks.statuses += [503] * (name == "WEBHOOK")
+            sent(cloud, user, subject="Failed", content="x", integration_types=[name])
+        cloud.ask("PUT", f"/api/v1/users/{user}/integrations/TEST", {"config": {}})
+
+    return failing
+
+
+def statuses(cloud, user):
+    """Return the statuses of a user's deliveries, the oldest first."""
+    _, page = cloud.ask("GET", f"/api/v1/users/{user}/deliveries")
+    return [one["status"] for one in reversed(page["deliveries"])]
+
+
+def test_failed_messages_are_counted_before_they_are_sent(visit, cloud, failing):
+    """A dry run first, which changes nothing; then the same for real; both page by page."""
+    failing("margaret", "TEST", "WEBHOOK", "TEST", "TEST", "TEST")
+    cloud.ask("PUT", "/api/v1/users/margaret/integrations/WEBHOOK", {"enabled": False})
     page = visit("#/find")
-
-    def recover(route):
-        body = json.loads(route.request.post_data)
-        asked.append((body["dry_run"], body.get("cursor")))
-        rest = {"delivery_id": "x", "reason": "content_expired"}
-        answer = {
-            "examined": 100,
-            "opened": ["a", "b"],
-            "not_opened": [] if body.get("cursor") else [rest],
-            "next_cursor": None if body.get("cursor") else "next",
-        }
-        route.fulfill(status=200, body=json.dumps(answer), content_type="application/json")
-
-    page.route("**/deliveries/recover", recover)
-    page.get_by_label("User ID").fill("ada")
+    main = page.locator("main")
+    page.get_by_label("User ID").fill("margaret")
+    cloud.calls.clear()
+    path = "/api/v1/users/margaret/deliveries/recover"
 
     page.get_by_role("button", name="Count them").click()
-    expect(page.locator("main")).to_contain_text("4 messages would be sent again.")
-    expect(page.locator("main")).to_contain_text("1 not: content expired")
-    assert asked == [(True, None), (True, "next")]
-    page.get_by_role("button", name="Recover failed messages of ada").click()
+    expect(main).to_contain_text("4 messages would be sent again.")
+    expect(main).to_contain_text("1 not: off for all messages")
+    assert cloud.calls == [("POST", path, 200)] * 3
+    assert statuses(cloud, "margaret") == ["failed"] * 5
+    page.get_by_role("button", name="Recover failed messages of margaret").click()
 
-    expect(page.locator("main")).to_contain_text("4 messages are sent again.")
-    assert asked[2:] == [(False, None), (False, "next")]
+    expect(main).to_contain_text("4 messages are sent again.")
+    assert cloud.calls[3:] == [("POST", path, 202)] * 3
+    assert statuses(cloud, "margaret") == ["success", "failed", *["success"] * 3]
 
 
-def test_what_was_counted_for_one_user_recovers_nobody_else(visit):
+def test_what_was_counted_for_one_user_recovers_nobody_else(visit, failing):
     """Another user or another time needs another count, which may still be on its way."""
+    for user in ("hedy", "joan", "linus"):
+        failing(user, "TEST")
+    a_week_ago = f"{datetime.now(UTC) - timedelta(days=7):%Y-%m-%dT%H:%M}"
     page = visit("#/find")
-    answer = {"examined": 1, "opened": ["a"], "not_opened": [], "next_cursor": None}
     held = []
     # Playwright keeps its wrapper as an attribute, which a built-in method does not take.
     page.route("**/deliveries/recover", lambda route: held.append(route))  # noqa: PLW0108 - see above
     user, main = page.get_by_label("User ID"), page.locator("main")
     count = page.get_by_role("button", name="Count them")
-    recover = page.get_by_role("button", name="Recover failed messages of")
+    button = page.get_by_role("button", name="Recover failed messages of")
 
     def ask():
         count.click()
@@ -121,24 +141,40 @@ def test_what_was_counted_for_one_user_recovers_nobody_else(visit):
             page.evaluate("null")  # lets the route's event in
 
     def respond():
-        held.pop().fulfill(status=200, body=json.dumps(answer), content_type="application/json")
+        held.pop().continue_()
 
-    user.fill("ada")
+    user.fill("hedy")
     ask()
     respond()
-    expect(recover).to_be_visible()
-    user.fill("grace")
-    expect(recover).to_have_count(0)
+    expect(button).to_be_visible()
+    user.fill("joan")
+    expect(button).to_have_count(0)
     ask()
     respond()
-    expect(recover).to_be_visible()
-    page.locator("#since").fill("2026-01-01T00:00")
-    expect(recover).to_have_count(0)
+    expect(button).to_be_visible()
+    page.locator("#since").fill(a_week_ago)
+    expect(button).to_have_count(0)
 
     page.evaluate("window.said = []")
     ask()
     user.fill("linus")
     respond()
-    page.wait_for_function("window.said.some((text) => text.includes('would be sent again'))")
+    while not any("would be sent again" in text for text in said(page)):
+        page.evaluate("null")  # lets the response in
     expect(main).not_to_contain_text("would be sent again")
-    expect(recover).to_have_count(0)
+    expect(button).to_have_count(0)
+
+
+def test_a_time_too_long_ago_is_explained_beside_the_field(visit):
+    """The API names the field, and the page ties its sentence to it."""
+    visit.expect_error("422")
+    page = visit("#/find")
+    page.get_by_label("User ID").fill("ada")
+    since = page.get_by_label("Failed messages since")
+    since.fill("2026-01-01T00:00")
+
+    page.get_by_role("button", name="Count them").click()
+
+    expect(since).to_have_accessible_description("must be at most 30 days ago")
+    expect(since).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_role("status")).to_contain_text("must be at most 30 days ago")

@@ -108,6 +108,20 @@ def test_the_console_opens_john_doe_first_and_remembers_the_last_users(visit):
     assert names == ["f", "e", "d", "c", "b"]
 
 
+def test_the_users_language_decides(visit, cloud):
+    """Before those of the browser; the buttons at the end of the page change it for a visit."""
+    assert cloud.ask("PUT", "/api/v1/users/heidi/preferences", {"language": "de"})[0] == 200
+    page = visit("#/u/heidi/what")
+    heading = page.get_by_role("heading", level=1)
+    expect(heading).to_have_text("Was Sie bekommen")
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+
+    page.get_by_role("button", name="English").click()
+
+    expect(heading).to_have_text("What you get")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+
+
 def test_a_navigation_moves_the_focus_to_the_heading(visit):
     """So a screen reader begins with the new page; the title changes too."""
     page = visit("#/u/ada/what")

@@ -7,7 +7,7 @@ import { announce, useDraft } from "../store.js";
 import { browserZone, instantOf, localOf } from "../times.js";
 import { html } from "../view.js";
 import { t } from "../words.js";
-import { Field, Heading, Trouble, errorText, reasonInside } from "../parts/pieces.js";
+import { Field, Heading, Trouble, errorText, fieldError, reasonInside } from "../parts/pieces.js";
 
 const DELIVERY_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
@@ -83,13 +83,15 @@ function Recover({ user }) {
       announce(t(isTrial ? "recover.would" : "recover.did", { count: total.opened }));
     } catch (error) {
       setState({ step: "failed", error });
+      if (fieldError(error, "/since")) announce(`${t("error.title")} ${errorText(error)}`);
     }
   };
+  const wrong = fieldError(state.error, "/since");
   return html`<section aria-labelledby="recover-title">
     <h2 id="recover-title">${t("recover.title")}</h2>
     <p class="quiet">${t("recover.lead")}</p>
     <form class="row" onSubmit=${(event) => { event.preventDefault(); if (user) run(true); else setState({ step: "failed", error: { detail: t("find.noUser") } }); }}>
-      <${Field} id="since" label=${t("recover.since", { zone: browserZone() })}>
+      <${Field} id="since" label=${t("recover.since", { zone: browserZone() })} error=${wrong}>
         ${(control) => html`<input ...${control} type="datetime-local" required value=${since} onInput=${(event) => setSince(event.target.value)} />`}
       <//>
       <button type="submit">${t("recover.try")}</button>
@@ -99,6 +101,6 @@ function Recover({ user }) {
       ${state.total.refused.size > 0 && html`<ul>${[...state.total.refused].map(([reason, count]) => html`<li key=${reason}>${t("recover.refused", { count, reason: reasonInside(reason, "") })}</li>`)}</ul>`}`}
     ${state.step === "tried" && state.total.opened > 0 &&
     html`<p class="actions"><button type="button" class="main" onClick=${() => run(false)}>${t("recover.run", { user })}</button></p>`}
-    ${state.step === "failed" && html`<${Trouble} error=${state.error} />`}
+    ${state.step === "failed" && !wrong && html`<${Trouble} error=${state.error} />`}
   </section>`;
 }

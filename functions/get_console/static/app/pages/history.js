@@ -14,6 +14,8 @@ import { Action, Heading, Loading, State, Time, Trouble, reasonText, typeName } 
 
 const STATUSES = ["pending", "success", "failed", "skipped"];
 const PER_PAGE = 50;
+const PER_SEARCH = 200;
+const MOST_CALLS = 10;
 
 export function HistoryPage({ user, query }) {
   const { zone } = usePreferences(user);
@@ -22,16 +24,22 @@ export function HistoryPage({ user, query }) {
   const only = query.get("request") ?? "";
   const [more, setMore] = useState({ deliveries: [], cursor: undefined, error: null, isBusy: false });
   const path = (cursor) => {
-    const search = new URLSearchParams({ limit: PER_PAGE });
+    const search = new URLSearchParams({ limit: status || type ? PER_SEARCH : PER_PAGE });
     if (status) search.set("status", status);
     if (type) search.set("integration_type", type);
     if (only) search.set("request_id", only);
     if (cursor) search.set("cursor", cursor);
     return `${userPath(user, "deliveries")}?${search}`;
   };
+  /** With filters, a page may be empty although older messages match: read on, up to a limit. */
+  const read = async (from, calls = 1) => {
+    const { data } = await get(path(from));
+    const isDone = data.deliveries.length > 0 || !data.next_cursor || calls === MOST_CALLS;
+    return isDone ? data : read(data.next_cursor, calls + 1);
+  };
   const loaded = useLoaded(async () => {
     setMore({ deliveries: [], cursor: undefined, error: null, isBusy: false });
-    return (await get(path())).data;
+    return read();
   }, [user, status, type, only]);
   const filter = (values) => {
     location.hash = address("history", user, { status, type, request: only, ...values });
@@ -40,7 +48,7 @@ export function HistoryPage({ user, query }) {
   const loadMore = async () => {
     setMore({ ...more, isBusy: true });
     try {
-      const { data } = await get(path(cursor));
+      const data = await read(cursor);
       const deliveries = [...more.deliveries, ...data.deliveries];
       setMore({ deliveries, cursor: data.next_cursor, error: null, isBusy: false });
       announce(t("history.loaded", { count: data.deliveries.length }));
@@ -61,7 +69,7 @@ export function HistoryPage({ user, query }) {
     ${only && html`<p>${t("history.only", { id: only })} <a href=${address("history", user)}>${t("history.all")}</a></p>`}
     ${loaded.error && html`<${Trouble} error=${loaded.error} onRetry=${loaded.reload} />`}
     ${!loaded.data && !loaded.error && html`<${Loading} />`}
-    ${loaded.data && messages.length === 0 && html`<${Empty} user=${user} isFiltered=${isFiltered} reload=${loaded.reload} />`}
+    ${loaded.data && messages.length === 0 && html`<${Empty} user=${user} isFiltered=${isFiltered} isPartial=${Boolean(cursor)} reload=${loaded.reload} />`}
     <ol class="messages">
       ${messages.map((message, place) => html`<${Message} key=${message.id} user=${user} message=${message} zone=${zone}
         isFirst=${place === 0 && Boolean(only)} reload=${loaded.reload} />`)}
@@ -81,8 +89,8 @@ function Filter({ id, label, value, options, onChange }) {
   </div>`;
 }
 
-function Empty({ user, isFiltered, reload }) {
-  if (isFiltered) return html`<p class="lead">${t("history.nothing")} <a href=${address("history", user)}>${t("history.all")}</a></p>`;
+function Empty({ user, isFiltered, isPartial, reload }) {
+  if (isFiltered) return html`<p class="lead">${t(isPartial ? "history.nothingYet" : "history.nothing")} <a href=${address("history", user)}>${t("history.all")}</a></p>`;
   return html`<p class="lead">${t("history.empty")}</p>
     ${mayChange(user, "dispatch:send") &&
     html`<p class="actions"><${Action} label=${t("where.test")} done=${t("where.tested")}
