@@ -23,7 +23,11 @@ from tests.functions.service import running, sample
 from tools.loopback import LoopbackServer
 
 ON = ("SLACK", "EMAIL", "CLI", "TEST")
-PEOPLE = {"ada@example.com": "U0ADALOVELACE", "john.doe@example.com": "U0JOHNDOE"}
+PEOPLE = {
+    "ada@example.com": "U0ADALOVELACE",
+    "ada@company.com": "U0ADACOMPANY",
+    "john.doe@example.com": "U0JOHNDOE",
+}
 
 PARKED = "/parked"
 """An empty page, at which a page of the browser waits for the next test."""
@@ -56,8 +60,9 @@ class Hooks:
 class Cloud:
     """A deployed service; ``calls`` holds method, path and status of each request to the API."""
 
-    def __init__(self, service, hooks):
+    def __init__(self, service, hooks, mails):
         self.service = service
+        self.mails = mails
         self.hooks = hooks
         self.calls = []
         self.is_down = False
@@ -205,7 +210,7 @@ def deployed(session, **environ):
         patch.setattr(health, "PROBE_LIMIT", 60.0)
         wiring.reset()
         boto3.client("secretsmanager").create_secret(Name="SlackBotTokenSecret", SecretString=TOKEN)
-        cloud = Cloud(service, hooks)
+        cloud = Cloud(service, hooks, mail.mails)
         cloud.server.start()
         yield cloud
         cloud.server.stop()

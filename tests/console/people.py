@@ -6,6 +6,9 @@ import time
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from tests.feedback import event
+from tests.functions.service import reports
+
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 PATIENT = {"retry_count": 3, "retry_delay_seconds": 1}
 CATEGORIES = {
@@ -81,6 +84,15 @@ def ended(cloud, user, request_id, wait=pause):
             return request
         wait()
     raise AssertionError(request)
+
+
+def bounced(cloud, user, accepted, address):
+    """Report that the email of a message bounced, as SES does."""
+    ids = {one["integration_type"]: one["delivery_id"] for one in accepted["deliveries"]}
+    report = event("bounce_permanent", user, ids["EMAIL"], stack="stack", address=address)
+    with cloud.lock:
+        assert cloud.service.invoke("accept_feedback", reports(report)) == {"batchItemFailures": []}
+        cloud.deliver()
 
 
 def closed_now():

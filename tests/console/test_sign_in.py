@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from tests.console.cloud import deployed
 from tests.console.issuer import CLIENT, SignInServer
 from tests.console.people import CATEGORIES
+from tests.console.visitor import STORAGE
 from tests.issuer import AUDIENCE
 
 
@@ -103,9 +104,10 @@ def test_an_answer_that_nobody_asked_for_is_refused(visit, cloud):
 
 def test_the_token_is_in_memory_alone(visit, cloud, issuer):
     """No address, no storage, no cookie, no referrer and no log line holds it."""
-    page = visit("#/u/ada/what", ready=False)
+    page = visit.context().new_page()
     sent = []
     page.on("request", lambda request: sent.append((request.url, dict(request.headers))))
+    page.goto(f"{cloud.url}/console#/u/ada/what")
     what_you_get(page)
     page.reload()
     what_you_get(page)
@@ -115,9 +117,7 @@ def test_the_token_is_in_memory_alone(visit, cloud, issuer):
         for _, headers in sent
         if "authorization" in headers
     }
-    kept = page.evaluate(
-        "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
-    )
+    kept = page.evaluate(STORAGE)
     assert tokens
     for token in tokens:
         assert not [url for url, _ in sent if token in url]
@@ -157,6 +157,42 @@ def test_a_session_that_ended_is_offered_again(visit, issuer, cloud):
 
     expect(page.get_by_role("alert")).to_have_count(0)
     what_you_get(page)
+
+
+def test_a_link_works_where_a_sign_in_is_required(visit, cloud, issuer):
+    """It asks the issuer for nothing, saves, and opens no page and no route beyond preferences."""
+    visit.expect_error("403")
+    base, token = "/api/v1/users/ada", issuer.token()
+    _, link = cloud.ask("POST", f"{base}/preferences-link", {"expires_in": 3600}, bearer=token)
+    cloud.calls.clear()
+    page = visit("/p/" + link["url"].rpartition("/p/")[2])
+    bearers = []
+    page.on("request", lambda request: bearers.append(request.headers.get("authorization")))
+    what_you_get(page)
+    expect(page).to_have_url(f"{cloud.url}/console#/u/ada/what")
+    names = page.get_by_role("navigation").get_by_role("link").all_text_contents()
+    assert names == ["What you get", "When", "What if"]
+
+    page.get_by_role("switch", name="Builds, Email").click()
+
+    expect(page.get_by_role("status")).to_have_text("Saved: Builds, Email is off.")
+    stored = cloud.ask("GET", f"{base}/preferences", bearer=token)[1]
+    assert stored["updated_via"] == "link"
+    assert issuer.asked == []
+    assert cloud.calls[0] == ("POST", "/api/v1/session", 201)
+    [bearer] = {one for one in bearers if one}
+    assert bearer.startswith("Bearer dps_")
+    assert page.evaluate(STORAGE) == '[{},{},""]'
+    for path in (f"{base}/deliveries", "/api/v1/users/grace/preferences"):
+        status = page.evaluate(
+            "([path, Authorization]) =>"
+            " fetch(path, { headers: { Authorization } }).then((response) => response.status)",
+            [path, bearer],
+        )
+        assert status == 403, path
+    page.evaluate("location.hash = '#/u/ada/history'")
+    expect(page.locator("main")).to_contain_text("cannot be opened by a link from an email")
+    cloud.ask("PUT", f"{base}/preferences", {"categories": None}, bearer=token)
 
 
 def test_a_page_without_its_scope_is_not_offered(visit, issuer):

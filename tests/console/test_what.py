@@ -126,16 +126,24 @@ def test_the_panel_says_what_the_preview_says(visit, cloud):
     assert "EMAIL" in {one["integration_type"] for one in preview["skipped"]}
 
 
+def two_tabs(visit, address):
+    """Open an address in two tabs of one browser."""
+    context = visit.context()
+    tabs = context.new_page(), context.new_page()
+    for tab in tabs:
+        tab.goto(f"{visit.cloud.url}/console{address}")
+        visit.wait(tab)
+    return tabs
+
+
 @pytest.mark.parametrize(("keep", "expected"), [("Keep my change", False), ("Keep what", True)])
-def test_a_change_from_elsewhere_is_shown_beside_ones_own(visit, cloud, keep, expected):
+def test_a_change_in_another_tab_is_shown_beside_ones_own(visit, cloud, keep, expected):
     """The stale save gets 412, both values are shown, and the user's choice is stored."""
     visit.expect_error("412")
-    page = visit("#/u/ada/what")
-    choice = {
-        "news": {"integrations": {"SLACK": False}},
-        "builds": {"integrations": {"CLI": False}},
-    }
-    cloud.ask("PUT", PATH, {"categories": choice})
+    page, other = two_tabs(visit, "#/u/ada/what")
+    for name in ("News, Slack", "Builds, CLI"):
+        switch(other, name).click()
+        expect(other.get_by_role("status")).to_have_text(f"Saved: {name} is off.")
 
     switch(page, "Builds, Email").click()
 
@@ -147,9 +155,33 @@ def test_a_change_from_elsewhere_is_shown_beside_ones_own(visit, cloud, keep, ex
     conflict.get_by_role("button", name=keep).click()
     expect(conflict).to_have_count(0)
     expect(switch(page, "Builds, Email")).to_be_checked(checked=expected)
-    assert stored(cloud)["news"] == choice["news"]
+    assert stored(cloud)["news"] == {"integrations": {"SLACK": False}}
     assert stored(cloud)["builds"]["integrations"].get("EMAIL", True) is expected
     assert stored(cloud)["builds"]["integrations"]["CLI"] is False
+
+
+def test_hours_and_a_mute_of_two_tabs_are_both_kept(visit, cloud):
+    """A stale tab shows the conflict of the fields that it saves; the mute of the other one stays."""
+    visit.expect_error("412")
+    path = "/api/v1/users/twice/preferences"
+    page, other = two_tabs(visit, "#/u/twice/when")
+    other.get_by_role("button", name="Mute for 1 hour").click()
+    expect(other.locator("main")).to_contain_text("Muted until")
+
+    page.get_by_label("The same hours on chosen days").check()
+    page.get_by_role("button", name="Save hours").click()
+
+    conflict = page.get_by_role("region", name="Changed elsewhere")
+    expect(conflict.get_by_role("row", name="Hours")).to_contain_text("At any time")
+    expect(conflict.get_by_role("row", name="Hours")).to_contain_text(
+        "Mon, Tue, Wed, Thu, Fri 08:00"
+    )
+    expect(page.locator("main")).to_contain_text("Muted until")
+    conflict.get_by_role("button", name="Keep my change").click()
+    expect(conflict).to_have_count(0)
+    preferences = cloud.ask("GET", path)[1]
+    assert preferences["muted_until"] is not None
+    assert [one["from"] for one in preferences["hours"]["windows"]] == ["08:00"]
 
 
 def test_two_failures_are_told_one_by_one_and_retried(visit, cloud):

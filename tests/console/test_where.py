@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import copy
-import json
 import re
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.console.people import override, sent
+from tests.console.people import bounced, override, sent
 from tests.console.visitor import violations
-from tests.functions.service import sample
-
-
-def bounced(cloud, user):
-    """Send an email that SES reports as bounced, and return its delivery ID."""
-    accepted = sent(cloud, user, subject="Lost", content="x", integration_types=["EMAIL"])
-    delivery_id = accepted["deliveries"][0]["delivery_id"]
-    event = copy.deepcopy(sample("accept_feedback"))
-    body = json.loads(event["Records"][0]["body"])
-    name = base64.urlsafe_b64encode(user.encode()).decode().rstrip("=")
-    body["detail"]["mail"]["tags"] |= {
-        "dispatcher": ["stack"],
-        "user": [name],
-        "delivery": [delivery_id],
-        "round": ["1"],
-    }
-    body["detail"]["bounce"]["bouncedRecipients"][0]["emailAddress"] = f"{user}@example.com"
-    event["Records"][0]["body"] = json.dumps(body)
-    with cloud.lock:
-        assert cloud.service.invoke("accept_feedback", event) == {"batchItemFailures": []}
-    return delivery_id
 
 
 @pytest.mark.parametrize("width", [320, 1280])
 def test_a_bounced_address_is_struck_out_and_can_be_used_again(visit, cloud, width):
     """History says that it bounced, and *Where* offers to use the address again."""
     user = f"bounce{width}"
-    bounced(cloud, user)
+    accepted = sent(cloud, user, subject="Lost", content="x", integration_types=["EMAIL"])
+    bounced(cloud, user, accepted, f"{user}@example.com")
     page = visit(f"#/u/{user}/history", width=width)
     message = page.locator("main summary")
     expect(message).to_contain_text("failed: bounced")
