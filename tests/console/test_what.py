@@ -161,7 +161,7 @@ def test_a_change_in_another_tab_is_shown_beside_ones_own(visit, cloud, keep, ex
 
 
 def test_hours_and_a_mute_of_two_tabs_are_both_kept(visit, cloud):
-    """A stale tab shows the conflict of the fields that it saves; the mute of the other one stays."""
+    """A stale tab shows the conflict of the fields that it saves; the other tab's mute stays."""
     visit.expect_error("412")
     path = "/api/v1/users/twice/preferences"
     page, other = two_tabs(visit, "#/u/twice/when")
