@@ -93,6 +93,30 @@ def test_a_change_during_the_replan_is_followed(muted):
     assert muted.delivery(held).due_at == muted.clock.now() + 100
 
 
+@pytest.mark.parametrize(("changes", "complete"), [(1, True), (2, False)])
+def test_a_change_is_followed_once_after_the_time_is_over(muted, changes, complete):
+    """Otherwise a slow re-plan of an older change would keep what a newer one had moved."""
+    [held] = muted.send()
+    mute(muted, 7200.0)
+    mutes = iter([100.0, 50.0][:changes])
+
+    def fate(_):
+        muted.clock.advance(6.0)
+        if seconds := next(mutes, None):
+            mute(muted, seconds)
+        return ""
+
+    context = replace(muted.context, messages=Faulty(muted.table, fate, "write"))
+    replanner = replace(
+        muted.replanner, context=context, holds=replace(muted.holds, context=context)
+    )
+
+    assert replanner.replan(USER) == (1, complete)
+
+    until = muted.overrides.get(USER).preferences.muted_until
+    assert (muted.delivery(held).due_at == until) is complete
+
+
 def test_a_worker_that_has_the_row_is_not_disturbed(muted):
     """The claimed delivery is left alone, and its holder goes on with what became due."""
     muted.override("CLI", enabled=True)

@@ -28,7 +28,7 @@ AT_ONCE = 10
 """Messages that are moved in parallel."""
 
 LONGEST = 5.0
-"""Seconds after which no further message is moved."""
+"""Seconds after which no further message is moved; as long again if the preferences changed."""
 
 Each = Callable[
     [Callable[["MessageRow"], "frozenset[str] | None"], "Iterable[MessageRow]"],
@@ -58,7 +58,7 @@ class Replanner:
         """
         deadline = Deadline(LONGEST, self.context.clock.monotonic)
         moved: set[str] = set()
-        examined, complete = 0, True
+        examined, complete, is_last = 0, True, False
         try:
             stored: UserOverrides | None = None
             while True:
@@ -76,8 +76,11 @@ class Replanner:
                 if latest.version == stored.version:
                     break
                 if deadline.is_over():
-                    complete = False
-                    break
+                    if is_last:
+                        complete = False
+                        break
+                    # The older preferences may have moved something after the newer ones did.
+                    is_last, deadline = True, Deadline(LONGEST, self.context.clock.monotonic)
                 stored = latest
         except UnavailableError:
             complete = False
