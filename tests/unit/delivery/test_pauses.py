@@ -174,6 +174,18 @@ def test_a_healthy_receiver_costs_no_write(world):
     assert world.overrides.get(USER).version == version
 
 
+def test_rules_that_never_pause_cost_no_write():
+    """With ``0/0/0/0/0`` a failure writes nothing to the user's row."""
+    world = World(PAUSE_RULES="0/0/0/0/0")
+    world.webhook(retry_count=0)
+    version = world.overrides.get(USER).version
+
+    did = fail(world, 1)
+
+    assert statuses(world, [did]) == [("failed", "http_503")]
+    assert (health(world), world.overrides.get(USER).version) == (None, version)
+
+
 @pytest.mark.parametrize("fault", ["throttled", "lost"])
 def test_a_health_that_cannot_be_stored_costs_no_record(world, fault):
     """The outcome is recorded nevertheless."""

@@ -87,6 +87,9 @@ class Receivers:
                 return None
             now, probed = self.clock.now(), probe is not None
             new = None if works else after_failure(health, self.rules, now, probed=probed)
+            if new == health:
+                # Rules that never pause know no health.
+                return None
             try:
                 users.latest = self._write(row.user_id, name, users.latest, new)
             except ConditionFailed:
