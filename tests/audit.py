@@ -12,7 +12,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dispatcher.configuration.hours import is_open, opening, quiet_of, zone
+from dispatcher.configuration.hours import PAUSED, is_open, opening, quiet_of, zone
+from dispatcher.configuration.receiver_health import is_answered, is_explained
+from dispatcher.configuration.resolution import DISABLED_AFTER_FAILURES
 from dispatcher.delivery.outcomes import Delivered, Permanent, Retry
 from dispatcher.delivery.rows import MessageRow, RequestRow, Status, message_id_of, place_of
 from dispatcher.delivery.transitions import TABLE, State, Transition, state_of
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from dispatcher.configuration.hours import Quiet
-    from dispatcher.configuration.rows import Preferences
+    from dispatcher.configuration.rows import Preferences, ReceiverHealth
     from dispatcher.delivery.doorbells import DeadLetter
     from dispatcher.delivery.outcomes import Outcome
     from dispatcher.delivery.ports import Message
@@ -81,6 +83,9 @@ RECORD_GIVES_UP = 4.0
 SENT_WITHIN = 25.0
 """Seconds after a claim within which its send begins: 35 s of the lease must remain."""
 
+TIME_TO_JUDGE = 30.0
+"""Seconds of the invocation below which only the record is written."""
+
 TIME_LEFT = 20.0
 """Seconds of the invocation that a send needs: 10 for the attempt, 10 to record it."""
 
@@ -128,6 +133,8 @@ class Claim:
     given_back: bool = False
     excuse: str | None = None
     """Why it may be without a record, or its message sent again."""
+    unjudged: bool = False
+    """Whether a fault or a lack of time kept its outcome from the health of the receiver."""
 
     @property
     def key(self) -> Key:
@@ -147,6 +154,14 @@ class Claim:
     def stalled(self) -> bool:
         """Whether its worker stood still for long before it recorded."""
         return self.recorded_at is None and self.actor.stood - self.stood > STALL
+
+
+@dataclass(eq=False)
+class Pause:
+    """A pause of a receiver, and the claims whose messages reached it meanwhile."""
+
+    began_at: float
+    sent: list[Claim] = field(default_factory=list)
 
 
 class Move(NamedTuple):
@@ -252,6 +267,10 @@ class Audit:
         self.applied: dict[Key, list[str]] = defaultdict(list)
         self.unsure: set[Key] = set()
         self.dead_since: dict[str, float] = {}
+        self.healths: Mapping[str, ReceiverHealth] = {}
+        self.pauses: dict[str, list[Pause]] = defaultdict(list)
+        self.released_at: dict[str, float] = {}
+        self.disabled: set[str] = set()
         self.sweeps: Counter[str] = Counter()
         self.changes: set[Change] = set()
         self.counts: Counter[str] = Counter()
@@ -326,6 +345,7 @@ class Audit:
         claim.outcome = outcome
         claim.delivered = isinstance(outcome, Delivered)
         claim.ended_at = self.clock.seconds
+        claim.unjudged = claim.actor.until - self.clock.seconds < TIME_TO_JUDGE
 
     def timed_out(self, actor: Actor) -> None:
         """Record that the watchdog ended the attempt: its outcome came too late."""
@@ -342,6 +362,29 @@ class Audit:
         if preferences != self.past[-1][1]:
             self.past.append((self.clock.seconds, preferences))
             self.counts["preferences"] += 1
+
+    def learned(self, healths: Mapping[str, ReceiverHealth], *, released: bool) -> None:
+        """Record what is known about the receivers; ``released``: by a change of the override."""
+        for name in {*healths, *self.healths}:
+            old, new = self.healths.get(name), healths.get(name)
+            if new is not None and new.pauses > (old.pauses if old else 0):
+                self.pauses[name].append(Pause(self.clock.seconds))
+                self.counts["pauses"] += 1
+            if new is not None and new.disabled:
+                self.disabled.add(name)
+            if released and new is None and old is not None and old.paused_until is not None:
+                self.counts["pauses ended"] += 1
+                for row in self.table.messages():
+                    for place, one in enumerate(row.deliveries):
+                        if one.type == name and one.is_pending and one.held == PAUSED:
+                            self.released_at[row.delivery_id(place)] = self.clock.seconds
+        self.healths = healths
+
+    def unjudge(self, actor: Actor) -> None:
+        """Record that a fault keeps an outcome from the health of its receiver."""
+        for claim in self.by_actor[actor]:
+            if claim.recorded_at is None:
+                claim.unjudged = True
 
     def report_sent(self, delivery_id: str, number: int, name: str, report: object) -> None:
         """Record that a provider reported about a round of a delivery."""
@@ -518,7 +561,9 @@ class Audit:
                     final = not catalogue()[after.type].resend_unknown
                 else:
                     final = isinstance(claims[-1].outcome, Permanent)
-                if not final and after.error_code not in NO_DEAD_LETTER:
+                if after.error_code == DISABLED_AFTER_FAILURES:
+                    assert after.type in self.disabled, f"{did} was given up too early: {after}"
+                elif not final and after.error_code not in NO_DEAD_LETTER:
                     lost = sum(one.recorded_at is None for one in claims)
                     used = len(claims) - min(lost, FORGIVEN)
                     assert used >= after.max_attempts, f"{did} was given up too early: {after}"
@@ -572,6 +617,13 @@ class Audit:
             for _, old, new in move.deliveries()
         ]
         assert any(refuted), f"{did} became pending, but its sibling succeeded"
+
+    def holds_a_first_success_message_opens_one(self) -> None:
+        """A new round of a ``first_success`` message has one delivery: *waits* orders round 1."""
+        for move in self.moves:
+            if move.after.mode == "first_success":
+                opened = [did for did, old, new in move.deliveries() if new.round > old.round]
+                assert len(opened) <= 1, f"{opened} were opened at once"
 
     def holds_a_live_claim_is_its_owners(self) -> None:
         """A worker takes over only a claim whose lease may be over, and records only its own."""
@@ -717,6 +769,11 @@ class Audit:
                 opened = [key for key, openers in self.openers.items() if actor in openers]
                 assert not opened, f"{actor} opened {opened}: {actor.error}"
                 assert actor is not self.cancellers.get(did), f"{actor} cancelled: {actor.error}"
+            elif kind == "recover" and actor.result:
+                opened = set(actor.result.response["opened"])
+                mine = {key[0] for key, openers in self.openers.items() if actor in openers}
+                assert opened == mine, f"{actor} opened {mine}, and says {opened}"
+                self.counts["recovered"] += len(opened)
             elif kind == "retry" and actor.result:
                 openers = self.openers[did, actor.result["round"]]
                 assert openers == [actor], f"{actor} did not open {actor.result}"
@@ -732,6 +789,8 @@ class Audit:
                 "retry": (ConflictError, NotFoundError),
                 "cancel": (ConflictError, NotFoundError),
                 "prefer": (ConflictError,),
+                "put": (ConflictError, NotFoundError),
+                "delete": (NotFoundError,),
                 "feedback": (TooEarlyError,),
             }.get(kind, ())
             if not self.quiet:
@@ -830,6 +889,8 @@ class Audit:
             calm = self.quiet and not self.purged and not delivery.unknown
             if len(self.past) == 1 or not calm or row.mode != "all":
                 continue
+            if self.pauses[delivery.type]:
+                continue
             size = len(row.deliveries)
             first = self._first_chance(send, OPENED + LATE_BEHIND * size)
             late = send.at - first
@@ -863,6 +924,48 @@ class Audit:
                 stays = delivery.type not in quiet.integrations or _is_open(quiet, at + patience)
                 return at if stays else math.inf
         return math.inf
+
+    def holds_a_paused_receiver_gets_one_request(self) -> None:
+        """I22: of a pause, one request reaches the receiver: the probe, after its end.
+
+        Its outcome ends the pause or begins the next one, unless a fault keeps it from the user's
+        row, or it says nothing. ``hold_at_rest`` counts: an excuse may come later.
+        """
+        for send in self.sends:
+            name, margin = send.claim.delivery.type, CLOSED
+            if not self.quiet:
+                margin += SDK_TIME + send.claim.actor.stood - send.claim.stood
+            health = self.healths.get(name)
+            if health is not None and health.paused_until is not None:
+                pause = self.pauses[name][-1]
+                if send.at > pause.began_at + margin:
+                    pause.sent.append(send.claim)
+                    self.counts["probes"] += 1
+
+    def _pauses_at_rest(self) -> None:
+        """I22: see ``holds_a_paused_receiver_gets_one_request``."""
+        for name, pauses in self.pauses.items():
+            for pause in pauses:
+                plain = [
+                    claim
+                    for claim in pause.sent
+                    if not (claim.excused or claim.unjudged or _says_nothing(claim))
+                ]
+                assert len(plain) <= 1, f"I22: {name} was paused at {pause.began_at}: {plain}"
+
+    def holds_the_end_of_a_pause_releases_what_it_held(self) -> None:
+        """I23: without a fault, an override that is changed or deleted releases within seconds."""
+        for _, at, before, after, _ in self.moves:
+            if before is None or after.owner in {None, before.owner}:
+                continue
+            did = after.delivery_id(after.current or 0)
+            since = self.released_at.pop(did, None)
+            calm = self.quiet and not self.purged and len(self.past) == 1 and after.mode == "all"
+            if since is None or not calm:
+                continue
+            since = max(since, self.base[did, after.deliveries[after.current or 0].round])
+            most = OPENED + LATE_BEHIND * len(after.deliveries)
+            assert at - since <= most, f"I23: {did} came {at - since:.0f} s after its release"
 
     def holds_the_budget_of_sends(self) -> None:
         """I2: a round has at most three sends more than its ``max_attempts``."""
@@ -935,6 +1038,7 @@ class Audit:
                 if len({claim.delivery_id for claim in delivered}) > 1:
                     assert any(claim.excused for claim in delivered), f"{row}: {delivered}"
             self._reports_at_rest(row)
+        self._pauses_at_rest()
         if self.quiet:
             for message_id, rings in self.sweeps.items():
                 tries = sum(message_id_of(one.delivery_id) == message_id for one in self.claims)
@@ -960,6 +1064,15 @@ class Audit:
         succeeded = any(one.status == Status.SUCCESS for one in row.deliveries)
         left = [one for one in row.deliveries if one.error_code == "first_success"]
         assert succeeded or not (refuted and left), f"I19: {row} was given up"
+
+
+def _says_nothing(claim: Claim) -> bool:
+    """Return whether an outcome does not show how the receiver is, such as a fault in our code."""
+    outcome = claim.outcome
+    if outcome is None:
+        return not catalogue()[claim.delivery.type].resend_unknown
+    unknown = not is_explained(outcome.code) and not is_answered(outcome.code)
+    return isinstance(outcome, Retry) and unknown
 
 
 def _is_open(quiet: Quiet, t: float) -> bool:

@@ -30,7 +30,7 @@ from dispatcher.delivery.rows import Status
 from dispatcher.delivery.transitions import TABLE
 from dispatcher.responses import rfc3339
 from tests.audit import SKEW
-from tests.rig import INVOCATION, Rig
+from tests.rig import INVOCATION, NO_PAUSES, Rig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -63,6 +63,15 @@ BATCH = 3
 MINUTE = 60.0
 DAY = 86_400.0
 SDK_TRIES = 3
+
+PAUSE_RULES = "2/100/120/1000/5000"
+"""Failures, and scaled seconds: since the first, first and longest pause, until disabled."""
+
+SLOW_WRITES = 0.3
+"""Probability that a write of a re-plan takes up to a second: a later one may overtake it."""
+
+RACES = 6
+"""Changes of preferences in a scenario that come at the same time as something else."""
 
 PATIENCE = 12 * 3600.0
 """Seconds after which the sweeper is taken to be alone forever: no delay is longer."""
@@ -99,6 +108,8 @@ class Setting:
     delay: int
     max_attempts: dict[str, int]
     retention: float
+    down: str | None
+    """The integration whose receiver is down for some time."""
 
     @classmethod
     def of(cls, seed: int, kind: str | None) -> Setting:
@@ -145,6 +156,7 @@ class Setting:
             delay=draw.choice([1, 5, 30, 60, 300, 901, 3600]),
             max_attempts={name: draw.choice([1, 1, 2, 3, 4, 11]) for name in TYPES},
             retention=draw.choice([90 * DAY, 90 * DAY, 4000.0]),
+            down=draw.choice(["WEBHOOK", "SLACK", "EMAIL"]) if draw.random() < 0.12 else None,
         )
 
 
@@ -188,6 +200,7 @@ class Player:
             quiet=self.setting.kind == "quiet",
             retention=self.setting.retention,
             lag=lambda: self.setting.lag * self._draw.random(),
+            pause_rules=PAUSE_RULES if self.setting.down else NO_PAUSES,
         )
         self.clock = self.rig.clock
         self._begin = self.clock.seconds
@@ -205,6 +218,8 @@ class Player:
         self._arrived: list[Sent] = []
         self._hours = random.Random(f"{seed}:hours")
         self._reports = random.Random(f"{seed}:reports").random() < 0.5
+        self._down = (0.0, 0.0)
+        self._slow: set[Actor] = set()
 
     @property
     def now(self) -> float:
@@ -348,6 +363,11 @@ class Player:
             return 0.0, dice.choice(["crash", "crash after"])
         if self._happens(actor, dice, "stall", setting.stall):
             return dice.uniform(*dice.choice([(15, 90), (70, 800)])), ""
+        is_replan = actor.name.startswith("prefer") and actor.at == "before write"
+        if is_replan and actor not in self._slow and dice.random() < SLOW_WRITES:
+            self._slow.add(actor)
+            return dice.uniform(0.1, 1.0), ""
+        self._slow.discard(actor)
         if actor.at.startswith("before ") and actor.at != "before send":
             fate = dice.choice(["throttled", "lost"])
             if not self._happens(actor, dice, fate, setting.aws):
@@ -361,6 +381,8 @@ class Player:
             self._tries[actor] = 0
             if actor.at == "before write":
                 self.rig.audit.excuse(actor, "aws")
+            if actor.at in {"before replace", "before get"}:
+                self.rig.audit.unjudge(actor)
             return 0.0, fate
         return 0.0, ""
 
@@ -416,6 +438,10 @@ class Player:
             (Retry("http_429", "slow down", after=self.setting.asked_for), seconds),
         ]
         chosen = dice.choices(outcomes, self.setting.receivers)[0]
+        if message.integration_type == self.setting.down:
+            chosen = outcomes[0]
+            if self._down[0] <= self.now < self._down[1]:
+                chosen = dice.choice([outcomes[1], outcomes[1], outcomes[3]])
         if self._reports and message.integration_type in STORIES:
             self._write_reports(message, number, chosen[0])
         return chosen
@@ -461,16 +487,90 @@ class Player:
         if draw.random() < 0.15:
             self.at(draw.choice([1, 60, 600]) * draw.uniform(0.5, 1.5), self.rig.purge)
         self._write_preferences()
+        if random.Random(f"{self.seed}:recover").random() < 0.2:
+            self._write_recoveries()
+        if self.setting.down:
+            self._write_outage(self.setting.down)
+
+    def _write_outage(self, name: str) -> None:
+        """Draw messages for a receiver that is down, and changes that end its pauses."""
+        draw = random.Random(f"{self.seed}:down")
+        begin, length = draw.uniform(0, 200), draw.choice([400, 1200, 3000, 8000])
+        self._down = (begin, begin + length)
+        for number in range(draw.choice([5, 8])):
+            others = draw.sample([one for one in TYPES if one != name], draw.choice([0, 0, 1]))
+            body = self.body(
+                f"d-{number}", [name, *others], draw.choice(["all", "all", "first_success"])
+            )
+            self.at(draw.choice([200, 200, 900, 4000]) * draw.random(), self.send, body)
+        for _ in range(draw.choice([0, 1, 2])):
+            when = begin + length * draw.uniform(0.2, 1.3)
+            self.at(when, self._end_pause, name, draw.choice(["put", "delete"]))
+        for _ in range(draw.choice([0, 0, 80])):
+            self.at(begin + 100 + length * draw.uniform(0, 1.2), self.rig.touch)
+
+    def _end_pause(self, name: str, how: str) -> None:
+        """Let the user change or delete an override whose receiver is paused."""
+        health = self.rig.audit.healths.get(name)
+        if health is None or health.paused_until is None:
+            if self.now < self._down[1]:
+                self.at(self.now + 50, self._end_pause, name, how)
+            return
+        skew = self._skew()
+        if how == "put":
+            self._begin_all([self.rig.change(name, {"enabled": True}, skew)])
+        else:
+            self._begin_all([self.rig.delete(name, skew)])
+            self.at(self.now + 600, self._enable, name)
+
+    def _write_recoveries(self) -> None:
+        """Draw recoveries of all that failed, some at the same time."""
+        draw = random.Random(f"{self.seed}:recoveries")
+        for _ in range(draw.choice([1, 2])):
+            when = draw.choice([100, 1000, 5000, 9000]) * draw.uniform(0.5, 1.5)
+            for _ in range(draw.choice([1, 1, 2])):
+                self.at(when + draw.choice([0, 0.2]) * draw.random(), self._recover)
+
+    def _recover(self) -> None:
+        self._begin_all([self.rig.recover(self._skew())])
 
     def _write_preferences(self) -> None:
         """Draw changes of the user's preferences: mutes, hours, and their ends."""
         # A separate generator: the rest of a scenario does not depend on these draws.
         draw = random.Random(f"{self.seed}:preferences")
-        if draw.random() < 0.5:
+        if draw.random() < (0.75 if self.setting.down else 0.5):
+            return
+        if draw.random() < 0.3:
+            self._write_races(draw)
             return
         for number in range(draw.choice([1, 2, 3, 5])):
             spread = draw.choice([100, 1000, 4000, 12_000]) if number else draw.choice([1, 100])
             self.at(draw.random() * spread, self._prefer, random.Random(draw.random()))
+
+    def _write_races(self, draw: random.Random) -> None:
+        """Draw an unmute in the moment of a send, or two changes while something is held."""
+        begin = 0.0
+        for number in range(RACES):
+            begin += draw.uniform(150, 250)
+            until = self._begin + begin + draw.uniform(1000, 3000)
+            everything = {"integrations": TYPES}
+            self.at(begin, self._set, {"hours": everything, "muted_until": until})
+            body = self.body(f"x-{number}", draw.sample(TYPES, draw.choice([1, 2])), "all")
+            self.at(begin + 5, self.send, body)
+            if draw.random() < 0.5:
+                self.at(begin + 5 + draw.uniform(-0.06, 0.03), self._set, {"muted_until": None})
+                continue
+            # Both changes hold: what is not held any more is moved by no re-plan.
+            self.at(begin + 10, self._set, {"muted_until": until + 1000})
+            soon = {"muted_until": self._begin + begin + draw.uniform(30, 60)}
+            self.at(begin + 10 + draw.uniform(0.04, 0.4), self._set, soon)
+
+    def _set(self, fields: dict[str, Any]) -> None:
+        def change(old: Preferences | None) -> Preferences:
+            base = old or Preferences(updated_at=0.0, updated_via="api")
+            return replace(base, **fields)
+
+        self._begin_all([self.rig.prefer(change, self._skew())])
 
     def _prefer(self, draw: random.Random) -> None:
         """Let the user change the preferences."""
@@ -588,10 +688,14 @@ class Player:
 
     def policy(self, name: str, *, enabled: bool) -> None:
         """Let the user store an override with the scenario's retry policy."""
+        attempts = self.setting.max_attempts[name]
+        if name == self.setting.down:
+            # A pause begins when rounds end.
+            attempts = min(attempts, 2)
         self.rig.override(
             name,
             enabled=enabled,
-            retry_count=self.setting.max_attempts[name] - 1,
+            retry_count=attempts - 1,
             retry_delay_seconds=self.setting.delay,
         )
 

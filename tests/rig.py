@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from dispatcher.configuration.receiver_health import PauseRules
 from dispatcher.configuration.rows import Category, Policy
 from dispatcher.deadline import Deadline
 from dispatcher.delivery.doorbells import encode
+from dispatcher.delivery.recover import Recovery
 from dispatcher.delivery.rows import MessageRow, RequestRow, Status, shard_of
 from dispatcher.delivery.sweeper import LONGEST_SWEEP
 from dispatcher.errors import ConditionFailed, ConflictError
@@ -35,13 +37,17 @@ if TYPE_CHECKING:
 INVOCATION = 120.0
 VISIBILITY = 720.0
 PREFERENCE_TRIES = 4
+NO_PAUSES = "0/0/0/0/0"
 RECEIVES = 10
 """Times that a queue message is received before it goes to the dead-letter queue."""
 REPORT_VISIBILITY, REPORT_RECEIVES = 60.0, 20
 """The same of FeedbackQueue, whose messages are parked then."""
 
-TABLE_CALLS = ("message", "visit", "create", "write", "overdue", "pending")
-USER_CALLS = ("get", "replace", "set_preferences", "delete_preferences", "set_suppressions")
+TABLE_CALLS = ("message", "visit", "create", "write", "overdue", "pending", "between")
+USER_CALLS = (
+    *("get", "replace", "delete"),
+    *("set_preferences", "delete_preferences", "set_suppressions"),
+)
 REQUEST_CALLS = ("request", "put_request")
 QUEUE_CALLS = ("ring_first", "ring", "send_dead_letter")
 
@@ -132,6 +138,7 @@ class Rig:
         quiet: bool = False,
         retention: float = 90 * 86_400.0,
         lag: Callable[[], float] = lambda: 0.0,
+        pause_rules: str = NO_PAUSES,
     ) -> None:
         self.world = World(**ENVIRON)
         self.clock = SkewedClock()
@@ -176,6 +183,20 @@ class Rig:
             holds=holds,
         )
         self._replanner = replace(self.world.replanner, context=context, holds=holds)
+        self._recovery = Recovery(
+            context=context,
+            system_defaults=lambda: self._defaults,
+            holds=holds,
+            categories=self.world.categories,
+            environ=self.world.environ,
+        )
+        self._configurations = replace(
+            self.world.configurations,
+            overrides=overrides,
+            system_defaults=lambda: self._defaults,
+            clock=self.clock,
+            replanner=lambda: self._replanner,
+        )
         self._sweeper = replace(self.world.sweeper, context=context)
         self._feedback = replace(
             self.world.feedback,
@@ -196,6 +217,13 @@ class Rig:
             channels=lambda _: Receiver(self.audit, decide),
             rounds=self._rounds,
             watchdog=Watchdog(self.audit),
+            receivers=replace(
+                self.world.worker.receivers,
+                overrides=overrides,
+                rules=PauseRules.parse(pause_rules),
+                clock=self.clock,
+                replanner=self._replanner,
+            ),
         )
 
     # Work -----------------------------------------------------------------------------------------
@@ -233,6 +261,29 @@ class Rig:
             raise ConflictError("the preferences are being changed by others")
 
         return self._start(Call("prefer"), work, skew)
+
+    def change(self, name: str, body: Mapping[str, Any], skew: float) -> Actor:
+        """Begin to change an override, which may end the pause of its receiver."""
+        work = partial(self._configurations.update, USER, name, body)
+        return self._start(Call("put", name), work, skew)
+
+    def delete(self, name: str, skew: float) -> Actor:
+        """Begin to delete an override, which ends the pause of its receiver."""
+        return self._start(
+            Call("delete", name), partial(self._configurations.delete, USER, name), skew
+        )
+
+    def recover(self, skew: float) -> Actor:
+        """Begin to open all deliveries that failed in the last days."""
+        body = {"since": rfc3339(self.clock.seconds - 29 * 86_400)}
+        work = partial(self._recovery.recover, USER, body)
+        return self._start(Call("recover"), work, skew)
+
+    def touch(self) -> None:
+        """Let the version of the user's row change for another reason."""
+        stored = self.world.overrides.get(USER)
+        version = self.world._next_version(USER)
+        self.world.overrides.rows[USER] = replace(stored, version=version)
 
     def cancel(self, delivery_id: str, skew: float) -> Actor:
         """Begin to cancel a delivery."""
@@ -395,11 +446,22 @@ class Rig:
                 self.world.overrides.delete(USER, name, token="a user")
         else:
             self.world.override(name, enabled=enabled, config=CONFIGS[name], **policy)
-        by_default = self._defaults[name].configuration.enabled
-        if by_default if enabled is None else enabled:
-            self.audit.off_since.pop(name, None)
-        else:
-            self.audit.off_since.setdefault(name, self.clock.seconds)
+        self._changed()
+
+    def _changed(self, kind: str = "") -> None:
+        """Record which integrations are off, and what is known about their receivers."""
+        by_type = self.world.overrides.get(USER).by_type
+        for name, default in self._defaults.items():
+            override = by_type.get(name)
+            enabled = default.configuration.enabled
+            if override is not None:
+                enabled = bool(override.settings.get("enabled", enabled))
+            if enabled:
+                self.audit.off_since.pop(name, None)
+            else:
+                self.audit.off_since.setdefault(name, self.clock.seconds)
+        healths = {name: one.health for name, one in by_type.items() if one.health}
+        self.audit.learned(healths, released=kind in {"put", "delete"})
 
     # Stored rows ----------------------------------------------------------------------------------
 
@@ -453,6 +515,8 @@ class Rig:
 
     def _user(self, name: str, call: Callable[[], Any], _args: tuple[Any, ...]) -> Any:
         result = call()
+        if name in {"replace", "delete"}:
+            self._changed(self._calls[acting()].kind)
         if name.endswith("_preferences"):
             self.audit.preferred(self.world.overrides.get(USER).preferences)
         if name == "set_suppressions":

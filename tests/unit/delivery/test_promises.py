@@ -85,6 +85,9 @@ policies = st.fixed_dictionaries(
         "retry_delay_seconds": st.sampled_from([30, 1, 900, 901, 3600]),
     }
 )
+PAUSE_RULES = "1/0/60/120/600"
+"""The first failure pauses a receiver."""
+
 RETENTION = 4000.0
 """Seconds: the rows of a run may expire in it."""
 
@@ -95,7 +98,9 @@ class Dispatching(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.lag = 0.0
-        self.rig = Rig(self._decide, retention=RETENTION, lag=lambda: self.lag)
+        self.rig = Rig(
+            self._decide, retention=RETENTION, lag=lambda: self.lag, pause_rules=PAUSE_RULES
+        )
         self.clock = self.rig.clock
         self.manners: dict[str, str] = {}
         self.bodies: dict[str, dict[str, Any]] = {}
@@ -188,6 +193,25 @@ class Dispatching(RuleBasedStateMachine):
         """A caller asks for a new round of a failed delivery, which may ignore hours."""
         failed = self.rig.standing(Status.FAILED)
         self._play(self.rig.retry(failed[pick % len(failed)], skew, now=now), script)
+
+    @precondition(lambda self: self.rig.standing(Status.FAILED))
+    @rule(skew=skews, script=scripts)
+    def recover(self, skew, script):
+        """A caller opens all that has failed."""
+        self._play(self.rig.recover(skew), script)
+
+    @precondition(lambda self: self.rig.audit.healths)
+    @rule(pick=picks, delete=st.booleans(), skew=skews, script=scripts)
+    def end_pause(self, pick, delete, skew, script):
+        """The user changes or deletes an override whose receiver has failed."""
+        names = sorted(self.rig.audit.healths)
+        name = names[pick % len(names)]
+        actor = (
+            self.rig.delete(name, skew)
+            if delete
+            else self.rig.change(name, {"enabled": True}, skew)
+        )
+        self._play(actor, script)
 
     @precondition(lambda self: self.cancels < MOST_CANCELS and self.rig.standing(Status.PENDING))
     @rule(pick=picks, skew=skews, script=scripts)
@@ -309,6 +333,8 @@ class Dispatching(RuleBasedStateMachine):
             fate = script.faults.get(stop, "")
             if fate in {"throttled", "lost"} and actor.at == "before write":
                 self.rig.audit.excuse(actor, "aws")
+            if fate in {"throttled", "lost"} and actor.at in {"before replace", "before get"}:
+                self.rig.audit.unjudge(actor)
             actor.go_on(fate)
             stop += 1
         if actor.done:

@@ -119,6 +119,7 @@ def test_every_kind_of_trouble_is_exercised(reports):
     assert {
         *("throttled", "lost", "crash", "stall", "duplicates", "content_expired"),
         *("orphans", "orphans too late", "identities reused"),
+        *("held", "preferences", "pauses", "probes", "pauses ended", "recovered"),
     } <= {name for name, count in counts.items() if count}
 
 
