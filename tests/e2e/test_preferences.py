@@ -137,6 +137,20 @@ def test_a_preview_and_the_effective_configuration_show_what_a_send_would_do(ask
     assert ask("GET", "/deliveries")["deliveries"] == []
 
 
+def test_the_tag_of_a_response_permits_a_change(api, ask, user):
+    """Also of a response that is long enough to be compressed."""
+    ask("PUT", "/preferences", hours={"windows": [closed_now()] * 14})
+    url = f"/api/v1/users/{user}/preferences"
+    read = api.get(url)
+    tag = read.headers["ETag"]
+
+    answer = api.put(url, json={"language": "en"}, headers={"If-Match": tag})
+
+    assert read.headers["Content-Encoding"] == "gzip"
+    assert tag == f'"{read.json()["version"]}"'
+    assert answered(answer, 200)["language"] == "en"
+
+
 def test_an_old_tag_is_refused(api, ask, user):
     """``If-Match`` with another tag gets 412."""
     ask("PUT", "/preferences", language="de")

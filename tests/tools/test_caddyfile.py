@@ -31,6 +31,7 @@ def cloud():
             self.send_header("X-Path", self.path)
             self.send_header("X-Names", ",".join(self.headers))
             self.send_header("X-None-Match", self.headers.get("If-None-Match", ""))
+            self.send_header("X-Match", self.headers.get("If-Match", ""))
             content = b"x" * 2048 if "/console" in self.path else b""
             if content:
                 self.send_header("Content-Type", "text/html; charset=utf-8")
@@ -189,16 +190,18 @@ def test_pages_of_others_are_refused(ask, method, headers):
 
 
 def test_the_console_is_compressed_under_its_own_policy(ask):
-    """Its headers pass unchanged; an ETag that a browser sends back is the function's own again."""
+    """Its headers pass unchanged, its ETag too: a client may compare it with the version."""
     plain = ask(path="/console")
     answer = ask(path="/console", Accept_Encoding="gzip")
-    again = ask(path="/console", Accept_Encoding="gzip", If_None_Match=answer.headers["ETag"])
+    tag = answer.headers["ETag"]
+    again = ask(path="/console", Accept_Encoding="gzip", If_None_Match=tag, If_Match=tag)
 
     assert "Content-Encoding" not in plain.headers
     assert answer.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(answer.body) == plain.body
     assert answer.headers["Content-Security-Policy"] == POLICY
-    assert again.headers["X-None-Match"] == '"0123"'
+    assert (tag, plain.headers["ETag"]) == ('"0123"', '"0123"')
+    assert (again.headers["X-None-Match"], again.headers["X-Match"]) == (tag, tag)
 
 
 @pytest.mark.parametrize(
