@@ -24,6 +24,7 @@ def cloud():
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self):
+            self.rfile.read(int(self.headers.get("Content-Length", "0")))
             if self.path.endswith("/broken"):
                 return  # the connection ends without a response
             self.send_response(200)
@@ -80,10 +81,10 @@ def port(cloud, proxy):
 def ask(port):
     """Return a function that sends a request and returns status and headers of the response."""
 
-    def ask(method="GET", host="localhost:{port}", path="/api/v1/x?y=1", **headers):
+    def ask(method="GET", host="localhost:{port}", path="/api/v1/x?y=1", body=None, **headers):
         line = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         named = {name.replace("_", "-"): text.format(port=port) for name, text in headers.items()}
-        line.request(method, path, headers={"Host": host.format(port=port), **named})
+        line.request(method, path, body, headers={"Host": host.format(port=port), **named})
         own_port = line.sock.getsockname()[1]
         answer = line.getresponse()
         answer.body, answer.own_port = answer.read(), own_port
@@ -184,9 +185,34 @@ def test_pages_of_others_are_refused(ask, method, headers):
     answer = ask(method, **headers)
 
     assert answer.status == 403
-    assert json.loads(answer.body)["status"] == 403
-    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert problem_of(answer)["status"] == 403
     assert answer.headers["X-Path"] is None
+
+
+def test_a_body_above_the_limit_of_api_gateway_is_refused(ask):
+    """As API Gateway refuses it, with problem details."""
+    answer = ask("POST", body=b"x" * 10_000_001)
+
+    assert answer.status == 413
+    assert problem_of(answer)["title"] == "Body too large"
+
+
+def test_a_cloud_that_does_not_respond_is_an_outage(ask):
+    """As API Gateway tells of a function that does not respond."""
+    answer = ask(path="/broken")
+
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    assert problem_of(answer)["type"] == "urn:integration-dispatcher:problem:unavailable"
+
+
+def problem_of(answer):
+    """Return problem details whose form is that of the API."""
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.body.endswith(b"}\n")
+    problem = json.loads(answer.body)
+    assert set(problem) == {"type", "title", "status", "detail", "instance"}
+    assert problem["status"] == answer.status
+    return problem
 
 
 def test_the_console_is_compressed_under_its_own_policy(ask):
@@ -221,7 +247,7 @@ def test_no_token_is_logged(ask, proxy, path):
 
     answer = ask(path=path, Authorization=f"Bearer dps_{token}", Referer=f"http://localhost/{path}")
 
-    assert answer.status == (502 if path.endswith("broken") else 200)
+    assert answer.status == (503 if path.endswith("broken") else 200)
     # The line is written after the response.
     until = time.monotonic() + 10
     while answer.own_port not in logged_ports(text := proxy.log.read_text()):
