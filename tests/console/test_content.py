@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 
 import boto3
@@ -12,12 +11,13 @@ from playwright.sync_api import expect
 
 from tests.console.people import rehearse, sent
 from tests.console.visitor import sideways, violations
+from tests.console.whole import WIDTHS, only_whole
 
 ATTACK = '<img src=x onerror="document.title=1">{{7*7}}<script>alert(1)</script>'
 HEBREW = "שלום עולם: נכשל הבנייה"
 
 
-@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("width", WIDTHS)
 def test_content_is_text(visit, cloud, width):
     """Markup, text from right to left, and a subject of 998 characters leave the page intact."""
     user = f"content{width}"
@@ -69,9 +69,6 @@ def test_a_long_history_is_loaded_page_by_page(visit, cloud):
     expect(page.get_by_role("button", name="More")).to_have_count(0)
 
 
-long = pytest.mark.skipif(not os.environ.get("CONSOLE_MATRIX"), reason="make console-test runs it")
-
-
 def rows_of(cloud, user, integration_type):
     """Return the two rows of a new message over one integration, after its end."""
     sent(cloud, user, subject="Newest", content="x", integration_types=[integration_type])
@@ -96,7 +93,7 @@ def older(row, number):
     return row | changed | ({"message": {"S": other}} if "message" in row else {})
 
 
-@long
+@only_whole
 def test_ten_thousand_deliveries_are_usable(visit, cloud):
     """The first view takes two calls, *More* one, and a search for the two oldest is bounded."""
     usual = rows_of(cloud, "vast", "CLI")
@@ -151,7 +148,7 @@ def test_ten_thousand_deliveries_are_usable(visit, cloud):
     assert subjects.all_text_contents() == ["Number 9998", "Number 9999"]
 
 
-@long
+@only_whole
 def test_a_hundred_categories_are_usable(visit, cloud, record_property):
     """The first view is reported, not asserted: this machine is busy."""
     for number in range(95):

@@ -15,6 +15,7 @@ from playwright.sync_api import expect
 
 from tests.console.cloud import deployed
 from tests.console.people import bounced, ended
+from tests.console.whole import only_whole
 from tools.demo import REVIEW, steps
 
 BUILD = "Build broken: main"
@@ -57,6 +58,7 @@ def prepare(cloud, sent, wait):
             wait()
 
 
+@only_whole
 def test_the_five_steps_do_what_they_say(visit, cloud, sent):
     """In the printed order: held, foreseen, unsubscribed, bounced, and delivered in the end."""
     context = visit.context()

@@ -25,13 +25,12 @@ def test_the_last_hour_is_shown_by_channel(visit, cloud):
     overview["last_hour"] |= {"available": True, "accepted": 1200, "oldest_due_seconds": 2}
     overview["last_hour"]["by_integration"]["SLACK"] = slack
     overview["queues"]["retry"] = None
-    context = visit.context()
-    context.route(
+    page = visit("#/find")
+    page.route(
         "**/api/v1/overview",
         lambda route: route.fulfill(body=json.dumps(overview), content_type="application/json"),
     )
-    page = context.new_page()
-    page.goto(f"{cloud.url}/console#/overview")
+    page.get_by_role("link", name="Overview").click()
 
     table = page.get_by_role("table", name="The last hour")
     expect(table.get_by_role("row", name="Slack 900 3 12 40")).to_be_visible()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.console.visitor import sideways, violations
+from tests.console.whole import IS_WHOLE, WIDTHS
 
 PAGES = {
     "#/u/ada/what": "What you get",
@@ -26,7 +26,7 @@ LOOKS = [*itertools.product((320, 768, 1280), ("light", "dark"), ("en", "de", "p
 
 def cells():
     """Return page and look of each test: all with ``CONSOLE_MATRIX``, else each page once."""
-    if os.environ.get("CONSOLE_MATRIX"):
+    if IS_WHOLE:
         return [(page, *look) for page in PAGES for look in LOOKS]
     # Another look for every page, so that each width, theme and language occurs.
     return [(page, *LOOKS[place * 7 % len(LOOKS)]) for place, page in enumerate(PAGES)]
@@ -50,7 +50,7 @@ def test_a_page_is_accessible(visit, address, width, scheme, language):
         expect(page.get_by_role("heading", level=1)).to_have_text(PAGES[address])
 
 
-@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("width", WIDTHS)
 def test_an_empty_page_says_what_to_do(visit, cloud, width):
     """A user without anything finds a sentence and a next step, not an empty page."""
     for name, text in {

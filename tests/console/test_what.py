@@ -126,21 +126,11 @@ def test_the_panel_says_what_the_preview_says(visit, cloud):
     assert "EMAIL" in {one["integration_type"] for one in preview["skipped"]}
 
 
-def two_tabs(visit, address):
-    """Open an address in two tabs of one browser."""
-    context = visit.context()
-    tabs = context.new_page(), context.new_page()
-    for tab in tabs:
-        tab.goto(f"{visit.cloud.url}/console{address}")
-        visit.wait(tab)
-    return tabs
-
-
 @pytest.mark.parametrize(("keep", "expected"), [("Keep my change", False), ("Keep what", True)])
 def test_a_change_in_another_tab_is_shown_beside_ones_own(visit, cloud, keep, expected):
     """The stale save gets 412, both values are shown, and the user's choice is stored."""
     visit.expect_error("412")
-    page, other = two_tabs(visit, "#/u/ada/what")
+    page, other = visit("#/u/ada/what"), visit("#/u/ada/what", tab=2)
     for name in ("News, Slack", "Builds, CLI"):
         switch(other, name).click()
         expect(other.get_by_role("status")).to_have_text(f"Saved: {name} is off.")
@@ -164,7 +154,7 @@ def test_hours_and_a_mute_of_two_tabs_are_both_kept(visit, cloud):
     """A stale tab shows the conflict of the fields that it saves; the other tab's mute stays."""
     visit.expect_error("412")
     path = "/api/v1/users/twice/preferences"
-    page, other = two_tabs(visit, "#/u/twice/when")
+    page, other = visit("#/u/twice/when"), visit("#/u/twice/when", tab=2)
     other.get_by_role("button", name="Mute for 1 hour").click()
     expect(other.locator("main")).to_contain_text("Muted until")
 

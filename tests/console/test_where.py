@@ -9,9 +9,10 @@ from playwright.sync_api import expect
 
 from tests.console.people import bounced, override, sent
 from tests.console.visitor import violations
+from tests.console.whole import WIDTHS
 
 
-@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("width", WIDTHS)
 def test_a_bounced_address_is_struck_out_and_can_be_used_again(visit, cloud, width):
     """History says that it bounced, and *Where* offers to use the address again."""
     user = f"bounce{width}"

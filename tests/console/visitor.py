@@ -47,16 +47,18 @@ class Visitor:
     def __init__(self, browser, cloud=None):
         self.browser = browser
         self.cloud = cloud
-        self.pages = {}
+        self.tabs = {}
         self.contexts = []
         self.wrong = []
         self.expected = []
 
-    def __call__(self, address, *, width=1280, scheme="light", language="en", ready=True):
+    def __call__(self, address, *, width=1280, scheme="light", language="en", tab=1, ready=True):
         """Open an address of the console, ``#/…`` or a path, and wait until it is there."""
-        if language not in self.pages:
-            self.pages[language] = self._context(language=language).new_page()
-        page = self.pages[language]
+        tabs = self.tabs.setdefault(language, {})
+        if tab not in tabs:
+            context = tabs[1].context if tabs else self._context(language=language)
+            tabs[tab] = context.new_page()
+        page = tabs[tab]
         self._park(page)
         if page.viewport_size != {"width": width, "height": HEIGHT}:
             page.set_viewport_size({"width": width, "height": HEIGHT})
@@ -89,8 +91,11 @@ class Visitor:
 
     def _park(self, page):
         """End what runs in a page, and clear its storage."""
+        parked = f"{self.cloud.url}{PARKED}"
+        if page.url == parked:
+            return
         page.unroute_all()
-        page.goto(f"{self.cloud.url}{PARKED}")
+        page.goto(parked)
         page.evaluate("localStorage.clear(); sessionStorage.clear();")
 
     def watch(self, page):
@@ -127,8 +132,9 @@ class Visitor:
             for page in context.pages:
                 page.evaluate("null")  # after its complaints
             context.close()
-        for page in self.pages.values():
-            self._park(page)
+        for tabs in self.tabs.values():
+            for page in tabs.values():
+                self._park(page)
         wrong = self.wrong
         self.contexts, self.wrong, self.expected = [], [], []
         assert not wrong, wrong
