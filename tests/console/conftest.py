@@ -8,20 +8,26 @@ import pytest
 import time_machine
 
 from tests.console.cloud import deployed
-from tests.console.people import furnish
+from tests.console.people import categorize, furnish
 from tests.console.visitor import Visitor
 from tests.functions.conftest import session  # noqa: F401 - a fixture
 
 
 @pytest.fixture(scope="module")
 def cloud(session):  # noqa: F811 - a fixture is requested by its name
-    """A service in which Ada has something on every page."""
+    """A service with categories."""
     with deployed(session) as cloud:
-        # A minute ago, with a clock that jumps over the delays between attempts.
-        a_minute_ago = datetime.now(UTC) - timedelta(minutes=1)
-        with time_machine.travel(a_minute_ago, tick=False) as clock:
-            furnish(cloud, wait=lambda: clock.shift(timedelta(seconds=1)))
+        categorize(cloud)
         yield cloud
+
+
+@pytest.fixture(scope="module")
+def furnished(cloud):
+    """Ada has something on every page."""
+    # A minute ago, with a clock that jumps over the delays between attempts.
+    a_minute_ago = datetime.now(UTC) - timedelta(minutes=1)
+    with time_machine.travel(a_minute_ago, tick=False) as clock:
+        furnish(cloud, wait=lambda: clock.shift(timedelta(seconds=1)))
 
 
 @pytest.fixture(scope="session")

@@ -104,10 +104,14 @@ def closed_now():
     return {"windows": [{"days": [*DAYS], "from": start, "to": end}]}
 
 
-def furnish(cloud, wait=pause, hours=None):
-    """Give Ada something on every page: delivered, retried, failed, held and skipped messages."""
+def categorize(cloud, bearer=None):
+    """Create the categories."""
     for name, body in CATEGORIES.items():
-        assert cloud.ask("PUT", f"/api/v1/categories/{name}", body)[0] == 201
+        assert cloud.ask("PUT", f"/api/v1/categories/{name}", body, bearer=bearer)[0] == 201
+
+
+def furnish(cloud, wait, hours=None):
+    """Give Ada something on every page: delivered, retried, failed, held and skipped messages."""
     preferences = "/api/v1/users/ada/preferences"
     assert cloud.ask("PUT", preferences, {"time_zone": "Europe/Berlin"})[0] == 200
     override(cloud, "ada", "SMS", enabled=False)

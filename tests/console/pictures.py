@@ -20,7 +20,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.browser import NAMES, program
 from tests.console.cloud import deployed
-from tests.console.people import furnish
+from tests.console.people import categorize, furnish
 from tests.console.visitor import Visitor
 from tests.functions.service import needed_rights
 from tools.paths import ROOT
@@ -84,6 +84,7 @@ def main():
         print(f"There is no Chromium here; it is one of {', '.join(NAMES)}.", file=sys.stderr)  # noqa: T201 - a command
         return 1
     with time_machine.travel(NOW, tick=False) as clock, deployed(session) as cloud:
+        categorize(cloud)
         furnish(cloud, wait=lambda: clock.shift(timedelta(seconds=47)), hours=HOURS)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.console.visitor import violations
+
+pytestmark = pytest.mark.usefixtures("furnished")
 
 
 def test_queues_are_real_and_the_last_hour_is_missing_locally(visit):

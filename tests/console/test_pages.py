@@ -10,6 +10,8 @@ from playwright.sync_api import expect
 from tests.console.visitor import sideways, violations
 from tests.console.whole import IS_WHOLE, WIDTHS
 
+pytestmark = pytest.mark.usefixtures("furnished")
+
 PAGES = {
     "#/u/ada/what": "What you get",
     "#/u/ada/when": "When",

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.console.cloud import deployed
 from tests.console.issuer import CLIENT, SignInServer
-from tests.console.people import CATEGORIES
+from tests.console.people import categorize
 from tests.console.visitor import STORAGE
 from tests.issuer import AUDIENCE
 
@@ -36,8 +36,7 @@ def cloud(session, issuer):
         cloud.peers = (issuer.origin.removeprefix("http://"),)
         issuer.redirects.add(f"{cloud.url}/console")
         admin = issuer.token(scope="dispatch:admin")
-        for name, body in CATEGORIES.items():
-            assert cloud.ask("PUT", f"/api/v1/categories/{name}", body, bearer=admin)[0] == 201
+        categorize(cloud, admin)
         yield cloud
 
 

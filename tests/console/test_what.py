@@ -7,6 +7,8 @@ from playwright.sync_api import expect
 
 from tests.console.visitor import said
 
+pytestmark = pytest.mark.usefixtures("furnished")
+
 PATH = "/api/v1/users/ada/preferences"
 NAMES = {"SLACK": "Slack", "EMAIL": "Email", "SMS": "SMS", "WEBHOOK": "Webhook"}
 NAMES |= {"CLI": "CLI", "TOOL": "Tool", "TEST": "Test"}
