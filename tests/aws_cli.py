@@ -29,7 +29,7 @@ def main(words: list[str]) -> int:
     model = client.meta.service_model
     if waits:
         given = {capitalized(name): value for name, [value] in options.items()}
-        patience = {"WaiterConfig": {"Delay": 1, "MaxAttempts": 60}}
+        patience = {"WaiterConfig": {"Delay": 0.2, "MaxAttempts": 300}}
         client.get_waiter(waiter.replace("-", "_")).wait(**given, **patience)
         return 0
     by_command = {xform_name(name, "-"): name for name in model.operation_names}

@@ -48,6 +48,12 @@ class Workshop:
             timeout=180,
         )
 
+    def require_up(self):
+        """Call `make up`, unless the service has been up since an earlier test."""
+        if not (self.cloud.cloud.process() and self.cloud.proxy.process()):
+            made = self.make("up")
+            assert made.returncode == 0, made.stdout + made.stderr
+
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory):
@@ -112,7 +118,7 @@ def test_up_ends_with_the_addresses_of_api_and_console(workshop):
 
 def test_up_again_changes_nothing(workshop):
     """The same processes go on, and nothing is deployed."""
-    workshop.make("up")
+    workshop.require_up()
     before = (workshop.cloud.cloud.process().pid, workshop.cloud.proxy.process().pid)
 
     again = workshop.make("up")
@@ -123,7 +129,7 @@ def test_up_again_changes_nothing(workshop):
 
 def test_nothing_listens_beyond_this_machine(workshop):
     """Neither the cloud nor the proxy is open to the network."""
-    workshop.make("up")
+    workshop.require_up()
 
     for part in (workshop.cloud.cloud, workshop.cloud.proxy):
         listeners = [
@@ -137,7 +143,7 @@ def test_nothing_listens_beyond_this_machine(workshop):
 
 def test_the_gateway_answers_as_the_template_says(workshop):
     """Steps that the local cloud's CloudFormation omits are done after each deployment."""
-    workshop.make("up")
+    workshop.require_up()
 
     too_large = requests.post(
         f"{workshop.cloud.api_url}/api/v1/users/u/deliveries", data=b" " * 10_500_000, timeout=10
@@ -152,7 +158,7 @@ def test_the_gateway_answers_as_the_template_says(workshop):
 
 def test_all_functions_share_one_copy_of_a_layer(workshop):
     """A process gets links to a layer's files: to unpack thousands took most of its start."""
-    workshop.make("up")
+    workshop.require_up()
     for path in ("/health", "/api/v1/integration-defaults"):
         assert requests.get(f"{workshop.cloud.api_url}{path}", timeout=10).status_code == 200
 
@@ -163,7 +169,7 @@ def test_all_functions_share_one_copy_of_a_layer(workshop):
 
 def test_status_shows_what_runs(workshop):
     """Processes, addresses and the state of the stack."""
-    workshop.make("up")
+    workshop.require_up()
 
     shown = workshop.make("status").stdout
 
@@ -175,7 +181,7 @@ def test_status_shows_what_runs(workshop):
 
 def test_logs_show_what_the_functions_tell(workshop):
     """One readable line for each event; lines without the word are left out."""
-    workshop.make("up")
+    workshop.require_up()
     health = re.compile(r"\d\d:\d\d:\d\d get_health request\.handled .*route=/health .*")
 
     shown = workshop.make("logs", FOLLOW="0")
@@ -190,7 +196,7 @@ def test_logs_show_what_the_functions_tell(workshop):
 
 def test_logs_show_everything_if_asked(workshop):
     """As it was written: the functions, Lambda, the local cloud and the proxy."""
-    workshop.make("up")
+    workshop.require_up()
 
     shown = workshop.make("logs", FOLLOW="0", ALL="1").stdout
 
@@ -201,7 +207,7 @@ def test_logs_show_everything_if_asked(workshop):
 
 def test_down_keeps_the_data(workshop):
     """Stored data is there after the next `make up`."""
-    workshop.make("up")
+    workshop.require_up()
     user = f"{workshop.cloud.api_url}/api/v1/users/keeper"
     created = requests.post(
         f"{user}/integrations", json={"integration_type": "TEST", "priority": 3}, timeout=10
@@ -221,7 +227,7 @@ def test_down_keeps_the_data(workshop):
 @pytest.mark.parametrize("variable", ["PORT", "CLOUD_PORT"])
 def test_a_service_that_runs_is_not_moved(workshop, variable):
     """It goes on where it is; an empty one elsewhere would be taken for it."""
-    workshop.make("up")
+    workshop.require_up()
     before = (workshop.cloud.cloud.process().pid, workshop.cloud.proxy.process().pid)
 
     refused = workshop.make("up", **{variable: str(free_port())})

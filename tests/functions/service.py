@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import threading
+import time
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ import pytest
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.kms import models as moto_kms
+from moto.sqs.models import SQSBackend
 
 from dispatcher import wiring
 from dispatcher.access.policy import ADMIN, READ, SEND, Caller
@@ -163,9 +165,12 @@ class Service:
         url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
         taken = []
         while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-            for message in found:
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-                taken.append(message["Body"])
+            entries = [
+                {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+                for number, message in enumerate(found)
+            ]
+            sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+            taken += [message["Body"] for message in found]
         return taken
 
     def waiting(self, queue: str) -> int:
@@ -244,12 +249,22 @@ one_key = cache(moto_kms.generate_private_key)
 """Moto makes an RSA key for each KMS key, also for those that only encrypt: 0.1 s."""
 
 
+def is_retained(backend, queue, message):
+    """Return whether a message can still be received.
+
+    Moto computes all attributes of the queue for it, three times for each message.
+    """
+    seconds = backend.get_queue(queue).message_retention_period
+    return time.time() < message.sent_timestamp / 1000 + seconds
+
+
 @contextmanager
 def running(session):
     """Deploy the service into an AWS that lasts as long as the block."""
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(BotocoreStubber, "__call__", one_by_one(BotocoreStubber.__call__))
         patch.setattr(moto_kms, "generate_private_key", one_key)
+        patch.setattr(SQSBackend, "is_message_valid_based_on_retention_period", is_retained)
         patch.setattr(boto3, "DEFAULT_SESSION", session)
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         for name, value in environment(made_resources()).items():
