@@ -20,7 +20,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.paths import LOCAL, ROOT, service_url
+from tools.paths import LOCAL, ROOT, ports_file
 
 PROGRAM = LOCAL / "fuzz" / "bin" / "schemathesis"
 CONFIG = ROOT / "tests" / "data" / "schemathesis.toml"
@@ -95,6 +95,15 @@ peers = {json.dumps(names)}
 [parameters]
 "path.user_id" = {json.dumps(names[0])}
 """
+
+
+def service_url(environ) -> str:
+    """Return ``URL``, else the address of the service on this machine, as ``make up`` chose it."""
+    if environ.get("URL"):
+        return environ["URL"]
+    file = ports_file(Path(environ.get("CLOUD_HOME") or LOCAL))
+    last = json.loads(file.read_text()) if file.exists() else {}
+    return f"http://localhost:{environ.get('PORT') or last.get('PORT', 8080)}"
 
 
 def main() -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,12 +22,3 @@ CLOUD_PYTHON = LOCAL / "cloud" / "bin" / "python"
 def ports_file(home: Path) -> Path:
     """Return the file with the ports of a local cloud's last start: ``PORT``, ``CLOUD_PORT``."""
     return home / "ports.json"
-
-
-def service_url(environ: Mapping[str, str]) -> str:
-    """Return ``URL``, else the address of the service on this machine, as ``make up`` chose it."""
-    if environ.get("URL"):
-        return environ["URL"]
-    file = ports_file(Path(environ.get("CLOUD_HOME") or LOCAL))
-    last = json.loads(file.read_text()) if file.exists() else {}
-    return f"http://localhost:{environ.get('PORT') or last.get('PORT', 8080)}"

@@ -116,8 +116,16 @@ class Caller:
     def set_overrides(self, users: Sequence[User], receivers: Receivers) -> None:
         """Create all users' overrides."""
         bodies = [(user.user_id, body) for user in users for body in overrides(user, receivers)]
+
+        def create(user_id: str, body: object) -> None:
+            # 409: on a busy machine the response of an earlier try came too late.
+            path = f"/api/v1/users/{user_id}/integrations"
+            self._repeat("POST", path, body, accept=(201, 409))
+
         with ThreadPoolExecutor(self.parallel) as pool:
-            list(pool.map(lambda each: self._create_override(*each), bodies))
+            list(pool.map(create, *zip(*bodies, strict=True)))
+        if self.refused:
+            raise ToolFailure(f"an override was not created: {self.refused[0]}")
 
     def set_categories(self) -> None:
         """Define the categories."""
@@ -163,12 +171,6 @@ class Caller:
             cursor = page["next_cursor"]
             if cursor is None:
                 return
-
-    def _create_override(self, user_id: str, body: dict[str, object]) -> None:
-        # 409: on a busy machine the response of an earlier try came too late.
-        path = f"/api/v1/users/{user_id}/integrations"
-        if self._repeat("POST", path, body, accept=(201, 409)) is None:
-            raise ToolFailure(f"an override was not created: {self.refused[-1]}")
 
     def _send(self, message: Message) -> None:
         body = dict(message.body)

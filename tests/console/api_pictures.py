@@ -14,7 +14,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser import NAMES, program
 from tests.console.mail_pictures import photograph
-from tools.paths import ROOT, service_url
+from tests.fuzz_api import service_url
+from tools.paths import ROOT
 
 IMAGES = ROOT / "docs" / "images"
 

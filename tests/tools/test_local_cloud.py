@@ -7,10 +7,11 @@ import sys
 
 import pytest
 
+from tests.fuzz_api import service_url
 from tools.cloud import chosen_cloud, running_cloud
 from tools.failure import ToolFailure, complaint
 from tools.local_cloud import LocalCloud
-from tools.paths import ports_file, service_url
+from tools.paths import ports_file
 from tools.processes import free_port
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
