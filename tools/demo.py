@@ -341,14 +341,11 @@ def parameters(smtp_port: int, slack_port: int, wanted: Mapping[str, str]) -> di
     """Return the template parameters: those of the receivers, and other ones that are wanted."""
     # No password: the functions trust no certificate that we could make.
     own = {
+        **SCRIPT["parameters"],
         "SlackBotTokenSecret": TOKEN_SECRET,
         "SlackApiUrl": f"http://{LOOPBACK}:{slack_port}/api/",
-        "EmailSender": "Reports <reports@company.com>",
         "SmtpHost": LOOPBACK,
         "SmtpPort": str(smtp_port),
-        "SmtpTls": "none",
-        "SmsEnabled": "true",
-        "SmsAllowedCountries": "US",
     }
     if taken := sorted(own.keys() & wanted.keys()):
         raise ToolFailure(f"PARAMETERS: the demo sets {', '.join(taken)} itself; leave them out")
