@@ -5,6 +5,7 @@ An accepted message that counts as undelivered is sent again: the receiver gets 
 
 from __future__ import annotations
 
+import math
 import socket
 import struct
 import time
@@ -216,11 +217,18 @@ def test_what_is_no_acceptance(answer, expected, receive, guard):
 
 @pytest.mark.parametrize(
     ("value", "after"),
-    [(b"7", 7), (b" 7 ", 7), (b"\r\n 7", 7), (b"9" * 400, None), (b"1e400", None), (b"NaN", None)],
+    [
+        (b"7", 7),
+        (b" 7 ", 7),
+        (b"\r\n 7", 7),
+        (b"9" * 400, math.inf),
+        (b"1e400", None),
+        (b"NaN", None),
+    ],
 )
 @pytest.mark.parametrize("name", [b"Retry-After", b"retry-after", b"RETRY-AFTER"])
 def test_the_wish_of_a_receiver_is_read(name, value, after, receive, guard):
-    """``Retry-After`` is found in any case and folded; a number beyond all times is no wish."""
+    """``Retry-After`` is found in any case and folded; digits of any number are a number."""
     receiver = receive(EARLY + b"HTTP/1.1 429 T\r\n" + name + b":" + value + END, None)
 
     assert deliver(guard(), receiver).after == after
