@@ -68,7 +68,8 @@ clean: setup ## Stop the service, and delete its builds, data and logs
 ##@ Test and measure
 
 .PHONY: test
-test: check clients ## Run all static checks, then all tests (11 min)
+test: setup ## Run all static checks, then all tests (11 min)
+	@$(MAKE) --no-print-directory --jobs 2 check clients
 	@$(bin)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov
 
 .PHONY: console-test
@@ -109,7 +110,7 @@ screenshots: setup ## Photograph the console and /docs of the running service in
 ##@ Static checks
 
 .PHONY: check
-check: lint types imports template document hosts secrets prose vendored ## Run all static checks
+check: types secrets template prose lint imports document hosts vendored ## Run all static checks
 
 .PHONY: lint
 lint: setup ## Check style and format
