@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler
 from dispatcher.delivery.transitions import dead_letters_owed, fits_sqs_delay, next_due
 from evidence.chaos.calls import Call, Step, read, refused_by
 from evidence.chaos.faults import Faults
-from evidence.chaos.ledger import Arrival, Fate
+from evidence.chaos.ledger import Fate
 from evidence.chaos.reaper import WORKER, Reaper
 from tools.loopback import LoopbackServer
 from tools.processes import LOOPBACK
@@ -91,15 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _add_arrival(self, call: Call, at: float, fate: Fate) -> None:
         """Add a send to a mailbox; the webhook receivers add their own."""
         if call.step is Step.SEND:
-            self.server.reaper.ledger.add_arrival(
-                Arrival(
-                    delivery_id=call.subject,
-                    at=at,
-                    fate=fate,
-                    ended_at=time.time(),
-                    content=call.content,
-                )
-            )
+            self.server.reaper.ledger.add_arrival(call.subject, at, fate, call.content)
 
     def _ends_visit(self, call: Call, pid: int | None) -> bool:
         """Return whether a worker only has to acknowledge its doorbell after this step."""

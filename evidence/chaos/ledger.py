@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -54,36 +55,27 @@ class Write:
 
 
 class Ledger:
-    """Collects writes and arrivals from many threads."""
+    """Collects writes and arrivals from many threads.
+
+    Only a change that depends on a value needs the lock: single operations are atomic.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._writes: dict[bytes, Write] = {}
-        self._arrivals: list[Arrival] = []
         self._names: dict[str, str] = {}
-
-    @property
-    def writes(self) -> list[Write]:
-        """Return all writes that were tried."""
-        with self._lock:
-            return list(self._writes.values())
-
-    @property
-    def arrivals(self) -> list[Arrival]:
-        """Return all sends that reached a receiver."""
-        with self._lock:
-            return list(self._arrivals)
+        self.writes: dict[bytes, Write] = {}
+        """All writes that were tried, by the ``rev`` that they write."""
+        self.arrivals: list[Arrival] = []
+        """All sends that reached a receiver."""
 
     def row(self, rev: bytes) -> MessageRow | None:
         """Return the row that was written with a ``rev``."""
-        with self._lock:
-            write = self._writes.get(rev)
+        write = self.writes.get(rev)
         return write.row if write else None
 
     def name(self, subject: str) -> str:
         """Return what a message or delivery is called in every run: its ID is random."""
-        with self._lock:
-            return self._names.get(subject, subject)
+        return self._names.get(subject, subject)
 
     def add_attempt(self, call: Call, at: float, pid: int) -> None:
         """Add a write before it is known whether it takes effect."""
@@ -92,22 +84,32 @@ class Ledger:
             return
         with self._lock:
             # A caller that gave up has no process behind its connection; its next attempt has one.
-            known = self._writes.get(row.rev)
+            known = self.writes.get(row.rev)
             if known is None:
-                self._writes[row.rev] = Write(row=row, on=call.on, at=at, pid=pid)
+                self.writes[row.rev] = Write(row=row, on=call.on, at=at, pid=pid)
             elif known.pid == 0:
-                self._writes[row.rev] = replace(known, pid=pid)
+                self.writes[row.rev] = replace(known, pid=pid)
             if call.on is None:
                 self._names[row.message_id] = row.request_id
                 for place, delivery in enumerate(row.deliveries):
                     self._names[row.delivery_id(place)] = f"{row.request_id} {delivery.type}"
 
-    def add(self, write: Write) -> None:
-        """Add a write of the run itself."""
-        with self._lock:
-            self._writes[write.row.rev] = write
-
-    def add_arrival(self, arrival: Arrival) -> None:
-        """Add a send that reached its receiver."""
-        with self._lock:
-            self._arrivals.append(arrival)
+    def add_arrival(
+        self,
+        delivery_id: str,
+        at: float,
+        fate: Fate,
+        content: str | None = None,
+        retry_after: float = 0.0,
+    ) -> None:
+        """Add a send that ends now."""
+        self.arrivals.append(
+            Arrival(
+                delivery_id=delivery_id,
+                at=at,
+                fate=fate,
+                ended_at=time.time(),
+                content=content,
+                retry_after=retry_after,
+            )
+        )

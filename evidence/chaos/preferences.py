@@ -13,7 +13,7 @@ from email.utils import parseaddr
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from evidence.chaos.ledger import Arrival, Fate, Ledger
+from evidence.chaos.ledger import Fate, Ledger
 from evidence.chaos.traffic import BETA, Caller, User
 from tools.mailbox import Mailbox, part
 
@@ -153,14 +153,7 @@ class Emails(Mailbox):
 
     def add(self, message: EmailMessage) -> None:
         """Add an email to the ledger; its Message-ID begins with the delivery's ID."""
-        now = time.time()
-        self._ledger.add_arrival(
-            Arrival(
-                delivery_id=parseaddr(message["Message-ID"])[1].partition("@")[0],
-                at=now,
-                fate=Fate.ACCEPTED,
-                ended_at=now,
-                # Without the footer, which emails of a category have.
-                content=part(message, "plain").partition("\n\n")[0],
-            )
-        )
+        delivery_id = parseaddr(message["Message-ID"])[1].partition("@")[0]
+        # Without the footer, which emails of a category have.
+        content = part(message, "plain").partition("\n\n")[0]
+        self._ledger.add_arrival(delivery_id, time.time(), Fate.ACCEPTED, content)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 
 from evidence.chaos.calls import Step
-from evidence.chaos.ledger import Arrival, Fate
+from evidence.chaos.ledger import Fate
 from evidence.chaos.reaper import Reaper
 from evidence.chaos.seeded_random import roll
 from tools.loopback import LoopbackServer
@@ -96,14 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         reaction, content = self._reaction(delivery_id)
         # Before the response: a reader of the ledger then finds the request there.
         self.server.reaper.ledger.add_arrival(
-            Arrival(
-                delivery_id=delivery_id,
-                at=at,
-                fate=reaction.fate,
-                ended_at=time.time(),
-                retry_after=reaction.retry_after,
-                content=content,
-            )
+            delivery_id, at, reaction.fate, content, reaction.retry_after
         )
         if reaction.fate in {Fate.ACCEPTED, Fate.REFUSED}:
             self._respond(reaction)

@@ -49,7 +49,8 @@ def hurry(rig, owed):
         stored = table.write(ended, on=row.rev)
         # Another row has changed since it was read.
         if stored is not None and stored.rev == ended.rev:
-            rig.ledger.add(Write(row=ended, on=row.rev, at=now, pid=0, by_rig=True))
+            write = Write(row=ended, on=row.rev, at=now, pid=0, by_rig=True)
+            rig.ledger.writes[ended.rev] = write
     sweeper = physical_ids(rig.cloud.session, STACK)["SweepDeliveriesFunction"]
     functions = rig.cloud.session.client("lambda", config=Config(read_timeout=90))
     response = functions.invoke(FunctionName=sweeper)
@@ -63,7 +64,7 @@ def is_forgotten(row, rig):
         return False
     if row.owner is not None:
         # The first of these writes is the claim; others may write the row while it is held.
-        writes = (each for each in rig.ledger.writes if each.row.owner == row.owner)
+        writes = (each for each in [*rig.ledger.writes.values()] if each.row.owner == row.owner)
         return next((each.pid in rig.workers.deaths for each in writes), False)
     due_at = next_due(row)
     return bool(dead_letters_owed(row)) or (due_at is not None and due_at < now - LATE)
