@@ -37,11 +37,13 @@ def test_a_bounced_address_is_struck_out_and_can_be_used_again(visit, cloud, wid
 
 
 def test_an_address_is_saved_and_an_invalid_one_is_explained(visit, cloud):
-    """The error is beside the field; a valid address replaces it."""
+    """The error is beside the field; a valid address replaces it, and can be tested then."""
     visit.expect_error("422")
     override(cloud, "moves", "SMS", enabled=False)
     page = visit("#/u/moves/where")
     channel = page.locator("li[data-type=SMS]")
+    test = channel.get_by_role("button", name="Send a test")
+    expect(test).to_have_count(0)
     channel.locator("summary").click()
     field = channel.get_by_label("Phone number")
     field.fill("0123")
@@ -56,6 +58,7 @@ def test_an_address_is_saved_and_an_invalid_one_is_explained(visit, cloud):
 
     expect(page.get_by_role("status")).to_have_text("Saved")
     expect(channel.locator("dd").first).to_have_text("+12065550100")
+    expect(test).to_be_visible()
 
 
 def test_a_test_is_sent(visit, cloud):

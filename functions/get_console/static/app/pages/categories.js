@@ -7,7 +7,7 @@ import { TYPES } from "../switches.js";
 import { html } from "../view.js";
 import { t } from "../words.js";
 import { useLoaded } from "../parts/hooks.js";
-import { Field, Heading, Loading, State, Trouble, errorText, fieldError, typeName } from "../parts/pieces.js";
+import { Field, Heading, Loading, Trouble, errorText, fieldError, typeName } from "../parts/pieces.js";
 
 const REACHING = ["EMAIL", "SMS", "SLACK"];
 const NEW = { category: "", title: "", description: "", group: "", order: 500, enabled: true, integrations: {}, locked: false, reach_by: [], urgent: false };
@@ -36,12 +36,7 @@ export function CategoriesPage({ query }) {
           <div>
             <span class="name" dir="auto">${one.title}</span> <code>${one.category}</code>
             ${one.description && html`<span class="about" dir="auto">${one.description}</span>`}
-            <span class="states">
-              ${one.locked && html`<${State} kind="none">${t("categories.locked")}<//>`}
-              ${one.urgent && html`<${State} kind="none">${t("categories.urgent")}<//>`}
-              ${!one.enabled && html`<${State} kind="none">${t("categories.optIn")}<//>`}
-              ${Object.entries(one.integrations).map(([type, on]) => html`<${State} key=${type} kind="none">${typeName(type)}: ${t(on ? "on" : "off")}<//>`)}
-            </span>
+            <span class="small">${marksOf(one).join(" · ")}</span>
           </div>
           <p class="actions">
             <button type="button" onClick=${() => setEditing(one)}>${t("categories.edit")}<span class="unseen"> ${one.title}</span></button>
@@ -151,5 +146,13 @@ function Form({ category, onDone, onCancel }) {
       <button type="button" onClick=${() => { discard(NEW); onCancel(); }}>${t("action.cancel")}</button></p>
   </form>`;
 }
+
+/** What differs from a usual category, in words. */
+const marksOf = ({ locked, urgent, enabled, integrations }) => [
+  ...(locked ? [t("categories.locked")] : []),
+  ...(urgent ? [t("categories.urgent")] : []),
+  ...(enabled ? [] : [t("categories.optIn")]),
+  ...Object.entries(integrations).map(([type, on]) => `${typeName(type)}: ${t(on ? "on" : "off")}`),
+];
 
 const tHint = (name) => (["category", "group", "order"].includes(name) ? t(`categories.hint.${name}`) : null);

@@ -56,6 +56,7 @@ function Receiver({ user, channel, zone, reload }) {
   const { type, reason, override, suppressions } = channel;
   const config = { ...channel.settings?.config, ...override?.config };
   const given = config[ADDRESS[type]] ?? (type === "SLACK" ? (config.channel_id ?? config.user_email) : null);
+  const hasAddress = given || !ADDRESS[type] || FOLLOWS.includes(type);
   const health = override?.health ?? null;
   const values = channel.settings ?? override ?? {};
   const name = typeName(type);
@@ -91,15 +92,15 @@ function Receiver({ user, channel, zone, reload }) {
         <dd>${t("where.retriesEach", { count: values.retry_count, delay: t("seconds", { count: values.retry_delay_seconds ?? 0 }) })}</dd>`}
     </dl>
     ${canWrite && ADDRESS[type] && html`<${AddressForm} user=${user} type=${type} override=${override} given=${given} reload=${reload} />`}
-    <p class="actions">
+    <div class="actions">
       ${canWrite && reason === "disabled_by_user" &&
       html`<${Action} label=${t("where.enable")} about=${name}
         run=${async () => { await call("PUT", userPath(user, "integrations", type), { enabled: true }); await reload(); }} />`}
-      ${canSend && reason !== "no_address" &&
+      ${canSend && hasAddress && reason !== "no_address" &&
       html`<${Action} label=${t("where.test")} about=${name} done=${t("where.tested")}
         run=${() => call("POST", userPath(user, "integrations", type, "test"))} />`}
-    </p>
-    ${canWrite && type === "WEBHOOK" && override && html`<${Secret} user=${user} zone=${zone} />`}
+      ${canWrite && type === "WEBHOOK" && override && html`<${Secret} user=${user} zone=${zone} />`}
+    </div>
     </div>
   </li>`;
 }
@@ -176,7 +177,7 @@ function Secret({ user, zone }) {
     </div>`;
   }
   if (!isAsking) {
-    return html`<p class="actions"><button type="button" ref=${start} onClick=${() => go(true, null)}>${t("where.rotate")}</button></p>`;
+    return html`<button type="button" ref=${start} onClick=${() => go(true, null)}>${t("where.rotate")}</button>`;
   }
   return html`<div class="confirm">
     <p tabindex="-1" ref=${start}>${t("where.rotateWarning")}</p>
