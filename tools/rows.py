@@ -11,6 +11,7 @@ import json
 import sys
 from typing import Any
 
+from dispatch_cli.screen import harmless_json
 from dispatcher.adapters.items import body_of, item_size
 from dispatcher.responses import rfc3339
 from tools.failure import ToolFailure, reported
@@ -53,7 +54,8 @@ def rows(text: str) -> list[dict[str, Json]]:
 def main() -> int:
     """Print the rows that come in by standard input."""
     for row in rows(sys.stdin.read()):
-        print(json.dumps(row, indent=2, ensure_ascii=False))
+        # Content of others must not reorder a line of the terminal, or control it.
+        print(harmless_json(json.dumps(row, indent=2, ensure_ascii=False)))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import subprocess
 import sys
@@ -96,6 +97,16 @@ def test_the_command_reads_what_the_aws_cli_prints():
     ).stdout
 
     assert printed.count('"sk": "REQUEST#order-4711-shipped"') == 2
+
+
+def test_content_does_not_control_the_terminal(monkeypatch, capsys):
+    """C1 controls and format characters are JSON escapes; letters of all languages are shown."""
+    item = request_item(request("Grüße \u202e\x9b31m"))
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({"Item": printed_by_aws(item)})))
+
+    rows.main()
+
+    assert '"content": "Grüße \\u202e\\u009b31m"' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"Items": [{"body": {"S": "{"}}]}'])
