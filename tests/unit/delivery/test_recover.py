@@ -9,7 +9,7 @@ import pytest
 from dispatcher.configuration.rows import ReceiverHealth
 from dispatcher.delivery.recover import LONGEST, MOST_MESSAGES, Recovery
 from dispatcher.delivery.rows import message_id_of
-from dispatcher.errors import InvalidInputError
+from dispatcher.errors import InvalidInputError, UnavailableError
 from dispatcher.responses import rfc3339
 from tests.visits import BUSY, NOT_FOUND, count_calls, rehearse, send, statuses, visit
 from tests.world import USER
@@ -263,6 +263,22 @@ def test_a_slow_page_continues_at_the_cursor(world):
     assert page["opened"] == ids[:2]
     assert page["next_cursor"] == message_id_of(ids[1])
     assert recover(world, cursor=page["next_cursor"])["opened"] == ids[2:]
+
+
+@pytest.mark.parametrize("cursor", [None, "00000000-0000-7000-8000-000000000000"])
+def test_a_page_that_does_not_begin_in_time_is_an_outage(world, cursor):
+    """A response without a cursor would mean that all messages were examined."""
+    delivery_id = fail(world)
+
+    def stalled(function, rows):
+        world.clock.advance(LONGEST)
+        return map(function, rows)
+
+    body = {"since": rfc3339(world.clock.now() - HOUR), "cursor": cursor}
+    with pytest.raises(UnavailableError):
+        recovery(world, each=stalled).recover(USER, body)
+
+    assert recover(world)["opened"] == [delivery_id]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dispatcher.deadline import Deadline
 from dispatcher.delivery import perform, transitions
 from dispatcher.delivery.rows import Status, is_live
 from dispatcher.delivery.transitions import IDENTITY_MARGIN, ReopenDenied, RetryPolicy, Step
-from dispatcher.errors import NotFoundError
+from dispatcher.errors import NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -78,7 +78,7 @@ class Recovery:
         """Open the failed deliveries that the body describes; a dry run only shows them.
 
         A repeated call opens no delivery twice: it is pending by then. Raises
-        ``InvalidInputError``.
+        ``InvalidInputError``, and ``UnavailableError`` if no message was examined in time.
         """
         from dispatcher.delivery.recover_body import recover_body
 
@@ -102,8 +102,11 @@ class Recovery:
         last = None
         for row, result in zip(rows, self.each(recover, rows), strict=True):
             if result is None:
+                if last is None:
+                    # There is no cursor for this place: without one, the caller would stop.
+                    raise UnavailableError("no message was examined in time")
                 # Messages after this one may have been opened already; that is repeatable.
-                response["next_cursor"] = last or asked.cursor
+                response["next_cursor"] = last
                 break
             last = row.message_id
             response["examined"] += 1
