@@ -343,12 +343,15 @@ def test_the_tag_is_that_of_the_stored_preferences():
         (" * ", True),
         ('"x"', False),
         ('W/"abc"', False),
-        ("abc", False),
+        ("abc", True),
+        ("abd", False),
+        ("x, abc", False),
+        ('"abc', False),
         ("", False),
     ],
 )
 def test_if_match_names_the_tag(header, expected):
-    """A list of tags, or any; a weak tag never matches (RFC 9110, 8.8.3.2)."""
+    """A list of tags, any, or a version; a weak tag never matches (RFC 9110, 8.8.3.2)."""
     assert matches(header, "abc") is expected
 
 

@@ -57,8 +57,11 @@ def tag(preferences: Preferences | None) -> str:
 
 
 def matches(if_match: str, current: str) -> bool:
-    """Return whether the header If-Match (RFC 9110, 13.1.1) names the current tag."""
-    if if_match.strip() == "*":
+    """Return whether the header If-Match (RFC 9110, 13.1.1) names the current tag.
+
+    Without quotes it is the field ``version`` of a response, which has the same value.
+    """
+    if if_match.strip() in {"*", current}:
         return True
     return any(not weak and one == current for weak, one in _ENTITY_TAG.findall(if_match))
 
