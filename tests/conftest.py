@@ -37,10 +37,9 @@ LONGEST = (
     "e2e/test_chaos.py",
     "e2e/test_authentication.py",
     "e2e/test_accepting.py",
-    "functions/test_pauses.py",
     "delivery/test_promises.py",
 )
-"""Files that take 20 s to two minutes, the longest first.
+"""Files that take 10 s to a minute, the longest first.
 
 The second and the third need no build: the other workers wait while the first one makes it.
 """
