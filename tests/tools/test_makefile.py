@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.conftest import LONGEST
 from tools.paths import ROOT
 
 
@@ -42,6 +43,13 @@ def test_help_groups_the_commands_by_use():
     headings = re.findall(r"^(\S.*):$", shown, re.MULTILINE)
     assert headings == [*groups, "Settings"]
     assert shown.index(f"{headings[0]}:") < shown.index("  make ")
+
+
+def test_the_files_that_make_test_begins_with_exist():
+    """A renamed file would be started last, and every other worker would wait for it."""
+    tests = ROOT / "tests"
+
+    assert [name for name in LONGEST if not list(tests.rglob(name))] == []
 
 
 def test_without_a_python_make_says_what_to_install():
