@@ -81,7 +81,9 @@ def test_the_five_steps_do_what_they_say(visit, cloud, sent):
     expect(states(ALERT)).to_contain_text("Slack: delivered")
     expect(states(ALERT)).to_contain_text("Email: delivered")
     page.locator("summary").filter(has_text=BUILD).click()
-    expect(page.locator("section[data-type=EMAIL] .events")).to_contain_text("quiet hours")
+    expect(page.locator("section[data-type=EMAIL] .events")).to_contain_text(
+        "Quiet hours: held until"
+    )
 
     go("preview")
     page.get_by_label("Category").select_option(label="Builds")

@@ -193,9 +193,10 @@ function Event({ event, since, type, zone }) {
   const text = event.reason
     ? reasonText(event.reason, type)
     : tFirst([`event.${event.kind}`, event.kind.replace(/^.*\./, "")], event.values);
-  return html`<li class=${event.isNext ? "next" : ""}>
-    <span class="at">${event.at ? (event.isNext ? html`<${Time} at=${event.at} zone=${zone} />` : html`<time datetime=${event.at}>${shown(event.at, zone, language())}</time>`) : ""}</span>
+  return html`<li>
+    <span class="at">${event.at && !event.isNext && html`<time datetime=${event.at}>${shown(event.at, zone, language())}</time>`}</span>
     <span><${State} kind=${event.tone}>${text}<//>
+      ${event.isNext && html` <${Time} at=${event.at} zone=${zone} />`}
       ${event.detail && html` <span class="quiet" dir="auto" lang="en">${event.detail}</span>`}</span>
   </li>`;
 }
