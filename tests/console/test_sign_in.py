@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from playwright.sync_api import expect
 
 from tests.console.cloud import deployed
@@ -144,18 +147,35 @@ def test_the_end_of_a_session_keeps_what_was_typed(visit, issuer):
 
 
 def test_a_session_that_ended_is_offered_again(visit, issuer, cloud):
-    """A 401 shows *Sign in* beside the page, and the page stays."""
-    visit.expect_error("401")
-    issuer.lifetime = 6
-    page = visit("#/u/ada/what", ready=False)
+    """At its end a notice shows *Sign in* beside the page, and the page stays."""
+    page = visit.context().new_page()
+    page.clock.install(time=time.time())
+    page.goto(f"{cloud.url}/console#/u/ada/what")
     what_you_get(page)
-
+    page.clock.fast_forward("01:00:00")
     expect(page.get_by_role("alert")).to_contain_text("Your session has ended")
-    issuer.lifetime = 3600
+    what_you_get(page)
+    issuer.lifetime = 7200
+
     page.get_by_role("button", name="Sign in").click()
 
     expect(page.get_by_role("alert")).to_have_count(0)
     what_you_get(page)
+
+
+def test_a_refused_token_offers_the_sign_in(visit):
+    """A 401 shows the same notice, also before the end that the page knows of."""
+    visit.expect_error("401")
+    page = visit("#/u/ada/what", ready=False)
+    what_you_get(page)
+
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=2)):
+        page.get_by_role("link", name="When").click()
+        expect(page.get_by_role("alert")).to_contain_text("Your session has ended")
+        page.get_by_role("button", name="Sign in").click()
+
+        expect(page.get_by_role("alert")).to_have_count(0)
+        expect(page.get_by_role("heading", level=1)).to_have_text("When")
 
 
 def test_a_link_works_where_a_sign_in_is_required(visit, cloud, issuer):
