@@ -68,9 +68,9 @@ clean: setup ## Stop the service, and delete its builds, data and logs
 ##@ Test and measure
 
 .PHONY: test
-test: setup ## Run all static checks, then all tests (11 min)
+test: setup ## Run all static checks, then all tests (10 min)
 	@$(MAKE) --no-print-directory --jobs 2 check clients
-	@$(bin)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov
+	@$(bin)/pytest -n 4 --dist loadfile --no-loadscope-reorder --cov
 
 .PHONY: console-test
 console-test: setup ## Test the console in every width, theme and language (15 min)
