@@ -46,7 +46,7 @@ READ_LINK_KEYS = ("secretsmanager:GetSecretValue", "LinksSecret.Id")
 DECRYPT_SECRETS = {("kms:Decrypt", "SecretsKeyArn")}
 """The right to the operators' own key of the secrets that parameters name."""
 
-REMOVE_OVERRIDES = {
+EDIT_AND_MOVE = {
     ("dynamodb:GetItem", OVERRIDES),
     ("dynamodb:UpdateItem", OVERRIDES),
     ("dynamodb:DeleteItem", OVERRIDES),
@@ -55,16 +55,7 @@ REMOVE_OVERRIDES = {
     ("sqs:SendMessage", "RetryQueue"),
     ("events:PutEvents", "event-bus/OutcomeBusName"),
 }
-CHANGE_PREFERENCES = {
-    ("dynamodb:GetItem", OVERRIDES),
-    ("dynamodb:UpdateItem", OVERRIDES),
-    ("dynamodb:DeleteItem", OVERRIDES),
-    ("dynamodb:Query", DELIVERIES),
-    ("dynamodb:UpdateItem", DELIVERIES),
-    ("sqs:SendMessage", "RetryQueue"),
-    ("events:PutEvents", "event-bus/OutcomeBusName"),
-}
-"""The rights to change preferences, and to move what they hold."""
+"""The rights to change preferences or to remove overrides, and to move what they held."""
 
 RIGHTS = {
     "AuthorizeRequestFunction": {
@@ -108,10 +99,10 @@ RIGHTS = {
         ("dynamodb:UpdateItem", OVERRIDES),
     },
     "GetPreferencesFunction": {("dynamodb:GetItem", OVERRIDES)},
-    "UpdatePreferencesFunction": CHANGE_PREFERENCES,
-    "DeletePreferencesFunction": CHANGE_PREFERENCES,
+    "UpdatePreferencesFunction": EDIT_AND_MOVE,
+    "DeletePreferencesFunction": EDIT_AND_MOVE,
     "PreviewMessageFunction": {("dynamodb:GetItem", OVERRIDES)},
-    "ResetOverridesFunction": REMOVE_OVERRIDES,
+    "ResetOverridesFunction": EDIT_AND_MOVE,
     "ListOverridesFunction": {("dynamodb:GetItem", OVERRIDES)},
     "CreateOverrideFunction": {("dynamodb:UpdateItem", OVERRIDES), ("kms:Encrypt", "Key")},
     "GetOverrideFunction": {("dynamodb:GetItem", OVERRIDES)},
@@ -125,7 +116,7 @@ RIGHTS = {
         ("sqs:SendMessage", "RetryQueue"),
         ("events:PutEvents", "event-bus/OutcomeBusName"),
     },
-    "DeleteOverrideFunction": REMOVE_OVERRIDES,
+    "DeleteOverrideFunction": EDIT_AND_MOVE,
     "TestIntegrationFunction": TEST,
     "RotateSecretFunction": {
         ("dynamodb:GetItem", OVERRIDES),
