@@ -73,8 +73,8 @@ test: setup ## Run all static checks, then all tests (10 min)
 	@$(bin)/pytest -n 4 --dist loadfile --no-loadscope-reorder --cov
 
 .PHONY: console-test
-console-test: setup ## Test the console in every width, theme and language (15 min)
-	@CONSOLE_MATRIX=1 $(bin)/pytest tests/console
+console-test: setup ## Test the console in every width, theme and language (3 min)
+	@CONSOLE_MATRIX=1 $(bin)/pytest -n 3 --dist loadfile tests/console
 
 .PHONY: fuzz
 fuzz: setup ## Search for a violated delivery guarantee (40 min; SCENARIOS=20000 SEED=1)
