@@ -123,13 +123,13 @@ def running(processes: Iterable[psutil.Process], patience: float) -> list[psutil
     while True:
         # Reaps the children of this process.
         _, found = psutil.wait_procs(processes, timeout=0)
-        left = [process for process in found if not is_zombie(process)]
+        left = [process for process in found if not has_ended(process)]
         if not left or time.monotonic() > until:
             return left
         time.sleep(0.02)
 
 
-def is_zombie(process: psutil.Process) -> bool:
+def has_ended(process: psutil.Process) -> bool:
     """Return whether a process has ended."""
     try:
         return bool(process.status() == psutil.STATUS_ZOMBIE)

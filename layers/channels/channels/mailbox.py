@@ -47,9 +47,7 @@ class Mailbox:
             "delivery_id": message.delivery_id,
             "request_id": message.request_id,
             "session_id": message.session_id,
-            "agent_id": message.agent_id
-            if message.config.get("include_agent_info", True)
-            else None,
+            "agent_id": message.agent_id if message.shows_agent else None,
             "subject": message.subject,
             "content": message.content,
         }

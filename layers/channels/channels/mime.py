@@ -80,8 +80,7 @@ def compose(message: Message, sender: Sender, recipient: str, preferences_url: s
     Its ID is the same for every attempt of a delivery, so that the receiver can drop duplicates.
     ``preferences_url`` is for emails without a category.
     """
-    shows_agent = message.config.get("include_agent_info", True)
-    agent = one_line(message.agent_id or "") if shows_agent else ""
+    agent = one_line(message.agent_id or "") if message.shows_agent else ""
     subject = one_line(message.subject or "") or (
         f"Message from {agent}" if agent else "New message"
     )

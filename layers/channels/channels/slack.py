@@ -270,8 +270,7 @@ def _blocks(
 
 
 def _agent(message: Message) -> str:
-    shows_agent = message.config.get("include_agent_info", True)
-    return one_line(message.agent_id or "") if shows_agent else ""
+    return one_line(message.agent_id or "") if message.shows_agent else ""
 
 
 def _text(message: Message, mentioned: str | None, content: Sequence[Part]) -> str:

@@ -87,7 +87,7 @@ def detail(message: Message) -> str:
         "subject": message.subject,
         "content": message.content,
     }
-    if message.config.get("include_agent_info", True):
+    if message.shows_agent:
         fields["agent_id"] = message.agent_id
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 

@@ -101,7 +101,7 @@ def body(message: Message) -> bytes:
         "subject": message.subject,
         "content": message.content,
     }
-    if message.config.get("include_agent_info", True):
+    if message.shows_agent:
         data["agent_id"] = message.agent_id
     event = {
         "type": "integration.message",

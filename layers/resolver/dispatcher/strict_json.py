@@ -23,6 +23,12 @@ class MalformedJsonError(ValueError):
     """The text is not strict JSON; the message gives the reason without quoting the text."""
 
 
+def size_of(value: object) -> int:
+    """Return the bytes of a value as JSON in UTF-8, without spaces."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return len(text.encode(errors="replace"))
+
+
 def read_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
     """Read one JSON value; raise ``MalformedJsonError`` if the text is not JSON."""
     try:

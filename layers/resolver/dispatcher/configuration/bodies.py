@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, cast
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
@@ -11,7 +10,7 @@ from dispatcher.configuration.resolution import RANGES
 from dispatcher.errors import FieldError, InvalidInputError, at
 from dispatcher.integrations import catalogue, read_type
 from dispatcher.integrations.rules import within
-from dispatcher.strict_json import JsonObject  # noqa: TC001 - pydantic reads it
+from dispatcher.strict_json import JsonObject, size_of
 from dispatcher.validation import Strict, field_errors, read
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ def override_config(integration: Integration, config: object, environ: Mapping[s
 
 def check_size(config: object) -> None:
     """Raise ``InvalidInputError`` for a config above the limit, its stored secrets included."""
-    if len(json.dumps(config, ensure_ascii=False, separators=(",", ":")).encode()) > LARGEST_CONFIG:
+    if size_of(config) > LARGEST_CONFIG:
         raise InvalidInputError(
             FieldError("/config", f"must be at most {LARGEST_CONFIG} bytes of JSON")
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from dispatcher.errors import ConditionFailed, ConflictError, NotFoundError, UnavailableError
+from dispatcher.strict_json import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -179,7 +179,7 @@ def _within_limits(policy: Policy) -> Policy:
     if len(policy.categories) > MOST_CATEGORIES:
         raise ConflictError(f"There are {MOST_CATEGORIES} categories already: delete one first.")
     stored = {name: one.as_item() for name, one in policy.categories.items()}
-    size = len(json.dumps(stored, ensure_ascii=False, separators=(",", ":")).encode())
+    size = size_of(stored)
     if size > LARGEST_POLICY:
         message = (
             f"The categories would take {size} bytes; at most {LARGEST_POLICY} are kept. "

@@ -288,7 +288,7 @@ class Configurations:
             config = integration.secrets.keep(
                 change["config"] or {}, old.settings.get("config", {}), known.config
             )
-            # Again, because "***" stands for values of any length.
+            # The stored secrets that replace "***" can exceed the limit.
             check_size(config)
             concealed, hidden = integration.secrets.conceal(config)
             settings["config"] = None if change["config"] is None else concealed

@@ -13,7 +13,7 @@ from dispatcher.identifiers import DELIVERY_ID, REQUEST_ID, USER_ID
 
 VERSION = 2
 
-LAST_SECOND = 10**11
+LATEST = 10**11
 """Seconds since 1970, later than any time that the service uses."""
 
 MOST_ROUNDS = 10**9
@@ -90,7 +90,7 @@ def _read(fields: dict[str, object]) -> Doorbell | DeadLetter:
             if not REQUEST_ID.fullmatch(request_id):
                 raise UnreadableError("request_id out of shape")
             # Infinity and NaN are numbers, but fail the comparison. A bool is an int to Python.
-            if isinstance(due_at, bool) or not 0 <= due_at < LAST_SECOND:
+            if isinstance(due_at, bool) or not 0 <= due_at < LATEST:
                 raise UnreadableError("due_at out of range")
             return Doorbell(user_id, message_id, request_id, due_at)
         case {

@@ -183,6 +183,11 @@ class Message:
     links: MailLinks | None = None
     """For EMAIL: ``None`` for a message without a category."""
 
+    @property
+    def shows_agent(self) -> bool:
+        """Whether the message names the agent that sent it."""
+        return bool(self.config.get("include_agent_info", True))
+
 
 class Channel(Protocol):
     """Delivers over one integration.

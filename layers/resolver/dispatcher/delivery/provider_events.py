@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
-from dispatcher.delivery.doorbells import LAST_SECOND, UnreadableError
+from dispatcher.delivery.doorbells import LATEST, UnreadableError
 from dispatcher.delivery.rows import place_of
 from dispatcher.identifiers import DELIVERY_ID, UNSTORABLE, USER_ID
 from dispatcher.lines import one_line
@@ -272,8 +272,8 @@ def _time(*values: object) -> float | None:
                 continue
         elif isinstance(value, int | float) and not isinstance(value, bool):
             # Bounded first: the float of a large integer overflows.
-            seconds = min(max(value, -1), LAST_SECOND * 1000) / 1000
-        if 0 <= seconds < LAST_SECOND:
+            seconds = min(max(value, -1), LATEST * 1000) / 1000
+        if 0 <= seconds < LATEST:
             return round(seconds, 3)
     return None
 

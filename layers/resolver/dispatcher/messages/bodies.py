@@ -39,7 +39,7 @@ LONGEST_SUBJECT = 998
 LONGEST_WAIT = 30 * 86_400
 """Seconds that ``deliver_at`` may lie ahead."""
 
-INK = (
+_INK = (
     r"[^\s\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
     r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff]"
 )
@@ -48,7 +48,7 @@ INK = (
 In the syntax of both Python and JSON Schema.
 """
 
-_INK = re.compile(INK)
+_VISIBLE = re.compile(_INK)
 
 _VARIABLE = re.compile(r"[_A-Za-z][_A-Za-z0-9]{0,63}")
 
@@ -82,7 +82,7 @@ def _fits_a_line(subject: str, variables: Mapping[str, Scalar]) -> bool:
 
 
 def _some_text(value: str) -> str:
-    if _INK.search(value) is None:
+    if _VISIBLE.search(value) is None:
         message = "must not be blank"
         raise ValueError(message)
     if len(value.encode()) > LARGEST_CONTENT:
@@ -172,7 +172,7 @@ class SendBody(Strict):
             json_schema_extra={
                 "minLength": 1,
                 "maxLength": LARGEST_CONTENT,
-                **whole(_TEXT + INK + _TEXT),
+                **whole(_TEXT + _INK + _TEXT),
             }
         ),
     ]
@@ -239,7 +239,7 @@ def send_body(body: object, environ: Mapping[str, str]) -> SendBody:
                 "/content", f"with its variables filled in must be at most {LARGEST_CONTENT} bytes"
             )
         )
-    elif _INK.search(send.text()) is None:
+    elif _VISIBLE.search(send.text()) is None:
         field_errors.append(
             FieldError("/content", "must not be blank once its variables are filled in")
         )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dispatcher.errors import FieldError, InvalidInputError
 from dispatcher.identifiers import REQUEST_ID, USER_ID, USER_ID_RULE
-from dispatcher.strict_json import LARGEST_BODY, MalformedJsonError, read_json
+from dispatcher.strict_json import LARGEST_BODY, MalformedJsonError, read_json, size_of
 
 if TYPE_CHECKING:
     from dispatcher.delivery.ports import Doorbells, EventLog
@@ -65,7 +64,7 @@ def read_event(body: str, message_id: str) -> tuple[str, JsonObject]:
             identity = f"ce-{digest.hexdigest()}"
         message = _mapping(message["data"], "/data")
     # A queue message may be larger; without its envelope it has the limit of a request's body.
-    if _size(body) > LARGEST_BODY and _size(_compact(message)) > LARGEST_BODY:
+    if len(body.encode(errors="replace")) > LARGEST_BODY and size_of(message) > LARGEST_BODY:
         raise InvalidInputError(FieldError("", f"must be at most {LARGEST_BODY} bytes"))
     if "user_id" not in message:
         raise InvalidInputError(FieldError("/user_id", "is required"))
@@ -95,14 +94,6 @@ def names_in(body: str) -> dict[str, str]:
         "user_id": (USER_ID, _text(message, "user_id")),
     }
     return {name: text for name, (form, text) in found.items() if form.fullmatch(text)}
-
-
-def _compact(message: JsonObject) -> str:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-
-
-def _size(text: str) -> int:
-    return len(text.encode(errors="replace"))
 
 
 def _text(message: JsonObject, name: str) -> str:
